@@ -1,0 +1,94 @@
+"""The commands and queries of the platform, read from the descriptors of the generated code."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType, ModuleType
+
+import polystream.v1
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from polystream.options.v1 import options_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: an RPC with the `(polystream.options.v1.command)` option."""
+
+    name: str  # the RPC's name, unique in the platform
+    service: str  # full name of its service
+    request_class: type[Message]
+    key_field: str  # the request field that is the Kafka key
+    stores: tuple[str, ...]  # names of options.v1.Store, the first one gives the result
+    result_type: str  # full name of the result's message
+
+    @property
+    def request_type(self) -> str:
+        """Full name of the request message, which is its Avro record's name too."""
+        return str(self.request_class.DESCRIPTOR.full_name)
+
+    @property
+    def about_user(self) -> bool:
+        """Whether the Kafka key is a user's ID."""
+        return self.key_field == "user_id"
+
+    def key_of(self, request: Message) -> str:
+        """Return the Kafka key of a request."""
+        return str(getattr(request, self.key_field))
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One gRPC service, with the module that holds its generated servicer."""
+
+    descriptor: ServiceDescriptor
+    grpc_module: ModuleType
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything that the protos of `polystream.v1` declare."""
+
+    services: tuple[Service, ...]
+    commands: Mapping[str, Command]  # by name
+
+    def for_store(self, store: str) -> Mapping[str, Command]:
+        """Return the commands that a store applies, by name."""
+        return {name: command for name, command in self.commands.items() if store in command.stores}
+
+
+def load_catalog() -> Catalog:
+    """Read the catalog from the generated package. Raises ValueError where two commands share a name."""
+    services: list[Service] = []
+    commands: dict[str, Command] = {}
+    for module_name in sorted(m.name for m in pkgutil.iter_modules(polystream.v1.__path__) if m.name.endswith("_pb2")):
+        file: FileDescriptor = importlib.import_module(f"polystream.v1.{module_name}").DESCRIPTOR
+        for service in file.services_by_name.values():
+            services.append(Service(service, importlib.import_module(f"polystream.v1.{module_name}_grpc")))
+            for method in service.methods:
+                command = _command(service, method)
+                if command is None:
+                    continue
+                if command.name in commands:
+                    raise ValueError(f"two services declare the command {command.name}: rename one")
+                commands[command.name] = command
+    return Catalog(tuple(services), MappingProxyType(commands))
+
+
+def _command(service: ServiceDescriptor, method: MethodDescriptor) -> Command | None:
+    options = method.GetOptions()
+    if not options.HasExtension(options_pb2.command):  # type: ignore[arg-type] # the generated stub says FieldDescriptor
+        return None
+    declared: options_pb2.CommandOptions = options.Extensions[options_pb2.command]  # type: ignore[index] # likewise
+    if declared.key not in method.input_type.fields_by_name:
+        raise ValueError(f"{method.full_name}: its key {declared.key!r} is not a field of its request")
+    return Command(
+        name=method.name,
+        service=service.full_name,
+        request_class=GetMessageClass(method.input_type),
+        key_field=declared.key,
+        stores=tuple(options_pb2.Store.Name(store) for store in declared.stores),
+        result_type=declared.result,
+    )

@@ -1,0 +1,202 @@
+"""Protobuf messages to Avro records and back, in the Confluent wire format.
+
+The mapping follows the schemas that the contracts' Avro plugin writes: enums are symbols, Timestamp
+and Duration are microseconds in a long, a field with presence is a union with null.
+"""
+
+import io
+import json
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import fastavro
+from fastavro.schema import SchemaParseException
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from mesh.errors import PolystreamError, Reason
+
+_MAGIC = 0
+_HEADER = struct.Struct(">bI")  # magic byte, schema ID
+_MICROS_TYPES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
+# Enough for every version of every record of the platform; a topic full of foreign IDs must not grow without end.
+_MAX_WRITER_SCHEMAS = 1000
+
+ParsedSchema = Any  # fastavro's own type: a dict, list or str that has been through parse_schema
+_Getter = Callable[[Any], Any]
+
+
+class SchemaSource(Protocol):
+    """Where a reader finds the schema that a record was written with."""
+
+    def schema_by_id(self, schema_id: int) -> str:
+        """Return the schema's JSON text.
+
+        Raises PolystreamError: UNDECODABLE when there is no such ID, REGISTRY_UNAVAILABLE when nobody answers.
+        """
+
+
+class Encoder:
+    """Writes messages of one type."""
+
+    def __init__(self, descriptor: Descriptor, schema: Mapping[str, Any], schema_id: int) -> None:
+        self._schema = _parsed(schema)
+        self._to_avro = _message_to_avro(descriptor)
+        self._prefix = _HEADER.pack(_MAGIC, schema_id)
+
+    def encode(self, message: Message) -> bytes:
+        """Return the message as a Kafka record's value."""
+        buffer = io.BytesIO()
+        buffer.write(self._prefix)
+        fastavro.schemaless_writer(buffer, self._schema, self._to_avro(message))
+        return buffer.getvalue()
+
+
+class Decoder:
+    """Reads messages of one type, whatever version of its schema they were written with."""
+
+    def __init__(self, message_class: type[Message], schema: Mapping[str, Any], source: SchemaSource) -> None:
+        self._reader_schema = _parsed(schema)
+        self._record_name = str(message_class.DESCRIPTOR.full_name)
+        self._from_avro = _avro_to_message(message_class)
+        self._source = source
+        self._writer_schemas: dict[int, ParsedSchema] = {}
+
+    def decode(self, value: bytes | None) -> Message:
+        """Return the message of a Kafka record's value.
+
+        Raises PolystreamError: UNDECODABLE when the bytes are not such a message, REGISTRY_UNAVAILABLE when
+        the writer's schema is not known yet and the registry does not answer.
+        """
+        if value is None or len(value) < _HEADER.size or value[0] != _MAGIC:
+            raise PolystreamError(Reason.UNDECODABLE, "the value is not in the Confluent wire format")
+        _, schema_id = _HEADER.unpack_from(value)
+        writer_schema = self._writer_schema(schema_id)
+        try:
+            record = fastavro.schemaless_reader(io.BytesIO(value[_HEADER.size :]), writer_schema, self._reader_schema)
+            message: Message = self._from_avro(record)
+        except PolystreamError:
+            raise
+        except Exception as error:  # fastavro raises whatever its C code meets in foreign bytes
+            raise PolystreamError(
+                Reason.UNDECODABLE, f"the value is no {self._record_name} of schema {schema_id}: {type(error).__name__}"
+            ) from error
+        return message
+
+    def _writer_schema(self, schema_id: int) -> ParsedSchema:
+        known = self._writer_schemas.get(schema_id)
+        if known is not None:
+            return known
+        try:
+            parsed = _parsed(json.loads(self._source.schema_by_id(schema_id)))
+        except SchemaParseException as error:
+            raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not a valid Avro schema") from error
+        if not isinstance(parsed, dict) or parsed.get("name") != self._record_name:
+            raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not one of {self._record_name}")
+        if len(self._writer_schemas) >= _MAX_WRITER_SCHEMAS:
+            self._writer_schemas.clear()
+        self._writer_schemas[schema_id] = parsed
+        return parsed
+
+
+def _parsed(schema: Any) -> ParsedSchema:
+    """Parse a schema without its logical types: a timestamp stays the long that it is on the wire."""
+    return fastavro.parse_schema(_without_logical_types(schema))
+
+
+def _without_logical_types(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {key: _without_logical_types(value) for key, value in schema.items() if key != "logicalType"}
+    if isinstance(schema, list):
+        return [_without_logical_types(item) for item in schema]
+    return schema
+
+
+def _message_to_avro(descriptor: Descriptor) -> _Getter:
+    """Compile a function that turns a message into what fastavro writes."""
+    if descriptor.full_name in _MICROS_TYPES:
+        return lambda message: message.seconds * 1_000_000 + message.nanos // 1000
+    getters = [(field.name, _field_to_avro(field)) for field in descriptor.fields]
+
+    def convert(message: Any) -> dict[str, Any]:
+        return {name: get(message) for name, get in getters}
+
+    return convert
+
+
+def _field_to_avro(field: FieldDescriptor) -> _Getter:
+    name = field.name
+    entry = _map_entry(field)
+    if entry is not None:
+        convert_value = _value_to_avro(entry.fields_by_name["value"])
+        return lambda m: {str(key): convert_value(value) for key, value in getattr(m, name).items()}
+    convert = _value_to_avro(field)
+    if field.is_repeated:
+        return lambda m: [convert(item) for item in getattr(m, name)]
+    if field.has_presence:
+        return lambda m: convert(getattr(m, name)) if m.HasField(name) else None
+    if field.type == FieldDescriptor.TYPE_ENUM:
+        return lambda m: convert(getattr(m, name))
+    return lambda m: getattr(m, name)
+
+
+def _value_to_avro(field: FieldDescriptor) -> _Getter:
+    if field.message_type is not None:
+        return _message_to_avro(field.message_type)
+    if field.enum_type is not None:
+        symbols = {value.number: value.name for value in field.enum_type.values}
+        return symbols.__getitem__
+    return lambda value: value
+
+
+def _avro_to_message(message_class: type[Message]) -> _Getter:
+    """Compile a function that turns what fastavro reads into a message."""
+    descriptor = message_class.DESCRIPTOR
+    if descriptor.full_name in _MICROS_TYPES:
+        return lambda micros: message_class(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
+    fields: Sequence[FieldDescriptor] = descriptor.fields  # type: ignore[assignment] # upb's own class, same members
+    setters = [(field.name, _avro_to_field(field)) for field in fields]
+
+    def convert(record: Mapping[str, Any]) -> Message:
+        values = {name: set_(record[name]) for name, set_ in setters if record[name] is not None}
+        return message_class(**values)
+
+    return convert
+
+
+def _avro_to_field(field: FieldDescriptor) -> _Getter:
+    entry = _map_entry(field)
+    if entry is not None:
+        convert_key = _map_key(entry.fields_by_name["key"])
+        convert_value = _avro_to_value(entry.fields_by_name["value"])
+        return lambda items: {convert_key(key): convert_value(value) for key, value in items.items()}
+    convert = _avro_to_value(field)
+    if field.is_repeated:
+        return lambda items: [convert(item) for item in items]
+    return convert
+
+
+def _avro_to_value(field: FieldDescriptor) -> _Getter:
+    if field.message_type is not None:
+        return _avro_to_message(GetMessageClass(field.message_type))
+    if field.enum_type is not None:
+        numbers = {value.name: value.number for value in field.enum_type.values}
+        return numbers.__getitem__
+    return lambda value: value
+
+
+def _map_entry(field: FieldDescriptor) -> Descriptor | None:
+    """Return the entry message of a map field; None for any other field."""
+    entry = field.message_type
+    return entry if entry is not None and entry.GetOptions().map_entry else None
+
+
+def _map_key(field: FieldDescriptor) -> Callable[[str], Any]:
+    """Return how a map's key is read back: an Avro map's keys are always text."""
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return str
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return lambda key: key == "True"
+    return int

@@ -1,0 +1,172 @@
+"""Every error of the platform: one row each, and the `google.rpc.Status` made of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+DOMAIN = "polystream.dev"
+
+
+class Reaction(Enum):
+    """What a lane does with a command that meets the error."""
+
+    REFUSE = "refuse"  # a result: the operation fails, the lane goes on
+    RETRY = "retry"  # the lane stops and tries again: nothing is lost
+    DEAD_LETTER = "dead-letter"  # the record goes to the dead-letter topic with its cause
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is the same for every error of one reason."""
+
+    code: int  # google.rpc.Code
+    reaction: Reaction
+    message: str  # what happened and the remedy, without personal data
+    retry_delay_s: float | None = None
+
+
+_R = Reaction.REFUSE
+_INVALID = code_pb2.INVALID_ARGUMENT
+_MISSING = code_pb2.NOT_FOUND
+_EXISTS = code_pb2.ALREADY_EXISTS
+_PRECONDITION = code_pb2.FAILED_PRECONDITION
+_UNAVAILABLE = code_pb2.UNAVAILABLE
+
+
+class Reason(Enum):
+    """Why something failed, in the words of `ErrorInfo.reason`."""
+
+    INVALID_FIELD = Row(_INVALID, _R, "a field of the request is not valid; see the field violations")
+    UNKNOWN_FIELD = Row(_INVALID, _R, "the request has a field that does not exist; see the field violations")
+    EMPTY_COMMAND = Row(_INVALID, _R, "the command says nothing; set its fields")
+    INVALID_PAGE_TOKEN = Row(_INVALID, _R, "page_token is not one of this list; start again without it")
+    REQUEST_TOO_LARGE = Row(_INVALID, _R, "the request is too large; send less")
+    REQUEST_ID_REUSED = Row(_EXISTS, _R, "request_id was used with another request; use a new one")
+
+    OPERATION_NOT_FOUND = Row(_MISSING, _R, "there is no operation with this correlation ID; check it")
+    USER_NOT_FOUND = Row(_MISSING, _R, "there is no such user; create it first with CreateUser")
+    SUBSCRIPTION_NOT_FOUND = Row(_MISSING, _R, "the user has no such subscription; list them with ListSubscriptions")
+    PAYMENT_NOT_FOUND = Row(_MISSING, _R, "the user has no such payment; list them with ListPayments")
+    PREFERENCES_NOT_FOUND = Row(_MISSING, _R, "the user has set no preferences; set them with UpdatePreferences")
+    VIEW_NOT_FOUND = Row(_MISSING, _R, "the user has no such view; list them with ListViews")
+    RECOMMENDATIONS_NOT_FOUND = Row(
+        _MISSING, _R, "the user has no recommendations; make them with GenerateRecommendations"
+    )
+    CONTENT_NOT_FOUND = Row(_MISSING, _R, "the content is not in the cache; put it there with CacheContent")
+    SESSION_NOT_FOUND = Row(_MISSING, _R, "there is no such session, or it has ended; open one with CreateSession")
+
+    USER_ALREADY_EXISTS = Row(_EXISTS, _R, "there is a user with this user_id; use another, or leave it out")
+    EMAIL_ALREADY_EXISTS = Row(_EXISTS, _R, "there is a user with this e-mail address; use another")
+    CPF_ALREADY_EXISTS = Row(_EXISTS, _R, "there is a user with this CPF; use that user")
+    SUBSCRIPTION_NOT_ACTIVE = Row(_PRECONDITION, _R, "the subscription has ended; there is nothing to cancel")
+    PAYMENT_NOT_APPROVED = Row(_PRECONDITION, _R, "the payment has been taken back; there is nothing to cancel")
+    USER_UNVERIFIED = Row(
+        _UNAVAILABLE, _R, "whether the user exists could not be told in time; send the command again", 5.0
+    )
+
+    KAFKA_UNAVAILABLE = Row(
+        _UNAVAILABLE, Reaction.RETRY, "Kafka did not take the command; nothing was done, send it again", 1.0
+    )
+    REGISTRY_UNAVAILABLE = Row(_UNAVAILABLE, Reaction.RETRY, "the schema registry does not answer; try again", 1.0)
+    STORE_UNAVAILABLE = Row(_UNAVAILABLE, Reaction.RETRY, "the store does not answer; try again", 1.0)
+    EVENT_LOG_UNAVAILABLE = Row(_UNAVAILABLE, Reaction.RETRY, "the event log does not answer; try again", 1.0)
+    GATEWAY_DRAINING = Row(_UNAVAILABLE, Reaction.RETRY, "the gateway is stopping; send the command again", 0.5)
+    TOO_MANY_COMMANDS = Row(
+        code_pb2.RESOURCE_EXHAUSTED, Reaction.RETRY, "too many commands wait for Kafka; send it again later", 0.2
+    )
+    DEADLINE_EXCEEDED = Row(
+        code_pb2.DEADLINE_EXCEEDED, Reaction.RETRY, "the deadline passed; ask for the operation before sending again"
+    )
+    UNIMPLEMENTED = Row(code_pb2.UNIMPLEMENTED, _R, "this is not supported")
+
+    UNDECODABLE = Row(
+        code_pb2.DATA_LOSS, Reaction.DEAD_LETTER, "the record could not be decoded; it is in the dead-letter topic"
+    )
+    UNKNOWN_COMMAND = Row(
+        code_pb2.UNIMPLEMENTED, Reaction.DEAD_LETTER, "no handler knows the command; it is in the dead-letter topic"
+    )
+    HANDLER_FAILED = Row(
+        code_pb2.INTERNAL, Reaction.DEAD_LETTER, "the command failed unexpectedly; it is in the dead-letter topic"
+    )
+    INTERNAL = Row(code_pb2.INTERNAL, Reaction.DEAD_LETTER, "an unexpected error; look in the logs by correlation ID")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """A field at fault: its dotted path, what is wrong with it, and the rule it breaks."""
+
+    field: str
+    description: str
+    rule: str = ""
+
+
+class PolystreamError(Exception):
+    """An error that reaches a client, or a lane's decision, as its reason says."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str = "",
+        *,
+        faults: Sequence[FieldFault] = (),
+        metadata: Mapping[str, str] | None = None,
+        retry_delay_s: float | None = None,
+    ) -> None:
+        super().__init__(message or reason.value.message)
+        self.reason = reason
+        self.faults = tuple(faults)
+        self.metadata = dict(metadata or {})
+        self.retry_delay_s = reason.value.retry_delay_s if retry_delay_s is None else retry_delay_s
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do about it."""
+        return str(self.args[0])
+
+    def to_status(self) -> status_pb2.Status:
+        """Return the error as clients get it: ErrorInfo always, BadRequest and RetryInfo where they apply."""
+        return build_status(
+            self.reason.value.code,
+            self.reason.name,
+            self.message,
+            faults=self.faults,
+            metadata=self.metadata,
+            retry_delay_s=self.retry_delay_s,
+        )
+
+
+def build_status(
+    code: int,
+    reason: str,
+    message: str,
+    *,
+    faults: Sequence[FieldFault] = (),
+    metadata: Mapping[str, str] | None = None,
+    retry_delay_s: float | None = None,
+) -> status_pb2.Status:
+    """Build a `google.rpc.Status` with its details in a fixed order: ErrorInfo, BadRequest, RetryInfo."""
+    details: list[any_pb2.Any] = [
+        _packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata or {}))
+    ]
+    if faults:
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=f.field, description=f.description, reason=f.rule)
+            for f in faults
+        ]
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
+    if retry_delay_s is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMicroseconds(round(retry_delay_s * 1e6))
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    return status_pb2.Status(code=code, message=message, details=details)
+
+
+def _packed(
+    detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    return packed

@@ -1,0 +1,1 @@
+"""Logs and spans: what is recorded, under which names, and how much of it."""

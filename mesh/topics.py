@@ -1,0 +1,67 @@
+"""Kafka's topics and record headers, and their creation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import KafkaError, NewTopic
+
+COMMANDS: Final = "user_events"
+RECEIPTS: Final = "response_events"
+DEAD_LETTERS: Final = "user_events.dlq"
+PARTITIONS: Final = 6
+_RETENTION_MS: Final = {COMMANDS: 7 * 86_400_000, RECEIPTS: 7 * 86_400_000, DEAD_LETTERS: 30 * 86_400_000}
+
+# Record headers. The first four are on both topics and part of the public contract.
+CORRELATION_ID: Final = "correlation_id"
+COMMAND: Final = "command"
+TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
+ACCEPT_TIME: Final = "accept_time"  # milliseconds since the epoch, in decimal
+SERVICE: Final = "service"  # the gateway that accepted the command
+STORE: Final = "store"  # on receipts: the store that answers
+DLQ_REASON: Final = "dlq.reason"
+DLQ_ERROR: Final = "dlq.error"
+DLQ_TOPIC: Final = "dlq.topic"
+DLQ_PARTITION: Final = "dlq.partition"
+DLQ_OFFSET: Final = "dlq.offset"
+DLQ_LANE: Final = "dlq.lane"
+DLQ_TIME: Final = "dlq.time"  # milliseconds since the epoch, in decimal
+
+Headers = Sequence[tuple[str, bytes | str | None]]
+
+
+def header_text(headers: Headers | None) -> dict[str, str]:
+    """Return a record's headers as text. Bytes that are no UTF-8 are replaced, never raised over."""
+    return {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
+        for name, value in headers or ()
+    }
+
+
+def create_topics(client_config: Mapping[str, str | int | bool], *, timeout_s: float = 30.0) -> None:
+    """Create what topics are missing. Raises KafkaException when the broker does not answer in time."""
+    admin = AdminClient(dict(client_config))
+    wanted = [
+        NewTopic(name, num_partitions=PARTITIONS, replication_factor=-1, config={"retention.ms": str(retention)})
+        for name, retention in _RETENTION_MS.items()
+    ]
+    existing = admin.list_topics(timeout=timeout_s).topics
+    missing = [topic for topic in wanted if topic.topic not in existing]
+    if not missing:
+        return
+    for future in admin.create_topics(missing, request_timeout=timeout_s).values():
+        try:
+            future.result(timeout_s)
+        except KafkaException as error:
+            # Another process of the platform may create the same topics at the same moment.
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def topic_incarnation(client_config: Mapping[str, str | int | bool], topic: str, *, timeout_s: float = 10.0) -> str:
+    """Return the topic's ID, which changes when a topic is made anew and its offsets start over."""
+    admin = AdminClient(dict(client_config))
+    description = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)[topic].result(timeout_s)
+    return str(description.topic_id)

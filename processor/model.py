@@ -1,0 +1,62 @@
+"""What a lane handles: deliveries in, outcomes out."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Protocol
+
+from google.protobuf.message import Message
+from polystream.v1.events_pb2 import CommandReceipt
+
+from mesh.catalog import Command
+from mesh.errors import PolystreamError
+from mesh.telemetry.context import TraceContext
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One command as it came from Kafka, decoded."""
+
+    correlation_id: str
+    command: Command
+    request: Message
+    key: bytes  # deliveries with the same key are applied in the order of their offsets
+    partition: int
+    offset: int
+    accept_time_ms: int  # since the epoch
+    receive_time_ns: int  # since the epoch
+    trace: TraceContext | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a command in a store: a result, or the reason why the store refused it."""
+
+    result: Message | None = None  # of the command's result type, without personal data
+    refusal: PolystreamError | None = None
+
+
+class Store(Protocol):
+    """One store, as its lane sees it.
+
+    Effects are exactly-once: whatever `apply` writes for a command is bound to its correlation ID in the same
+    atomic step, and a command applied before gets the receipt it got then, marked as a duplicate.
+    """
+
+    name: str  # of polystream.options.v1.Store
+
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+        """Apply a batch in order, and return one receipt a delivery, in the same order.
+
+        None in a receipt's place defers the command: whether the user it names exists cannot be told yet. A
+        command whose correlation ID is in `overdue` has waited long enough, and is refused instead.
+
+        Raises PolystreamError with STORE_UNAVAILABLE when the store does not answer: nothing, or something that
+        a repetition will find, has then been written. Raises anything else for a batch that holds a command that
+        no repetition will mend: the lane then applies its commands one by one, and dead-letters that one.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
