@@ -1,0 +1,44 @@
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Store(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STORE_UNSPECIFIED: _ClassVar[Store]
+    POSTGRESQL: _ClassVar[Store]
+    MONGODB: _ClassVar[Store]
+    REDIS: _ClassVar[Store]
+STORE_UNSPECIFIED: Store
+POSTGRESQL: Store
+MONGODB: Store
+REDIS: Store
+COMMAND_FIELD_NUMBER: _ClassVar[int]
+command: _descriptor.FieldDescriptor
+EVENT_FIELD_NUMBER: _ClassVar[int]
+event: _descriptor.FieldDescriptor
+DEMO_FIELD_NUMBER: _ClassVar[int]
+demo: _descriptor.FieldDescriptor
+PERSONAL_FIELD_NUMBER: _ClassVar[int]
+personal: _descriptor.FieldDescriptor
+
+class CommandOptions(_message.Message):
+    __slots__ = ("key", "stores", "result")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    STORES_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    stores: _containers.RepeatedScalarFieldContainer[Store]
+    result: str
+    def __init__(self, key: _Optional[str] = ..., stores: _Optional[_Iterable[_Union[Store, str]]] = ..., result: _Optional[str] = ...) -> None: ...
+
+class EventOptions(_message.Message):
+    __slots__ = ("topic",)
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    def __init__(self, topic: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,67 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from polystream.options.v1 import options_pb2 as _options_pb2
+from polystream.v1 import operations_pb2 as _operations_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CommandReceipt(_message.Message):
+    __slots__ = ("correlation_id", "command", "store", "state", "accept_time", "receive_time", "complete_time", "duplicate", "dead_lettered", "user_id", "result", "error")
+    class Result(_message.Message):
+        __slots__ = ("type_url", "value")
+        TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        type_url: str
+        value: bytes
+        def __init__(self, type_url: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    class Error(_message.Message):
+        __slots__ = ("code", "reason", "message", "field", "metadata")
+        class MetadataEntry(_message.Message):
+            __slots__ = ("key", "value")
+            KEY_FIELD_NUMBER: _ClassVar[int]
+            VALUE_FIELD_NUMBER: _ClassVar[int]
+            key: str
+            value: str
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+        CODE_FIELD_NUMBER: _ClassVar[int]
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        FIELD_FIELD_NUMBER: _ClassVar[int]
+        METADATA_FIELD_NUMBER: _ClassVar[int]
+        code: int
+        reason: str
+        message: str
+        field: str
+        metadata: _containers.ScalarMap[str, str]
+        def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_TIME_FIELD_NUMBER: _ClassVar[int]
+    RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    correlation_id: str
+    command: str
+    store: _options_pb2.Store
+    state: _operations_pb2.Operation.State
+    accept_time: _timestamp_pb2.Timestamp
+    receive_time: _timestamp_pb2.Timestamp
+    complete_time: _timestamp_pb2.Timestamp
+    duplicate: bool
+    dead_lettered: bool
+    user_id: int
+    result: CommandReceipt.Result
+    error: CommandReceipt.Error
+    def __init__(self, correlation_id: _Optional[str] = ..., command: _Optional[str] = ..., store: _Optional[_Union[_options_pb2.Store, str]] = ..., state: _Optional[_Union[_operations_pb2.Operation.State, str]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate: _Optional[bool] = ..., dead_lettered: _Optional[bool] = ..., user_id: _Optional[int] = ..., result: _Optional[_Union[CommandReceipt.Result, _Mapping]] = ..., error: _Optional[_Union[CommandReceipt.Error, _Mapping]] = ...) -> None: ...

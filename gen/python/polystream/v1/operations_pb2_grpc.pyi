@@ -1,0 +1,52 @@
+# Types of the gRPC module beside this file. Generated: do not edit.
+import collections.abc
+import typing
+
+import grpc
+import grpc.aio
+
+import polystream.v1.operations_pb2
+
+class _Context(grpc.ServicerContext, grpc.aio.ServicerContext):  # type: ignore[misc] # either one is given
+    ...
+
+class OperationServiceStub:
+    @typing.overload
+    def __new__(cls, channel: grpc.Channel) -> OperationServiceStub: ...
+    @typing.overload
+    def __new__(cls, channel: grpc.aio.Channel) -> OperationServiceAsyncStub: ...
+    GetOperation: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.GetOperationRequest, polystream.v1.operations_pb2.Operation]
+    WaitOperation: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.WaitOperationRequest, polystream.v1.operations_pb2.Operation]
+    WatchOperation: grpc.UnaryStreamMultiCallable[polystream.v1.operations_pb2.WatchOperationRequest, polystream.v1.operations_pb2.Operation]
+    ListOperations: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ListOperationsRequest, polystream.v1.operations_pb2.ListOperationsResponse]
+    ExplainOperation: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ExplainOperationRequest, polystream.v1.operations_pb2.OperationStory]
+
+@typing.type_check_only
+class OperationServiceAsyncStub(OperationServiceStub):
+    GetOperation: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.GetOperationRequest, polystream.v1.operations_pb2.Operation]  # type: ignore[assignment]
+    WaitOperation: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.WaitOperationRequest, polystream.v1.operations_pb2.Operation]  # type: ignore[assignment]
+    WatchOperation: grpc.aio.UnaryStreamMultiCallable[polystream.v1.operations_pb2.WatchOperationRequest, polystream.v1.operations_pb2.Operation]  # type: ignore[assignment]
+    ListOperations: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ListOperationsRequest, polystream.v1.operations_pb2.ListOperationsResponse]  # type: ignore[assignment]
+    ExplainOperation: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ExplainOperationRequest, polystream.v1.operations_pb2.OperationStory]  # type: ignore[assignment]
+
+class OperationServiceServicer:
+    def GetOperation(
+        self, request: polystream.v1.operations_pb2.GetOperationRequest, context: _Context
+    ) -> polystream.v1.operations_pb2.Operation | collections.abc.Awaitable[polystream.v1.operations_pb2.Operation]: ...
+    def WaitOperation(
+        self, request: polystream.v1.operations_pb2.WaitOperationRequest, context: _Context
+    ) -> polystream.v1.operations_pb2.Operation | collections.abc.Awaitable[polystream.v1.operations_pb2.Operation]: ...
+    def WatchOperation(
+        self, request: polystream.v1.operations_pb2.WatchOperationRequest, context: _Context
+    ) -> collections.abc.Iterator[polystream.v1.operations_pb2.Operation] | collections.abc.AsyncIterator[polystream.v1.operations_pb2.Operation]: ...
+    def ListOperations(
+        self, request: polystream.v1.operations_pb2.ListOperationsRequest, context: _Context
+    ) -> polystream.v1.operations_pb2.ListOperationsResponse | collections.abc.Awaitable[polystream.v1.operations_pb2.ListOperationsResponse]: ...
+    def ExplainOperation(
+        self, request: polystream.v1.operations_pb2.ExplainOperationRequest, context: _Context
+    ) -> polystream.v1.operations_pb2.OperationStory | collections.abc.Awaitable[polystream.v1.operations_pb2.OperationStory]: ...
+
+def add_OperationServiceServicer_to_server(
+    servicer: OperationServiceServicer, server: grpc.Server | grpc.aio.Server
+) -> None: ...
+
