@@ -45,11 +45,16 @@ class Store(Protocol):
 
     name: str  # of polystream.options.v1.Store
 
+    def ping(self) -> None:
+        """Ask the store for a sign of life. Raises PolystreamError with STORE_UNAVAILABLE."""
+        ...
+
     def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
         """Apply a batch in order, and return one receipt a delivery, in the same order.
 
         None in a receipt's place defers the command: whether the user it names exists cannot be told yet. A
-        command whose correlation ID is in `overdue` has waited long enough, and is refused instead.
+        command whose correlation ID is in `overdue` has waited long enough, and is refused instead. A command is
+        deferred too when one with the same key is deferred before it in the batch.
 
         Raises PolystreamError with STORE_UNAVAILABLE when the store does not answer: nothing, or something that
         a repetition will find, has then been written. Raises anything else for a batch that holds a command that

@@ -1,0 +1,1 @@
+"""The loop from Kafka to a store and back."""

@@ -1,0 +1,83 @@
+"""Receipts: what a store answers to a command, as it travels on `response_events`."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import Operation
+
+from mesh.errors import PolystreamError
+from processor.model import Delivery, Outcome
+
+_TYPE_URL_PREFIX = "type.googleapis.com/"
+
+
+def make_receipt(delivery: Delivery, outcome: Outcome, store: str, complete_time_ns: int) -> CommandReceipt:
+    """Return a store's answer to a delivered command. `complete_time_ns` is since the epoch."""
+    user_id = getattr(delivery.request, delivery.command.key_field) if delivery.command.about_user else None
+    receipt = CommandReceipt(
+        correlation_id=delivery.correlation_id,
+        command=delivery.command.name,
+        store=store,
+        state=Operation.SUCCEEDED,
+        accept_time=_timestamp(delivery.accept_time_ms * 1_000_000),
+        receive_time=_timestamp(delivery.receive_time_ns),
+        complete_time=_timestamp(complete_time_ns),
+        user_id=user_id or None,
+    )
+    if outcome.refusal is not None:
+        fail(receipt, outcome.refusal)
+    elif outcome.result is not None:
+        receipt.result.type_url = _TYPE_URL_PREFIX + str(outcome.result.DESCRIPTOR.full_name)
+        receipt.result.value = outcome.result.SerializeToString()
+        # A user created without an ID has got one: the result knows it.
+        if user_id == 0:
+            receipt.user_id = getattr(outcome.result, delivery.command.key_field)
+    return receipt
+
+
+def make_dead_letter_receipt(
+    *,
+    correlation_id: str,
+    command: str,
+    store: str,
+    cause: PolystreamError,
+    user_id: int | None,
+    accept_time_ms: int,
+    receive_time_ns: int,
+    complete_time_ns: int,
+) -> CommandReceipt:
+    """Return the answer to a record that went to the dead-letter topic, decoded or not."""
+    receipt = CommandReceipt(
+        correlation_id=correlation_id,
+        command=command,
+        store=store,
+        accept_time=_timestamp(accept_time_ms * 1_000_000),
+        receive_time=_timestamp(receive_time_ns),
+        complete_time=_timestamp(complete_time_ns),
+        dead_lettered=True,
+        user_id=user_id,
+    )
+    fail(receipt, cause)
+    return receipt
+
+
+def repeat(receipt: CommandReceipt) -> CommandReceipt:
+    """Return a copy of an earlier answer, marked as a duplicate."""
+    copy = CommandReceipt()
+    copy.CopyFrom(receipt)
+    copy.duplicate = True
+    return copy
+
+
+def fail(receipt: CommandReceipt, cause: PolystreamError) -> None:
+    """Say in a receipt why the store's part failed."""
+    receipt.state = Operation.FAILED
+    error = receipt.error
+    error.code = cause.reason.value.code
+    error.reason = cause.reason.name
+    error.message = cause.message
+    error.field = cause.faults[0].field if cause.faults else ""
+    error.metadata.update(cause.metadata)
+
+
+def _timestamp(since_epoch_ns: int) -> Timestamp:
+    return Timestamp(seconds=since_epoch_ns // 1_000_000_000, nanos=since_epoch_ns % 1_000_000_000)
