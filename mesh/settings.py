@@ -158,4 +158,4 @@ class MonitorSettings(_Settings):
     retention_days: int = 7
     max_spans: int = 500_000
     endpoints_json: str = "{}"  # the addresses that the dashboard links to
-    status_file: str = ""  # the supervisor's status.json, shown on the dashboard
+    gateway_address: str = "127.0.0.1:50051"  # asked for the platform's health

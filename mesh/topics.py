@@ -32,6 +32,11 @@ DLQ_TIME: Final = "dlq.time"  # milliseconds since the epoch, in decimal
 Headers = Sequence[tuple[str, bytes | str | None]]
 
 
+def header_pairs(headers: Mapping[str, bytes | str | None] | Headers | None) -> Headers:
+    """Return a record's headers in the one form that librdkafka's client gives them, whatever its types allow."""
+    return list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+
+
 def header_text(headers: Headers | None) -> dict[str, str]:
     """Return a record's headers as text. Bytes that are no UTF-8 are replaced, never raised over."""
     return {

@@ -1,0 +1,1 @@
+"""The monitor: joins records and spans on the correlation ID, and tells each command's story."""

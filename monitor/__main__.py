@@ -1,0 +1,53 @@
+"""`python -m monitor`: settings → store → servers → topics → drain."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvloop
+
+from mesh.settings import TelemetrySettings
+from mesh.telemetry.logs import configure_logging
+from monitor.bootstrap import build
+
+_GRPC_GRACE_S = 2.0
+
+log = structlog.stdlib.get_logger("monitor")
+
+
+async def run() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    monitor = build()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    await monitor.grpc_server.start()
+    monitor.ingest.start()
+    retention = asyncio.create_task(monitor.retention.run())
+    # uvicorn would put its own signal handlers in place of ours: `serve` without them.
+    pages = asyncio.create_task(monitor.http_server._serve())  # noqa: SLF001 # `serve` minus the signal handlers
+    pages.add_done_callback(lambda _: stopping.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    log.info("ready")
+    await stopping.wait()
+
+    monitor.http_server.should_exit = True
+    await pages
+    retention.cancel()
+    await asyncio.to_thread(monitor.ingest.stop)
+    await monitor.grpc_server.stop(_GRPC_GRACE_S)
+    await monitor.gateway.close()
+    monitor.store.close()
+    log.info("stopped")
+
+
+def main() -> int:
+    """Run the monitor; 0 after a clean stop."""
+    configure_logging("monitor", TelemetrySettings())
+    uvloop.run(run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Receives spans by OTLP over gRPC."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.timestamp_pb2 import Timestamp
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceServicer
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1 import trace_pb2
+from polystream.v1.operations_pb2 import Span
+
+from mesh.errors import PolystreamError
+from monitor.store.port import EventStore
+
+_MAX_WAITING_SPANS = 20_000  # beyond this, what arrives is refused rather than kept in memory
+_MAX_ATTRIBUTES = 64
+_MAX_ATTRIBUTE_CHARACTERS = 500
+_KINDS = {
+    trace_pb2.Span.SPAN_KIND_INTERNAL: "INTERNAL",
+    trace_pb2.Span.SPAN_KIND_SERVER: "SERVER",
+    trace_pb2.Span.SPAN_KIND_CLIENT: "CLIENT",
+    trace_pb2.Span.SPAN_KIND_PRODUCER: "PRODUCER",
+    trace_pb2.Span.SPAN_KIND_CONSUMER: "CONSUMER",
+}
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class TraceReceiver(TraceServiceServicer):
+    """`opentelemetry.proto.collector.trace.v1.TraceService`."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._waiting_spans = 0
+
+    async def Export(  # noqa: N802 # the service's own name
+        self,
+        request: ExportTraceServiceRequest,
+        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 # the service's own form
+    ) -> ExportTraceServiceResponse:
+        """Keep the spans of a request, or say how many were refused."""
+        spans = list(read_spans(request))
+        if self._waiting_spans + len(spans) > _MAX_WAITING_SPANS:
+            return _rejected(len(spans), "too many spans wait to be written")
+        self._waiting_spans += len(spans)
+        try:
+            await asyncio.to_thread(self._store.add_spans, spans)
+        except PolystreamError as error:
+            log.warning("spans not kept", reason=error.reason.name)
+            return _rejected(len(spans), error.message)
+        finally:
+            self._waiting_spans -= len(spans)
+        return ExportTraceServiceResponse()
+
+
+def read_spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
+    """Yield the request's spans in the platform's own form."""
+    for of_resource in request.resource_spans:
+        service = _attributes(of_resource.resource.attributes).get("service.name", "")
+        for of_scope in of_resource.scope_spans:
+            for span in of_scope.spans:
+                yield _span(span, service)
+
+
+def _span(span: trace_pb2.Span, service: str) -> Span:
+    start = Timestamp()
+    start.FromNanoseconds(span.start_time_unix_nano)
+    return Span(
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_span_id=span.parent_span_id.hex(),
+        name=span.name,
+        service=service,
+        kind=_KINDS.get(span.kind, "INTERNAL"),
+        start_time=start,
+        duration_ms=max(0, span.end_time_unix_nano - span.start_time_unix_nano) / 1e6,
+        error=span.status.code == trace_pb2.Status.STATUS_CODE_ERROR,
+        attributes=_attributes(span.attributes),
+    )
+
+
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, str]:
+    return {pair.key: _text(pair.value)[:_MAX_ATTRIBUTE_CHARACTERS] for pair in list(pairs)[:_MAX_ATTRIBUTES]}
+
+
+def _text(value: AnyValue) -> str:
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return ""
+    if kind == "bool_value":
+        return "true" if value.bool_value else "false"
+    if kind == "array_value":
+        return ",".join(_text(item) for item in value.array_value.values)
+    return str(getattr(value, kind))
+
+
+def _rejected(count: int, why: str) -> ExportTraceServiceResponse:
+    return ExportTraceServiceResponse(
+        partial_success=ExportTracePartialSuccess(rejected_spans=count, error_message=why)
+    )

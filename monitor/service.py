@@ -1,0 +1,122 @@
+"""`polystream.monitor.v1.EventLogService`: the event log, for the gateway."""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+import grpc
+from grpc_status import rpc_status
+from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceServicer
+from polystream.v1 import operations_pb2 as pb
+
+from mesh.catalog import Catalog
+from mesh.errors import FieldFault, PolystreamError, Reason
+from monitor.store.port import EventStore, OperationFilter, Position
+from monitor.story import fold, tell
+
+_DEFAULT_PAGE_SIZE = 50
+_MAX_PAGE_SIZE = 1000
+
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class EventLog:
+    """What the event store knows, as operations and stories."""
+
+    def __init__(self, store: EventStore, catalog: Catalog) -> None:
+        self._store = store
+        self._catalog = catalog
+
+    def operation(self, correlation_id: str) -> pb.Operation:
+        """Return an operation. Raises PolystreamError: OPERATION_NOT_FOUND, EVENT_LOG_UNAVAILABLE."""
+        events = self._store.events_of(correlation_id)
+        if not events:
+            raise _not_found()
+        return fold([traced.event for traced in events], self._catalog)
+
+    def story(self, correlation_id: str) -> pb.OperationStory:
+        """Return an operation's story. Raises PolystreamError: OPERATION_NOT_FOUND, EVENT_LOG_UNAVAILABLE."""
+        traced = self._store.events_of(correlation_id)
+        if not traced:
+            raise _not_found()
+        trace_ids = {item.event.trace_id for item in traced if item.event.trace_id}
+        spans = [span for trace_id in sorted(trace_ids) for span in self._store.spans_of(trace_id)]
+        return tell([item.event for item in traced], spans, self._catalog, sampled=any(item.sampled for item in traced))
+
+    def page(self, request: pb.ListOperationsRequest) -> pb.ListOperationsResponse:
+        """Return a page of operations, newest first. Raises PolystreamError: INVALID_PAGE_TOKEN."""
+        only = OperationFilter(request.state, request.command, request.user_id)
+        size = min(request.page_size or _DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE)
+        found = self._store.operations(only, _read_token(request.page_token, only), size + 1)
+        return pb.ListOperationsResponse(
+            operations=found[:size], next_page_token=_write_token(found[:size], only) if len(found) > size else ""
+        )
+
+
+class EventLogServicer(EventLogServiceServicer):
+    """The service's RPCs. The store is read in a thread, so that spans keep coming in meanwhile."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    async def GetOperation(  # noqa: N802 # the service's own name
+        self, request: pb.GetOperationRequest, context: Context
+    ) -> pb.Operation:
+        """Read an operation as the events tell it."""
+        return await _answer(context, asyncio.to_thread(self._log.operation, request.correlation_id))
+
+    async def ListOperations(  # noqa: N802 # the service's own name
+        self, request: pb.ListOperationsRequest, context: Context
+    ) -> pb.ListOperationsResponse:
+        """List operations, newest first."""
+        return await _answer(context, asyncio.to_thread(self._log.page, request))
+
+    async def ExplainOperation(  # noqa: N802 # the service's own name
+        self, request: pb.ExplainOperationRequest, context: Context
+    ) -> pb.OperationStory:
+        """Tell an operation's whole story."""
+        return await _answer(context, asyncio.to_thread(self._log.story, request.correlation_id))
+
+
+async def _answer(context: Context, result: Awaitable[T]) -> T:
+    try:
+        return await result
+    except PolystreamError as error:
+        await context.abort_with_status(rpc_status.to_status(error.to_status()))
+        raise  # not reached: abort_with_status raises
+
+
+def _not_found() -> PolystreamError:
+    return PolystreamError(
+        Reason.OPERATION_NOT_FOUND, faults=[FieldFault("correlation_id", "no operation has this correlation ID")]
+    )
+
+
+def _write_token(page: Sequence[pb.Operation], only: OperationFilter) -> str:
+    last = page[-1]
+    text = json.dumps([last.accept_time.ToMicroseconds(), last.correlation_id, only.state, only.command, only.user_id])
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read_token(token: str, only: OperationFilter) -> Position | None:
+    if not token:
+        return None
+    try:
+        accept_time_us, correlation_id, *filters = json.loads(base64.urlsafe_b64decode(token))
+        position = Position(int(accept_time_us), str(correlation_id))
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise _bad_token() from error
+    if filters != [only.state, only.command, only.user_id]:
+        raise _bad_token()
+    return position
+
+
+def _bad_token() -> PolystreamError:
+    return PolystreamError(
+        Reason.INVALID_PAGE_TOKEN,
+        faults=[FieldFault("page_token", "is not one of this list; start again without it", "page_token")],
+    )

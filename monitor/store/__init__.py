@@ -1,0 +1,1 @@
+"""Where events and spans are kept: one port, one adapter an engine."""
