@@ -1,0 +1,162 @@
+"""What every event store does, whatever engine keeps it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from polystream.v1.operations_pb2 import Event, Operation, Span
+
+from mesh.catalog import load_catalog
+from mesh.ids import new_correlation_id
+from monitor.records import TracedEvent
+from monitor.store.local import LocalEventStore
+from monitor.store.port import EventStore, OperationFilter, Position
+
+EVERYTHING = OperationFilter()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EventStore]:
+    """The store under test, empty."""
+    made = LocalEventStore(tmp_path, load_catalog())
+    yield made
+    made.close()
+
+
+def accepted(correlation_id: str, at_ms: int, command: str = "CreateUser", user_id: int = 1) -> TracedEvent:
+    """Return the event of a command's acceptance."""
+    return TracedEvent(_event(correlation_id, "accepted", at_ms, command, user_id), sampled=True)
+
+
+def succeeded(correlation_id: str, at_ms: int, command: str = "CreateUser", user_id: int = 1) -> TracedEvent:
+    """Return the event of a store's receipt."""
+    event = _event(correlation_id, "succeeded", at_ms, command, user_id)
+    event.store = "POSTGRESQL"
+    return TracedEvent(event, sampled=True)
+
+
+def _event(correlation_id: str, kind: str, at_ms: int, command: str, user_id: int) -> Event:
+    stamp = Timestamp()
+    stamp.FromMilliseconds(at_ms)
+    return Event(
+        event_id=f"{correlation_id}:{kind}",
+        correlation_id=correlation_id,
+        event_type=f"command.{kind}",
+        timestamp=stamp,
+        command=command,
+        user_id=user_id,
+    )
+
+
+def span(trace_id: str, span_id: str, at_ms: int = 1) -> Span:
+    """Return a span."""
+    stamp = Timestamp()
+    stamp.FromMilliseconds(at_ms)
+    return Span(trace_id=trace_id, span_id=span_id, name="n", start_time=stamp, attributes={"a": "1"})
+
+
+def test_events_come_back_as_they_were(store: EventStore) -> None:
+    """Every field, and whether the trace was sampled."""
+    correlation_id = new_correlation_id()
+    events = [accepted(correlation_id, 1), succeeded(correlation_id, 2)]
+    store.append(events)
+    found = sorted(store.events_of(correlation_id), key=lambda traced: traced.event.event_id)
+    assert found == sorted(events, key=lambda traced: traced.event.event_id)
+    assert store.events_of(new_correlation_id()) == []
+
+
+def test_the_same_event_is_kept_once(store: EventStore) -> None:
+    """A redelivered record makes no second document."""
+    correlation_id = new_correlation_id()
+    for _ in range(3):
+        store.append([accepted(correlation_id, 1)])
+    assert len(store.events_of(correlation_id)) == 1
+
+
+def test_an_operation_follows_its_events(store: EventStore) -> None:
+    """In whatever batches they come."""
+    correlation_id = new_correlation_id()
+    store.append([accepted(correlation_id, 1)])
+    assert [o.state for o in store.operations(EVERYTHING, None, 10)] == [Operation.ACCEPTED]
+    store.append([succeeded(correlation_id, 2)])
+    assert [o.state for o in store.operations(EVERYTHING, None, 10)] == [Operation.SUCCEEDED]
+
+
+def test_operations_are_listed_newest_first_page_by_page(store: EventStore) -> None:
+    """Pages join without a gap or a double, among equal times too."""
+    made = [new_correlation_id() for _ in range(25)]
+    store.append([accepted(correlation_id, number // 5) for number, correlation_id in enumerate(made)])
+    seen: list[Operation] = []
+    after = None
+    while page := store.operations(EVERYTHING, after, 7):
+        seen += page
+        after = Position(page[-1].accept_time.ToMicroseconds(), page[-1].correlation_id)
+    assert len(seen) == 25
+    assert {operation.correlation_id for operation in seen} == set(made)
+    times = [operation.accept_time.ToMilliseconds() for operation in seen]
+    assert times == sorted(times, reverse=True)
+
+
+def test_operations_are_filtered(store: EventStore) -> None:
+    """By state, command and user, together."""
+    first, second, third = (new_correlation_id() for _ in range(3))
+    store.append([accepted(first, 1), succeeded(first, 2), accepted(second, 3, "UpdateUser", 2), accepted(third, 4)])
+
+    def listed(only: OperationFilter) -> set[str]:
+        return {operation.correlation_id for operation in store.operations(only, None, 10)}
+
+    assert listed(OperationFilter(state=Operation.SUCCEEDED)) == {first}
+    assert listed(OperationFilter(command="UpdateUser")) == {second}
+    assert listed(OperationFilter(user_id=1)) == {first, third}
+    assert listed(OperationFilter(state=Operation.ACCEPTED, user_id=1)) == {third}
+
+
+def test_spans_come_back_by_their_trace_and_once(store: EventStore) -> None:
+    """The same span sent twice is one span."""
+    store.add_spans([span("t1", "a"), span("t1", "b"), span("t2", "a")])
+    store.add_spans([span("t1", "a")])
+    assert sorted(s.span_id for s in store.spans_of("t1")) == ["a", "b"]
+    assert store.spans_of("t1")[0].attributes["a"] == "1"
+
+
+def test_purge_forgets_what_is_old_and_spans_over_the_number(store: EventStore) -> None:
+    """What is young enough stays."""
+    old, young = new_correlation_id(), new_correlation_id()
+    store.append([accepted(old, 1), accepted(young, 1000)])
+    store.add_spans([span("t", "old", 1), span("t", "a", 1000), span("t", "b", 1001)])
+    store.purge(before_us=500_000, max_spans=1)
+    assert store.events_of(old) == []
+    assert len(store.events_of(young)) == 1
+    assert [o.correlation_id for o in store.operations(EVERYTHING, None, 10)] == [young]
+    assert [s.span_id for s in store.spans_of("t")] == ["b"]
+
+
+def test_what_was_kept_is_there_after_the_process_is_killed(tmp_path: Path) -> None:
+    """`append` returned, then SIGKILL: the event is there."""
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from mesh.catalog import load_catalog\n"
+        "from monitor.records import TracedEvent\n"
+        "from monitor.store.local import LocalEventStore\n"
+        "from polystream.v1.operations_pb2 import Event\n"
+        "store = LocalEventStore(Path(sys.argv[1]), load_catalog())\n"
+        "store.append([TracedEvent(Event(event_id='e', correlation_id='c', event_type='command.accepted'), True)])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        check=False,
+        timeout=30,
+        cwd=Path(__file__).parents[2],
+        env=os.environ,
+    )
+    assert finished.returncode == -signal.SIGKILL
+    reopened = LocalEventStore(tmp_path, load_catalog())
+    assert len(reopened.events_of("c")) == 1
+    reopened.close()

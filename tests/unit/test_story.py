@@ -1,0 +1,132 @@
+"""Events and spans to an operation and its story."""
+
+from collections.abc import Sequence
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from polystream.v1.operations_pb2 import Event, Operation, Span
+
+from mesh.catalog import Catalog, load_catalog
+from mesh.telemetry import names
+from monitor.story import fold, parents_first, tell
+
+CORRELATION_ID = "0197a1b2-0000-7000-8000-000000000001"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """The platform's own catalog."""
+    return load_catalog()
+
+
+def at(milliseconds: int) -> Timestamp:
+    """Return a time so many milliseconds after the epoch."""
+    stamp = Timestamp()
+    stamp.FromMilliseconds(milliseconds)
+    return stamp
+
+
+def event(kind: str, when_ms: int, store: str = "", command: str = "CreateUser", error: str = "") -> Event:
+    """Return an event of the test's command."""
+    return Event(
+        event_id=f"{kind}:{store}:{when_ms}",
+        correlation_id=CORRELATION_ID,
+        event_type=f"command.{kind}",
+        timestamp=at(when_ms),
+        store=store,
+        command=command,
+        user_id=7,
+        error=error,
+    )
+
+
+def span(span_id: str, parent: str, name: str, start_ms: int, **attributes: str) -> Span:
+    """Return a span of the test's trace."""
+    return Span(
+        trace_id="t", span_id=span_id, parent_span_id=parent, name=name, start_time=at(start_ms), attributes=attributes
+    )
+
+
+def whole_trace(store: str = "POSTGRESQL") -> Sequence[Span]:
+    """Return the spans of a command that went its whole way."""
+    return [
+        span("a", "", "edge", 1),
+        span("b", "a", "polystream.v1.UserService/CreateUser", 2),
+        span("c", "b", names.GATEWAY_SEND, 3),
+        span("d", "c", names.LANE_PROCESS, 4, **{names.STORE: store}),
+        span("e", "d", names.LANE_SEND, 5),
+    ]
+
+
+HAPPY = [event("accepted", 10), event("received", 12, "POSTGRESQL"), event("succeeded", 15, "POSTGRESQL")]
+
+
+def test_a_command_without_a_receipt_is_accepted(catalog: Catalog) -> None:
+    """Nothing is known but that Kafka has it."""
+    operation = fold([event("accepted", 10)], catalog)
+    assert (operation.state, operation.user_id) == (Operation.ACCEPTED, 7)
+    assert not operation.HasField("complete_time")
+
+
+def test_a_command_succeeds_with_its_stores_receipt(catalog: Catalog) -> None:
+    """In whatever order the events came."""
+    operation = fold(list(reversed(HAPPY)), catalog)
+    assert operation.state == Operation.SUCCEEDED
+    assert operation.complete_time == at(15)
+    assert operation.accept_time == at(10)
+
+
+def test_a_command_of_three_stores_waits_for_all_of_them(catalog: Catalog) -> None:
+    """Two receipts of three are not enough; the third completes it."""
+    events = [event("accepted", 1, command="DeleteUser")]
+    for number, store in enumerate(("POSTGRESQL", "MONGODB", "REDIS")):
+        assert fold(events, catalog).state == Operation.ACCEPTED
+        events.append(event("succeeded", 10 + number, store, command="DeleteUser"))
+    assert fold(events, catalog).state == Operation.SUCCEEDED
+
+
+def test_a_refusal_fails_the_operation_with_its_reason(catalog: Catalog) -> None:
+    """The reason's own code comes back from the event log."""
+    operation = fold([HAPPY[0], event("failed", 15, "POSTGRESQL", error="USER_NOT_FOUND: no such user")], catalog)
+    assert (operation.state, operation.error.code) == (Operation.FAILED, 5)
+    assert operation.error.message == "no such user"
+
+
+def test_the_first_receipt_of_a_store_counts(catalog: Catalog) -> None:
+    """A redelivered command's second answer changes nothing."""
+    operation = fold([*HAPPY, event("succeeded", 99, "POSTGRESQL")], catalog)
+    assert len(operation.receipts) == 1
+    assert operation.complete_time == at(15)
+
+
+def test_a_whole_story_misses_nothing(catalog: Catalog) -> None:
+    """Hops in the order of time, spans with parents first, nothing missing."""
+    story = tell(list(reversed(HAPPY)), list(reversed(whole_trace())), catalog, sampled=True)
+    assert [hop.event_type for hop in story.hops] == ["command.accepted", "command.received", "command.succeeded"]
+    assert [s.span_id for s in story.spans] == ["a", "b", "c", "d", "e"]
+    assert list(story.missing) == []
+
+
+def test_a_missing_lane_is_named(catalog: Catalog) -> None:
+    """Who has not answered is said."""
+    story = tell([event("accepted", 1)], [], catalog, sampled=False)
+    assert list(story.missing) == ["the POSTGRESQL lane has not answered"]
+
+
+def test_a_span_without_its_parent_is_named(catalog: Catalog) -> None:
+    """Two trees are not one story."""
+    spans = [s for s in whole_trace() if s.span_id != "c"]
+    story = tell(HAPPY, spans, catalog, sampled=True)
+    assert any("no single tree" in text for text in story.missing)
+    assert any(names.GATEWAY_SEND in text for text in story.missing)
+
+
+def test_an_unsampled_command_misses_no_spans(catalog: Catalog) -> None:
+    """Spans are only expected where the trace was to be recorded."""
+    assert list(tell(HAPPY, [], catalog, sampled=False).missing) == []
+    assert list(tell(HAPPY, [], catalog, sampled=True).missing) == ["no span of the command's trace has arrived"]
+
+
+def test_spans_that_name_each_other_as_parents_do_not_hang() -> None:
+    """A foreign cycle is left out rather than followed for ever."""
+    assert parents_first([span("a", "b", "x", 1), span("b", "a", "y", 2)]) == []
