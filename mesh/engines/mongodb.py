@@ -1,0 +1,39 @@
+"""A server of MongoDB's protocol, from a wheel under the GPL: run as a process, never imported."""
+
+import sys
+
+from mesh.engines import probes
+from mesh.engines.part import HOST, Command, Engine, Site
+from mesh.engines.process import bare_environment
+from mesh.engines.wheels import wheel_folder
+
+
+def _command(site: Site) -> Command:
+    wheel_folder("secantus", "secantusdb")
+    folder = site.folder("mongodb")
+    return Command(
+        argv=(
+            *(sys.executable, "-m", "secantus"),
+            *("--host", HOST, "--port", str(site.ports.mongodb), "--storage-path", str(folder / "data")),
+            # Without it, up to 160 acknowledged documents were gone after a SIGKILL.
+            "--sync-on-commit",
+            *("--cache-size", "256M", "--log-level", "WARNING"),
+        ),
+        # Its own folder as home: a configuration file of the user's is not for this server.
+        env=bare_environment() | {"HOME": str(folder)},
+        cwd=folder,
+    )
+
+
+def _endpoint(site: Site) -> str:
+    return f"mongodb://{HOST}:{site.ports.mongodb}/{site.postgres.db}"
+
+
+ENGINE = Engine(
+    name="mongodb",
+    ports=("mongodb",),
+    command=_command,
+    is_ready=lambda site: probes.mongodb_answers(HOST, site.ports.mongodb),
+    environment=lambda site: {"MONGODB_URL": _endpoint(site)},
+    endpoint=_endpoint,
+)

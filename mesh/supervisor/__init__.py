@@ -1,0 +1,1 @@
+"""Starts the engines and services of one machine, keeps them running, and stops them."""
