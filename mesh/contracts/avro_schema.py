@@ -21,7 +21,7 @@ compiling it), two names for one enum number, messages outside any package, and 
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from mesh.contracts.descriptors import Descriptors
@@ -144,4 +144,5 @@ def _check_message(message: Descriptor) -> None:
 
 
 def _refusal(field: FieldDescriptor, why: str) -> PluginError:
-    return PluginError(f"{field.containing_type.file.name}: {field.full_name}: {why}")
+    file: FileDescriptor = field.file  # type: ignore[attr-defined] # the stub does not have it
+    return PluginError(f"{file.name}: {field.full_name}: {why}")

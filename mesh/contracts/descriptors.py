@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
@@ -74,11 +74,6 @@ class Descriptors:
         return self._comments.get(key, "")
 
 
-def path_of(file: FileDescriptor, *names: str) -> str:
-    """Return how an error names a place: its file, then its full name."""
-    return f"{file.name}: {'.'.join(names)}"
-
-
 def _with_nested(message: Descriptor) -> Iterator[Descriptor]:
     yield message
     for nested in message.nested_types:
@@ -120,9 +115,7 @@ def _message_paths(
         yield from _enum_paths(enum, f"{name}.", (*path, _MESSAGE_ENUMS, i))
 
 
-def _enum_paths(
-    enum: EnumDescriptorProto, prefix: str, path: tuple[int, ...]
-) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _enum_paths(enum: EnumDescriptorProto, prefix: str, path: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
     name = prefix + enum.name
     yield name, path
     for i, value in enumerate(enum.value):

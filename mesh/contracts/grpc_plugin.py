@@ -7,7 +7,7 @@ adds what it does not write: a `.pyi` beside each module.
 import tempfile
 from pathlib import Path
 
-import grpc_tools.protoc
+import grpc_tools.protoc  # type: ignore[import-untyped] # it carries no types
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 

@@ -1,0 +1,130 @@
+"""Generate everything that is derived from the protos, or check that what is committed is just that.
+
+`python -m mesh.contracts.generate [--check]`, from a checkout.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mesh.contracts import third_party
+
+_ROOT = Path(__file__).parents[2]
+_THIRD_PARTY = "build/protos"
+_DESCRIPTORS = "gen/descriptors.binpb"
+# All that is generated: whatever else stands in these folders is removed.
+_GENERATED = ("gen", "schemas/avro")
+# The descriptor set is what the edge and other tools link, so it also holds what answers carry inside Any, and
+# the standard operations service.
+_DESCRIBED = (
+    "proto/polystream",
+    f"{_THIRD_PARTY}/google/rpc/error_details.proto",
+    f"{_THIRD_PARTY}/google/longrunning",
+)
+_SDK_PACKAGE = "gen/sdk/polystream_sdk"
+_SDK_INIT = '''\
+"""The SDK of Polystream: messages and clients, asyncio and synchronous."""
+
+from .polystream.v1 import *
+from .polystream.v1 import __all__ as __all__
+'''
+_STEP_TIMEOUT_S = 300
+
+
+class GenerateError(Exception):
+    """A generator failed; its own message is part of this one's."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status: 1 when a check finds a difference or a generator fails."""
+    parser = argparse.ArgumentParser(prog="python -m mesh.contracts.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where a file would change")
+    arguments = parser.parse_args(argv)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            fresh = Path(folder)
+            generate(_ROOT, fresh)
+            differing = differences(_ROOT, fresh)
+            if not arguments.check:
+                publish(fresh, _ROOT, differing)
+    except (GenerateError, third_party.ThirdPartyError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 # a command speaks on the terminal
+        return 1
+    for name in differing:
+        print(f"{'differs' if arguments.check else 'updated'}: {name}")  # noqa: T201
+    if arguments.check and differing:
+        print("the generated files are not those of the protos: run `polystream contracts generate`", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def generate(root: Path, out: Path) -> None:
+    """Generate from the protos of the checkout `root` into `out`, under the paths that the files have there."""
+    # The plugins are run by name: those of this interpreter's environment come first.
+    search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    third_party.fill(root / _THIRD_PARTY, search_path=search_path)
+    described = [argument for path in _DESCRIBED for argument in ("--path", path)]
+    _buf(root, search_path, "generate", "--output", str(out))
+    _buf(
+        root,
+        search_path,
+        *("build", "--as-file-descriptor-set", "--exclude-source-info"),
+        *described,
+        *("--output", str(out / _DESCRIPTORS)),
+    )
+    Path(out, _SDK_PACKAGE, "__init__.py").write_text(_SDK_INIT, encoding="utf-8")
+
+
+def differences(root: Path, fresh: Path) -> list[str]:
+    """Return the paths whose content differs between two trees, or that one of them lacks."""
+    names = {path for tree in (root, fresh) for path in _files(tree)}
+    return sorted(name for name in names if _content(root / name) != _content(fresh / name))
+
+
+def publish(fresh: Path, root: Path, names: Sequence[str]) -> None:
+    """Make these paths of `root` as they are in `fresh`, each file in one step: others may be importing it."""
+    for name in names:
+        target = root / name
+        content = _content(fresh / name)
+        if content is None:
+            target.unlink()
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f"{target.name}.{os.getpid()}.new")
+        beside.write_bytes(content)
+        beside.replace(target)
+
+
+def _files(tree: Path) -> list[str]:
+    paths = [path for folder in _GENERATED for path in (tree / folder).rglob("*")]
+    return [p.relative_to(tree).as_posix() for p in paths if p.is_file() and "__pycache__" not in p.parts]
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _buf(root: Path, search_path: str, *arguments: str) -> None:
+    buf = shutil.which("buf", path=search_path)
+    if buf is None:
+        raise GenerateError("buf is not installed: install the development dependencies")
+    done = subprocess.run(  # noqa: S603 # fixed arguments
+        [buf, *arguments],
+        cwd=root,
+        env=os.environ | {"PATH": search_path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_STEP_TIMEOUT_S,
+    )
+    if done.returncode != 0:
+        raise GenerateError(f"buf {arguments[0]} failed:\n{done.stderr}{done.stdout}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

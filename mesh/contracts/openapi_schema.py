@@ -1,0 +1,167 @@
+"""From protobuf messages to the schemas of an OpenAPI 3.0 document, as protobuf's JSON mapping writes them.
+
+Field names are the protos' own (snake_case). What `buf.validate` demands is said in the schema's own terms
+where it has them: lengths, patterns, bounds, formats, the enum values that are accepted.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from mesh.contracts.descriptors import Descriptors
+from mesh.contracts.openapi_rules import constraints, field_rules, is_required, refused_values
+from mesh.contracts.plugin import PluginError
+
+Schema = dict[str, Any]
+
+_F = FieldDescriptor
+_INT64_TYPES = (_F.TYPE_INT64, _F.TYPE_SINT64, _F.TYPE_SFIXED64, _F.TYPE_UINT64, _F.TYPE_FIXED64)
+_SCALARS: Mapping[int, Schema] = {
+    _F.TYPE_INT32: {"type": "integer", "format": "int32"},
+    _F.TYPE_SINT32: {"type": "integer", "format": "int32"},
+    _F.TYPE_SFIXED32: {"type": "integer", "format": "int32"},
+    _F.TYPE_UINT32: {"type": "integer", "format": "int64", "minimum": 0},
+    _F.TYPE_FIXED32: {"type": "integer", "format": "int64", "minimum": 0},
+    _F.TYPE_FLOAT: {"type": "number", "format": "float"},
+    _F.TYPE_DOUBLE: {"type": "number", "format": "double"},
+    _F.TYPE_BOOL: {"type": "boolean"},
+    _F.TYPE_STRING: {"type": "string"},
+    _F.TYPE_BYTES: {"type": "string", "format": "byte"},
+}
+# Messages whose JSON is not an object of their fields.
+_WELL_KNOWN: Mapping[str, Schema] = {
+    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+    "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]+([.][0-9]{1,9})?s$", "example": "1.5s"},
+    "google.protobuf.FieldMask": {"type": "string"},
+    "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
+    "google.protobuf.Value": {},
+    "google.protobuf.ListValue": {"type": "array", "items": {}},
+    "google.protobuf.Any": {
+        "type": "object",
+        "properties": {"@type": {"type": "string", "description": "`type.googleapis.com/` and the message's name."}},
+        "additionalProperties": True,
+    },
+}
+
+
+class Place(Enum):
+    """Where a value stands, which decides how a 64-bit integer is written."""
+
+    PARAMETER = "parameter"  # digits in a path or a query
+    REQUEST = "request"  # a number or a string, both are read
+    RESPONSE = "response"  # always a string
+
+
+class Schemas:
+    """The document's schemas. Those of requests have to be asked for before those of responses."""
+
+    def __init__(self, descriptors: Descriptors) -> None:
+        self._descriptors = descriptors
+        self._owners: dict[str, str] = {}  # component name: full name of its message
+        self.components: dict[str, Schema] = {}
+
+    def request_body(self, message: Descriptor, without: frozenset[str]) -> Schema:
+        """Return the schema of a request's JSON body, less the fields that the path gives."""
+        if not without:
+            return self._component(message, Place.REQUEST)
+        left_out = {path.partition(".")[0] for path in without}
+        name = f"{self._name(message).removesuffix('Request')}Body"
+        schema = self._object(message, Place.REQUEST, left_out)
+        if self.components.setdefault(name, schema) != schema:
+            raise PluginError(f"{message.full_name}: its bindings take different fields from the path")
+        return _ref(name)
+
+    def response(self, message: Descriptor) -> Schema:
+        """Return the schema of an answer."""
+        return self._value_of(message, Place.RESPONSE)
+
+    def parameter(self, field: FieldDescriptor) -> Schema:
+        """Return the schema of a path or query parameter, without its description."""
+        return self._field(field, Place.PARAMETER)
+
+    def _component(self, message: Descriptor, place: Place) -> Schema:
+        name = self._name(message)
+        if self._owners.setdefault(name, message.full_name) != message.full_name:
+            raise PluginError(f"{message.full_name} and {self._owners[name]} have the same name in OpenAPI; rename one")
+        if name not in self.components:
+            self.components[name] = {}  # in place before its fields: a message may hold itself
+            self.components[name] = self._object(message, place, set())
+        return _ref(name)
+
+    def _name(self, message: Descriptor) -> str:
+        return str(message.full_name.removeprefix(message.file.package + "."))
+
+    def _object(self, message: Descriptor, place: Place, left_out: set[str]) -> Schema:
+        fields = [field for field in message.fields if field.name not in left_out]
+        schema: Schema = {"type": "object"}
+        if doc := self._descriptors.comment(message.full_name):
+            schema["description"] = doc
+        schema["properties"] = {field.name: self._property(field, place) for field in fields}
+        required = [f.name for f in fields if place is Place.REQUEST and is_required(f, self._rules(f))]
+        return schema | ({"required": required} if required else {})
+
+    def _property(self, field: FieldDescriptor, place: Place) -> Schema:
+        schema = self._field(field, place)
+        doc = self.describe(field)
+        if not doc:
+            return schema
+        # Beside a $ref nothing else is read in OpenAPI 3.0.
+        return {"allOf": [schema], "description": doc} if "$ref" in schema else schema | {"description": doc}
+
+    def describe(self, field: FieldDescriptor) -> str:
+        """Return a field's comment, and its enum's values with theirs."""
+        doc = self._descriptors.comment(field.full_name)
+        if field.enum_type is None:
+            return doc
+        enum = field.enum_type.full_name
+        values = [f"- `{name}`: {self._descriptors.comment(f'{enum}.{name}')}" for name in self._values(field)]
+        return f"{doc}\n\n{chr(10).join(values)}".strip()
+
+    def _values(self, field: FieldDescriptor) -> list[str]:
+        """Return the names that an enum field accepts."""
+        refused = refused_values(self._rules(field))
+        return [v.name for v in field.enum_type.values if v.number not in refused] if field.enum_type else []
+
+    def _rules(self, field: FieldDescriptor) -> Any:
+        return field_rules(self._descriptors, field)
+
+    def _field(self, field: FieldDescriptor, place: Place) -> Schema:
+        rules = self._rules(field)
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            values = self._value(field.message_type.fields_by_name["value"], place, rules and rules.map.values)
+            return {"type": "object", "additionalProperties": values} | constraints(rules)
+        if field.is_repeated:
+            return {"type": "array", "items": self._value(field, place, rules and rules.repeated.items)} | constraints(
+                rules
+            )
+        return self._value(field, place, rules)
+
+    def _value(self, field: FieldDescriptor, place: Place, rules: Any) -> Schema:
+        if field.message_type is not None:
+            return self._value_of(field.message_type, place)
+        if field.enum_type is not None:
+            return {"type": "string", "enum": self._values(field)}
+        if field.type in _INT64_TYPES:
+            return _int64(place, constraints(rules))
+        return _SCALARS[field.type] | constraints(rules)
+
+    def _value_of(self, message: Descriptor, place: Place) -> Schema:
+        if message.full_name in _WELL_KNOWN:
+            return dict(_WELL_KNOWN[message.full_name])
+        if message.file.name == "google/protobuf/wrappers.proto":
+            return self._value(message.fields_by_name["value"], place, None) | {"nullable": True}
+        return self._component(message, place)
+
+
+def _int64(place: Place, bounds: Schema) -> Schema:
+    number = {"type": "integer", "format": "int64"} | bounds
+    text = {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$"}
+    if place is Place.PARAMETER:
+        return number
+    return {"anyOf": [number, text]} if place is Place.REQUEST else text
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
