@@ -1,0 +1,60 @@
+"""A schema registry as a process of its own, for tests that talk to it, stop it and kill it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.support.waiting import eventually
+
+_START_TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 10.0
+
+
+class PocketRegistry:
+    """The pocket registry on a free port, over one data folder that outlives its process."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._settings = {f"SCHEMA_REGISTRY_{name.upper()}": value for name, value in settings.items()}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        environment = os.environ | self._settings
+        environment |= {"SCHEMA_REGISTRY_PORT": str(self._port), "SCHEMA_REGISTRY_DATA_DIR": str(self._folder)}
+        self._process = subprocess.Popen([sys.executable, "-m", "mesh.registry"], env=environment)
+        process = self._process
+
+        def answers() -> bool:
+            assert process.poll() is None, "the registry ended"
+            return httpx.get(self.url).status_code == 200
+
+        eventually(answers, _START_TIMEOUT_S)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send the process a signal, wait for its end and return its exit status."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        status = self._process.wait(_STOP_TIMEOUT_S)
+        self._process = None
+        return status
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
