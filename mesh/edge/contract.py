@@ -1,0 +1,80 @@
+"""What the edge has to know of the API, read from the descriptor set."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf import descriptor_pb2
+
+API_PACKAGE: Final = "polystream.v1"
+# Served by the gateway beside the API; REST has the API's own operations instead.
+_FOREIGN_STREAMS: Final = ("/grpc.health.v1.Health/Watch",)
+_FOREIGN_WAITS: Final = ("/google.longrunning.Operations/WaitOperation",)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The API's outside, as Envoy and its Lua filter see it."""
+
+    services: tuple[str, ...]  # full names of the services that are transcoded
+    streams: tuple[str, ...]  # gRPC paths of the RPCs that stream answers
+    waits: tuple[str, ...]  # gRPC paths of the RPCs that answer late on purpose
+    rest_methods: dict[str, tuple[str, ...]]  # path template -> HTTP methods that it takes
+    enums: dict[str, tuple[str, ...]]  # full name -> names of the values that may be sent
+
+
+def read_contract(descriptor_set: Path) -> Contract:
+    """Read a serialized FileDescriptorSet.
+
+    Raises FileNotFoundError where there is none, and ValueError where it has no service of the API.
+    """
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor_set.read_bytes()).file
+    api = [file for file in files if file.package == API_PACKAGE]
+    services = [(f"{API_PACKAGE}.{service.name}", service) for file in api for service in file.service]
+    if not services:
+        raise ValueError(f"{descriptor_set.name} has no service of {API_PACKAGE}; generate it again")
+    paths = [(f"/{name}/{method.name}", method) for name, service in services for method in service.method]
+    return Contract(
+        services=tuple(name for name, _ in services),
+        streams=(*(path for path, method in paths if method.server_streaming), *_FOREIGN_STREAMS),
+        waits=(*(path for path, method in paths if method.name.startswith("Wait")), *_FOREIGN_WAITS),
+        rest_methods=_rest_methods([method for _, method in paths]),
+        enums={name: values for file in api for name, values in _enums(file)},
+    )
+
+
+def path_pattern(template: str) -> str:
+    """Turn a path template into a Lua pattern, such as `^/v1/users/[^/:]+$`."""
+    parts = re.split(r"\{[a-z_]+\}", template)
+    if any("{" in part or "*" in part for part in parts):
+        raise ValueError(f"path template {template} is not supported: write its variables as {{name}}")
+    return "^" + "[^/:]+".join(re.sub(r"([^\w/:])", r"%\1", part) for part in parts) + "$"
+
+
+def _rest_methods(methods: list[descriptor_pb2.MethodDescriptorProto]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for method in methods:
+        rule = method.options.Extensions[annotations_pb2.http]
+        for binding in (rule, *rule.additional_bindings):
+            verb, path = _binding(binding)
+            if path and verb not in found.setdefault(path, []):
+                found[path].append(verb)
+    return {path: tuple(verbs) for path, verbs in found.items()}
+
+
+def _binding(rule: http_pb2.HttpRule) -> tuple[str, str]:
+    verb = rule.WhichOneof("pattern") or ""
+    return verb.upper(), getattr(rule, verb, "") if verb else ""
+
+
+def _enums(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, tuple[str, ...]]]:
+    scopes: list[tuple[str, descriptor_pb2.DescriptorProto]] = [
+        (f"{file.package}.{message.name}", message) for message in file.message_type
+    ]
+    for scope, message in scopes:  # grows while it is walked: messages within messages
+        scopes.extend((f"{scope}.{nested.name}", nested) for nested in message.nested_type)
+        for enum in message.enum_type:
+            yield f"{scope}.{enum.name}", tuple(value.name for value in enum.value if value.number != 0)
