@@ -782,7 +782,7 @@ class CreateUserRequest(betterproto2.Message):
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Full name, 1 to 200 characters.
+    Full name, 1 to 200 characters, no control characters.
     """
 
     email: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -1876,7 +1876,7 @@ class RecordViewRequest(betterproto2.Message):
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was watched; the time of acceptance when not set.
+    When it was watched, from 1970 to 2100; the time of acceptance when not set.
     """
 
     request_id: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
@@ -2112,7 +2112,7 @@ class UpdateUserRequest(betterproto2.Message):
 
     name: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    New full name, 1 to 200 characters.
+    New full name, 1 to 200 characters, no control characters.
     """
 
     email: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
