@@ -1,0 +1,1 @@
+"""The stores' schemas, brought up to date before the lanes start."""

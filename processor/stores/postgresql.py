@@ -1,0 +1,250 @@
+"""PostgreSQL as a lane's store: a batch is one transaction, with the inbox and the lane's positions in it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+import structlog
+from polystream.v1.events_pb2 import CommandReceipt
+
+from mesh.errors import PolystreamError, Reason
+from mesh.settings import PostgresSettings
+from mesh.telemetry.logs import describe
+from processor.handlers import AnyHandler
+from processor.model import Delivery, Outcome
+from processor.receipts import make_receipt, repeat
+from processor.waves import groups
+
+_LOG = structlog.get_logger(__name__)
+
+_APPLICATION_NAME = "polystream-lane-postgresql"
+_DEAD_PEER_TIMEOUT_MS = 10_000  # a server that vanished without a word is noticed after that
+# Plans are made for the tables as they are: one kept from when they were empty would read them whole.
+_SESSION = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; SET plan_cache_mode = force_custom_plan"
+_MAX_CONFLICTS = 5  # repetitions of a batch that met another lane's transaction
+_TIDY_INTERVAL_S = 30.0
+_MAX_TIDY_ROWS = 5000
+
+_READ_INBOX = "SELECT correlation_id::text, receipt FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
+_WRITE_INBOX = """
+INSERT INTO inbox (correlation_id, command, receipt)
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bytea[])
+"""
+_WRITE_POSITIONS = """
+INSERT INTO lane_positions AS known (topic_id, partition, next_offset)
+SELECT %s, * FROM unnest(%s::integer[], %s::bigint[])
+    ON CONFLICT (topic_id, partition) DO UPDATE
+   SET next_offset = greatest(known.next_offset, excluded.next_offset)
+"""
+_FORGET_APPLIED = """
+DELETE FROM inbox
+ WHERE correlation_id IN (
+           SELECT correlation_id FROM inbox
+            WHERE complete_time < now() - make_interval(secs => %s)
+            ORDER BY complete_time LIMIT %s
+              FOR UPDATE SKIP LOCKED
+       )
+"""
+_EXPIRE_SUBSCRIPTIONS = """
+UPDATE assinaturas SET status = 'expirada'
+ WHERE id IN (
+           SELECT id FROM assinaturas
+            WHERE status = 'ativa' AND fim <= now()
+            ORDER BY fim LIMIT %s
+              FOR UPDATE SKIP LOCKED
+       )
+"""
+
+# Another lane had its transaction in the way: the same batch succeeds when it is repeated. A collision of unique
+# values is one too, since handlers look for those that are there before.
+_CONFLICTS: Final = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.UniqueViolation,
+)
+# Classes of SQLSTATE, or single ones, that say something of the server and nothing of the command.
+_UNAVAILABLE: Final = (
+    "08",  # connection
+    "28",  # credentials
+    "3D",  # no such database
+    "40",  # conflicts, when repetition did not help
+    "53",  # resources: disk, memory, connections
+    "55",  # locks
+    "57",  # shutdown, cancellation, timeouts
+    "58",  # input and output
+    "25006",  # a standby, or a disk that was set to read only
+    "42501",  # a privilege that was taken away
+    "42P01",  # no table: the migrations are yet to run
+)
+
+
+class PostgresStore:
+    """The PostgreSQL lane's store. One connection, one caller at a time."""
+
+    name = "POSTGRESQL"
+
+    def __init__(
+        self,
+        settings: PostgresSettings,
+        handlers: Mapping[str, AnyHandler],
+        incarnation: Callable[[], str],
+        inbox_ttl_s: float,
+    ) -> None:
+        self._settings = settings
+        self._handlers = handlers
+        self._incarnation = incarnation
+        self._inbox_ttl_s = inbox_ttl_s
+        self._connection: psycopg.Connection[Any] | None = None
+        self._recorded: dict[tuple[str, int], int] = {}  # next offset in the table, by topic ID and partition
+        self._next_tidy_s = 0.0
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life, and for the tables. Raises PolystreamError."""
+        with self._transaction() as cursor:
+            cursor.execute(_READ_INBOX, ([],))
+
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+        """Apply a batch in one transaction. Nothing is ever deferred: every user there is, is here."""
+        del overdue
+        if not batch:
+            return []
+        self._tidy_when_due()
+        for _ in range(_MAX_CONFLICTS):
+            try:
+                return self._apply_once(batch)
+            except _CONFLICTS as error:
+                _LOG.info("batch repeated after a conflict", error=describe(error), commands=len(batch))
+        return self._apply_once(batch)
+
+    def record_positions(self, next_offsets: Mapping[int, int]) -> None:
+        """Record that every command below these offsets, one a partition, is applied: those skipped too.
+
+        Raises PolystreamError with STORE_UNAVAILABLE; what is not recorded yet then is the next time.
+        """
+        topic_id = self._incarnation()
+        news = {p: offset for p, offset in next_offsets.items() if offset > self._recorded.get((topic_id, p), 0)}
+        if not news:
+            return
+        with self._transaction() as cursor:
+            # A position lost in a crash only makes others wait for the next one.
+            cursor.execute("SET LOCAL synchronous_commit = off")
+            self._write_positions(cursor, topic_id, news)
+        self._remember(topic_id, news)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _apply_once(self, batch: Sequence[Delivery]) -> list[CommandReceipt]:
+        topic_id = self._incarnation()
+        positions = _positions_after(batch)
+        with self._transaction() as cursor:
+            earlier = _read_inbox(cursor, batch)
+            fresh = {d.correlation_id: d for d in reversed(batch) if d.correlation_id not in earlier}
+            made = self._handle([d for d in batch if fresh.get(d.correlation_id) is d], cursor)
+            _write_inbox(cursor, made)
+            self._write_positions(cursor, topic_id, positions)
+        self._remember(topic_id, positions)
+        return _answers(batch, earlier, made)
+
+    def _handle(self, fresh: Sequence[Delivery], cursor: psycopg.Cursor[Any]) -> dict[str, CommandReceipt]:
+        receipts: dict[str, CommandReceipt] = {}
+        for command, group in groups(fresh):
+            outcomes: Sequence[Outcome] = self._handlers[command.name](group, cursor)
+            complete_time_ns = time.time_ns()
+            for delivery, outcome in zip(group, outcomes, strict=True):
+                receipts[delivery.correlation_id] = make_receipt(delivery, outcome, self.name, complete_time_ns)
+        return receipts
+
+    def _write_positions(self, cursor: psycopg.Cursor[Any], topic_id: str, positions: Mapping[int, int]) -> None:
+        # In one order in every process, so that two lanes never wait for one another.
+        ordered = sorted(positions.items())
+        cursor.execute(_WRITE_POSITIONS, (topic_id, [p for p, _ in ordered], [offset for _, offset in ordered]))
+
+    def _remember(self, topic_id: str, positions: Mapping[int, int]) -> None:
+        for partition, offset in positions.items():
+            self._recorded[topic_id, partition] = max(offset, self._recorded.get((topic_id, partition), 0))
+
+    def _tidy_when_due(self) -> None:
+        """Forget what was applied long ago, and mark subscriptions past their term: a bounded number at a time."""
+        now_s = time.monotonic()
+        if now_s < self._next_tidy_s:
+            return
+        self._next_tidy_s = now_s + _TIDY_INTERVAL_S
+        with self._transaction() as cursor:
+            cursor.execute(_FORGET_APPLIED, (self._inbox_ttl_s, _MAX_TIDY_ROWS))
+            cursor.execute(_EXPIRE_SUBSCRIPTIONS, (_MAX_TIDY_ROWS,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
+        """Open a transaction, on a new connection where there is none.
+
+        An error of the server's, or of the way to it, is raised as STORE_UNAVAILABLE and closes the connection.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            with self._connection.transaction(), self._connection.cursor() as cursor:
+                yield cursor
+        except psycopg.Error as error:
+            if isinstance(error, _CONFLICTS) or not _is_unavailable(error):
+                raise
+            self.close()
+            raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(
+            self._settings.dsn,
+            autocommit=True,
+            application_name=_APPLICATION_NAME,
+            tcp_user_timeout=_DEAD_PEER_TIMEOUT_MS,
+        )
+        connection.execute(_SESSION)
+        return connection
+
+
+def _read_inbox(cursor: psycopg.Cursor[Any], batch: Sequence[Delivery]) -> dict[str, CommandReceipt]:
+    cursor.execute(_READ_INBOX, ([delivery.correlation_id for delivery in batch],))
+    return {correlation_id: CommandReceipt.FromString(receipt) for correlation_id, receipt in cursor.fetchall()}
+
+
+def _write_inbox(cursor: psycopg.Cursor[Any], receipts: Mapping[str, CommandReceipt]) -> None:
+    if receipts:
+        columns = (
+            list(receipts),
+            [receipt.command for receipt in receipts.values()],
+            [receipt.SerializeToString() for receipt in receipts.values()],
+        )
+        cursor.execute(_WRITE_INBOX, columns)
+
+
+def _answers(
+    batch: Sequence[Delivery], earlier: Mapping[str, CommandReceipt], made: Mapping[str, CommandReceipt]
+) -> list[CommandReceipt]:
+    """Return one receipt a delivery: a command's first answer as it was made, any other as its repetition."""
+    answered: set[str] = set(earlier)
+    answers: list[CommandReceipt] = []
+    for delivery in batch:
+        receipt = made.get(delivery.correlation_id) or earlier[delivery.correlation_id]
+        answers.append(repeat(receipt) if delivery.correlation_id in answered else receipt)
+        answered.add(delivery.correlation_id)
+    return answers
+
+
+def _positions_after(batch: Sequence[Delivery]) -> dict[int, int]:
+    positions: dict[int, int] = {}
+    for delivery in batch:
+        positions[delivery.partition] = max(delivery.offset + 1, positions.get(delivery.partition, 0))
+    return positions
+
+
+def _is_unavailable(error: psycopg.Error) -> bool:
+    if error.sqlstate is None:
+        # libpq's own errors, such as a connection that broke, have no state.
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate.startswith(_UNAVAILABLE)
