@@ -782,7 +782,7 @@ class CreateUserRequest(betterproto2.Message):
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Full name, 1 to 200 characters, no control characters.
+    Full name, 1 to 200 characters.
     """
 
     email: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -2112,7 +2112,7 @@ class UpdateUserRequest(betterproto2.Message):
 
     name: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    New full name, 1 to 200 characters, no control characters.
+    New full name, 1 to 200 characters.
     """
 
     email: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
