@@ -1,0 +1,154 @@
+"""Killing any part once under load loses no acknowledged command, and applies none twice."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import grpc
+import psycopg
+import pymongo
+import pytest
+import redis
+from polystream.v1 import contents_pb2, contents_pb2_grpc, users_pb2, users_pb2_grpc, views_pb2, views_pb2_grpc
+from polystream.v1.contents_pb2 import Content
+
+from tests.support.people import person
+from tests.support.platform import Platform
+from tests.support.waiting import eventually
+
+COMMANDS_A_SECOND = 200
+LOAD_S = 6.0
+KILL_AFTER_S = 2.0
+SETTLE_TIMEOUT_S = 60.0
+PARTS = [
+    "gateway-0",
+    "lane-postgresql-0",
+    "lane-mongodb-0",
+    "lane-redis-0",
+    "monitor",
+    "postgresql",
+    "redis",
+    "mongodb",
+]
+CONTENT_BASE = 10_000_000
+
+
+class Load:
+    """Sends commands of three stores at an even pace, and keeps what was acknowledged."""
+
+    def __init__(self, address: str, run: int) -> None:
+        self._address = address
+        self._run = run
+        self.users: list[str] = []  # e-mail addresses
+        self.views: list[str] = []  # correlation IDs
+        self.contents: list[int] = []  # content IDs
+        self.refused = 0
+
+    def send(self) -> None:
+        """Send for a while. What is not acknowledged is counted, not repeated."""
+        with grpc.insecure_channel(self._address) as channel:
+            users = users_pb2_grpc.UserServiceStub(channel)
+            views = views_pb2_grpc.ViewServiceStub(channel)
+            contents = contents_pb2_grpc.ContentServiceStub(channel)
+            start_s = time.monotonic()
+            for number in range(int(COMMANDS_A_SECOND * LOAD_S)):
+                _until(start_s + number / COMMANDS_A_SECOND)
+                try:
+                    self._one(number, users, views, contents)
+                except grpc.RpcError:
+                    self.refused += 1
+
+    def _one(
+        self,
+        number: int,
+        users: users_pb2_grpc.UserServiceStub,
+        views: views_pb2_grpc.ViewServiceStub,
+        contents: contents_pb2_grpc.ContentServiceStub,
+    ) -> None:
+        kind = number % 3
+        if kind == 0:
+            someone = person()
+            users.CreateUser(users_pb2.CreateUserRequest(**someone), timeout=5)
+            self.users.append(someone["email"])
+        elif kind == 1:
+            view = views_pb2.RecordViewRequest(
+                user_id=1234, content_id=self._run * 10_000 + number, title="t", kind=Content.MOVIE
+            )
+            self.views.append(views.RecordView(view, timeout=5).correlation_id)
+        else:
+            content_id = CONTENT_BASE + self._run * 10_000 + number
+            contents.CacheContent(
+                contents_pb2.CacheContentRequest(content_id=content_id, title="t", kind=Content.MOVIE), timeout=5
+            )
+            self.contents.append(content_id)
+
+
+def _until(moment_s: float) -> None:
+    pause_s = moment_s - time.monotonic()
+    if pause_s > 0:
+        threading.Event().wait(pause_s)  # the load's own pace
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("run", "part"), list(enumerate(PARTS, start=1)))
+def test_a_kill_loses_nothing_and_repeats_nothing(platform: Platform, run: int, part: str) -> None:
+    """Every acknowledged command has its one effect in its store, and nothing has two."""
+    load = Load(platform.endpoints["grpc"], run)
+    sender = threading.Thread(target=load.send)
+    sender.start()
+    threading.Event().wait(KILL_AFTER_S)
+    before = platform.pid(part)
+    platform.kill(part)
+    sender.join()
+    eventually(lambda: platform.pid(part) not in (0, before), SETTLE_TIMEOUT_S)
+
+    acknowledged = len(load.users) + len(load.views) + len(load.contents)
+    assert acknowledged > COMMANDS_A_SECOND * KILL_AFTER_S * 0.8, f"too little got through: {load.refused} refused"
+    eventually(lambda: not _missing(platform, load), SETTLE_TIMEOUT_S)
+    assert _twice(platform, load) == []
+
+
+def _missing(platform: Platform, load: Load) -> Sequence[object]:
+    """Return what was acknowledged and has no effect yet."""
+    try:
+        return [
+            *(set(load.users) - set(_stored_users(platform, load))),
+            *(set(load.views) - set(_stored_views(platform, load))),
+            *_absent_contents(platform, load),
+        ]
+    except (psycopg.OperationalError, pymongo.errors.PyMongoError, redis.RedisError) as error:
+        return [error]  # the store is still coming back
+
+
+def _twice(platform: Platform, load: Load) -> Sequence[object]:
+    """Return what has more than one effect. A view's content ID is its own, so a second effect would show."""
+    users = Counter(_stored_users(platform, load))
+    with pymongo.MongoClient(platform.endpoints["mongodb"]) as client:
+        contents = Counter(
+            document["conteudo_id"]
+            for document in client.get_default_database()["historico_visualizacao"].find(
+                {"conteudo_id": {"$gte": load._run * 10_000, "$lt": (load._run + 1) * 10_000}}, {"conteudo_id": 1}
+            )
+        )
+    return [item for counter in (users, contents) for item, count in counter.items() if count != 1]
+
+
+def _stored_users(platform: Platform, load: Load) -> list[str]:
+    with psycopg.connect(platform.endpoints["postgresql"], connect_timeout=3) as db:
+        rows = db.execute("SELECT email FROM usuarios WHERE email = ANY(%s)", (load.users,)).fetchall()
+    return [row[0] for row in rows]
+
+
+def _stored_views(platform: Platform, load: Load) -> list[str]:
+    with pymongo.MongoClient(platform.endpoints["mongodb"], serverSelectionTimeoutMS=3000) as client:
+        history = client.get_default_database()["historico_visualizacao"]
+        return [document["_id"] for document in history.find({"_id": {"$in": load.views}}, {"_id": 1})]
+
+
+def _absent_contents(platform: Platform, load: Load) -> list[int]:
+    with redis.Redis.from_url(platform.endpoints["redis"], socket_timeout=3) as client:
+        pipeline = client.pipeline(transaction=False)
+        for content_id in load.contents:
+            pipeline.exists(f"conteudo:{content_id}")
+        return [content_id for content_id, there in zip(load.contents, pipeline.execute(), strict=True) if not there]

@@ -1,0 +1,41 @@
+"""Tools in Go, built once into a cache outside the checkout, from the versions that go.sum pins."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+_MODULE: Final = Path(__file__).parents[1] / "tools"
+_PACKAGES: Final = {"grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl"}
+_BUILD_TIMEOUT_S: Final = 600
+
+
+def go_tool(name: str) -> Path:
+    """Return the path of a tool, built if it is not in the cache. Raises AssertionError where it cannot be had."""
+    locked = (_MODULE / "go.sum").read_bytes() + (_MODULE / "go.mod").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polystream" / "tools"
+    path = cache / hashlib.sha256(locked).hexdigest()[:16] / name
+    if not path.exists():
+        _build(name, path)
+    return path
+
+
+def _build(name: str, path: Path) -> None:
+    # A wheel in the environment brings Go where the machine has none.
+    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
+    assert go, f"{name} is built with Go, and there is none: install Go 1.26 or later"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    built = path.with_name(f"{name}.{os.getpid()}")
+    finished = subprocess.run(
+        [go, "build", "-mod=readonly", "-o", str(built), _PACKAGES[name]],
+        cwd=_MODULE,
+        capture_output=True,
+        text=True,
+        timeout=_BUILD_TIMEOUT_S,
+        check=False,
+    )
+    assert finished.returncode == 0, f"{name} could not be built:\n{finished.stderr}"
+    built.replace(path)
