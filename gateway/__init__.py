@@ -1,0 +1,1 @@
+"""The gateway: request in, acknowledgement out; queries; operations."""

@@ -43,6 +43,7 @@ class Reason(Enum):
     UNKNOWN_FIELD = Row(_INVALID, _R, "the request has a field that does not exist; see the field violations")
     EMPTY_COMMAND = Row(_INVALID, _R, "the command says nothing; set its fields")
     INVALID_PAGE_TOKEN = Row(_INVALID, _R, "page_token is not one of this list; start again without it")
+    MALFORMED_REQUEST = Row(_INVALID, _R, "the request could not be read; encode it as its message type asks")
     REQUEST_TOO_LARGE = Row(_INVALID, _R, "the request is too large; send less")
     REQUEST_ID_REUSED = Row(_EXISTS, _R, "request_id was used with another request; use a new one")
 

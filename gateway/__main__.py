@@ -1,0 +1,65 @@
+"""Runs the gateway: `python -m gateway`. SIGTERM and SIGINT drain it."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvloop
+from pydantic import ValidationError
+
+from gateway.bootstrap import build
+from mesh.errors import PolystreamError
+from mesh.settings import GatewaySettings, TelemetrySettings
+from mesh.telemetry.logs import configure_logging
+from mesh.telemetry.tracing import Tracing
+
+SERVICE = "gateway"
+
+log = structlog.stdlib.get_logger(SERVICE)
+
+
+async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
+    """Serve until a signal comes; 0 after a clean stop."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stopping.set)
+
+    tracing = Tracing(SERVICE, settings.name, telemetry)
+    gateway = build(settings, tracing)
+    starting = asyncio.create_task(gateway.start())
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+    failed = starting.done() and starting.exception()
+    if failed:
+        log.error("the gateway cannot start", error=_describe(failed))
+    else:
+        await stopped
+        log.info("draining")
+    starting.cancel()
+    stopped.cancel()
+    await asyncio.gather(starting, stopped, return_exceptions=True)
+    await gateway.stop()
+    tracing.shutdown()
+    log.info("stopped")
+    return 1 if failed else 0
+
+
+def main() -> int:
+    """Read the settings and serve."""
+    try:
+        settings, telemetry = GatewaySettings(), TelemetrySettings()
+    except ValidationError as error:
+        print(f"a setting is not valid: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
+        return 2
+    configure_logging(SERVICE, telemetry)
+    return uvloop.run(serve(settings, telemetry))
+
+
+def _describe(error: BaseException) -> str:
+    return error.message if isinstance(error, PolystreamError) else f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Commands to Kafka: one producer, one thread that polls it, and the event loop told once a burst."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from mesh.errors import PolystreamError, Reason
+
+_LINGER_MS = 1  # 0.2 did worse: more requests to the broker, and more wake-ups here
+_SCAN_MARGIN_S = 1.5  # librdkafka looks for expired messages once a second
+_POLL_S = 0.1
+_PROBES = 16  # commands that try Kafka at the same time while it does not answer
+_RETIRE_TIMEOUT_S = 1.0
+_TIMED_OUT = KafkaError._MSG_TIMED_OUT  # noqa: SLF001 - librdkafka's own code
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Delivery:
+    """One record on its way to Kafka."""
+
+    __slots__ = ("_settle", "_settled", "error", "record")
+
+    def __init__(self, settle: Callable[["Delivery"], None], settled: deque["Delivery"]) -> None:
+        self._settle = settle
+        self._settled = settled
+        self.error: KafkaError | None = None
+        self.record: Message | None = None
+
+    def reported(self, error: KafkaError | None, record: Message) -> None:
+        """Take Kafka's answer, on the polling thread."""
+        self.error = error
+        self.record = record
+        self._settled.append(self)
+
+    def settle(self) -> None:
+        """Pass the answer on, on the event loop."""
+        self._settle(self)
+
+
+class CommandProducer:
+    """Produces to one topic, acks=all and idempotent.
+
+    `send` belongs to the event loop that called `start`. Every record sent is settled exactly once, on that
+    loop, within `ack_timeout_s`: librdkafka gives up before that, so its answer is the last word.
+    """
+
+    def __init__(
+        self, client_config: Mapping[str, str | int | bool], topic: str, *, max_in_flight: int, ack_timeout_s: float
+    ) -> None:
+        self._topic = topic
+        self._max_in_flight = max_in_flight
+        self._config: dict[str, str | int | bool | Callable[..., None]] = {
+            **client_config,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": _LINGER_MS,
+            "compression.type": "none",
+            "message.timeout.ms": int(max(1.0, ack_timeout_s - _SCAN_MARGIN_S) * 1000),
+            # The producer's own bound stands behind the gateway's, and must not be met first.
+            "queue.buffering.max.messages": max_in_flight * 2,
+            "error_cb": self._on_error,
+        }
+        self._settled: deque[Delivery] = deque()  # bounded by max_in_flight
+        self._in_flight = 0
+        self._answers = True  # whether Kafka answered last time
+        self._fatal = threading.Event()
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._idle: asyncio.Event | None = None
+        self._producer: Any = None
+        self._thread = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
+
+    @property
+    def in_flight(self) -> int:
+        """Records sent and not settled."""
+        return self._in_flight
+
+    def start(self) -> None:
+        """Begin, on the running event loop. Kafka need not answer yet."""
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._producer = Producer(self._config)
+        self._thread.start()
+
+    def send(
+        self, key: str, value: bytes, headers: list[tuple[str, str | bytes]], settle: Callable[[Delivery], None]
+    ) -> None:
+        """Hand a record to Kafka; `settle` is called with Kafka's answer.
+
+        Raises PolystreamError, and then nothing was sent: TOO_MANY_COMMANDS when as many wait as may,
+        KAFKA_UNAVAILABLE when Kafka has stopped answering and enough commands try it already.
+        """
+        if self._in_flight >= (self._max_in_flight if self._answers else _PROBES):
+            raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
+        delivery = Delivery(settle, self._settled)
+        try:
+            self._producer.produce(self._topic, value, key, on_delivery=delivery.reported, headers=headers)
+        except BufferError as error:
+            raise PolystreamError(Reason.TOO_MANY_COMMANDS) from error
+        except KafkaException as error:
+            # A producer that has failed for good; the polling thread is replacing it.
+            raise PolystreamError(Reason.KAFKA_UNAVAILABLE) from error
+        self._in_flight += 1
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until nothing is in flight, and tell whether that came in time."""
+        if self._in_flight == 0 or self._idle is None:
+            return True
+        self._idle.clear()
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self, timeout_s: float) -> None:
+        """Send what is queued, within the timeout, and stop."""
+        if self._producer is None:
+            return
+        await self.drain(timeout_s)
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _poll(self) -> None:
+        """Serve the producer's callbacks until it is closed."""
+        while not self._stopping.is_set():
+            self._producer.poll(_POLL_S)
+            self._announce()
+            if self._fatal.is_set():
+                self._replace()
+
+    def _announce(self) -> None:
+        if not self._settled or self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._settle_all)
+        except RuntimeError:
+            # The loop was closed without close(): there is nobody left to tell.
+            self._stopping.set()
+
+    def _settle_all(self) -> None:
+        while self._settled:
+            delivery = self._settled.popleft()
+            self._in_flight -= 1
+            if delivery.error is None:
+                self._answers = True
+            elif delivery.error.code() == _TIMED_OUT:
+                self._answers = False
+            delivery.settle()
+        if self._in_flight == 0 and self._idle is not None:
+            self._idle.set()
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Take an error that concerns no single record, on the polling thread."""
+        if error.fatal():
+            log.error("the kafka producer failed for good and is replaced", error=error.name())
+            self._fatal.set()
+        else:
+            log.warning("kafka", error=error.name())
+
+    def _replace(self) -> None:
+        """Put a new producer in the place of one that cannot go on, and settle what the old one had."""
+        old = self._producer
+        self._fatal.clear()
+        self._producer = Producer(self._config)
+        old.purge()
+        give_up_s = time.monotonic() + _RETIRE_TIMEOUT_S
+        while len(old) and time.monotonic() < give_up_s:
+            old.poll(_POLL_S)
+        self._announce()

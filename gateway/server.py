@@ -1,0 +1,149 @@
+"""The gRPC server: every RPC of the catalog, health, reflection, and the order in which it all stops."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import grpc
+import protovalidate
+import pygrpc_native.aio
+import structlog
+from google.longrunning import operations_proto_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from gateway.boundary import Boundary, Query, refuse
+from gateway.commands import CommandPath, Prepared, prepare
+from gateway.validation import RequestRules, request_reader
+from mesh.catalog import Catalog
+from mesh.errors import PolystreamError, Reason
+from mesh.ids import new_correlation_id
+from mesh.settings import GatewaySettings
+
+LONG_RUNNING: ServiceDescriptor = operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"]
+
+# The largest request that is read at all: what is above max_request_bytes and below this is refused in full form.
+_READ_FACTOR = 16
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class GatewayServer:
+    """The gateway's port."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        commands: CommandPath,
+        queries: Mapping[str, Query],
+        boundary: Boundary,
+        settings: GatewaySettings,
+    ) -> None:
+        self._boundary = boundary
+        self._max_bytes = settings.max_request_bytes
+        self._server = _new_server(settings)
+        self._health = health_aio.HealthServicer()
+        services = [service.descriptor for service in catalog.services]
+        if any(name.startswith(f"{LONG_RUNNING.full_name}/") for name in queries):
+            services.append(LONG_RUNNING)
+        validator = protovalidate.Validator()
+        prepared = [prepare(command, validator) for command in catalog.commands.values()]
+        handlers = {command.method: self._command(commands, command) for command in prepared}
+        for service in services:
+            for method in service.methods:
+                name = _method_name(method)
+                if name not in handlers and name in queries:
+                    handlers[name] = self._query(method, queries[name], validator)
+            self._register(service, handlers)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._names = ["", *(service.full_name for service in services)]
+        reflection.enable_server_reflection(
+            (*self._names[1:], "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
+        )
+        self._server.add_generic_rpc_handlers((_UnknownMethods(),))
+        self.port = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
+
+    async def start(self) -> None:
+        """Listen. Health says NOT_SERVING until `serve`."""
+        for name in self._names:
+            await self._health.set(name, _NOT_SERVING)
+        await self._server.start()
+
+    async def serve(self) -> None:
+        """Say that everything works."""
+        for name in self._names:
+            await self._health.set(name, _SERVING)
+
+    async def leave(self) -> None:
+        """Say, for good, that no more calls should come."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_s: float) -> None:
+        """Close the port. Queries that still run are told that the gateway stops."""
+        stopping = asyncio.ensure_future(self._server.stop(grace_s))
+        await asyncio.sleep(0)
+        self._boundary.interrupt_queries()
+        await stopping
+
+    def _command(self, path: CommandPath, prepared: Prepared) -> Callable[..., Any]:
+        return self._boundary.command(
+            prepared.method, functools.partial(path.handle, prepared), functools.partial(path.identify, prepared)
+        )
+
+    def _query(self, method: MethodDescriptor, query: Query, validator: protovalidate.Validator) -> Callable[..., Any]:
+        rules = RequestRules(method.input_type, validator)
+        wrap = self._boundary.stream if method.server_streaming else self._boundary.query
+        return wrap(_method_name(method), query, rules)
+
+    def _register(self, service: ServiceDescriptor, handlers: Mapping[str, Callable[..., Any]]) -> None:
+        """Add a service as generated code does: registered handlers are the ones that the native server takes."""
+        methods = {
+            method.name: self._rpc(method, handlers[_method_name(method)])
+            for method in service.methods
+            if _method_name(method) in handlers
+        }
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, methods),))
+        self._server.add_registered_method_handlers(service.full_name, methods)
+
+    def _rpc(self, method: MethodDescriptor, handler: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
+        kind = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+        return kind(
+            handler,
+            request_deserializer=request_reader(GetMessageClass(method.input_type), self._max_bytes),
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+        )
+
+
+class _UnknownMethods(grpc.GenericRpcHandler):
+    """Answers what no service declares, in the form of every other error."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":  # noqa: ARG002 - whatever it is
+        """Return a handler that refuses any call."""
+        error = PolystreamError(
+            Reason.UNIMPLEMENTED, "there is no such method; list the services and their methods by reflection"
+        )
+
+        async def answer(_requests: Any, context: Any) -> None:
+            await refuse(context, error.to_status(), new_correlation_id())
+
+        return grpc.stream_stream_rpc_method_handler(answer)
+
+
+def _new_server(settings: GatewaySettings) -> Any:
+    options: Sequence[tuple[str, Any]] = (
+        ("grpc.max_receive_message_length", settings.max_request_bytes * _READ_FACTOR),
+        ("grpc.so_reuseport", 0),
+    )
+    if settings.server == "native":
+        return pygrpc_native.aio.server(options=options)
+    return grpc.aio.server(options=options)
+
+
+def _method_name(method: MethodDescriptor) -> str:
+    return f"{method.containing_service.full_name}/{method.name}"
