@@ -75,4 +75,4 @@ def compile_protos(folder: Path, plugin: str, sources: dict[str, str]) -> Compil
 def _include_paths(protos: Path) -> list[Path]:
     google_api = Path(str(resources.files("google.api").joinpath("http.proto")))
     well_known = Path(str(resources.files("grpc_tools").joinpath("_proto")))
-    return [protos, _ROOT / "proto", _ROOT / "build" / "protos", google_api.parents[2], well_known]
+    return [protos, _ROOT / "proto", google_api.parents[2], well_known]

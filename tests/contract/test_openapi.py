@@ -1,0 +1,194 @@
+"""The OpenAPI document: complete, linked, and true to the protos."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.api import annotations_pb2
+
+from mesh.catalog import load_catalog
+from tests.contract.compiling import compile_protos
+
+_ROOT = Path(__file__).parents[2]
+_DOCUMENT: dict[str, Any] = json.loads((_ROOT / "gen" / "openapi" / "openapi.json").read_text(encoding="utf-8"))
+_CATALOG = load_catalog()
+_GOLDEN = Path(__file__).parent / "golden"
+_INHERITED = (
+    ("post", "/usuarios"),
+    ("post", "/usuarios/{user_id}/assinatura"),
+    ("post", "/usuarios/{user_id}/pagamento"),
+    ("post", "/usuarios/{user_id}/config"),
+    ("post", "/historico-visualizacao"),
+    ("get", "/historico-visualizacao/{user_id}"),
+    ("post", "/recomendacoes/gerar"),
+    ("get", "/recomendacoes/{user_id}"),
+    ("post", "/cache/conteudo/{content_id}"),
+    ("get", "/cache/conteudo/{content_id}"),
+    ("get", "/status/{correlation_id}"),
+    ("get", "/health"),
+)
+
+
+def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, verbs in _DOCUMENT["paths"].items():
+        for verb, operation in verbs.items():
+            yield verb, path, operation
+
+
+def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    found: dict[str, Any] = _DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _body(operation: dict[str, Any]) -> dict[str, Any]:
+    return _resolve(operation["requestBody"]["content"]["application/json"]["schema"])
+
+
+def test_every_binding_is_an_operation() -> None:
+    """The document has an operation for each HTTP binding of each method, additional ones included, and no other."""
+    bound = []
+    for service in _CATALOG.services:
+        for method in service.descriptor.methods:
+            rule = method.GetOptions().Extensions[annotations_pb2.http]
+            for one in (rule, *rule.additional_bindings):
+                verb = one.WhichOneof("pattern")
+                bound.append((verb, getattr(one, verb)))
+    assert sorted((verb, path) for verb, path, _ in _operations()) == sorted(bound)
+
+
+@pytest.mark.parametrize(("verb", "path"), _INHERITED)
+def test_inherited_path_is_there_under_its_own_tag(verb: str, path: str) -> None:
+    """Each path from before this API is described, apart from the others."""
+    assert _DOCUMENT["paths"][path][verb]["tags"] == ["Inherited paths"]
+
+
+def test_versioned_paths_are_under_their_service() -> None:
+    """Any other path is under the tag of its service, and every tag is declared."""
+    services = {service.descriptor.name for service in _CATALOG.services}
+    for _, path, operation in _operations():
+        assert set(operation["tags"]) <= (services if path.startswith("/v1/") else {"Inherited paths"})
+    assert {tag["name"] for tag in _DOCUMENT["tags"]} == services | {"Inherited paths"}
+
+
+def test_operations_are_told_apart_and_described() -> None:
+    """Operation IDs are unique; each operation has a summary, and a description that begins with it."""
+    operations = [operation for _, _, operation in _operations()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert operation["summary"]
+        assert operation["description"].startswith(operation["summary"])
+
+
+def test_errors_are_google_rpc_status() -> None:
+    """Every operation answers errors with google.rpc.Status."""
+    for _, _, operation in _operations():
+        schema = operation["responses"]["default"]["content"]["application/json"]["schema"]
+        assert set(_resolve(schema)["properties"]) == {"code", "message", "details"}
+
+
+def test_references_lead_somewhere_and_nothing_is_left_over() -> None:
+    """Each reference has its schema, and each schema its reference."""
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(_DOCUMENT)))
+    assert referred == set(_DOCUMENT["components"]["schemas"])
+
+
+def test_path_variables_are_parameters() -> None:
+    """Each variable of a path is a required parameter, and is not asked for again in the body."""
+    for _, path, operation in _operations():
+        names = re.findall(r"\{(\w+)\}", path)
+        declared = [p["name"] for p in operation.get("parameters", ()) if p["in"] == "path" and p["required"]]
+        assert declared == names
+        if "requestBody" in operation:
+            assert not set(names) & set(_body(operation)["properties"])
+
+
+def test_names_are_snake_case() -> None:
+    """Properties and parameters have the protos' own names."""
+    names = [name for schema in _DOCUMENT["components"]["schemas"].values() for name in schema["properties"]]
+    names += [p["name"] for _, _, operation in _operations() for p in operation.get("parameters", ())]
+    assert [name for name in names if not re.fullmatch(r"[a-z][a-z0-9_]*", name)] == []
+
+
+@pytest.mark.parametrize("command", sorted(_CATALOG.commands))
+def test_command_takes_what_its_golden_examples_hold(command: str) -> None:
+    """Every field of a command's good examples is a parameter or a property of the operation."""
+    operation = next(op for _, _, op in _operations() if op["operationId"] == command)
+    known = {parameter["name"] for parameter in operation.get("parameters", ())}
+    if "requestBody" in operation:
+        assert operation["requestBody"]["required"] is False
+        known |= set(_body(operation)["properties"])
+    examples = json.loads((_GOLDEN / f"{command}.json").read_text(encoding="utf-8"))
+    assert {name for request in examples["good"] for name in request} <= known
+
+
+def test_edge_parameters_are_described() -> None:
+    """The query parameters that the edge maps are described under the names that callers know."""
+    operation = _DOCUMENT["paths"]["/historico-visualizacao"]["post"]
+    assert [(p["name"], p["in"]) for p in operation["parameters"]] == [("user_id", "query"), ("conteudo_id", "query")]
+
+
+def test_rules_are_said_in_the_schema() -> None:
+    """Validation rules become lengths, patterns, bounds, formats and the values that are accepted."""
+    schemas = _DOCUMENT["components"]["schemas"]
+    user = schemas["CreateUserRequest"]
+    assert user["required"] == ["name", "email", "cpf"]
+    assert user["properties"]["name"].items() >= {"minLength": 1, "maxLength": 200}.items()
+    assert user["properties"]["email"]["format"] == "email"
+    assert re.fullmatch(user["properties"]["cpf"]["pattern"], "529.982.247-25")
+    content = schemas["CacheContentBody"]["properties"]
+    assert content["kind"]["enum"] == ["MOVIE", "SERIES", "DOCUMENTARY"]
+    assert content["genres"]["maxItems"] == 10
+    assert content["genres"]["items"] == {"type": "string", "minLength": 1, "maxLength": 50}
+    assert content["attributes"].items() >= {"additionalProperties": {"type": "string", "maxLength": 500}}.items()
+    assert content["ttl_seconds"].items() >= {"minimum": 0, "maximum": 2592000}.items()
+
+
+def test_64_bit_integers_are_strings_in_answers() -> None:
+    """An answer's 64-bit integer is a string; a request may hold either."""
+    schemas = _DOCUMENT["components"]["schemas"]
+    assert schemas["User"]["properties"]["user_id"]["type"] == "string"
+    kinds = [option["type"] for option in schemas["CreateUserRequest"]["properties"]["user_id"]["anyOf"]]
+    assert kinds == ["integer", "string"]
+
+
+_HEAD = """\
+syntax = "proto3";
+package trial.v1;
+import "google/api/annotations.proto";
+import "google/rpc/status.proto";
+message Thing { string name = 1; google.rpc.Status status = 2; }
+service Trial {
+"""
+
+
+@pytest.mark.parametrize(
+    ("methods", "told"),
+    [
+        pytest.param(
+            'rpc A(Thing) returns (Thing) { option (google.api.http) = {get: "/v1/a"}; }'
+            'rpc B(Thing) returns (Thing) { option (google.api.http) = {get: "/v1/a"}; }',
+            "trial.proto: trial.v1.Trial.B: get /v1/a is bound already",
+            id="same path twice",
+        ),
+        pytest.param(
+            'rpc A(Thing) returns (Thing) { option (google.api.http) = {post: "/v1/a" body: "name"}; }',
+            'trial.proto: trial.v1.Trial.A: only body: "*" and no body are written here',
+            id="part as body",
+        ),
+        pytest.param(
+            'rpc A(Thing) returns (Thing) { option (google.api.http) = {custom: {kind: "LOCK" path: "/v1/a"}}; }',
+            "trial.proto: trial.v1.Trial.A: the binding custom has no place in OpenAPI",
+            id="custom verb",
+        ),
+    ],
+)
+def test_what_cannot_be_described_is_refused(tmp_path: Path, methods: str, told: str) -> None:
+    """A binding that the document cannot hold fails the build, and says where."""
+    done = compile_protos(tmp_path, "openapi_plugin", {"trial.proto": _HEAD + methods + "}"})
+    assert done.exit_status != 0
+    assert told in done.messages
