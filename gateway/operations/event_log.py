@@ -1,0 +1,109 @@
+"""The event log, asked by gRPC: what the monitor has kept of operations that memory and Redis have forgotten."""
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceStub
+from polystream.v1.operations_pb2 import (
+    ExplainOperationRequest,
+    GetOperationRequest,
+    ListOperationsRequest,
+    ListOperationsResponse,
+    Operation,
+    OperationStory,
+)
+
+from mesh.errors import FieldFault, PolystreamError, Reason
+
+if TYPE_CHECKING:
+    from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceAsyncStub  # there for its types alone
+
+T = TypeVar("T")
+
+_TIMEOUT_S: Final = 2.0
+_CHANNEL_OPTIONS: Final = (
+    # A monitor that comes back must be found within a second, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+)
+
+
+class EventLog:
+    """A client of `polystream.monitor.v1.EventLogService`. Connects when it is first asked.
+
+    Every method raises PolystreamError with EVENT_LOG_UNAVAILABLE when the monitor does not answer within two
+    seconds.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._channel: grpc.aio.Channel | None = None
+
+    async def get(self, correlation_id: str) -> Operation | None:
+        """Return an operation as the events tell it; None when there are none of it."""
+        call = self._stub().GetOperation(GetOperationRequest(correlation_id=correlation_id), timeout=_TIMEOUT_S)
+        try:
+            return await _answer(call)
+        except PolystreamError as error:
+            if error.reason is Reason.OPERATION_NOT_FOUND:
+                return None
+            raise
+
+    async def list(self, request: ListOperationsRequest) -> ListOperationsResponse:
+        """Return a page of operations. Raises PolystreamError: INVALID_PAGE_TOKEN."""
+        return await _answer(self._stub().ListOperations(request, timeout=_TIMEOUT_S))
+
+    async def explain(self, correlation_id: str) -> OperationStory | None:
+        """Return an operation's story; None when there are no events of it."""
+        call = self._stub().ExplainOperation(ExplainOperationRequest(correlation_id=correlation_id), timeout=_TIMEOUT_S)
+        try:
+            return await _answer(call)
+        except PolystreamError as error:
+            if error.reason is Reason.OPERATION_NOT_FOUND:
+                return None
+            raise
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    def _stub(self) -> "EventLogServiceAsyncStub":
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        return EventLogServiceStub(self._channel)
+
+
+async def _answer(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise _translated(error) from error
+
+
+def _translated(error: grpc.aio.AioRpcError) -> PolystreamError:
+    """Return the monitor's error as the gateway's own: what is the caller's fault stays so."""
+    if error.code() == grpc.StatusCode.NOT_FOUND:
+        return PolystreamError(Reason.OPERATION_NOT_FOUND)
+    if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
+        return PolystreamError(Reason.EVENT_LOG_UNAVAILABLE)
+    status = rpc_status.from_call(error)  # type: ignore[arg-type] # it asks for the two methods that the error has
+    reason, faults = _details(status) if status is not None else ("", [])
+    return PolystreamError(Reason.__members__.get(reason, Reason.INVALID_FIELD), error.details() or "", faults=faults)
+
+
+def _details(status: status_pb2.Status) -> tuple[str, list[FieldFault]]:
+    reason, faults = "", []
+    for detail in status.details:
+        info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(bad_request):
+            faults = [FieldFault(v.field, v.description, v.reason) for v in bad_request.field_violations]
+    return reason, faults

@@ -1,0 +1,165 @@
+"""Follows the receipts: read → decode → tell who waits → save in Redis → commit. One thread."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from polystream.v1.events_pb2 import CommandReceipt
+
+from gateway.operations.receipt_log import ReceiptLog
+from mesh.codec import Decoder
+from mesh.errors import PolystreamError, Reason
+
+_BATCH_RECORDS: Final = 500
+_POLL_S: Final = 0.1
+_DELIVER_TIMEOUT_S: Final = 10.0
+_BACKOFF_FIRST_S: Final = 0.1
+_BACKOFF_MAX_S: Final = 2.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A receipt, and the record that brought it."""
+
+    receipt: CommandReceipt
+    message: Message
+    read_time_ns: int  # since the epoch
+
+
+class Writer(Protocol):
+    """Where receipts are saved."""
+
+    def save(self, receipts: Sequence[CommandReceipt]) -> None:
+        """Save a batch. Raises PolystreamError where that is not possible now."""
+
+    def answers(self) -> bool:
+        """Whether `save` would be possible now."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class ReceiptFollower:
+    """Brings every receipt to this gateway's memory and to Redis, at least once each.
+
+    While Redis is away, receipts still reach those who wait here; their positions are not committed, and they are
+    read again when Redis is back. So nothing is lost, and nothing piles up.
+    """
+
+    def __init__(
+        self,
+        open_log: Callable[[], ReceiptLog],
+        decoder: Decoder,
+        writer: Writer,
+        deliver: Callable[[Sequence[Received]], "Future[None]"],
+        max_age_s: float,
+    ) -> None:
+        self._open_log = open_log
+        self._decoder = decoder
+        self._writer = writer
+        self._deliver = deliver
+        self._max_age_ms = int(max_age_s * 1000)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="receipt-follower", daemon=True)
+        self._redis_away = False
+        self._backoff_s = _BACKOFF_FIRST_S
+        self._retry_at_s = 0.0
+
+    def start(self) -> None:
+        """Begin. Does not wait for Kafka."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Finish the batch at hand, commit and end. Blocks up to `timeout_s`."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        receipts = self._open_log()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._follow(receipts)
+                except Exception as error:  # noqa: BLE001 - the thread has to outlive whatever a record brings
+                    log.error("receipts could not be followed", error=type(error).__name__)
+                    self._stopping.wait(_BACKOFF_MAX_S)
+                    receipts.rewind()
+        finally:
+            receipts.close()
+            self._writer.close()
+
+    def _follow(self, receipts: ReceiptLog) -> None:
+        batch = self._decoded(receipts.read(_BATCH_RECORDS, _POLL_S))
+        delivered = self._deliver(batch) if batch else None
+        self._save(batch, receipts)
+        if delivered is not None:
+            # No further than one batch ahead of the event loop.
+            delivered.result(_DELIVER_TIMEOUT_S)
+        receipts.commit_when_due()
+
+    def _save(self, batch: Sequence[Received], receipts: ReceiptLog) -> None:
+        if self._redis_away:
+            self._try_again(receipts)
+            return
+        try:
+            self._writer.save([received.receipt for received in batch])
+        except PolystreamError as error:
+            log.warning("redis is away: operations are kept in memory alone", error=error.reason.name)
+            self._redis_away = True
+            self._backoff_s = _BACKOFF_FIRST_S
+            self._retry_at_s = time.monotonic() + self._backoff_s
+            return
+        receipts.done()
+
+    def _try_again(self, receipts: ReceiptLog) -> None:
+        if time.monotonic() < self._retry_at_s:
+            return
+        if not self._writer.answers():
+            self._backoff_s = min(self._backoff_s * 2, _BACKOFF_MAX_S)
+            self._retry_at_s = time.monotonic() + self._backoff_s
+            return
+        log.info("redis is back: the receipts it has missed are read again")
+        self._redis_away = False
+        receipts.rewind()
+
+    def _decoded(self, messages: Sequence[Message]) -> list[Received]:
+        now_ns = time.time_ns()
+        oldest_ms = now_ns // 1_000_000 - self._max_age_ms
+        batch = []
+        for message in messages:
+            kind, timestamp_ms = message.timestamp()
+            if kind != TIMESTAMP_NOT_AVAILABLE and timestamp_ms < oldest_ms:
+                continue  # Redis would have forgotten it by now
+            receipt = self._decode(message)
+            if receipt is not None:
+                batch.append(Received(receipt, message, now_ns))
+        return batch
+
+    def _decode(self, message: Message) -> CommandReceipt | None:
+        """Return the receipt; None for a record that is none. Waits while the registry does not answer."""
+        backoff_s = _BACKOFF_FIRST_S
+        while True:
+            try:
+                receipt = self._decoder.decode(message.value())
+            except PolystreamError as error:
+                if error.reason is Reason.REGISTRY_UNAVAILABLE and not self._stopping.wait(backoff_s):
+                    backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+                    continue
+                if error.reason is Reason.REGISTRY_UNAVAILABLE:
+                    raise
+                log.warning(
+                    "a record is no receipt",
+                    partition=message.partition(),
+                    offset=message.offset(),
+                    error=error.message,
+                )
+                return None
+            return receipt if isinstance(receipt, CommandReceipt) and receipt.correlation_id else None

@@ -1,0 +1,104 @@
+"""The operations that this gateway has in memory: the newest ones, as bytes, and who waits for them.
+
+Belongs to one event loop: nothing here is called from another thread.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import Operation
+
+from gateway.operations.assembly import assemble
+from mesh.catalog import Command
+
+
+class _Entry:
+    """What is known of one operation. Messages are kept serialized: that takes a fifth of their memory."""
+
+    __slots__ = ("accepted", "receipts")
+
+    def __init__(self) -> None:
+        self.accepted: bytes | None = None  # set when this gateway accepted the command
+        self.receipts: tuple[bytes, ...] = ()
+
+
+class OperationMemory:
+    """Operations by correlation ID, at most `max_operations` of them: the oldest gives way."""
+
+    def __init__(self, commands: Mapping[str, Command], max_operations: int) -> None:
+        self._commands = commands
+        self._max_operations = max_operations
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._watchers: dict[str, set[asyncio.Event]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def accept(self, operation: Operation) -> None:
+        """Keep an operation that this gateway has just accepted. On every command's path: cheap."""
+        entry = self._entry(operation.correlation_id)
+        if entry.accepted is None:
+            entry.accepted = operation.SerializeToString()
+
+    def accepted_here(self, correlation_id: str) -> bool:
+        """Whether this gateway accepted the command, and so has seen every receipt since."""
+        entry = self._entries.get(correlation_id)
+        return entry is not None and entry.accepted is not None
+
+    def add(self, receipt: CommandReceipt) -> bool:
+        """Keep a receipt and wake who waits for it; False when it repeats one."""
+        entry = self._entry(receipt.correlation_id)
+        for known in map(CommandReceipt.FromString, entry.receipts):
+            if known.store == receipt.store and known.dead_lettered <= receipt.dead_lettered:
+                return False
+        entry.receipts = (*entry.receipts, receipt.SerializeToString())
+        self.wake(receipt.correlation_id)
+        return True
+
+    def receipts(self, correlation_id: str) -> list[CommandReceipt]:
+        """Return the receipts that came, the first one first."""
+        entry = self._entries.get(correlation_id)
+        return [] if entry is None else list(map(CommandReceipt.FromString, entry.receipts))
+
+    def accepted(self, correlation_id: str) -> Operation | None:
+        """Return the operation as this gateway accepted it."""
+        entry = self._entries.get(correlation_id)
+        return None if entry is None or entry.accepted is None else Operation.FromString(entry.accepted)
+
+    def get(self, correlation_id: str) -> Operation | None:
+        """Return the operation as far as memory knows it."""
+        return assemble(self._commands, self.accepted(correlation_id), self.receipts(correlation_id))
+
+    @contextmanager
+    def watching(self, correlation_id: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever the operation changes, while the block runs."""
+        changed = asyncio.Event()
+        watchers = self._watchers.setdefault(correlation_id, set())
+        watchers.add(changed)
+        try:
+            yield changed
+        finally:
+            watchers.discard(changed)
+            if not watchers:
+                self._watchers.pop(correlation_id, None)
+
+    def wake(self, correlation_id: str) -> None:
+        """Set the events of those who watch the operation."""
+        for changed in self._watchers.get(correlation_id, ()):
+            changed.set()
+
+    def wake_all(self) -> None:
+        """Set the events of everybody who watches an operation."""
+        for correlation_id in self._watchers:
+            self.wake(correlation_id)
+
+    def _entry(self, correlation_id: str) -> _Entry:
+        entry = self._entries.get(correlation_id)
+        if entry is None:
+            entry = self._entries[correlation_id] = _Entry()
+            if len(self._entries) > self._max_operations:
+                self._entries.popitem(last=False)
+        return entry

@@ -1,0 +1,250 @@
+"""Operations, from wherever they are known: this gateway's memory, then Redis, then the event log."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
+from typing import Final
+
+import redis.asyncio
+import structlog
+from opentelemetry.trace import SpanKind
+from polystream.options.v1.options_pb2 import Store
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import Operation, OperationStory
+
+from gateway.operations.assembly import assemble, is_done
+from gateway.operations.event_log import EventLog
+from gateway.operations.follower import ReceiptFollower, Received
+from gateway.operations.memory import OperationMemory
+from gateway.operations.receipt_log import ReceiptLog
+from gateway.operations.shelf import Claim, OperationShelf, ReceiptWriter
+from mesh import topics
+from mesh.catalog import Catalog
+from mesh.codec import Decoder, SchemaSource
+from mesh.errors import PolystreamError, Reason
+from mesh.ids import issue_time_ms
+from mesh.schemas import load_schema
+from mesh.settings import GatewaySettings, KafkaSettings, RedisSettings
+from mesh.telemetry import names
+from mesh.telemetry.context import parse
+from mesh.telemetry.tracing import Tracing
+
+_FRESH_S: Final = 2.0  # an ID that young may be of a command that nobody has told of yet
+_FRESH_WAIT_S: Final = 1.0
+_FRESH_PAUSE_S: Final = 0.1
+_RECHECK_S: Final = 1.0  # while waiting: for news that came to Redis by another gateway alone
+_WATCH_MAX_S: Final = 3600.0
+_STOP_TIMEOUT_S: Final = 5.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class OperationTracker:
+    """Keeps track of this gateway's commands, and finds everybody's. Belongs to the event loop."""
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        catalog: Catalog,
+        kafka: KafkaSettings,
+        redis_settings: RedisSettings,
+        redis_client: redis.asyncio.Redis,
+        schemas: SchemaSource,
+        event_log: EventLog,
+        tracing: Tracing,
+    ) -> None:
+        self._commands = catalog.commands
+        self._memory = OperationMemory(catalog.commands, settings.operation_memory_max)
+        self._shelf = OperationShelf(redis_client, settings.operation_ttl_s)
+        self._event_log = event_log
+        self._tracing = tracing
+        self._group = f"gateway-operations-{settings.name}"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._follower = ReceiptFollower(
+            open_log=lambda: ReceiptLog(kafka, self._group),
+            decoder=Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), schemas),
+            writer=ReceiptWriter(redis_settings, settings.operation_ttl_s),
+            deliver=self._deliver,
+            max_age_s=settings.operation_ttl_s,
+        )
+
+    async def start(self) -> None:
+        """Begin to follow the receipts. Waits for no engine."""
+        self._loop = asyncio.get_running_loop()
+        self._follower.start()
+
+    async def close(self) -> None:
+        """Stop following, within five seconds. The clients given to the constructor stay open."""
+        await asyncio.to_thread(self._follower.stop, _STOP_TIMEOUT_S)
+
+    def accepted(self, operation: Operation) -> None:
+        """Take note of a command that Kafka has. Its receipts may have come already."""
+        self._memory.accept(operation)
+
+    async def claim_request(self, correlation_id: str, fingerprint: bytes) -> Claim:
+        """Tell whether a client's request ID is new, or was used with the same or with another request.
+
+        UNKNOWN when Redis does not answer. A claim is no operation: after SAME, `find` tells whether Kafka ever
+        got the command.
+        """
+        return await self._shelf.claim(correlation_id, fingerprint)
+
+    async def find(self, correlation_id: str) -> Operation | None:
+        """Return an operation; None where there is none.
+
+        An ID made less than two seconds ago gets a second before it is given up.
+        Raises PolystreamError: EVENT_LOG_UNAVAILABLE when nobody who answers knows the ID.
+        """
+        correlation_id = correlation_id.lower()
+        give_up_s = time.monotonic() + (_FRESH_WAIT_S if _is_fresh(correlation_id) else 0.0)
+        while True:
+            try:
+                operation = await self._look_up(correlation_id)
+            except PolystreamError:
+                if time.monotonic() >= give_up_s:
+                    raise
+            else:
+                if operation is not None or time.monotonic() >= give_up_s:
+                    return operation
+            await asyncio.sleep(_FRESH_PAUSE_S)
+
+    async def wait(self, correlation_id: str, timeout_s: float) -> Operation | None:
+        """Return an operation once it is done, or as it stands after `timeout_s`; None where there is none.
+
+        Raises PolystreamError as `find` does.
+        """
+        correlation_id = correlation_id.lower()
+        give_up_s = time.monotonic() + timeout_s
+        with self._memory.watching(correlation_id) as changed:
+            while True:
+                changed.clear()
+                operation = await self.find(correlation_id)
+                remaining_s = give_up_s - time.monotonic()
+                if operation is None or is_done(operation) or remaining_s <= 0:
+                    return operation
+                await _set_within(changed, min(remaining_s, _RECHECK_S))
+
+    async def watch(self, correlation_id: str) -> AsyncIterator[Operation]:
+        """Give an operation as it stands, then after every change, until it is done.
+
+        Raises PolystreamError: OPERATION_NOT_FOUND, DEADLINE_EXCEEDED after an hour, and as `find` does.
+        """
+        correlation_id = correlation_id.lower()
+        give_up_s = time.monotonic() + _WATCH_MAX_S
+        last = None
+        with self._memory.watching(correlation_id) as changed:
+            while time.monotonic() < give_up_s:
+                changed.clear()
+                operation = await self.find(correlation_id)
+                if operation is None:
+                    raise PolystreamError(Reason.OPERATION_NOT_FOUND)
+                if operation != last:
+                    last = operation
+                    yield operation
+                if is_done(operation):
+                    return
+                await _set_within(changed, _RECHECK_S)
+        raise PolystreamError(Reason.DEADLINE_EXCEEDED, "an operation is watched for an hour at most; watch it again")
+
+    async def explain(self, correlation_id: str) -> OperationStory | None:
+        """Return an operation's story from the event log, as patiently as `find`; None where there is none.
+
+        Raises PolystreamError: EVENT_LOG_UNAVAILABLE.
+        """
+        correlation_id = correlation_id.lower()
+        give_up_s = time.monotonic() + (_FRESH_WAIT_S if _is_fresh(correlation_id) else 0.0)
+        while True:
+            story = await self._event_log.explain(correlation_id)
+            if story is not None or time.monotonic() >= give_up_s:
+                return story
+            await asyncio.sleep(_FRESH_PAUSE_S)
+
+    async def _look_up(self, correlation_id: str) -> Operation | None:
+        operation = self._memory.get(correlation_id)
+        if operation is not None and is_done(operation):
+            return operation
+        operation = await self._with_shelf(correlation_id)
+        # What this gateway accepted has no receipt that has not come by here or through Redis.
+        if operation is not None and (is_done(operation) or self._memory.accepted_here(correlation_id)):
+            return operation
+        try:
+            told = await self._event_log.get(correlation_id)
+        except PolystreamError:
+            if operation is not None:
+                return operation
+            raise
+        if told is None or (operation is not None and len(operation.receipts) > len(told.receipts)):
+            return operation
+        return told
+
+    async def _with_shelf(self, correlation_id: str) -> Operation | None:
+        """Return what memory and Redis know together; memory alone while Redis is away."""
+        try:
+            shelved = await self._shelf.receipts(correlation_id)
+        except PolystreamError:
+            shelved = []
+        receipts = [*shelved, *self._memory.receipts(correlation_id)]
+        return assemble(self._commands, self._memory.accepted(correlation_id), receipts)
+
+    def _deliver(self, batch: Sequence[Received]) -> "Future[None]":
+        """Hand receipts to the event loop. Called on the follower's thread."""
+        applied: Future[None] = Future()
+        if self._loop is None:
+            raise RuntimeError("the tracker was not started")
+        self._loop.call_soon_threadsafe(self._apply, batch, applied)
+        return applied
+
+    def _apply(self, batch: Sequence[Received], applied: "Future[None]") -> None:
+        try:
+            for received in batch:
+                if self._memory.add(received.receipt):
+                    self._trace(received)
+        finally:
+            applied.set_result(None)
+
+    def _trace(self, received: Received) -> None:
+        """Record the last hop of a command that this gateway accepted, where the command is traced."""
+        receipt, message = received.receipt, received.message
+        if not self._memory.accepted_here(receipt.correlation_id):
+            return
+        headers = topics.header_text(topics.header_pairs(message.headers()))
+        parent = parse(headers.get(topics.TRACEPARENT), headers.get(topics.TRACESTATE))
+        if parent is None or not parent.sampled:
+            return
+        span = self._tracing.start(
+            names.GATEWAY_PROCESS,
+            SpanKind.CONSUMER,
+            parent,
+            {
+                names.MESSAGING_SYSTEM: "kafka",
+                names.MESSAGING_OPERATION_TYPE: "process",
+                names.MESSAGING_OPERATION_NAME: "process",
+                names.MESSAGING_DESTINATION: topics.RECEIPTS,
+                names.MESSAGING_PARTITION: str(message.partition()),
+                names.MESSAGING_OFFSET: message.offset() or 0,
+                names.MESSAGING_GROUP: self._group,
+                names.CONVERSATION_ID: receipt.correlation_id,
+                names.COMMAND: receipt.command,
+                names.STORE: Store.Name(receipt.store),
+                names.STATE: Operation.State.Name(receipt.state),
+                names.DUPLICATE: receipt.duplicate,
+            },
+            received.read_time_ns,
+        )
+        if span is not None:
+            span.end()
+
+
+def _is_fresh(correlation_id: str) -> bool:
+    issued_ms = issue_time_ms(correlation_id)
+    return issued_ms is not None and abs(time.time() * 1000 - issued_ms) < _FRESH_S * 1000
+
+
+async def _set_within(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        pass
