@@ -17,11 +17,13 @@ class PartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a platform lives: its data folder, its ports, and the credentials that it is given."""
+    """Where a platform lives: its data folder, its ports, and the settings that it is given."""
 
     data_dir: Path  # absolute
     ports: Ports
     postgres: PostgresSettings
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the services, complete
+    work_dir: Path = Path()  # of the services: where `.env` is
 
     def folder(self, name: str) -> Path:
         """Return the folder of one part, made if it is missing."""
@@ -59,7 +61,8 @@ class Part:
     ports: tuple[str, ...]  # the fields of `Ports` that it listens on
     command: Callable[[Site], Command]
     is_ready: Callable[[Site], bool]  # asks it once; may raise OSError where it does not answer
-    prepare: Callable[[Site], None] = _nothing  # idempotent; raises PartError
+    prepare: Callable[[Site], None] = _nothing  # before every start; raises PartError
+    before_stop: Callable[[Site], None] = _nothing  # bounded; lets it finish what it has begun
     ready_timeout_s: float = 30.0
     volatile: bool = False  # what it held is gone when it dies, and must be provisioned again
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,16 @@ def rotate(log: Path, limit_bytes: int = _ROTATE_BYTES) -> None:
     """Put a log that has grown large aside, as NAME.log.1, in place of the one before."""
     if log.exists() and log.stat().st_size > limit_bytes:
         log.replace(log.with_name(f"{log.name}.1"))
+
+
+def shorten(log: Path, limit_bytes: int = 4 * _ROTATE_BYTES) -> None:
+    """Do the same for a log that is being written: copy it, and empty it in place.
+
+    Works since children append; what is written between the two steps is lost.
+    """
+    if log.exists() and log.stat().st_size > limit_bytes:
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
 
 
 def tail(log: Path, lines: int = 15, max_bytes: int = 16_384) -> str:

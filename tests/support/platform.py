@@ -33,12 +33,22 @@ from tests.support.waiting import eventually
 _PORT_RANGE = range(11_000, 32_000)  # below what Linux gives to outgoing connections
 
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def free_port_run(count: int) -> int:
+    """Return the first of `count` neighbouring ports that are free now, drawn at random."""
+    while True:
+        first = random.choice(_PORT_RANGE)
+        if all(is_free(port) for port in range(first, first + count)):
+            return first
+
+
 def free_ports() -> Ports:
     """Return ports that are all free now, each drawn at random."""
     drawn: dict[str, int] = {}
     for field in fields(Ports):
-        port = next(port for port in iter(lambda: random.choice(_PORT_RANGE), None) if is_free(port))
-        drawn[field.name] = port
+        drawn[field.name] = free_port_run(1)
     return replace(Ports(), **drawn)
 
 

@@ -1,0 +1,1 @@
+"""The `polystream` command: one module a command."""

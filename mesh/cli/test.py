@@ -1,0 +1,24 @@
+"""`polystream test`: run the tests of the checkout."""
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+
+from mesh.cli.platform import CHECKOUT
+
+
+def configure(_: argparse.ArgumentParser) -> None:
+    """Declare nothing: the arguments are pytest's."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run pytest with the arguments and return its exit code."""
+    if not (CHECKOUT / "tests").exists():
+        sys.stderr.write("the tests are in a checkout of the repository; this is an installed package\n")
+        return 2
+    if importlib.util.find_spec("pytest") is None:
+        sys.stderr.write("what the tests need is not installed: run `python3 start.py test`\n")
+        return 2
+    command = [sys.executable, "-m", "pytest", *arguments.arguments]
+    return subprocess.run(command, cwd=CHECKOUT, check=False).returncode  # noqa: S603 - the user's own arguments

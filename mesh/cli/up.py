@@ -1,0 +1,111 @@
+"""`polystream up`: start the platform, show how it goes, and stay or leave."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from mesh.cli.platform import add_data_dir, work_dir
+from mesh.cli.progress import Progress
+from mesh.engines.process import rotate, tail
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--engines",
+        choices=("embedded", "native", "external"),
+        default="embedded",
+        help="embedded: from pip alone; native: real engines as processes; external: what the environment names",
+    )
+    add_data_dir(parser)
+    parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="move every port by N")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the dashboard")
+    parser.add_argument("--detach", action="store_true", help="leave when it is ready; `down` stops it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start the platform. Without `--detach`, stay until it is stopped."""
+    progress = Progress()
+    log = arguments.data_dir.resolve() / "logs" / "supervisor.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        rotate(log)
+        supervisor = _start_supervisor(arguments, log)
+    except OSError as error:
+        progress.failed(
+            f"the data folder {arguments.data_dir} can't be written ({error.strerror}). "
+            "Give it to your user, or choose another with --data-dir."
+        )
+        return 1
+    _pass_signals_on(supervisor, progress)
+    for event in _events(supervisor):
+        progress.show(event)
+        if event["event"] == "ready":
+            progress.ready(time.time() - _start_time(), event["endpoints"])
+            if arguments.detach:
+                return 0
+            if not arguments.no_browser and _has_display():
+                webbrowser.open(event["endpoints"]["dashboard"])
+    code = supervisor.wait()
+    if not progress.is_told:
+        progress.failed(f"the supervisor ended with {code}. The end of {log}:\n{tail(log)}")
+    progress.close()
+    return 0 if code == 0 else 1
+
+
+def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Popen[bytes]:
+    options = ["--engines", arguments.engines, "--data-dir", str(arguments.data_dir.resolve())]
+    options += ["--port-offset", str(arguments.port_offset), *(["--detached"] if arguments.detach else [])]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - its arguments are checked by the parser
+            [sys.executable, "-m", "mesh.supervisor", *options],
+            # It stops when this end of the pipe is closed, however this process ends.
+            stdin=subprocess.DEVNULL if arguments.detach else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            cwd=work_dir(),
+            env=environment,
+            start_new_session=True,  # Ctrl-C comes to this process, which passes it on
+        )
+
+
+def _pass_signals_on(supervisor: subprocess.Popen[bytes], progress: Progress) -> None:
+    """Let SIGINT and SIGTERM stop the supervisor; the second one kills it, and its children with it."""
+    asked = False
+
+    def handle(_: int, __: FrameType | None) -> None:
+        nonlocal asked
+        supervisor.send_signal(signal.SIGKILL if asked else signal.SIGTERM)
+        asked = True
+        progress.stopping()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+
+
+def _events(supervisor: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    assert supervisor.stdout is not None  # noqa: S101 - a pipe was asked for
+    for line in supervisor.stdout:
+        yield json.loads(line)
+
+
+def _start_time() -> float:
+    """Return when the user's command began, in seconds since the epoch: `start.py` hands on its own start."""
+    handed_on = os.environ.get("POLYSTREAM_START_TIME", "")
+    return float(handed_on) if handed_on else psutil.Process().create_time()
+
+
+def _has_display() -> bool:
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

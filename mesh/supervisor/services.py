@@ -1,0 +1,118 @@
+"""The services of the platform: what each is started with, and when it is ready."""
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from mesh.engines import probes
+from mesh.engines.part import HOST, Command, Part, Site
+from mesh.engines.process import bare_environment
+
+_LANE_STORES: Final = ("postgresql", "mongodb", "redis")
+_EDGE_DRAIN_S = 5.0
+
+
+def _service(site: Site, name: str, argv: tuple[str, ...], settings: Mapping[str, str]) -> Command:
+    return Command(
+        argv=(sys.executable, *argv),
+        env={**site.environment, **settings, "OTEL_SERVICE_INSTANCE_ID": name},
+        cwd=site.work_dir,
+        stop_timeout_s=15.0,  # longer than a service's own drain
+    )
+
+
+def _gateway_command(site: Site) -> Command:
+    settings = {
+        "GATEWAY_NAME": "gateway-0",
+        "GATEWAY_HOST": HOST,
+        "GATEWAY_PORT": str(site.ports.gateway),
+        "MONITOR_ADDRESS": f"{HOST}:{site.ports.otlp}",
+    }
+    return _service(site, "gateway-0", ("-m", "gateway"), settings)
+
+
+def _monitor_command(site: Site) -> Command:
+    settings = {
+        "MONITOR_HOST": HOST,
+        "MONITOR_HTTP_PORT": str(site.ports.dashboard),
+        "MONITOR_OTLP_PORT": str(site.ports.otlp),
+        "MONITOR_DATA_DIR": str(site.folder("monitor")),
+        "MONITOR_STATUS_FILE": str(site.data_dir / "run" / "status.json"),
+    }
+    return _service(site, "monitor", ("-m", "monitor"), settings)
+
+
+def _ready_file(site: Site, name: str) -> Path:
+    return site.folder("run") / f"{name}.ready.json"
+
+
+def _lane(store: str) -> Part:
+    name = f"lane-{store}-0"
+
+    def command(site: Site) -> Command:
+        settings = {"LANE_NAME": name, "READY_FILE": str(_ready_file(site, name))}
+        return _service(site, name, ("-m", "processor", "--store", store), settings)
+
+    return Part(
+        name=name,
+        ports=(),
+        prepare=lambda site: _ready_file(site, name).unlink(missing_ok=True),  # of one that was killed
+        command=command,
+        is_ready=lambda site: _ready_file(site, name).exists(),
+    )
+
+
+def _envoy_command(site: Site) -> Command:
+    ports = site.ports
+    addresses = (ports.edge, ports.edge_admin, ports.gateway, ports.dashboard, ports.otlp)
+    return Command(
+        # It renders the configuration, then becomes Envoy: the supervisor imports nothing for it.
+        argv=(sys.executable, "-m", "mesh.engines.envoy", str(_envoy_file(site)), *(str(port) for port in addresses)),
+        env=bare_environment(),
+        cwd=site.folder("envoy"),
+        stop_signal=signal.SIGTERM,
+        stop_timeout_s=3.0,  # it has drained before
+    )
+
+
+def _envoy_file(site: Site) -> Path:
+    return site.folder("envoy") / "envoy.yaml"
+
+
+def _drain_edge(site: Site) -> None:
+    import httpx  # noqa: PLC0415 - only one that stops needs it
+
+    from mesh.edge.drain import drain  # noqa: PLC0415
+    from mesh.edge.render import Address  # noqa: PLC0415
+
+    try:
+        drain(Address(HOST, site.ports.edge_admin), timeout_s=_EDGE_DRAIN_S)
+    except httpx.HTTPError as error:
+        raise OSError("Envoy's admin address does not answer") from error
+
+
+GATEWAY: Final = Part(
+    name="gateway-0",
+    ports=("gateway",),
+    command=_gateway_command,
+    is_ready=lambda site: probes.grpc_serves(HOST, site.ports.gateway),
+)
+MONITOR: Final = Part(
+    name="monitor",
+    ports=("dashboard", "otlp"),
+    command=_monitor_command,
+    is_ready=lambda site: probes.http_answers(HOST, site.ports.dashboard, "/healthz"),
+)
+ENVOY: Final = Part(
+    name="envoy",
+    ports=("edge", "edge_admin"),
+    command=_envoy_command,
+    is_ready=lambda site: probes.http_answers(HOST, site.ports.edge_admin, "/ready"),
+    before_stop=_drain_edge,
+)
+LANES: Final = tuple(_lane(store) for store in _LANE_STORES)
+
+# Stopped in this order, so that what is accepted is still processed and told of.
+SERVICE_STAGES: Final = ((ENVOY,), (GATEWAY,), LANES, (MONITOR,))

@@ -1,0 +1,95 @@
+"""A supervisor of a small platform, for its tests: `python -m tests.support.dummy_supervisor DATA_DIR FIRST_PORT FLAG...`.
+
+One engine, `redis`; two services, `web` (serves HTTP) and `worker` (writes a file when it is ready, and one when it has
+drained). Flags: `detached`; `volatile` makes the engine one that forgets; `broken` and `silent` make the worker end at
+its start or never become ready; `stubborn` makes it ignore SIGTERM.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mesh.engines import probes
+from mesh.engines import redis as redis_engine
+from mesh.engines.part import HOST, Command, Part, Site
+from mesh.ports import Ports
+from mesh.settings import PostgresSettings
+from mesh.supervisor.__main__ import supervise
+from mesh.supervisor.plan import Plan
+
+_WEB = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+_WORKER = """
+import pathlib, signal, sys
+folder, flags = pathlib.Path(sys.argv[1]), sys.argv[2:]
+def drain(*_):
+    if "stubborn" not in flags:
+        (folder / "drained").touch()
+        sys.exit(0)
+signal.signal(signal.SIGTERM, drain)
+if "broken" in flags:
+    sys.exit("the worker has no work")
+if "silent" not in flags:
+    (folder / "working").touch()
+while True:
+    signal.pause()
+"""
+_PROVISION = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write('provisioned\\n')"
+
+
+def _python(*argv: str, stop_timeout_s: float = 5.0) -> Callable[[Site], Command]:
+    return lambda site: Command(
+        argv=(sys.executable, "-c", *argv), env=site.environment, cwd=site.work_dir, stop_timeout_s=stop_timeout_s
+    )
+
+
+def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
+    """Return what the dummy platform consists of."""
+    ports = replace(Ports(), redis=first_port, edge=first_port + 1)
+    site = Site(data_dir, ports, PostgresSettings(_env_file=None), dict(os.environ), Path.cwd())  # type: ignore[call-arg]
+    engine = replace(redis_engine.ENGINE, volatile="volatile" in flags)
+    web = Part(
+        name="web",
+        ports=("edge",),
+        command=_python(_WEB, str(ports.edge)),
+        is_ready=lambda site: probes.http_answers(HOST, site.ports.edge, "/"),
+    )
+    worker = Part(
+        name="worker",
+        ports=(),
+        prepare=lambda site: (site.data_dir / "working").unlink(missing_ok=True),
+        command=_python(_WORKER, str(data_dir), *flags, stop_timeout_s=0.5 if "stubborn" in flags else 5.0),
+        is_ready=lambda site: (site.data_dir / "working").exists(),
+        ready_timeout_s=1.0 if "silent" in flags else 30.0,
+    )
+    return Plan(
+        site=site,
+        engine_set="dummy",
+        engines=(engine,),
+        stages=((web,), (worker,)),
+        provision=("-c", _PROVISION, str(data_dir / "provisioned")),
+        port_offset=0,
+        settings={},
+        endpoints={"rest": f"http://{HOST}:{ports.edge}", "redis": engine.endpoint(site)},
+    )
+
+
+def main() -> int:
+    """Run it."""
+    data_dir, first_port, *flags = sys.argv[1:]
+    folder = Path(data_dir)
+    return supervise(lambda: plan(folder, int(first_port), flags), folder, detached="detached" in flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
