@@ -155,13 +155,24 @@ def _avro_to_message(message_class: type[Message]) -> _Getter:
     """Compile a function that turns what fastavro reads into a message."""
     descriptor = message_class.DESCRIPTOR
     if descriptor.full_name in _MICROS_TYPES:
-        return lambda micros: message_class(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
+        return _from_micros(message_class)
     fields: Sequence[FieldDescriptor] = descriptor.fields  # type: ignore[assignment] # upb's own class, same members
     setters = [(field.name, _avro_to_field(field)) for field in fields]
 
     def convert(record: Mapping[str, Any]) -> Message:
         values = {name: set_(record[name]) for name, set_ in setters if record[name] is not None}
         return message_class(**values)
+
+    return convert
+
+
+def _from_micros(message_class: type[Message]) -> _Getter:
+    def convert(micros: int) -> Message:
+        seconds, rest = divmod(micros, 1_000_000)
+        if seconds < 0 and rest and message_class.DESCRIPTOR.full_name == "google.protobuf.Duration":
+            # A Duration's parts have the same sign; a Timestamp's nanoseconds always count forward.
+            seconds, rest = seconds + 1, rest - 1_000_000
+        return message_class(seconds=seconds, nanos=rest * 1000)
 
     return convert
 

@@ -14,7 +14,7 @@ from polystream.v1.system_pb2 import GetHealthRequest, Health
 from polystream.v1.system_pb2_grpc import SystemServiceStub
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
@@ -30,8 +30,8 @@ _HEALTH_TIMEOUT_S = 2.0
 _HTTP_STATUS = {3: 400, 5: 404, 14: 503}  # google.rpc.Code to HTTP, those that the event log raises
 # In a checkout the document stands beside the packages; in the wheel it is inside `mesh`.
 _OPENAPI = (
-    Path(__file__).parent.parent / "gen" / "openapi" / "openapi.yaml",
-    Path(__file__).parent.parent / "mesh" / "_openapi" / "openapi.yaml",
+    Path(__file__).parent.parent / "gen" / "openapi" / "openapi.json",
+    Path(__file__).parent.parent / "mesh" / "_openapi" / "openapi.json",
 )
 _SWAGGER_PAGE = """<!doctype html>
 <html lang="en">
@@ -45,7 +45,7 @@ _SWAGGER_PAGE = """<!doctype html>
 <div id="swagger-ui"></div>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
 <script>
-SwaggerUIBundle({ url: "/openapi.yaml", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true,
+SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true,
   requestInterceptor: (request) => { delete request.headers["content-type"]; return request; } });
 </script>
 </body>
@@ -74,7 +74,7 @@ class Pages:
                 Route("/api/operations/{correlation_id}", self.story),
                 Route("/docs", self.docs),
                 Route("/openapi.yaml", self.openapi),
-                Route("/openapi.json", self.openapi_json),
+                Route("/openapi.json", self.openapi),
                 Mount("/docs/assets", StaticFiles(directory=swagger_ui_path)),
                 Mount("/assets", StaticFiles(directory=_FOLDER)),
             ]
@@ -127,11 +127,7 @@ class Pages:
         path = next((path for path in _OPENAPI if path.exists()), None)
         if path is None:
             return JSONResponse({"message": "no OpenAPI document: generate the contracts"}, status_code=404)
-        return FileResponse(path, media_type="application/yaml")
-
-    async def openapi_json(self, _: Request) -> Response:
-        """Point to the API's description."""
-        return RedirectResponse("/openapi.yaml")
+        return FileResponse(path, media_type="application/json")  # which is YAML too
 
 
 def _plain(message: Message) -> object:

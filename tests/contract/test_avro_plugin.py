@@ -172,6 +172,7 @@ def test_output_is_the_same_every_time(compiled: Compiled, tmp_path: Path) -> No
         },
         {"detail": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "3s"}, "wrapped": ""},
         {"span": "-2s"},
+        {"span": "-1.5s"},
         {"address": ""},
         {"target_part": {"name": "x"}},
         {"target_colour": "COLOUR_UNSPECIFIED"},
