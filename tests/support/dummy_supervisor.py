@@ -1,4 +1,4 @@
-"""A supervisor of a small platform, for its tests: `python -m tests.support.dummy_supervisor DATA_DIR FIRST_PORT FLAG...`.
+"""A small platform under a supervisor: `python -m tests.support.dummy_supervisor DATA_DIR FIRST_PORT FLAG...`.
 
 One engine, `redis`; two services, `web` (serves HTTP) and `worker` (writes a file when it is ready, and one when it has
 drained). Flags: `detached`; `volatile` makes the engine one that forgets; `broken` and `silent` make the worker end at

@@ -1,0 +1,255 @@
+"""Start Polystream from a checkout: `python3 start.py [COMMAND] [ARGUMENTS]`.
+
+Needs nothing but Python 3.11: makes `.venv`, installs the locked dependencies into it, and hands the arguments to the
+`polystream` command there; `up` when there are none. Once all is installed, that takes milliseconds.
+"""
+
+# The syntax is Python 3.6's, so that an older Python gets as far as saying what to do.
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MINIMUM = (3, 11)
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+UV = VENV / "bin" / "uv"
+POLYSTREAM = VENV / "bin" / "polystream"
+STAMP = VENV / "polystream-installed.json"
+INSTALL_LOG = VENV / "install.log"
+LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
+SOURCES = ("mesh", "gateway", "processor", "monitor", "gen/python")
+TICK_S = 0.2
+
+# What installers say, and what to do about it. The first that is found counts.
+FULL = r"No space left|os error 28|Disk quota exceeded"
+CLOSED = r"Permission denied|os error 13|Read-only file system|os error 30|Operation not permitted"
+FORGED = r"[Hh]ash mismatch|DO NOT MATCH THE HASHES"
+OFFLINE = (
+    r"error sending request|Failed to fetch|Could not connect|dns error|[Cc]onnection (refused|reset|error)"
+    r"|name resolution|timed out|[Nn]etwork is unreachable|ProxyError|[Cc]ertificate|Retrying \(Retry"
+    r"|Could not find a version"
+)
+REMEDIES = {
+    FULL: f"the disk is full. Free about 1 GB where {ROOT} and your package cache are, and run this again.",
+    CLOSED: f"a folder can't be written. Run this as the user that owns {ROOT}, or make a clone of your own.",
+    FORGED: "a downloaded package is not the one that was locked. Check the package index that you use.",
+    OFFLINE: "the package index can't be reached. Check the network, the proxy (HTTPS_PROXY) and the index "
+    "(UV_DEFAULT_INDEX), and run this again; what was downloaded is kept.",
+}
+
+
+class InstallError(Exception):
+    """Why it can't go on, with the remedy."""
+
+
+def main(arguments: "list[str]") -> int:
+    """Install what is missing, then become the `polystream` command."""
+    began = time.time()
+    arguments = arguments or ["up"]
+    try:
+        check_machine()
+        install("dev" if arguments[0] == "test" else "runtime")
+    except (InstallError, OSError) as error:
+        sys.stderr.write(f"polystream: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    environment = dict(os.environ, POLYSTREAM_START_TIME=repr(began))
+    os.execve(str(POLYSTREAM), [str(POLYSTREAM), *arguments], environment)  # noqa: S606 - no shell is wanted
+    return 0  # never reached
+
+
+def check_machine() -> None:
+    """Raise InstallError where Python is too old or the system is none that the engines run on."""
+    if sys.version_info < MINIMUM:
+        raise InstallError(
+            f"Python 3.11 or newer is needed, and this is {sys.version.split()[0]}. "
+            "Install it (python.org, or your system's packages), then run `python3.11 start.py`."
+        )
+    if os.name != "posix":
+        raise InstallError("Linux or macOS is needed. On Windows, use WSL.")
+
+
+def install(wanted: str) -> None:
+    """Install the `wanted` set (runtime, or dev with the tests' tools) unless it is there already."""
+    if is_installed(wanted):
+        return
+    if not os.access(str(VENV if VENV.is_dir() else ROOT), os.W_OK):
+        raise InstallError(
+            f"{ROOT} can't be written, and the dependencies are to be installed there. "
+            "Run this as the user that owns it, or make a clone of your own."
+        )
+    import fcntl  # noqa: PLC0415 - not before it is sure to be no Windows
+
+    VENV.mkdir(exist_ok=True)
+    with (VENV / "install.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("waiting for another start.py, which is installing")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_installed(wanted):
+            install_all("dev" if has_dev_tools() else wanted)
+
+
+def is_installed(wanted: str) -> bool:
+    """Tell whether the stamp says that this set, or a larger one, is installed from these very files."""
+    stamp = read_stamp()
+    usable = POLYSTREAM.exists() and PYTHON.exists()
+    return usable and stamp.get("fingerprint") == fingerprint() and stamp.get("set") in (wanted, "dev")
+
+
+def has_dev_tools() -> bool:
+    """Tell whether the tests' tools are there: an installation keeps them then."""
+    return read_stamp().get("set") == "dev" or (VENV / "bin" / "pytest").exists()
+
+
+def read_stamp() -> "dict[str, str]":
+    """Return what the last complete installation left; empty when there was none."""
+    try:
+        return dict(json.loads(STAMP.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def fingerprint() -> str:
+    """Return a hash of all that an installation depends on."""
+    digest = hashlib.sha256(f"{ROOT}\0{sys.version}\0".encode())
+    for path in (ROOT / "pyproject.toml", *LOCKS.values()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def install_all(chosen: str) -> None:
+    """Make the environment and install everything, telling each step."""
+    INSTALL_LOG.write_text("")
+    lock = LOCKS[chosen]
+    if not venv_fits():
+        # Without pip in it, which takes 3 s and which uv makes up for.
+        step("making .venv", [sys.executable, "-m", "venv", "--without-pip", str(VENV)])
+    install_uv(lock)
+    into = ["--python", str(PYTHON)]
+    sync = [str(UV), "pip", "sync", "--require-hashes", "--compile-bytecode", *into, str(lock)]
+    step(f"installing {count_packages(lock)} packages", sync)
+    editable = [str(UV), "pip", "install", "--no-deps", "--no-build-isolation", *into, "--editable", str(ROOT)]
+    step("installing polystream", editable)
+    step("compiling polystream", [str(PYTHON), "-m", "compileall", "-q", *(str(ROOT / source) for source in SOURCES)])
+    STAMP.write_text(json.dumps({"fingerprint": fingerprint(), "set": chosen}))
+
+
+def venv_fits() -> bool:
+    """Tell whether `.venv` is one, of this Python's version, and its Python is still there."""
+    try:
+        version = re.search(r"^version\w*\s*=\s*(\d+)\.(\d+)", (VENV / "pyvenv.cfg").read_text(), re.MULTILINE)
+    except OSError:
+        return False
+    return bool(version) and tuple(map(int, version.groups())) == sys.version_info[:2] and PYTHON.exists()
+
+
+def install_uv(lock: Path) -> None:
+    """Install the locked uv by pip, checked by its hashes."""
+    requirement = locked("uv", lock)
+    version = requirement.split()[0][len("uv==") :]
+    if UV.exists() and version in subprocess.check_output([str(UV), "--version"]).decode():  # noqa: S603 - uv itself
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", dir=str(VENV)) as file:
+        file.write(requirement)
+        file.flush()
+        arguments = ["install", "--quiet", "--no-deps", "--require-hashes", "--requirement", file.name]
+        step(f"fetching uv {version}", [*pip_command(), *arguments])
+
+
+def pip_command() -> "list[str]":
+    """Return a pip that installs into `.venv`: this Python's own, else the one that comes with Python."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    if not importlib.util.find_spec("ensurepip"):
+        raise InstallError("this Python has neither pip nor ensurepip. On Debian and Ubuntu: apt install python3-venv.")
+    step("making pip", [str(PYTHON), "-m", "ensurepip", "--default-pip"])
+    return [str(PYTHON), "-m", "pip"]
+
+
+def locked(name: str, lock: Path) -> str:
+    """Return the lines of one package in a lock file: its version and hashes."""
+    found = re.search(rf"^{re.escape(name)}==[^\n]*\\\n(?:    --hash[^\n]*\n)+", lock.read_text(), re.MULTILINE)
+    if not found:
+        raise InstallError(f"{lock.name} does not lock {name}. Restore it: git checkout -- {lock.name}")
+    return found.group(0)
+
+
+def count_packages(lock: Path) -> int:
+    """Return how many packages a lock file names."""
+    return len(re.findall(r"^\w", lock.read_text(), re.MULTILINE))
+
+
+def step(title: str, command: "list[str]") -> None:
+    """Run one step of the installation, showing that it goes on. Raises InstallError when it fails."""
+    began = time.time()
+    with INSTALL_LOG.open("ab+") as log:
+        start = log.seek(0, os.SEEK_END)
+        process = subprocess.Popen(  # noqa: S603 - pip, uv and Python, with arguments from above
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=installer_environment()
+        )
+        with process:
+            while not has_ended(process):
+                show_running(title, time.time() - began)
+        log.seek(start)
+        output = log.read().decode("utf-8", "replace")
+    say(f"{title} … {time.time() - began:.1f} s")
+    if process.returncode != 0:
+        raise InstallError(explain(title, output))
+
+
+def has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Wait for a moment, and tell whether the process has ended."""
+    try:
+        process.wait(TICK_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def installer_environment() -> "dict[str, str]":
+    """Return the environment of pip and uv: the user's, less what would lead them elsewhere than `.venv`."""
+    elsewhere = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH")
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    # uv does not read pip's settings: hand on the index and the certificates.
+    for theirs, ours in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_CERT", "SSL_CERT_FILE")):
+        if theirs in environment:
+            environment.setdefault(ours, environment[theirs])
+    return environment
+
+
+def explain(title: str, output: str) -> str:
+    """Return what went wrong, in one message with a remedy."""
+    last = "\n".join("  " + line for line in output.splitlines()[-8:])
+    for pattern, remedy in REMEDIES.items():
+        if re.search(pattern, output):
+            return f"{title} failed: {remedy}\n{last}"
+    return f"{title} failed; all of its output is in {INSTALL_LOG}. It ends:\n{last}"
+
+
+def show_running(title: str, seconds: float) -> None:
+    """On a terminal, show the step that runs."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\r" + f"{title} … {seconds:.1f} s"[: shutil.get_terminal_size().columns - 1])
+        sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Write one line, over the one that is shown on a terminal."""
+    sys.stdout.write(("\r\033[K" if sys.stdout.isatty() else "") + text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
