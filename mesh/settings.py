@@ -145,6 +145,14 @@ class LaneSettings(_Settings):
     max_deferred_records: int = 2000  # commands that wait for a user to be known
     user_wait_max_s: float = 60.0
     marker_ttl_s: int = 7 * 24 * 3600  # how long a store remembers that it applied a command
+    ready_file: str = Field("", validation_alias="READY_FILE")  # written while the lane works
+
+
+class MigrationSettings(_Settings):
+    """The settings of the stores' migration."""
+
+    store_wait_max_s: float = Field(60.0, validation_alias="STORE_WAIT_MAX_S")  # for stores that are starting
+    demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # puts the fixtures of the tour there
 
 
 class MonitorSettings(_Settings):

@@ -5,6 +5,7 @@ from typing import Final
 # Spans, in the order in which a command makes them. The edge's span comes before them.
 GATEWAY_SEND: Final = "send user_events"  # PRODUCER, until Kafka has acknowledged
 LANE_PROCESS: Final = "process user_events"  # CONSUMER, from the read to the receipt
+LANE_STORE: Final = "{command} {store}"  # CLIENT, the store's part: `CreateUser postgresql`
 LANE_SEND: Final = "send response_events"  # PRODUCER, until Kafka has acknowledged
 GATEWAY_PROCESS: Final = "process response_events"  # CONSUMER, until the operation is updated
 

@@ -1,0 +1,74 @@
+"""Runs a lane, `python -m processor --store postgresql`, or migrates the stores, `python -m processor migrate`.
+
+SIGTERM and SIGINT let a lane finish its batch.
+"""
+
+import argparse
+import signal
+import sys
+from threading import Event
+
+import structlog
+from polystream.options.v1 import options_pb2
+from pydantic import ValidationError
+
+from mesh.errors import PolystreamError
+from mesh.settings import LaneSettings, MigrationSettings, TelemetrySettings
+from mesh.telemetry.logs import configure_logging
+from processor.bootstrap import SERVICE, open_lane
+from processor.lanes.outbox import SendError
+from processor.migrations.all import migrate_stores
+from processor.migrations.runner import MigrationError
+
+_LOG = structlog.get_logger(__name__)
+_STORES = [name.lower() for name, number in options_pb2.Store.items() if number != options_pb2.STORE_UNSPECIFIED]
+
+
+def run_lane(store: str, settings: LaneSettings, telemetry: TelemetrySettings) -> int:
+    """Run a lane until a signal comes; 0 after a clean stop."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    structlog.contextvars.bind_contextvars(lane=settings.name, store=store)
+    try:
+        with open_lane(store.upper(), settings, telemetry, stop) as lane:
+            _LOG.info("lane starts")
+            lane.run()
+    except (PolystreamError, SendError) as error:
+        if stop.is_set():
+            return 0
+        _LOG.error("lane ends", error=str(error))
+        return 1
+    _LOG.info("lane stopped")
+    return 0
+
+
+def run_migrations(settings: MigrationSettings) -> int:
+    """Bring the stores up to date; 0 when they are."""
+    try:
+        migrate_stores(settings)
+    except (MigrationError, PolystreamError) as error:
+        _LOG.error("the stores are not up to date", error=str(error))
+        return 1
+    return 0
+
+
+def main() -> int:
+    """Read the arguments and the settings, and run."""
+    parser = argparse.ArgumentParser(prog="python -m processor", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=["migrate"], help="bring the stores up to date, and end")
+    parser.add_argument("--store", choices=_STORES, help="run this store's lane")
+    arguments = parser.parse_args()
+    if (arguments.command is None) == (arguments.store is None):
+        parser.error("say either migrate or --store")
+    try:
+        telemetry, lane, migration = TelemetrySettings(), LaneSettings(), MigrationSettings()
+    except ValidationError as error:
+        print(f"a setting is not valid: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
+        return 2
+    configure_logging(SERVICE, telemetry)
+    return run_migrations(migration) if arguments.command else run_lane(arguments.store, lane, telemetry)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

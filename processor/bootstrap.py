@@ -1,0 +1,116 @@
+"""Builds a lane's objects."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import cast
+
+import structlog
+from google.protobuf.descriptor import Descriptor
+from polystream.v1.events_pb2 import CommandReceipt
+
+from mesh.catalog import load_catalog
+from mesh.codec import Encoder
+from mesh.errors import PolystreamError, Reason
+from mesh.schemas import RegistryClient, load_schema
+from mesh.settings import (
+    KafkaSettings,
+    LaneSettings,
+    MongoSettings,
+    PostgresSettings,
+    RegistrySettings,
+    TelemetrySettings,
+)
+from mesh.telemetry.tracing import Tracing
+from mesh.topics import RECEIPTS
+from processor.handlers import AnyHandler, find_handlers
+from processor.incarnation import TopicIncarnation
+from processor.lanes.deferral import Deferral
+from processor.lanes.intake import Intake
+from processor.lanes.lane import Lane, Limits
+from processor.lanes.outbox import KafkaOutbox
+from processor.lanes.ready import ReadyFile
+from processor.lanes.replies import Replies
+from processor.lanes.source import KafkaSource
+from processor.lanes.spans import LaneSpans
+from processor.model import Store
+
+_LOG = structlog.get_logger(__name__)
+
+SERVICE = "processor"
+_REGISTRY_RETRY_S = 0.5
+
+_Progress = Callable[[Mapping[int, int]], None]
+
+
+@contextmanager
+def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySettings, stop: Event) -> Iterator[Lane]:
+    """Build the lane of a store, and close what it is made of afterwards.
+
+    Waits for the schema registry, for as long as `stop` is not set. Raises PolystreamError when it refuses.
+    """
+    group = f"processor-{store_name.lower()}"
+    client_config = KafkaSettings().client_config(settings.name)
+    catalog = load_catalog()
+    with ExitStack() as closing:
+        tracing = Tracing(SERVICE, settings.name, telemetry)
+        closing.callback(tracing.shutdown)
+        registry = RegistryClient(RegistrySettings())
+        closing.callback(registry.close)
+        encoder = _receipt_encoder(registry, stop)
+        incarnation = TopicIncarnation(client_config)
+        store, on_progress = _open_store(store_name, find_handlers(catalog, store_name), incarnation, settings)
+        closing.callback(store.close)
+        outbox = KafkaOutbox(client_config)
+        closing.callback(outbox.close)
+        source = KafkaSource(client_config, group)
+        closing.callback(source.close)
+        spans = LaneSpans(tracing, store_name, group)
+        yield Lane(
+            source=source,
+            intake=Intake(store_name, catalog, registry),
+            store=store,
+            replies=Replies(outbox, encoder, spans, store_name, settings.name),
+            deferral=Deferral(settings.max_deferred_records, settings.user_wait_max_s),
+            ready=ReadyFile(Path(settings.ready_file) if settings.ready_file else None, store_name),
+            stop=stop,
+            limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),
+            on_doubt=incarnation.forget,
+            on_progress=on_progress,
+        )
+
+
+def _open_store(
+    name: str, handlers: Mapping[str, AnyHandler], incarnation: TopicIncarnation, settings: LaneSettings
+) -> tuple[Store, _Progress]:
+    """Return a store, and who wants to know how far its lane has come. Raises ValueError for an unknown name."""
+    # Each lane loads the client of its own store alone: the others' would take memory for nothing.
+    if name == "POSTGRESQL":
+        from processor.stores.postgresql import PostgresStore  # noqa: PLC0415
+
+        postgres = PostgresStore(PostgresSettings(), handlers, incarnation, settings.marker_ttl_s)
+        return postgres, postgres.record_positions
+    if name == "MONGODB":
+        from processor.stores.mongodb import MongoStore  # noqa: PLC0415
+
+        return MongoStore(MongoSettings(), PostgresSettings(), handlers, incarnation), _tell_nobody
+    raise ValueError(f"there is no store {name}")
+
+
+def _tell_nobody(_: Mapping[int, int]) -> None:
+    """Leave it: only what the PostgreSQL lane has done matters to others."""
+
+
+def _receipt_encoder(registry: RegistryClient, stop: Event) -> Encoder:
+    descriptor = cast(Descriptor, CommandReceipt.DESCRIPTOR)
+    schema = load_schema(descriptor.full_name)
+    while True:
+        try:
+            return Encoder(descriptor, schema, registry.register(RECEIPTS, descriptor.full_name, schema))
+        except PolystreamError as error:
+            if error.reason is not Reason.REGISTRY_UNAVAILABLE:
+                raise
+            _LOG.warning("waiting for the schema registry", reason=error.reason.name)
+        if stop.wait(_REGISTRY_RETRY_S):
+            raise PolystreamError(Reason.REGISTRY_UNAVAILABLE)

@@ -1,0 +1,95 @@
+"""The store's step of a lane, with what cannot be applied set apart."""
+
+import time
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+import structlog
+
+from mesh.errors import PolystreamError, Reaction, Reason
+from mesh.telemetry.logs import describe
+from processor.lanes.patience import Patience, Stopped
+from processor.lanes.records import Answer, Item
+from processor.model import Store
+from processor.receipts import make_dead_letter_receipt
+
+_LOG = structlog.get_logger(__name__)
+
+
+class Applying:
+    """Has the store apply batches, whatever is in them."""
+
+    def __init__(self, store: Store, patience: Patience) -> None:
+        self._store = store
+        self._patience = patience
+
+    def apply(self, items: Sequence[Item], overdue: AbstractSet[str]) -> list[Answer]:
+        """Return what became of each item, in order; items whose partition was taken away meanwhile are left out.
+
+        Waits for a store that does not answer. A batch that it can't apply is applied one by one, and the command
+        at fault is answered as dead-lettered. Raises Stopped.
+        """
+        if not items:
+            return []
+
+        def step(rest: Sequence[Item]) -> list[Answer]:
+            receipts = self._store.apply([item.delivery for item in rest], overdue) if rest else []
+            return [Answer(item, receipt) for item, receipt in zip(rest, receipts, strict=True)]
+
+        try:
+            return self._patience.until_done(items, step)
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the commands beside it must not suffer
+            if len(items) == 1:
+                return [self._given_up(items[0], error)]
+            _LOG.warning("batch failed: applying its commands one by one", error=describe(error), commands=len(items))
+        return self._apply_singly(items, overdue)
+
+    def _apply_singly(self, items: Sequence[Item], overdue: AbstractSet[str]) -> list[Answer]:
+        answers: list[Answer] = []
+        deferred_keys: set[bytes] = set()
+        for item in items:
+            key = item.delivery.key
+            single = [Answer(item, None)] if key in deferred_keys else self.apply([item], overdue)
+            deferred_keys.update(key for answer in single if answer.receipt is None)
+            answers += single
+        return answers
+
+    def _given_up(self, item: Item, error: Exception) -> Answer:
+        cause = _cause(error)
+        delivery = item.delivery
+        _LOG.error(
+            "command given up",
+            correlation_id=delivery.correlation_id,
+            command=delivery.command.name,
+            reason=cause.reason.name,
+            error=describe(error),
+            where=_where(error),
+        )
+        receipt = make_dead_letter_receipt(
+            correlation_id=delivery.correlation_id,
+            command=delivery.command.name,
+            store=self._store.name,
+            cause=cause,
+            user_id=getattr(delivery.request, "user_id", None) if delivery.command.about_user else None,
+            accept_time_ms=delivery.accept_time_ms,
+            receive_time_ns=delivery.receive_time_ns,
+            complete_time_ns=time.time_ns(),
+        )
+        return Answer(item, receipt, cause)
+
+
+def _cause(error: Exception) -> PolystreamError:
+    """Return what clients may know of it: its type, and none of the values that its message may hold."""
+    if isinstance(error, PolystreamError) and error.reason.value.reaction is Reaction.DEAD_LETTER:
+        return error
+    return PolystreamError(Reason.HANDLER_FAILED, metadata={"exception": describe(error)})
+
+
+def _where(error: Exception) -> str:
+    """Return the line that raised the error: a traceback's text could hold values."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return "" if traceback is None else f"{traceback.tb_frame.f_globals.get('__name__')}:{traceback.tb_lineno}"

@@ -1,0 +1,184 @@
+"""A lane's reading end of Kafka: one consumer group, offsets committed by hand."""
+
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from mesh.topics import COMMANDS, header_pairs
+from processor.lanes.records import Record
+
+_LOG = structlog.get_logger(__name__)
+
+_CONFIG: Mapping[str, str | int | bool] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "cooperative-sticky",  # what a rebalance leaves here goes on undisturbed
+    "session.timeout.ms": 6000,  # some brokers let a group form after half of it
+    "heartbeat.interval.ms": 1500,
+    # Some brokers answer a fetch only when its time is over, records or not: half of this is added to every command.
+    "fetch.wait.max.ms": 20,
+    # A topic that is made anew is to be found at once.
+    "topic.metadata.refresh.interval.ms": 2000,
+}
+
+
+class Source(Protocol):
+    """Where a lane's records come from. All of it is called by one thread."""
+
+    def partitions(self) -> frozenset[int] | None:
+        """Return the partitions that this lane has now; None until the group has given it any, or none."""
+        ...
+
+    def read(self, max_records: int, wait_s: float) -> list[Record]:
+        """Return what has come, in order within a partition; wait for the first record for `wait_s` at the most."""
+        ...
+
+    def idle(self, wait_s: float) -> None:
+        """Read nothing for so long, yet stay a member of the group."""
+        ...
+
+    def take_lost(self) -> frozenset[int]:
+        """Return the partitions taken away since the last call: what came from them is another's to answer."""
+        ...
+
+    def commit(self, next_offsets: Mapping[int, int]) -> None:
+        """Commit offsets, by partition. A commit that fails is repeated with the next one."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group."""
+        ...
+
+
+class KafkaSource:
+    """The source on Kafka."""
+
+    def __init__(self, client_config: Mapping[str, str | int | bool], group: str) -> None:
+        self._owned: set[int] = set()
+        self._was_assigned = False
+        self._lost: set[int] = set()
+        self._paused = False
+        self._early: list[Record] = []  # what came although reading was paused
+        self._committed: dict[int, int] = {}
+        self._consumer = Consumer(
+            {**client_config, **_CONFIG, "group.id": group, "on_commit": self._on_commit, "error_cb": _on_error}
+        )
+        self._consumer.subscribe(
+            [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def partitions(self) -> frozenset[int] | None:
+        """Return the partitions that this lane has now; None before the first assignment."""
+        return frozenset(self._owned) if self._was_assigned else None
+
+    def read(self, max_records: int, wait_s: float) -> list[Record]:
+        """Return what has come. Raises KafkaException when the consumer can't go on."""
+        self._pause(False)
+        messages = [self._consumer.poll(0 if self._early else wait_s)]
+        if messages[0] is not None and max_records > 1:
+            # What librdkafka has at hand already, without waiting for more.
+            messages += self._consumer.consume(max_records - 1, 0)
+        early, self._early = self._early, []
+        receive_time_ns = time.time_ns()
+        records = early + [_record(m, receive_time_ns) for m in messages if m is not None and _is_record(m)]
+        return [record for record in records if record.partition in self._owned]
+
+    def idle(self, wait_s: float) -> None:
+        """Read nothing for so long, yet take part in rebalances. Raises KafkaException as `read` does."""
+        self._pause(True)
+        message = self._consumer.poll(wait_s)
+        if message is not None and _is_record(message):
+            self._early.append(_record(message, time.time_ns()))
+
+    def take_lost(self) -> frozenset[int]:
+        """Return the partitions taken away since the last call."""
+        lost, self._lost = frozenset(self._lost), set()
+        return lost
+
+    def commit(self, next_offsets: Mapping[int, int]) -> None:
+        """Commit what is new, without waiting: a command whose commit is lost is answered as a duplicate."""
+        news = {p: offset for p, offset in next_offsets.items() if self._committed.get(p) != offset}
+        if not news:
+            return
+        try:
+            self._consumer.commit(offsets=[TopicPartition(COMMANDS, p, offset) for p, offset in news.items()])
+        except KafkaException as error:
+            _LOG.info("commit failed", error=error.args[0].name())
+            return
+        self._committed.update(news)
+
+    def close(self) -> None:
+        """Leave the group, once the last commit is answered."""
+        self._consumer.close()
+
+    def _pause(self, paused: bool) -> None:
+        if paused == self._paused:
+            return
+        self._paused = paused
+        owned = [TopicPartition(COMMANDS, partition) for partition in self._owned]
+        if paused:
+            self._consumer.pause(owned)
+        else:
+            self._consumer.resume(owned)
+
+    def _on_assign(self, consumer: Consumer, added: list[TopicPartition]) -> None:
+        consumer.incremental_assign(added)
+        if self._paused:
+            consumer.pause(added)
+        self._was_assigned = True
+        self._owned.update(p.partition for p in added)
+        _LOG.info("partitions assigned", added=sorted(p.partition for p in added), owned=sorted(self._owned))
+
+    def _on_revoke(self, consumer: Consumer, removed: list[TopicPartition]) -> None:
+        consumer.incremental_unassign(removed)
+        partitions = {p.partition for p in removed}
+        self._owned -= partitions
+        self._lost |= partitions
+        self._early = [record for record in self._early if record.partition not in partitions]
+        for partition in partitions:
+            self._committed.pop(partition, None)
+        _LOG.info("partitions taken away", removed=sorted(partitions), owned=sorted(self._owned))
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        if error is not None:
+            for partition in partitions:
+                self._committed.pop(partition.partition, None)
+            _LOG.info("commit failed", error=error.name())
+
+
+def _is_record(message: Message) -> bool:
+    """Tell a record from an error. Raises KafkaException for an error that the consumer will not get over."""
+    error = message.error()
+    if error is None:
+        return True
+    if error.fatal():
+        raise KafkaException(error)
+    _LOG.info("consumer reported an error", error=error.name())
+    return False
+
+
+def _record(message: Message, receive_time_ns: int) -> Record:
+    partition, offset = message.partition(), message.offset()
+    if partition is None or offset is None:
+        raise ValueError("a record that was read has no place in its topic")
+    return Record(
+        partition=partition,
+        offset=offset,
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=header_pairs(message.headers()),
+        receive_time_ns=receive_time_ns,
+    )
+
+
+def _bytes(value: bytes | str | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _on_error(error: KafkaError) -> None:
+    """Say what librdkafka tells: it goes on by itself."""
+    _LOG.info("kafka reported an error", error=error.name())

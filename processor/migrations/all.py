@@ -1,0 +1,48 @@
+"""Every store's schema, one after the other: `python -m processor migrate`."""
+
+import time
+from collections.abc import Callable
+
+import psycopg
+import structlog
+
+from mesh.errors import PolystreamError, Reason
+from mesh.settings import MigrationSettings, PostgresSettings
+from mesh.telemetry.logs import describe
+from processor.migrations.runner import load_migrations, migrate
+
+_LOG = structlog.get_logger(__name__)
+_RETRY_S = 0.2
+
+
+def migrate_stores(settings: MigrationSettings) -> None:
+    """Bring the stores up to date, waiting for those that are starting. Safe to repeat, and to run side by side.
+
+    Raises MigrationError, or PolystreamError with STORE_UNAVAILABLE when a store does not answer in time.
+    """
+    give_up_s = time.monotonic() + settings.store_wait_max_s
+    _patiently("postgresql", _migrate_postgresql, give_up_s)
+
+
+def _migrate_postgresql() -> None:
+    try:
+        applied = migrate(PostgresSettings().dsn, load_migrations())
+    except psycopg.OperationalError as error:
+        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+    _LOG.info("postgresql is up to date", applied=[migration.name for migration in applied])
+
+
+def _patiently(store: str, step: Callable[[], None], give_up_s: float) -> None:
+    while True:
+        try:
+            step()
+        except PolystreamError as error:
+            if error.reason is not Reason.STORE_UNAVAILABLE:
+                raise
+            if time.monotonic() > give_up_s:
+                raise PolystreamError(
+                    Reason.STORE_UNAVAILABLE, f"{store} does not answer: start it, or check its settings"
+                ) from error
+        else:
+            return
+        time.sleep(_RETRY_S)
