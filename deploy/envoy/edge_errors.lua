@@ -43,7 +43,13 @@ local function expectation(type_name)
   return values and "must be one of " .. values or EXPECTED[type_name] or "must be an object in braces"
 end
 
-local function invalid_field(field, description)
+-- The transcoder's indices are not to be relied on, and it sees a map as a list of keys and values.
+local function field_name(location)
+  return (location:gsub("%[%d+%]%.value$", ""):gsub("%[%d+%]", ""))
+end
+
+local function invalid_field(location, description)
+  local field = field_name(location)
   return status_json(3, "INVALID_FIELD", INVALID_FIELD_MESSAGE, field, description)
 end
 
@@ -60,14 +66,14 @@ local WORDINGS = {
     return invalid_field(parent == "" and field or parent .. "." .. field, "must be a single value, not an object")
   end},
   {"^([%w_.%[%]]*): invalid value .* for type (%S+)$", function(field, type_name)
-    return invalid_field(field:gsub("%[%d+%]%.value$", ""), expectation(type_name))
+    return invalid_field(field, expectation(type_name))
   end},
   {"^([%w_.%[%]]*): Proto field is not repeating", function(parent)
     local message = "a field has a list where a single value belongs; send the value alone"
     if parent == "" then
       return status_json(3, "INVALID_FIELD", message)
     end
-    return status_json(3, "INVALID_FIELD", message, parent, "has a field with a list where a single value belongs")
+    return status_json(3, "INVALID_FIELD", message, field_name(parent), "has a list where a single value belongs")
   end},
 }
 
@@ -110,25 +116,24 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  local details = headers:get("x-edge-error")
-  if not details then
+  if not headers:get("x-edge-error") then
     return
   end
   local path, status = headers:get("x-edge-path"), headers:get(":status")
   headers:remove("x-edge-error")
   headers:remove("x-edge-path")
-  if not details:find("grpc_json_transcode_failure", 1, true) then
+  local buffer = handle:body() -- nil in the answer to HEAD
+  local text = buffer and buffer:getBytes(0, buffer:length()):match('"message":"(.*)"}%s*$') or ""
+  local new_status, allowed, json = reply_for(status, path or "", unescaped(text))
+  if not json then
     return
   end
-  local buffer = handle:body()
-  local text = buffer:getBytes(0, buffer:length()):match('"message":"(.*)"}%s*$')
-  local new_status, allowed, json = reply_for(status, path or "", unescaped(text or ""))
-  if json then
-    headers = handle:headers() -- anew: waiting for the body has ended the first one's life
-    headers:replace(":status", new_status)
+  headers = handle:headers() -- anew: waiting for the body has ended the first one's life
+  headers:replace(":status", new_status)
+  if allowed then
+    headers:replace("allow", allowed)
+  end
+  if buffer then
     headers:replace("content-length", tostring(buffer:setBytes(json)))
-    if allowed then
-      headers:replace("allow", allowed)
-    end
   end
 end

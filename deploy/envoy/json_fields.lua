@@ -1,6 +1,6 @@
 -- Tells the gateway which fields a JSON body names, since the transcoder drops those that it does not know.
--- Reads the body as RFC 8259 has it, so that nothing gets past that the transcoder would read otherwise; the content
--- of texts, numbers and literals is left to the transcoder's judgement.
+-- Reads the body by RFC 8259, so that the transcoder, which is laxer, finds no field in it that was not found here. What
+-- a number or a text means is left to the transcoder.
 -- Constants in capitals are put before this text by mesh.edge.render.
 
 local byte, find, format, match, sub = string.byte, string.find, string.format, string.match, string.sub
@@ -41,6 +41,9 @@ local function text_end(at)
     elseif b == BACKSLASH then
       escaped = true
       at = at + 1
+      if not find(body, '^["\\/bfnrt]', at) and not find(body, "^u%x%x%x%x", at) then
+        malformed(at - 1, "a backslash is followed by what it cannot escape")
+      end
     elseif b == nil then
       malformed(start - 1, "a text is not closed")
     elseif b < 32 then
@@ -218,6 +221,10 @@ local function fault_json(text, fault)
   return status_json(3, fault.reason, fault.what .. "; send less at once")
 end
 
+local function is_json(content_type)
+  return find(content_type:lower(), "^%s*application/[%w.+-]*json%s*%f[;%z]") ~= nil
+end
+
 local function refuse(handle, http_status, json)
   handle:respond({[":status"] = http_status, ["content-type"] = "application/json"}, json)
 end
@@ -238,7 +245,7 @@ function envoy_on_request(handle)
     return
   elseif size > MAX_BODY_BYTES then
     return refuse(handle, "413", TOO_LARGE_JSON)
-  elseif content_type and not find(content_type:lower(), "^%s*application/[%w.+-]*json") then
+  elseif content_type and content_type ~= "application/json" and not is_json(content_type) then
     return refuse(handle, "415", UNSUPPORTED_TYPE_JSON)
   end
   local text = buffer:getBytes(0, size)

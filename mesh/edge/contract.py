@@ -11,8 +11,7 @@ from google.protobuf import descriptor_pb2
 
 API_PACKAGE: Final = "polystream.v1"
 # Served by the gateway beside the API; REST has the API's own operations instead.
-_FOREIGN_STREAMS: Final = ("/grpc.health.v1.Health/Watch",)
-_FOREIGN_WAITS: Final = ("/google.longrunning.Operations/WaitOperation",)
+_FOREIGN_WAITS: Final = ("google.longrunning.Operations/WaitOperation",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +19,9 @@ class Contract:
     """The API's outside, as Envoy and its Lua filter see it."""
 
     services: tuple[str, ...]  # full names of the services that are transcoded
-    streams: tuple[str, ...]  # gRPC paths of the RPCs that stream answers
-    waits: tuple[str, ...]  # gRPC paths of the RPCs that answer late on purpose
+    rpcs: tuple[str, ...]  # package.Service/Method of what answers at once
+    waits: tuple[str, ...]  # the same of what answers late on purpose
+    streams: tuple[str, ...]  # the same of what answers many times
     rest_methods: dict[str, tuple[str, ...]]  # path template -> HTTP methods that it takes
     enums: dict[str, tuple[str, ...]]  # full name -> names of the values that may be sent
 
@@ -36,12 +36,15 @@ def read_contract(descriptor_set: Path) -> Contract:
     services = [(f"{API_PACKAGE}.{service.name}", service) for file in api for service in file.service]
     if not services:
         raise ValueError(f"{descriptor_set.name} has no service of {API_PACKAGE}; generate it again")
-    paths = [(f"/{name}/{method.name}", method) for name, service in services for method in service.method]
+    methods = [(f"{name}/{method.name}", method) for name, service in services for method in service.method]
+    streams = [name for name, method in methods if method.server_streaming]
+    waits = [name for name, method in methods if method.name.startswith("Wait")]
     return Contract(
         services=tuple(name for name, _ in services),
-        streams=(*(path for path, method in paths if method.server_streaming), *_FOREIGN_STREAMS),
-        waits=(*(path for path, method in paths if method.name.startswith("Wait")), *_FOREIGN_WAITS),
-        rest_methods=_rest_methods([method for _, method in paths]),
+        rpcs=tuple(name for name, _ in methods if name not in streams and name not in waits),
+        waits=(*waits, *_FOREIGN_WAITS),
+        streams=tuple(streams),
+        rest_methods=_rest_methods([method for _, method in methods]),
         enums={name: values for file in api for name, values in _enums(file)},
     )
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from google.protobuf.json_format import MessageToDict
@@ -21,6 +21,7 @@ class EdgeError:
     status: int | None = None  # HTTP status that it stands for; any from `min_status` on when None
     min_status: int = 400
     flags: Sequence[str] = ()  # Envoy's response flags that it stands for; any when empty
+    details: str = ""  # a part of Envoy's response code details; any when empty
     paths: str = ""  # regular expression of the paths that it is confined to
     http_status: int | None = None  # replaces Envoy's
     grpc_code: int | None = None  # what Envoy tells gRPC clients; None where it never answers one so
@@ -40,6 +41,7 @@ class EdgeError:
         return bytes(status.SerializeToString())
 
 
+_TRANSCODER: Final = "grpc_json_transcode_failure"
 _MONITOR_PATHS: Final = "/(docs|openapi)([/.].*)?"
 
 TOO_LARGE: Final = EdgeError(
@@ -55,6 +57,14 @@ UNSUPPORTED_CONTENT_TYPE: Final = EdgeError(
     status=415,
 )
 
+_DEADLINE_EXCEEDED: Final = EdgeError(
+    "DEADLINE_EXCEEDED",
+    code_pb2.DEADLINE_EXCEEDED,
+    "the gateway did not answer in time; a command may have been taken: send it again with the same request_id",
+    flags=("UT", "DT", "UMSDR", "SI"),
+    http_status=504,
+    grpc_code=code_pb2.DEADLINE_EXCEEDED,
+)
 EDGE_ERRORS: Final = (
     EdgeError(
         "MONITOR_UNAVAILABLE",
@@ -89,14 +99,8 @@ EDGE_ERRORS: Final = (
         grpc_code=code_pb2.RESOURCE_EXHAUSTED,
         retry_delay_s=1.0,
     ),
-    EdgeError(
-        "DEADLINE_EXCEEDED",
-        code_pb2.DEADLINE_EXCEEDED,
-        "the gateway did not answer in time; a command may have been taken: send it again with the same request_id",
-        flags=("UT", "DT", "UMSDR", "SI"),
-        http_status=504,
-        grpc_code=code_pb2.DEADLINE_EXCEEDED,
-    ),
+    _DEADLINE_EXCEEDED,
+    replace(_DEADLINE_EXCEEDED, flags=(), status=504),  # the caller's own deadline leaves no flag
     EdgeError(
         "GATEWAY_CONNECTION_LOST",
         code_pb2.UNAVAILABLE,
@@ -113,14 +117,22 @@ EDGE_ERRORS: Final = (
         code_pb2.NOT_FOUND,
         "there is no such path; see /docs for those that there are",
         status=404,
+        details=_TRANSCODER,
         reworded=True,
     ),
     EdgeError(
         "MALFORMED_REQUEST",
         code_pb2.INVALID_ARGUMENT,
-        "%LOCAL_REPLY_BODY%",
+        "%LOCAL_REPLY_BODY%",  # the transcoder's message, from which the Lua filter takes what is at fault
         status=400,
+        details=_TRANSCODER,
         reworded=True,
+    ),
+    EdgeError(
+        "MALFORMED_REQUEST",
+        code_pb2.INVALID_ARGUMENT,
+        "this is no HTTP request that the edge understands; check its path and its headers",
+        status=400,
     ),
     EdgeError(
         "REQUEST_TIMEOUT",
