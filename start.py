@@ -231,11 +231,12 @@ def installer_environment() -> "dict[str, str]":
 
 def explain(title: str, output: str) -> str:
     """Return what went wrong, in one message with a remedy."""
-    last = "\n".join("  " + line for line in output.splitlines()[-8:])
+    lines = ["  " + line[:200] for line in output.splitlines() if line.strip()]
     for pattern, remedy in REMEDIES.items():
         if re.search(pattern, output):
-            return f"{title} failed: {remedy}\n{last}"
-    return f"{title} failed; all of its output is in {INSTALL_LOG}. It ends:\n{last}"
+            said = next(line for line in reversed(lines) if re.search(pattern, line))
+            return f"{title} failed: {remedy}\n{said}"
+    return "\n".join([f"{title} failed; all of its output is in {INSTALL_LOG}. It ends:", *lines[-8:]])
 
 
 def show_running(title: str, seconds: float) -> None:

@@ -3,11 +3,11 @@
 import time
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from mesh.cli.console import make_console
 from mesh.supervisor.state import without_password
 
 _COLORS = {"ready": "green", "starting": "yellow", "restarting": "red", "unhealthy": "red", "stopped": "dim"}
@@ -18,8 +18,8 @@ class Progress:
     """Shows the supervisor's events."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        self._errors = Console(stderr=True, highlight=False)
+        self._console = make_console()
+        self._errors = make_console(stderr=True)
         self._began = time.monotonic()
         self._rows: dict[str, tuple[str, str]] = {}
         self._live: Live | None = None

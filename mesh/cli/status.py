@@ -84,10 +84,11 @@ def _own_memory_bytes(process: psutil.Process) -> int | None:
 
 
 def _show(report: dict[str, Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - for people only; JSON comes faster without
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - for people only; JSON comes faster without
 
-    console = Console()
+    from mesh.cli.console import make_console  # noqa: PLC0415
+
+    console = make_console()
     console.print(f"[bold]{report['status']}[/bold]")
     if report["status"] == "stopped":
         return

@@ -8,12 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from mesh.cli.console import make_console
+
 _COLORS = {"SUCCEEDED": "green", "FAILED": "red", "ACCEPTED": "yellow"}
 
 
 def show(story: OperationStory, console: Console | None = None) -> None:
     """Print the operation, its hops in order, the stores' receipts, the spans as a tree, and what is missing."""
-    console = console or Console(highlight=False)
+    console = console or make_console()
     _show_operation(story.operation, console)
     if story.hops:
         console.print(_hops(story))
@@ -61,7 +63,7 @@ def _receipts(operation: Operation) -> Table:
     for receipt in operation.receipts:
         note = receipt.error.message if receipt.HasField("error") else ("duplicate" if receipt.duplicate else "")
         table.add_row(
-            options_pb2.Store.Name(receipt.store).lower(),
+            options_pb2.Store.Name(receipt.store),
             _state(Operation.State.Name(receipt.state)),
             f"{_milliseconds_between(operation.accept_time, receipt.complete_time):.1f}",
             escape(note),

@@ -49,8 +49,8 @@ class Command:
     stop_timeout_s: float = 10.0  # then it is killed
 
 
-def _nothing(_: Site) -> None:
-    """Prepare nothing."""
+def nothing(_: Site) -> None:
+    """Do nothing: no preparation is needed, or no farewell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,8 @@ class Part:
     ports: tuple[str, ...]  # the fields of `Ports` that it listens on
     command: Callable[[Site], Command]
     is_ready: Callable[[Site], bool]  # asks it once; may raise OSError where it does not answer
-    prepare: Callable[[Site], None] = _nothing  # before every start; raises PartError
-    before_stop: Callable[[Site], None] = _nothing  # bounded; lets it finish what it has begun
+    prepare: Callable[[Site], None] = nothing  # before every start; raises PartError
+    before_stop: Callable[[Site], None] = nothing  # bounded; lets it finish what it has begun
     ready_timeout_s: float = 30.0
     volatile: bool = False  # what it held is gone when it dies, and must be provisioned again
 

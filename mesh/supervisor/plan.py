@@ -20,7 +20,7 @@ from mesh.settings import (
     RedisSettings,
     RegistrySettings,
 )
-from mesh.supervisor.services import SERVICE_STAGES
+from mesh.supervisor.services import PROVISION, service_stages
 from mesh.supervisor.state import without_password
 
 _LOOPBACK: Final = f"{HOST},localhost"
@@ -34,7 +34,7 @@ class Plan:
     engine_set: str
     engines: tuple[Engine, ...]
     stages: tuple[tuple[Part, ...], ...]  # the services, in the order of their stopping; they start all at once
-    provision: tuple[str, ...]  # arguments for Python, between engines and services
+    provision: tuple[tuple[str, ...], ...]  # Python's arguments, for what must have run before the services start
     port_offset: int
     settings: dict[str, str]  # what the platform itself sets for its services
     endpoints: dict[str, str | None]  # credentials included
@@ -66,8 +66,8 @@ def make_plan(engine_set: str, data_dir: Path, port_offset: int) -> Plan:
         site=Site(data_dir, ports, site.postgres, environment, Path.cwd()),
         engine_set=engine_set,
         engines=engines,
-        stages=SERVICE_STAGES,
-        provision=("-m", "mesh.provision"),
+        stages=service_stages(volatile=any(engine.volatile for engine in engines)),
+        provision=PROVISION,
         port_offset=port_offset,
         settings=settings,
         endpoints=endpoints,

@@ -12,7 +12,7 @@ from mesh.engines import process as processes
 from mesh.engines.part import Command, Part, PartError
 from mesh.supervisor.keeper import Exits, Keeper
 from mesh.supervisor.plan import Plan
-from mesh.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of, without_password
+from mesh.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -74,8 +74,8 @@ class Supervisor:
             await self._stop_all()
 
     async def _start(self) -> None:
-        await self._phase("engines", _all(keeper.start() for keeper in self._engines))
-        await self._phase("provision", self._provision())
+        # Provisioning waits for what it needs: its imports cost nothing beside the engines' start.
+        await self._phase("engines", _all([*(keeper.start() for keeper in self._engines), self._provision()]))
         await self._phase("services", _all(keeper.start() for keeper in self._services))
         self._state.status = "ready"
 
@@ -85,20 +85,24 @@ class Supervisor:
         self._tell({"event": "phase", "name": name, "seconds": round(time.monotonic() - began, 2)})
 
     async def _provision(self) -> None:
-        """Run the provisioning to its end. Raises PartError when it fails."""
+        await _all(self._run_to_end(arguments) for arguments in self._plan.provision)
+
+    async def _run_to_end(self, arguments: tuple[str, ...]) -> None:
+        """Run one step of the provisioning. Raises PartError when it fails."""
         site = self._plan.site
-        log = site.log("provision")
-        command = Command(argv=(sys.executable, *self._plan.provision), env=site.environment, cwd=site.work_dir)
+        name, log = f"python {' '.join(arguments)}", site.log("provision")
+        command = Command(argv=(sys.executable, *arguments), env=site.environment, cwd=site.work_dir)
         process = processes.spawn(command, log)
         try:
             code = await asyncio.wait_for(self._exits.of(process), _PROVISION_TIMEOUT_S)
         except TimeoutError as error:
-            raise PartError(f"provisioning takes longer than {_PROVISION_TIMEOUT_S:.0f} s; see {log}") from error
+            raise PartError(f"`{name}` takes longer than {_PROVISION_TIMEOUT_S:.0f} s; see {log}") from error
         finally:
             if process.poll() is None:
                 processes.kill(process)
+                process.wait()
         if code != 0:
-            raise PartError(f"provisioning ended with {code}. The end of {log}:\n{processes.tail(log)}")
+            raise PartError(f"`{name}` ended with {code}. The end of {log}:\n{processes.tail(log)}")
 
     async def _provision_again(self) -> None:
         """Put back what a volatile engine has forgotten, however often that takes."""
@@ -142,20 +146,8 @@ class Supervisor:
         )
 
     def _tell(self, event: dict[str, Any]) -> None:
-        self._folder.write(self._state, _public(self._state))
+        self._folder.write(self._state)
         self._report(event)
-
-
-def _public(state: PlatformState) -> dict[str, Any]:
-    """Return what the dashboard shows: no credentials."""
-    return {
-        "status": state.status,
-        "endpoints": {name: without_password(url) for name, url in state.endpoints.items()},
-        "processes": [
-            {"name": process.name, "pid": process.pid, "status": process.status, "restarts": process.restarts}
-            for process in state.processes
-        ],
-    }
 
 
 async def _all(starts: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -2,22 +2,23 @@
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from mesh.engines import probes
-from mesh.engines.part import HOST, Command, Part, Site
+from mesh.engines.part import HOST, Command, Part, Site, nothing
 from mesh.engines.process import bare_environment
+from mesh.supervisor.settle import settle
 
 _LANE_STORES: Final = ("postgresql", "mongodb", "redis")
 _EDGE_DRAIN_S = 5.0
 
 
-def _service(site: Site, name: str, argv: tuple[str, ...], settings: Mapping[str, str]) -> Command:
+def _service(site: Site, argv: tuple[str, ...], settings: Mapping[str, str]) -> Command:
     return Command(
         argv=(sys.executable, *argv),
-        env={**site.environment, **settings, "OTEL_SERVICE_INSTANCE_ID": name},
+        env={**site.environment, **settings},
         cwd=site.work_dir,
         stop_timeout_s=15.0,  # longer than a service's own drain
     )
@@ -30,7 +31,7 @@ def _gateway_command(site: Site) -> Command:
         "GATEWAY_PORT": str(site.ports.gateway),
         "MONITOR_ADDRESS": f"{HOST}:{site.ports.otlp}",
     }
-    return _service(site, "gateway-0", ("-m", "gateway"), settings)
+    return _service(site, ("-m", "gateway"), settings)
 
 
 def _monitor_command(site: Site) -> Command:
@@ -39,21 +40,21 @@ def _monitor_command(site: Site) -> Command:
         "MONITOR_HTTP_PORT": str(site.ports.dashboard),
         "MONITOR_OTLP_PORT": str(site.ports.otlp),
         "MONITOR_DATA_DIR": str(site.folder("monitor")),
-        "MONITOR_STATUS_FILE": str(site.data_dir / "run" / "status.json"),
+        "MONITOR_GATEWAY_ADDRESS": f"{HOST}:{site.ports.gateway}",
     }
-    return _service(site, "monitor", ("-m", "monitor"), settings)
+    return _service(site, ("-m", "monitor"), settings)
 
 
 def _ready_file(site: Site, name: str) -> Path:
     return site.folder("run") / f"{name}.ready.json"
 
 
-def _lane(store: str) -> Part:
+def _lane(store: str, before_stop: Callable[[Site], None]) -> Part:
     name = f"lane-{store}-0"
 
     def command(site: Site) -> Command:
         settings = {"LANE_NAME": name, "READY_FILE": str(_ready_file(site, name))}
-        return _service(site, name, ("-m", "processor", "--store", store), settings)
+        return _service(site, ("-m", "processor", "--store", store), settings)
 
     return Part(
         name=name,
@@ -61,6 +62,7 @@ def _lane(store: str) -> Part:
         prepare=lambda site: _ready_file(site, name).unlink(missing_ok=True),  # of one that was killed
         command=command,
         is_ready=lambda site: _ready_file(site, name).exists(),
+        before_stop=before_stop,
     )
 
 
@@ -112,7 +114,14 @@ ENVOY: Final = Part(
     is_ready=lambda site: probes.http_answers(HOST, site.ports.edge_admin, "/ready"),
     before_stop=_drain_edge,
 )
-LANES: Final = tuple(_lane(store) for store in _LANE_STORES)
+# What must have run before the services start; each waits for the engines that it needs by itself.
+PROVISION: Final = (("-m", "mesh.provision"), ("-m", "processor", "migrate"))
 
-# Stopped in this order, so that what is accepted is still processed and told of.
-SERVICE_STAGES: Final = ((ENVOY,), (GATEWAY,), LANES, (MONITOR,))
+
+def service_stages(*, volatile: bool) -> tuple[tuple[Part, ...], ...]:
+    """Return the services in the order of their stopping, so that what is accepted is still answered and told of.
+
+    With a `volatile` broker, which forgets what it holds when it stops, the lanes finish it first.
+    """
+    lanes = tuple(_lane(store, settle if volatile else nothing) for store in _LANE_STORES)
+    return ((ENVOY,), (GATEWAY,), lanes, (MONITOR,))

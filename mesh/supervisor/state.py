@@ -1,4 +1,4 @@
-"""What a running platform leaves on disk for other processes: a lock, its state, its public status."""
+"""What a running platform leaves on disk for other processes: a lock, and its state."""
 
 import fcntl
 import json
@@ -47,13 +47,9 @@ class PlatformState:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """Read what `to_json` wrote. Raises TypeError or KeyError where another version wrote it."""
+        """Read what `RunFolder.write` wrote. Raises TypeError or KeyError where another version wrote it."""
         processes = [ProcessState(**process) for process in document.pop("processes")]
         return cls(**document, processes=processes)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the state as JSON has it."""
-        return asdict(self)
 
     def is_alive(self) -> bool:
         """Tell whether the supervisor still runs."""
@@ -70,7 +66,6 @@ class RunFolder:
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / "run"
         self._state = self._folder / "state.json"
-        self.public_status = self._folder / "status.json"
 
     def make(self) -> None:
         """Make the folder. Raises PartError where that is not possible."""
@@ -106,10 +101,12 @@ class RunFolder:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def write(self, state: PlatformState, public: dict[str, Any]) -> None:
-        """Replace the state and the public status, each in one step."""
-        _replace(self._state, state.to_json())
-        _replace(self.public_status, public)
+    def write(self, state: PlatformState) -> None:
+        """Replace the state in one step."""
+        temporary = self._state.with_suffix(".tmp")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(state), file, indent=1)
+        temporary.replace(self._state)
 
 
 def is_same_process(pid: int, start_time: float | None) -> bool:
@@ -137,11 +134,3 @@ def without_password(url: str | None) -> str | None:
         return url
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _replace(path: Path, document: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document, file, indent=1)
-    temporary.replace(path)

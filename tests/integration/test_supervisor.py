@@ -90,11 +90,7 @@ def test_everything_is_ready_before_it_says_so(start: Callable[..., Dummy]) -> N
     """`ready` comes after engines, provisioning and services, and all of them answer then."""
     dummy = start()
     endpoints = dummy.until("ready")["endpoints"]
-    assert [event["name"] for event in dummy.events if event["event"] == "phase"] == [
-        "engines",
-        "provision",
-        "services",
-    ]
+    assert [event["name"] for event in dummy.events if event["event"] == "phase"] == ["engines", "services"]
     with redis.Redis.from_url(endpoints["redis"]) as client:
         assert client.ping()
     assert (dummy.data_dir / "working").exists()
@@ -230,7 +226,7 @@ def test_leftovers_are_ended_by_identity(start: Callable[..., Dummy], tmp_path: 
         ]
         folder = RunFolder(tmp_path)
         folder.make()
-        folder.write(PlatformState(1, 0.0, "dummy", 0, processes=processes), {})
+        folder.write(PlatformState(1, 0.0, "dummy", 0, processes=processes))
         dummy = start()
         assert "ended what an earlier run had left: left" in dummy.until("note")["message"]
         dummy.until("ready")

@@ -77,7 +77,7 @@ def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
         engine_set="dummy",
         engines=(engine,),
         stages=((web,), (worker,)),
-        provision=("-c", _PROVISION, str(data_dir / "provisioned")),
+        provision=(("-c", _PROVISION, str(data_dir / "provisioned")),),
         port_offset=0,
         settings={},
         endpoints={"rest": f"http://{HOST}:{ports.edge}", "redis": engine.endpoint(site)},

@@ -11,16 +11,28 @@ Some engines, for a test of one service::
 
 Names: `postgresql`, `mongodb`, `redis`, `kafka`, `schema_registry`. `running.settings` has only the engines'
 variables, for `monkeypatch.setenv`. Start it from the main thread: Linux kills children with their thread.
+
+All of it, as a user starts it::
+
+    with Platform(tmp_path) as platform:
+        httpx.post(platform.endpoints["rest"] + "/usuarios")
+        platform.kill("lane-redis-0")       # SIGKILL; the supervisor starts it again
 """
 
+import json
 import os
 import random
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any, Self
+
+import psutil
 
 from mesh.engines import EMBEDDED
 from mesh.engines import process as processes
@@ -30,6 +42,10 @@ from mesh.settings import PostgresSettings
 from mesh.supervisor.ports import is_free
 from tests.support.waiting import eventually
 
+_OFFSETS = range(100, 12_000)
+_STARTS_MAX = 3  # somebody may take a port between the look and the start
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 90.0
 _PORT_RANGE = range(11_000, 32_000)  # below what Linux gives to outgoing connections
 
 
@@ -141,3 +157,89 @@ def engines(names: Collection[str], data_dir: Path) -> Iterator[EngineSet]:
         yield running
     finally:
         running.stop_all()
+
+
+class Platform:
+    """The whole platform, started by the command line on free ports, its data below `data_dir`."""
+
+    def __init__(self, data_dir: Path, *options: str) -> None:
+        """`options` are further ones of `up`."""
+        self.data_dir = data_dir.resolve()
+        self._options = options
+        self._up: subprocess.Popen[bytes] | None = None
+        self._output = self.data_dir / "up.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What `status --json` says."""
+        return dict(json.loads(self.command("status", "--json").stdout))
+
+    @property
+    def endpoints(self) -> dict[str, Any]:
+        """Where each part is, by the names of `status --json`."""
+        return dict(self.status["endpoints"])
+
+    @property
+    def output(self) -> str:
+        """What `up` has written so far."""
+        return self._output.read_text()
+
+    def pid(self, name: str) -> int:
+        """Return the process ID of a part, 0 while it is being started again."""
+        return next(process["pid"] or 0 for process in self.status["processes"] if process["name"] == name)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the environment that a part runs with."""
+        return psutil.Process(self.pid(name)).environ()
+
+    def kill(self, name: str) -> None:
+        """Send SIGKILL to a part."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def start(self) -> None:
+        """Start it, again on its data if it ran before, and wait until it is ready."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        for _ in range(_STARTS_MAX):
+            argv = (sys.executable, "-m", "mesh.cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
+            offset = ("--port-offset", str(free_offset()))
+            # Through the launcher: were this process killed, the platform would stop too.
+            command = Command(argv=(*argv, *offset, *self._options), env=dict(os.environ), cwd=CHECKOUT)
+            self._output.unlink(missing_ok=True)
+            self._up = processes.spawn(command, self._output)
+            eventually(self._is_ready_or_dead, _START_TIMEOUT_S)
+            if self._up.poll() is None:
+                return
+            if "ports are taken" not in self.output:
+                break
+        raise AssertionError(f"`up` ended with {self._up.returncode if self._up else None}:\n{self.output}")
+
+    def stop(self) -> None:
+        """Stop it with `down`, and wait until it is gone."""
+        if self._up is not None:
+            self.command("down")
+            self._up.wait(_STOP_TIMEOUT_S)
+            self._up = None
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of the command line on this platform."""
+        argv = [sys.executable, "-m", "mesh.cli", *arguments, "--data-dir", str(self.data_dir)]
+        return subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=_STOP_TIMEOUT_S, check=False)
+
+    def _is_ready_or_dead(self) -> bool:
+        assert self._up is not None
+        return self._up.poll() is not None or "ready in" in self.output
+
+
+def free_offset() -> int:
+    """Return a port offset at which every port of the platform is free now."""
+    while True:
+        moved = Ports().shifted(random.choice(_OFFSETS))
+        if all(is_free(getattr(moved, field.name)) for field in fields(Ports)):
+            return moved.edge - Ports().edge
