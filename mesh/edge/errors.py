@@ -95,7 +95,7 @@ EDGE_ERRORS: Final = (
         "RATE_LIMITED",
         code_pb2.RESOURCE_EXHAUSTED,
         "more requests a second than the edge admits; nothing was done, send the request again later",
-        flags=("RL",),
+        status=429,
         grpc_code=code_pb2.RESOURCE_EXHAUSTED,
         retry_delay_s=1.0,
     ),

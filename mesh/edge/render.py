@@ -96,6 +96,8 @@ def envoy_argv(config_file: Path, *, concurrency: int = 1, log_level: str = "war
         str(concurrency),
         "--log-level",
         log_level,
+        "--file-flush-interval-msec",
+        "1000",  # of the access log
         "--disable-hot-restart",  # its shared memory would tie instances on one machine together
         "--drain-strategy",
         "immediate",  # while it drains, every answer closes its connection

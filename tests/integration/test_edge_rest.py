@@ -135,6 +135,17 @@ def test_stream_is_one_json_a_line(client: httpx.Client) -> None:
     assert [line["command"] for line in lines] == ["WatchOperation", "WatchOperation"]
 
 
+def test_stream_that_fails(client: httpx.Client) -> None:
+    """A stream that is refused at once is an error like any other; a later error only ends it, as HTTP has it."""
+    path = f"/v1/operations/{CORRELATION_ID}:watch"
+    refused = client.get(path, headers={"x-echo-error": "NOT_FOUND"})
+    assert refused.status_code == 404
+    assert error_info(status_of(refused)).reason == "ECHO_REFUSAL"
+    ended = client.get(path, headers={"x-echo-late-error": "NOT_FOUND"})
+    assert ended.status_code == 200
+    assert len(ended.text.splitlines()) == 2
+
+
 @pytest.mark.parametrize(("code", "http_status"), HTTP_STATUSES.items())
 def test_gateway_errors_keep_their_details(client: httpx.Client, code: str, http_status: int) -> None:
     """An error of the gateway's becomes the HTTP status of its code, with its details as JSON."""
@@ -144,6 +155,7 @@ def test_gateway_errors_keep_their_details(client: httpx.Client, code: str, http
     assert error_info(status).reason == "ECHO_REFUSAL"
     assert violations(status) == {"user_id": "is not liked"}
     assert retry_delay_s(status) == 1.5
+    assert response.headers["retry-after"] == "2"  # the gateway's trailing metadata
 
 
 def test_gateway_error_without_details(client: httpx.Client) -> None:

@@ -1,8 +1,8 @@
 """A gateway that knows no store: it answers every RPC of `polystream.v1` from the request itself.
 
 A client steers it by headers, which reach it as metadata: `x-echo-error: NOT_FOUND` makes it abort with that code and
-rich details, `x-echo-plain-error: NOT_FOUND` with the code alone, `x-echo-hang: 1` makes it wait until the call is
-cancelled. Run as a program (`python -m tests.support.echo_gateway PORT`), it is the upstream of the edge's benchmark.
+rich details, `x-echo-late-error` the same after a stream's messages, `x-echo-plain-error` with the code alone, and
+`x-echo-hang: 1` makes it wait until the call is cancelled. Run as a program (`python -m tests.support.echo_gateway PORT`), it is the upstream of the edge's benchmark.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import grpc
 import pygrpc_native.aio
 import uvloop
-from google.protobuf import any_pb2, descriptor, message
+from google.protobuf import any_pb2, descriptor, message, message_factory
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
@@ -110,9 +110,11 @@ class EchoGateway:
             return _answer(method, request)
 
         async def stream(_: Any, request: message.Message, context: Any) -> AsyncIterator[message.Message]:
+            await self._obey(method, request, context)
             for _state in range(2):
                 yield _answer(method, request)
-            await self._obey(method, request, context)
+            if name := self.calls[-1].metadata.get("x-echo-late-error"):
+                await _refuse(context, name)
 
         return stream if method.server_streaming else unary
 
@@ -139,12 +141,13 @@ async def _refuse(context: Any, name: str) -> NoReturn:
         faults=[FieldFault("user_id", "is not liked")],
         retry_delay_s=1.5,
     )
-    await context.abort_with_status(rpc_status.to_status(status))
+    trailing = (*rpc_status.to_status(status).trailing_metadata, ("retry-after", "2"))
+    await context.abort(grpc.StatusCode[name], status.message, trailing)
     raise AssertionError("abort returns never")
 
 
 def _answer(method: descriptor.MethodDescriptor, request: message.Message) -> message.Message:
-    answer: message.Message = method.output_type._concrete_class()
+    answer = message_factory.GetMessageClass(method.output_type)()
     if isinstance(answer, operations_pb2.Operation):
         packed = any_pb2.Any()
         packed.Pack(request)
@@ -170,7 +173,8 @@ async def start(echo: EchoGateway, port: int = 0, *, native: bool = False) -> tu
     """Serve `echo` on the loopback interface; return the server, to be stopped by the caller, and its port."""
     server = pygrpc_native.aio.server() if native else grpc.aio.server()
     names = echo.register(server)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection((*names, health_name, reflection.SERVICE_NAME), server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await echo.set_serving(True)
     await server.start()

@@ -183,13 +183,16 @@ def retry_delay_s(status: status_pb2.Status) -> float | None:
     retry = error_details_pb2.RetryInfo()
     for detail in status.details:
         if detail.Unpack(retry):
-            return retry.retry_delay.ToTimedelta().total_seconds()
+            return float(retry.retry_delay.ToTimedelta().total_seconds())
     return None
 
 
 @contextmanager
-def running_edge(folder: Path, *, gateways: int = 1, **config: Any) -> Iterator[Edge]:
-    """Start gateways, the monitor's stand-in and Envoy; `config` overrides fields of EdgeConfig."""
+def running_edge(folder: Path, *, gateways: int = 1, beside: tuple[Address, ...] = (), **config: Any) -> Iterator[Edge]:
+    """Start gateways, the monitor's stand-in and Envoy, and stop them all.
+
+    `beside` are further gateways, the test's own; `config` overrides fields of EdgeConfig.
+    """
     loop = LoopThread()
     around = Gateways(loop, gateways)
     monitor = MonitorStandIn()
@@ -197,7 +200,8 @@ def running_edge(folder: Path, *, gateways: int = 1, **config: Any) -> Iterator[
     try:
         for index in range(gateways):
             around.start(index)
-        edge_config = replace(_config(around.ports, servers), **config)
+        edge_config = _config([*(Address(_HOST, port) for port in around.ports), *beside], servers)
+        edge_config = replace(edge_config, **config)
         with _envoy(folder, edge_config) as process:
             yield Edge(edge_config, process, around, monitor)
     finally:
@@ -232,11 +236,11 @@ async def _stopped(server: grpc.aio.Server) -> None:
     await server.stop(None)
 
 
-def _config(ports: Sequence[int], servers: _Servers) -> EdgeConfig:
+def _config(gateways: Sequence[Address], servers: _Servers) -> EdgeConfig:
     return EdgeConfig(
         listen=Address(_HOST, free_port()),
         admin=Address(_HOST, free_port()),
-        gateways=tuple(Address(_HOST, port) for port in ports),
+        gateways=tuple(gateways),
         monitor_http=Address(_HOST, servers.http_port),
         otlp=Address(_HOST, servers.otlp_port),
         allowed_origins=(DASHBOARD_ORIGIN,),

@@ -1,0 +1,162 @@
+"""gRPC and gRPC-Web through the edge: untouched on the way, and the edge's own errors in their own form."""
+
+import struct
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import httpx
+import pytest
+from google.rpc import code_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+from polystream.v1 import operations_pb2, operations_pb2_grpc, users_pb2, users_pb2_grpc
+
+from mesh.edge.lua import FIELDS_HEADER
+from tests.support.echo_gateway import CORRELATION_ID
+from tests.support.edge import Edge, error_info, running_edge, violations
+
+_CREATE_USER = "/polystream.v1.UserService/CreateUser"
+_TIMEOUT_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """One edge for the module."""
+    with running_edge(tmp_path_factory.mktemp("edge")) as running:
+        yield running
+
+
+@pytest.fixture
+async def channel(edge: Edge) -> AsyncIterator[grpc.aio.Channel]:
+    """A gRPC client's connection."""
+    async with grpc.aio.insecure_channel(edge.target) as connected:
+        yield connected
+
+
+async def test_unary_call(edge: Edge, channel: grpc.aio.Channel) -> None:
+    """A request and its answer pass unchanged, with the metadata of both."""
+    request = users_pb2.CreateUserRequest(name="Ana", user_id=7)
+    call = users_pb2_grpc.UserServiceStub(channel).CreateUser(request, timeout=_TIMEOUT_S)
+    answer = await call
+    assert answer.command == "CreateUser"
+    assert edge.gateways.last_call.request == request
+    assert ("x-correlation-id", CORRELATION_ID) in tuple(await call.initial_metadata())
+
+
+async def test_stream(channel: grpc.aio.Channel) -> None:
+    """A server's stream passes message by message."""
+    stub = operations_pb2_grpc.OperationServiceStub(channel)
+    request = operations_pb2.WatchOperationRequest(correlation_id=CORRELATION_ID)
+    answers = [answer.command async for answer in stub.WatchOperation(request, timeout=_TIMEOUT_S)]
+    assert answers == ["WatchOperation", "WatchOperation"]
+
+
+async def test_errors_keep_their_details(channel: grpc.aio.Channel) -> None:
+    """A gateway's error reaches the client with its code, its message and its details."""
+    metadata = (("x-echo-error", "ALREADY_EXISTS"),)
+    stub = users_pb2_grpc.UserServiceStub(channel)
+    call = stub.CreateUser(users_pb2.CreateUserRequest(), metadata=metadata, timeout=_TIMEOUT_S)
+    assert await call.code() is grpc.StatusCode.ALREADY_EXISTS
+    status = await rpc_status.aio.from_call(call)
+    assert status is not None
+    assert error_info(status).reason == "ECHO_REFUSAL"
+    assert violations(status) == {"user_id": "is not liked"}
+
+
+async def test_deadline_reaches_the_gateway(edge: Edge, channel: grpc.aio.Channel) -> None:
+    """The caller's deadline is the gateway's; without one the gateway is told the edge's."""
+    stub = users_pb2_grpc.UserServiceStub(channel)
+    await stub.CreateUser(users_pb2.CreateUserRequest(), timeout=5)
+    told = edge.gateways.last_call.time_remaining_s
+    assert told is not None
+    assert 4 < told <= 5
+    await stub.CreateUser(users_pb2.CreateUserRequest())
+    told = edge.gateways.last_call.time_remaining_s
+    assert told is not None
+    assert 14 < told <= 15.5
+
+
+async def test_clients_cannot_name_json_fields(edge: Edge, channel: grpc.aio.Channel) -> None:
+    """The header that names a JSON body's fields is dropped: a gRPC request has no JSON."""
+    await users_pb2_grpc.UserServiceStub(channel).CreateUser(
+        users_pb2.CreateUserRequest(), metadata=((FIELDS_HEADER, "forged"),), timeout=_TIMEOUT_S
+    )
+    assert FIELDS_HEADER not in edge.gateways.last_call.metadata
+
+
+async def test_reflection_and_health(channel: grpc.aio.Channel) -> None:
+    """The gateway's reflection and health services answer on the edge's port."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    answers = [answer async for answer in stub.ServerReflectionInfo(asked, timeout=_TIMEOUT_S)]
+    services = {service.name for answer in answers for service in answer.list_services_response.service}
+    assert {"polystream.v1.UserService", "polystream.v1.OperationService", "grpc.health.v1.Health"} <= services
+    health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT_S)
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_unknown_method(channel: grpc.aio.Channel) -> None:
+    """An RPC that does not exist is UNIMPLEMENTED, as the gateway says it."""
+    call = channel.unary_unary("/polystream.v1.UserService/Nothing", response_deserializer=bytes)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call(b"", timeout=_TIMEOUT_S)
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_no_gateway(edge: Edge, channel: grpc.aio.Channel) -> None:
+    """The edge's own error has words as its message and the platform's details beside them."""
+    edge.gateways.set_serving(0, serving=False)
+    edge.await_health(0, healthy=False)
+    try:
+        stub = users_pb2_grpc.UserServiceStub(channel)
+        call = stub.CreateUser(users_pb2.CreateUserRequest(), timeout=_TIMEOUT_S)
+        code, message = await call.code(), await call.details()
+        web = _web_call(edge, users_pb2.CreateUserRequest())
+    finally:
+        edge.gateways.set_serving(0, serving=True)
+        edge.await_health(0, healthy=True)
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert message == "no gateway answers; nothing was done, send the request again"
+    status = await rpc_status.aio.from_call(call)
+    assert status is not None
+    assert status.code == code_pb2.UNAVAILABLE
+    assert error_info(status).reason == "GATEWAY_UNAVAILABLE"
+    assert web.headers["grpc-status"] == "14"
+    assert web.headers["grpc-message"] == message
+    assert web.headers["grpc-status-details-bin"]
+
+
+def test_grpc_web(edge: Edge) -> None:
+    """gRPC-Web over HTTP/1.1 gets the message and then the trailers as frames."""
+    request = users_pb2.CreateUserRequest(name="Ana")
+    response = _web_call(edge, request)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/grpc-web+proto"
+    frames = dict(_frames(response.content))
+    assert operations_pb2.Operation.FromString(frames[0]).command == "CreateUser"
+    assert b"grpc-status:0" in frames[0x80]
+    assert edge.gateways.last_call.request == request
+
+
+def test_grpc_web_error(edge: Edge) -> None:
+    """A gateway's error reaches a gRPC-Web client with its details."""
+    response = _web_call(edge, users_pb2.CreateUserRequest(), **{"x-echo-error": "NOT_FOUND"})
+    trailers = b"".join(frame for kind, frame in _frames(response.content) if kind == 0x80).decode()
+    told = trailers + "".join(f"{name}:{value}\r\n" for name, value in response.headers.items())
+    assert "grpc-status:5" in told
+    assert "grpc-status-details-bin:" in told
+
+
+def _web_call(edge: Edge, request: users_pb2.CreateUserRequest, **headers: str) -> httpx.Response:
+    message = request.SerializeToString()
+    frame = struct.pack(">BI", 0, len(message)) + message
+    web = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
+    return httpx.post(edge.url + _CREATE_USER, content=frame, headers=web | headers)
+
+
+def _frames(content: bytes) -> Iterator[tuple[int, bytes]]:
+    while content:
+        kind, length = struct.unpack(">BI", content[:5])
+        yield kind, content[5 : 5 + length]
+        content = content[5 + length :]
