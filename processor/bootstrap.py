@@ -19,6 +19,7 @@ from mesh.settings import (
     LaneSettings,
     MongoSettings,
     PostgresSettings,
+    RedisSettings,
     RegistrySettings,
     TelemetrySettings,
 )
@@ -95,6 +96,12 @@ def _open_store(
         from processor.stores.mongodb import MongoStore  # noqa: PLC0415
 
         return MongoStore(MongoSettings(), PostgresSettings(), handlers, incarnation), _tell_nobody
+    if name == "REDIS":
+        from processor.stores.redis import RedisStore  # noqa: PLC0415
+
+        return RedisStore(
+            RedisSettings(), PostgresSettings(), handlers, incarnation, settings.marker_ttl_s
+        ), _tell_nobody
     raise ValueError(f"there is no store {name}")
 
 
