@@ -12,6 +12,7 @@ from polystream.v1.operations_pb2 import ListOperationsRequest, Operation
 from gateway.operations.assembly import is_done
 from gateway.operations.deadlines import wait_timeout_s
 from gateway.operations.event_log import EventLog
+from gateway.operations.missing import not_found
 from gateway.operations.tracker import OperationTracker
 from mesh.errors import FieldFault, PolystreamError, Reason
 
@@ -108,7 +109,7 @@ def _correlation_id(name: str) -> str:
 
 def _found(operation: Operation | None) -> Operation:
     if operation is None:
-        raise PolystreamError(Reason.OPERATION_NOT_FOUND)
+        raise not_found(Reason.OPERATION_NOT_FOUND, "name")
     return operation
 
 

@@ -17,6 +17,7 @@ from gateway.operations.assembly import assemble, is_done
 from gateway.operations.event_log import EventLog
 from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.memory import OperationMemory
+from gateway.operations.missing import not_found
 from gateway.operations.receipt_log import ReceiptLog
 from gateway.operations.shelf import Claim, OperationShelf, ReceiptWriter
 from mesh import topics
@@ -139,7 +140,7 @@ class OperationTracker:
                 changed.clear()
                 operation = await self.find(correlation_id)
                 if operation is None:
-                    raise PolystreamError(Reason.OPERATION_NOT_FOUND)
+                    raise not_found(Reason.OPERATION_NOT_FOUND, "correlation_id")
                 if operation != last:
                     last = operation
                     yield operation

@@ -6,10 +6,11 @@ from typing import Any, Final
 from polystream.v1.contents_pb2 import Content, GetContentRequest, ListContentsRequest, ListContentsResponse
 from redis.asyncio import Redis
 
+from gateway.operations.missing import not_found
 from gateway.queries.hashes import Hash, read_hashes, read_index, text_hash, timestamp
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 from mesh.texts import KINDS
 
 _PREFIX: Final = "conteudo:"
@@ -35,7 +36,7 @@ class ContentQueries:
         keys = [f"{_PREFIX}{request.content_id}", _HITS, _MISSES]
         fields = text_hash(await self._stores.keys(lambda client: client.register_script(_READ_AND_COUNT)(keys=keys)))
         if not fields:
-            raise PolystreamError(Reason.CONTENT_NOT_FOUND)
+            raise not_found(Reason.CONTENT_NOT_FOUND, "content_id")
         return _content(request.content_id, fields)
 
     async def list_contents(self, request: ListContentsRequest, _context: Any) -> ListContentsResponse:

@@ -16,8 +16,9 @@ from polystream.v1.operations_pb2 import (
 
 from gateway.operations.deadlines import wait_timeout_s
 from gateway.operations.event_log import EventLog
+from gateway.operations.missing import not_found
 from gateway.operations.tracker import OperationTracker
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 
 
 class OperationQueries:
@@ -31,7 +32,7 @@ class OperationQueries:
         """Return one operation. Raises PolystreamError OPERATION_NOT_FOUND."""
         operation = await self._tracker.find(request.correlation_id)
         if operation is None:
-            raise PolystreamError(Reason.OPERATION_NOT_FOUND)
+            raise not_found(Reason.OPERATION_NOT_FOUND, "correlation_id")
         return operation
 
     async def wait_operation(self, request: WaitOperationRequest, context: Any) -> Operation:
@@ -39,7 +40,7 @@ class OperationQueries:
         asked_s = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else None
         operation = await self._tracker.wait(request.correlation_id, wait_timeout_s(asked_s, context))
         if operation is None:
-            raise PolystreamError(Reason.OPERATION_NOT_FOUND)
+            raise not_found(Reason.OPERATION_NOT_FOUND, "correlation_id")
         return operation
 
     async def watch_operation(self, request: WatchOperationRequest, _context: Any) -> AsyncIterator[Operation]:
@@ -55,5 +56,5 @@ class OperationQueries:
         """Return an operation's whole story. Raises PolystreamError OPERATION_NOT_FOUND."""
         story = await self._tracker.explain(request.correlation_id)
         if story is None:
-            raise PolystreamError(Reason.OPERATION_NOT_FOUND)
+            raise not_found(Reason.OPERATION_NOT_FOUND, "correlation_id")
         return story

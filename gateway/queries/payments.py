@@ -6,9 +6,10 @@ from typing import Any, Final
 from google.type.money_pb2 import Money
 from polystream.v1.payments_pb2 import GetPaymentRequest, ListPaymentsRequest, ListPaymentsResponse, Payment
 
+from gateway.operations.missing import not_found
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Row, Stores
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 from mesh.texts import PAYMENT_METHODS, PAYMENT_STATES
 
 _GET: Final = """
@@ -38,7 +39,7 @@ class PaymentQueries:
         """Return one payment. Raises PolystreamError PAYMENT_NOT_FOUND."""
         rows = await self._stores.rows(_GET, (request.user_id, request.payment_id))
         if not rows:
-            raise PolystreamError(Reason.PAYMENT_NOT_FOUND)
+            raise not_found(Reason.PAYMENT_NOT_FOUND, "payment_id")
         return _payment(rows[0])
 
     async def list_payments(self, request: ListPaymentsRequest, _context: Any) -> ListPaymentsResponse:

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from polystream.v1.preferences_pb2 import GetPreferencesRequest, Preferences
 
+from gateway.operations.missing import not_found
 from gateway.queries.stores import Stores
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 from mesh.texts import THEMES
 
 _GET: Final = """
@@ -25,7 +26,7 @@ class PreferencesQueries:
         """Return a user's settings. Raises PolystreamError PREFERENCES_NOT_FOUND."""
         rows = await self._stores.rows(_GET, (request.user_id,))
         if not rows:
-            raise PolystreamError(Reason.PREFERENCES_NOT_FOUND)
+            raise not_found(Reason.PREFERENCES_NOT_FOUND, "user_id")
         user_id, idioma, notificacoes, tema, data_atualizacao = rows[0]
         return Preferences(
             user_id=user_id,

@@ -5,8 +5,9 @@ from typing import Any, Final
 from polystream.v1.recommendations_pb2 import GetRecommendationsRequest, Recommendations
 from pymongo import DESCENDING
 
+from gateway.operations.missing import not_found
 from gateway.queries.stores import Document, Stores
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 from mesh.texts import KINDS, RECOMMENDATION_REASONS
 
 COLLECTION: Final = "recomendacoes"
@@ -25,7 +26,7 @@ class RecommendationQueries:
             lambda database: database[COLLECTION].find_one({"user_id": request.user_id}, sort=_NEWEST_FIRST)
         )
         if document is None:
-            raise PolystreamError(Reason.RECOMMENDATIONS_NOT_FOUND)
+            raise not_found(Reason.RECOMMENDATIONS_NOT_FOUND, "user_id")
         return Recommendations(
             user_id=document["user_id"],
             generate_time=document["data_geracao"],

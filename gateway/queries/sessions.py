@@ -5,10 +5,11 @@ from typing import Any, Final
 from polystream.v1.sessions_pb2 import GetSessionRequest, ListSessionsRequest, ListSessionsResponse, Session
 from redis.asyncio import Redis
 
+from gateway.operations.missing import not_found
 from gateway.queries.hashes import Entry, Hash, read_hashes, read_index, text_hash, timestamp
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 from mesh.texts import DEVICES
 
 _PREFIX: Final = "sessao:"
@@ -28,7 +29,7 @@ class SessionQueries:
         session_id = request.session_id.lower()
         fields = text_hash(await self._stores.keys(lambda client: client.hgetall(f"{_PREFIX}{session_id}")))
         if not fields:
-            raise PolystreamError(Reason.SESSION_NOT_FOUND)
+            raise not_found(Reason.SESSION_NOT_FOUND, "session_id")
         return _session(session_id, fields)
 
     async def list_sessions(self, request: ListSessionsRequest, _context: Any) -> ListSessionsResponse:

@@ -9,9 +9,10 @@ from polystream.v1.subscriptions_pb2 import (
     Subscription,
 )
 
+from gateway.operations.missing import not_found
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Row, Stores
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 from mesh.texts import PLANS, SUBSCRIPTION_STATES
 
 # A subscription past its term has ended, whether or not its lane has come to say so in the table.
@@ -40,7 +41,7 @@ class SubscriptionQueries:
         """Return one subscription. Raises PolystreamError SUBSCRIPTION_NOT_FOUND."""
         rows = await self._stores.rows(_GET, (request.user_id, request.subscription_id))
         if not rows:
-            raise PolystreamError(Reason.SUBSCRIPTION_NOT_FOUND)
+            raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, "subscription_id")
         return _subscription(rows[0])
 
     async def list_subscriptions(self, request: ListSubscriptionsRequest, _context: Any) -> ListSubscriptionsResponse:

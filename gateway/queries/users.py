@@ -4,9 +4,10 @@ from typing import Any, Final
 
 from polystream.v1.users_pb2 import GetUserRequest, ListUsersRequest, ListUsersResponse, User
 
+from gateway.operations.missing import not_found
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Row, Stores
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 
 _GET: Final = """
 SELECT user_id, nome, email, cpf, data_criacao
@@ -32,7 +33,7 @@ class UserQueries:
         """Return one user. Raises PolystreamError USER_NOT_FOUND."""
         rows = await self._stores.rows(_GET, (request.user_id,))
         if not rows:
-            raise PolystreamError(Reason.USER_NOT_FOUND)
+            raise not_found(Reason.USER_NOT_FOUND, "user_id")
         return _user(rows[0])
 
     async def list_users(self, request: ListUsersRequest, _context: Any) -> ListUsersResponse:

@@ -6,9 +6,10 @@ from typing import Any, Final
 from polystream.v1.views_pb2 import GetViewRequest, ListViewsRequest, ListViewsResponse, View
 from pymongo import DESCENDING
 
+from gateway.operations.missing import not_found
 from gateway.queries.pages import Page, foreign_token, page_of
 from gateway.queries.stores import Document, Stores
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import Reason
 from mesh.texts import KINDS
 
 COLLECTION: Final = "historico_visualizacao"
@@ -30,7 +31,7 @@ class ViewQueries:
         wanted = {"_id": request.view_id.lower(), "user_id": request.user_id, **_NOT_DELETED}
         document = await self._stores.documents(lambda database: database[COLLECTION].find_one(wanted))
         if document is None:
-            raise PolystreamError(Reason.VIEW_NOT_FOUND)
+            raise not_found(Reason.VIEW_NOT_FOUND, "view_id")
         return _view(document)
 
     async def list_views(self, request: ListViewsRequest, _context: Any) -> ListViewsResponse:
