@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import psycopg
+from bson.int64 import Int64
 from polystream.v1.users_pb2 import DeleteUserRequest, User
+from pymongo.database import Database
+from redis import Redis
 
 from mesh.errors import Reason
+from processor.documents import RECOMMENDATIONS, VIEWS, Document, chunks
 from processor.handling import refuse, requests_of, timestamp
 from processor.model import Delivery, Outcome
+from processor.plans import SESSION_PREFIX, RedisPlan, delete_indexed, user_sessions_key
+
+ERASES_USER: Final = True  # the lanes that remember users leave a tombstone first
 
 # What refers to the user (`assinaturas`, `pagamentos`, `preferencias`) goes with it: ON DELETE CASCADE.
 _DELETE = "DELETE FROM usuarios WHERE user_id = ANY(%s::bigint[]) RETURNING user_id, data_criacao"
@@ -21,6 +28,26 @@ def postgresql(batch: Sequence[Delivery], db: psycopg.Cursor[Any]) -> Sequence[O
     db.execute(_DELETE, (user_ids,))
     deleted: dict[int, datetime] = dict(db.fetchall())
     return [_outcome(user_id, deleted.get(user_id)) for user_id in user_ids]
+
+
+def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
+    """Delete the users' views and recommendations. Whether they had any is not told: PostgreSQL knows the users."""
+    user_ids = [request.user_id for request in requests_of(batch, DeleteUserRequest)]
+    for collection in (VIEWS, RECOMMENDATIONS):
+        for chunk in chunks([Int64(user_id) for user_id in user_ids]):
+            db[collection].delete_many({"user_id": {"$in": chunk}})
+    return [Outcome(result=User(user_id=user_id)) for user_id in user_ids]
+
+
+def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:
+    """Plan the end of the users' sessions."""
+    return [
+        RedisPlan(
+            outcome=Outcome(result=User(user_id=request.user_id)),
+            writes=(delete_indexed(user_sessions_key(request.user_id), SESSION_PREFIX),),
+        )
+        for request in requests_of(batch, DeleteUserRequest)
+    ]
 
 
 def _outcome(user_id: int, data_criacao: datetime | None) -> Outcome:

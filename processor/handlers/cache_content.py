@@ -1,0 +1,70 @@
+"""CacheContent: a hash `conteudo:{id}` that expires, and its place in the index `conteudos`."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from polystream.v1.contents_pb2 import CacheContentRequest, Content
+from redis import Redis
+
+from mesh.texts import KINDS
+from processor.handling import requests_of
+from processor.model import Delivery, Outcome
+from processor.plans import (
+    CONTENT_PREFIX,
+    CONTENTS,
+    RedisPlan,
+    Write,
+    content_key,
+    now_ms,
+    timestamp_ms,
+    trim_index,
+)
+
+_DEFAULT_TTL_S: Final = 86_400
+_TRIMMED_MEMBERS: Final = 3
+
+
+def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:
+    """Plan the contents, each in place of what was cached before."""
+    cache_ms = now_ms()
+    return [_plan(request, cache_ms) for request in requests_of(batch, CacheContentRequest)]
+
+
+def content_writes(content: Content) -> tuple[Write, ...]:
+    """Return the writes that cache a content, for ever where it has no `expire_time`."""
+    key = content_key(content.content_id)
+    fields: list[str | int] = [
+        *("titulo", content.title),
+        *("tipo", KINDS.text(content.kind)),
+        *("duracao_segundos", content.duration_seconds),
+        *("generos", json.dumps(list(content.genres), ensure_ascii=False)),
+        *("atributos", json.dumps(dict(content.attributes), ensure_ascii=False, sort_keys=True)),
+        *("cacheado_em", content.cache_time.ToMilliseconds()),
+    ]
+    expiry: tuple[Write, ...] = ()
+    if content.HasField("expire_time"):
+        expire_ms = content.expire_time.ToMilliseconds()
+        fields += ["expira_em", expire_ms]
+        expiry = (("PEXPIREAT", key, expire_ms),)
+    return (
+        ("DEL", key),
+        ("HSET", key, *fields),
+        *expiry,
+        ("ZADD", CONTENTS, content.content_id, content.content_id),
+        trim_index(CONTENTS, CONTENT_PREFIX, _TRIMMED_MEMBERS),
+    )
+
+
+def _plan(request: CacheContentRequest, cache_ms: int) -> RedisPlan:
+    content = Content(
+        content_id=request.content_id,
+        title=request.title,
+        kind=request.kind,
+        duration_seconds=request.duration_seconds,
+        genres=request.genres,
+        attributes=request.attributes,
+        cache_time=timestamp_ms(cache_ms),
+        expire_time=timestamp_ms(cache_ms + (request.ttl_seconds or _DEFAULT_TTL_S) * 1000),
+    )
+    return RedisPlan(outcome=Outcome(result=content), writes=content_writes(content))

@@ -1,0 +1,56 @@
+"""CreateSession: a hash `sessao:{id}` that expires, whose ID is the command's correlation ID."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
+from redis import Redis
+
+from mesh.texts import DEVICES
+from processor.handling import requests_of
+from processor.model import Delivery, Outcome
+from processor.plans import SESSION_PREFIX, RedisPlan, now_ms, session_key, timestamp_ms, trim_index, user_sessions_key
+from processor.sessions import expiry_writes
+
+CHECKS_USER: Final = True
+
+_DEFAULT_TTL_S: Final = 86_400
+_TRIMMED_MEMBERS: Final = 3
+
+
+def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:
+    """Plan the sessions, each with its place in the user's set."""
+    create_ms = now_ms()
+    return [
+        _plan(delivery.correlation_id, request, create_ms)
+        for delivery, request in zip(batch, requests_of(batch, CreateSessionRequest), strict=True)
+    ]
+
+
+def _plan(session_id: str, request: CreateSessionRequest, create_ms: int) -> RedisPlan:
+    session = Session(
+        session_id=session_id,
+        user_id=request.user_id,
+        device=request.device,
+        create_time=timestamp_ms(create_ms),
+        expire_time=timestamp_ms(create_ms + (request.ttl_seconds or _DEFAULT_TTL_S) * 1000),
+    )
+    key, index = session_key(session_id), user_sessions_key(request.user_id)
+    return RedisPlan(
+        outcome=Outcome(result=session),
+        writes=(
+            (
+                "HSET",
+                key,
+                "user_id",
+                request.user_id,
+                "dispositivo",
+                DEVICES.text(request.device),
+                "criada_em",
+                create_ms,
+            ),
+            ("ZADD", index, create_ms, session_id),
+            *expiry_writes(session),
+            trim_index(index, SESSION_PREFIX, _TRIMMED_MEMBERS),
+        ),
+    )

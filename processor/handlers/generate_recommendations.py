@@ -1,0 +1,85 @@
+"""GenerateRecommendations: computed from the viewing history, a document in `recomendacoes`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from bson.int64 import Int64
+from polystream.v1.recommendations_pb2 import GenerateRecommendationsRequest, Recommendations
+from pymongo.database import Database
+
+from mesh.texts import KINDS, RECOMMENDATION_REASONS
+from processor.documents import RECOMMENDATIONS, Document, find_by_id, insert_absent
+from processor.handling import requests_of, timestamp
+from processor.model import Delivery, Outcome
+from processor.recommendations import Recommended
+from processor.viewing_history import read_popular, recommend
+
+CHECKS_USER: Final = True
+
+_DEFAULT_MAX_ITEMS: Final = 10
+
+
+def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
+    """Compute what is not computed yet, and answer from what is stored."""
+    ids = [delivery.correlation_id for delivery in batch]
+    stored = {document["_id"]: document for document in find_by_id(db[RECOMMENDATIONS], ids)}
+    missing = [
+        (delivery.correlation_id, request)
+        for delivery, request in zip(batch, requests_of(batch, GenerateRecommendationsRequest), strict=True)
+        if delivery.correlation_id not in stored
+    ]
+    if missing:
+        now = datetime.now(UTC)
+        popular = read_popular(db, now)
+        insert_absent(
+            db[RECOMMENDATIONS],
+            [
+                make_document(
+                    id_,
+                    request.user_id,
+                    now,
+                    recommend(db, request.user_id, request.max_items or _DEFAULT_MAX_ITEMS, popular),
+                )
+                for id_, request in missing
+            ],
+        )
+        # Read back: another lane may have been first, and the store keeps milliseconds only.
+        stored |= {d["_id"]: d for d in find_by_id(db[RECOMMENDATIONS], [id_ for id_, _ in missing])}
+    return [Outcome(result=_result(stored[id_])) for id_ in ids]
+
+
+def make_document(id_: str, user_id: int, now: datetime, items: Sequence[Recommended]) -> Document:
+    """Return recommendations as the collection has them."""
+    return {
+        "_id": id_,
+        "user_id": Int64(user_id),
+        "data_geracao": now,
+        "itens": [
+            {
+                "conteudo_id": Int64(item.content_id),
+                "titulo": item.title,
+                "tipo": item.kind,
+                "pontuacao": item.score,
+                "motivo": RECOMMENDATION_REASONS.text(item.reason),
+            }
+            for item in items
+        ],
+    }
+
+
+def _result(document: Document) -> Recommendations:
+    return Recommendations(
+        user_id=document["user_id"],
+        generate_time=timestamp(document["data_geracao"]),
+        items=[
+            Recommendations.Item(
+                content_id=item["conteudo_id"],
+                title=item["titulo"],
+                kind=KINDS.value(item["tipo"]),
+                score=item["pontuacao"],
+                reason=RECOMMENDATION_REASONS.value(item["motivo"]),
+            )
+            for item in document["itens"]
+        ],
+    )

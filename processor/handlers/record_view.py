@@ -1,0 +1,58 @@
+"""RecordView: a document in `historico_visualizacao`, whose `_id` is the command's correlation ID."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bson.int64 import Int64
+from google.protobuf.timestamp_pb2 import Timestamp
+from polystream.v1.views_pb2 import RecordViewRequest, View
+from pymongo.database import Database
+
+from mesh.texts import KINDS
+from processor.documents import VIEWS, Document, date_of, insert_absent
+from processor.handling import requests_of
+from processor.model import Delivery, Outcome
+
+CHECKS_USER: Final = True
+
+
+def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
+    """Insert the views that are not there yet."""
+    views = [
+        _view(delivery, request) for delivery, request in zip(batch, requests_of(batch, RecordViewRequest), strict=True)
+    ]
+    insert_absent(db[VIEWS], [document_of(view) for view in views])
+    return [Outcome(result=view) for view in views]
+
+
+def document_of(view: View) -> Document:
+    """Return a view as the collection has it."""
+    return {
+        "_id": view.view_id,
+        "user_id": Int64(view.user_id),
+        "conteudo_id": Int64(view.content_id),
+        "titulo": view.title,
+        "tipo": KINDS.text(view.kind),
+        "tempo_assistido": view.watched_seconds,
+        "posicao": view.position_percent,
+        "data": date_of(view.watch_time.ToMilliseconds()),
+        "concluido": view.completed,
+    }
+
+
+def _view(delivery: Delivery, request: RecordViewRequest) -> View:
+    watch_time = Timestamp()
+    # To the millisecond, as the store has it: the answer is what a later read finds.
+    watched = request.HasField("watch_time")
+    watch_time.FromMilliseconds(request.watch_time.ToMilliseconds() if watched else delivery.accept_time_ms)
+    return View(
+        view_id=delivery.correlation_id,
+        user_id=request.user_id,
+        content_id=request.content_id,
+        title=request.title,
+        kind=request.kind,
+        watched_seconds=request.watched_seconds,
+        position_percent=request.position_percent,
+        watch_time=watch_time,
+        completed=request.completed,
+    )

@@ -1,0 +1,49 @@
+-- Applies one command, once. All of it happens or, if the server dies, nothing of it.
+--
+-- KEYS: 1 the marker. The keys that are written are not declared: this needs a server that is no cluster.
+-- ARGV: 1 how long the marker is kept, in seconds
+--       2 the receipt if it is applied
+--       3 the receipt if it is refused
+--       4 a key that must exist for it to be applied, or nothing
+--       5... the writes: for each the number of its words, then the words
+-- Returns the marker's receipt where the command was applied or refused before; else 1 if it is applied, 0 if refused.
+
+local earlier = redis.call('GET', KEYS[1])
+if earlier then
+  return earlier
+end
+
+local own = {}
+
+-- Takes members of a sorted set out whose own key is gone, among some drawn at random.
+function own.TRIMINDEX(index, prefix, count)
+  for _, member in ipairs(redis.call('ZRANDMEMBER', index, count)) do
+    if redis.call('EXISTS', prefix .. member) == 0 then
+      redis.call('ZREM', index, member)
+    end
+  end
+end
+
+-- Deletes a sorted set, and the key of each of its members.
+function own.DELINDEXED(index, prefix)
+  for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+    redis.call('DEL', prefix .. member)
+  end
+  redis.call('DEL', index)
+end
+
+local applied = ARGV[4] == '' or redis.call('EXISTS', ARGV[4]) == 1
+local next_word = 5
+while applied and next_word <= #ARGV do
+  local last_word = next_word + tonumber(ARGV[next_word])
+  local name = ARGV[next_word + 1]
+  if own[name] then
+    own[name](unpack(ARGV, next_word + 2, last_word))
+  else
+    redis.call(unpack(ARGV, next_word + 1, last_word))
+  end
+  next_word = last_word + 1
+end
+
+redis.call('SET', KEYS[1], applied and ARGV[2] or ARGV[3], 'EX', ARGV[1])
+return applied and 1 or 0

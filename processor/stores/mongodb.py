@@ -1,0 +1,250 @@
+"""MongoDB as a lane's store: effects that recognise themselves, then receipts, wave by wave.
+
+No transaction spans a wave, so every point at which the lane or the server may die has been thought through. What a
+repetition of the batch then meets:
+
+- Before the effect: nothing was done, and all is done now.
+- Between effect and receipt (`comandos_aplicados`): the handler runs again on its own effect, and answers the same.
+  RecordView finds its view by `_id`, the correlation ID, and its answer follows from the command alone. DeleteView
+  finds its own mark. GenerateRecommendations finds the document of its `_id`, and answers from that instead of
+  computing anew. DeleteUser deletes what is not there any more, and its answer follows from the command.
+- In the middle of either insertion: documents that are there already are left as they are.
+- Between the verdict on a user and the receipt: the verdict is reached anew, and may be another one only where
+  PostgreSQL has changed in between. Nobody has seen the first.
+- After the receipt: the receipt is found, and repeated as a duplicate.
+
+The same holds for two lanes that apply the same batch at the same time, as happens when partitions move.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bson.binary import Binary
+from bson.int64 import Int64
+from polystream.v1.events_pb2 import CommandReceipt
+from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, UpdateOne, WriteConcern
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
+
+from mesh.errors import PolystreamError, Reason
+from mesh.settings import MongoSettings, PostgresSettings
+from mesh.telemetry.logs import describe
+from processor.application import Decided, apply_in_waves, by_command
+from processor.documents import (
+    INBOX,
+    KNOWN_USERS,
+    RECOMMENDATIONS,
+    VIEWS,
+    Document,
+    chunks,
+    find_by_id,
+    insert_absent,
+)
+from processor.handlers import AnyHandler
+from processor.model import Delivery, Outcome
+from processor.receipts import make_receipt
+from processor.user_lookup import PostgresUsers
+from processor.users import BatchUsers, Erasure, UserDirectory, erases_user
+
+_SERVER_SELECTION_TIMEOUT_MS = 2000
+_CONNECT_TIMEOUT_MS = 2000
+_SOCKET_TIMEOUT_MS = 15_000
+_WRITE_TIMEOUT_MS = 5000
+_INDEX_DIFFERS: Final = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
+
+# Server errors that say something of the server or its configuration, and nothing of the command.
+_UNAVAILABLE: Final = frozenset(
+    {
+        *(6, 7, 89, 9001),  # network
+        *(91, 189, 10107, 11600, 11602, 13435, 13436),  # shutdown, elections
+        *(13, 18),  # credentials
+        *(24, 46, 50, 64, 112, 134, 175, 262),  # locks, time limits, write concern, conflicts
+        14031,  # disk full
+    }
+)
+
+
+def connect(settings: MongoSettings) -> MongoClient[Document]:
+    """Return a client that connects when it is first used, and whose calls are bounded in time."""
+    return MongoClient(
+        settings.url,
+        connect=False,
+        tz_aware=True,
+        appname="polystream-lane-mongodb",
+        serverSelectionTimeoutMS=_SERVER_SELECTION_TIMEOUT_MS,
+        connectTimeoutMS=_CONNECT_TIMEOUT_MS,
+        socketTimeoutMS=_SOCKET_TIMEOUT_MS,
+    )
+
+
+def database_of(client: MongoClient[Document]) -> Database[Document]:
+    """Return the database that the URL names; what is written to it is in the journal before it is acknowledged."""
+    # Without the journal, the embedded server was seen to lose acknowledged documents in a SIGKILL.
+    return client.get_default_database(write_concern=WriteConcern(w="majority", j=True, wtimeout=_WRITE_TIMEOUT_MS))
+
+
+def ensure_indexes(db: Database[Document], marker_ttl_s: int) -> None:
+    """Create what indexes are missing. Safe to repeat, with another time to live too. Raises PyMongoError."""
+    db[VIEWS].create_indexes(
+        [
+            IndexModel([("user_id", ASCENDING), ("data", DESCENDING)], name="por_usuario"),
+            IndexModel([("conteudo_id", ASCENDING), ("data", DESCENDING)], name="por_conteudo"),
+        ]
+    )
+    db[RECOMMENDATIONS].create_indexes(
+        [IndexModel([("user_id", ASCENDING), ("data_geracao", DESCENDING)], name="por_usuario")]
+    )
+    _ensure_ttl(db, INBOX, "em", marker_ttl_s)
+    _ensure_ttl(db, KNOWN_USERS, "excluido_em.data", marker_ttl_s)
+
+
+def _ensure_ttl(db: Database[Document], collection: str, field: str, ttl_s: int) -> None:
+    index = IndexModel([(field, ASCENDING)], name="validade", expireAfterSeconds=ttl_s, sparse=True)
+    try:
+        db[collection].create_indexes([index])
+    except OperationFailure as error:
+        if error.code not in _INDEX_DIFFERS:
+            raise
+        db.command("collMod", collection, index={"name": "validade", "expireAfterSeconds": ttl_s})
+
+
+class MongoStore:
+    """The MongoDB lane's store. One caller at a time."""
+
+    name = "MONGODB"
+
+    def __init__(
+        self,
+        settings: MongoSettings,
+        users_in: PostgresSettings,
+        handlers: Mapping[str, AnyHandler],
+        incarnation: Callable[[], str],
+    ) -> None:
+        self._client = connect(settings)
+        self._db = database_of(self._client)
+        self._inbox = self._db[INBOX]
+        self._handlers = handlers
+        self._users = UserDirectory(MongoUserMemory(self._db), PostgresUsers(users_in), incarnation)
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life. Raises PolystreamError."""
+        with _store_errors():
+            self._db.command("ping")
+
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+        """Apply a batch, as `processor.model.Store` has it."""
+        if not batch:
+            return []
+        with _store_errors():
+            return apply_in_waves(batch, overdue, self._handlers, self._users, self)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._users.close()
+        self._client.close()
+
+    def read_receipts(self, correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
+        """Return the receipts of the commands that were applied before."""
+        found = find_by_id(self._inbox, correlation_ids, ["recibo"])
+        return {document["_id"]: CommandReceipt.FromString(document["recibo"]) for document in found}
+
+    def apply_wave(self, wave: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
+        """Write a wave's effects, then its receipts."""
+        outcomes = {d.delivery.correlation_id: d.refusal for d in wave if d.refusal is not None}
+        for group in by_command(wave):
+            handler = self._handlers[group[0].command.name]
+            if erases_user(handler):
+                users.erase(group)
+            results: Sequence[Outcome] = handler(group, self._db)
+            outcomes |= {d.correlation_id: outcome for d, outcome in zip(group, results, strict=True)}
+        complete_time_ns = time.time_ns()
+        receipts = {
+            decided.delivery.correlation_id: make_receipt(
+                decided.delivery, outcomes[decided.delivery.correlation_id], self.name, complete_time_ns
+            )
+            for decided in wave
+        }
+        now = datetime.now(UTC)
+        insert_absent(self._inbox, [_inbox_document(receipt, now) for receipt in receipts.values()])
+        return receipts
+
+
+class MongoUserMemory:
+    """What the MongoDB lane remembers of users: `usuarios_conhecidos`."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._known: Collection[Document] = db[KNOWN_USERS]
+
+    def read(self, user_ids: Sequence[int]) -> dict[int, Erasure | None]:
+        """Return the users that are remembered, the erased ones with their erasure."""
+        found = find_by_id(self._known, [Int64(user_id) for user_id in user_ids])
+        return {int(document["_id"]): _erasure(document.get("excluido_em")) for document in found}
+
+    def remember(self, user_ids: Sequence[int]) -> None:
+        """Remember that the users exist."""
+        ids = [Int64(user_id) for user_id in user_ids]
+        insert_absent(self._known, [{"_id": id_} for id_ in ids])
+        for chunk in chunks(ids):
+            self._known.update_many(
+                {"_id": {"$in": chunk}, "excluido_em": {"$exists": True}}, {"$unset": {"excluido_em": ""}}
+            )
+
+    def erase(self, erasures: Mapping[int, Erasure]) -> None:
+        """Remember that the users were erased; PostgreSQL cannot be behind by more than the index's time to live."""
+        now = datetime.now(UTC)
+        self._known.bulk_write(
+            [
+                UpdateOne({"_id": Int64(user_id)}, {"$set": {"excluido_em": _excluido_em(erasure, now)}}, upsert=True)
+                for user_id, erasure in erasures.items()
+            ],
+            ordered=False,
+        )
+
+
+def _erasure(excluido_em: Document | None) -> Erasure | None:
+    if excluido_em is None:
+        return None
+    return Erasure(excluido_em["topico"], excluido_em["particao"], excluido_em["offset"])
+
+
+def _excluido_em(erasure: Erasure, now: datetime) -> Document:
+    return {
+        "topico": erasure.topic_id,
+        "particao": erasure.partition,
+        "offset": Int64(erasure.offset),
+        "data": now,
+    }
+
+
+def _inbox_document(receipt: CommandReceipt, now: datetime) -> Document:
+    return {
+        "_id": receipt.correlation_id,
+        "comando": receipt.command,
+        "recibo": Binary(receipt.SerializeToString()),
+        "em": now,
+    }
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Raise an error of the server's, or of the way to it, as STORE_UNAVAILABLE."""
+    try:
+        yield
+    except PyMongoError as error:
+        if not _is_unavailable(error):
+            raise
+        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+
+
+def _is_unavailable(error: PyMongoError) -> bool:
+    if isinstance(error, BulkWriteError):
+        failures: list[dict[str, Any]] = [*error.details.get("writeErrors", []), {}]
+        return bool(error.details.get("writeConcernErrors")) or failures[0].get("code") in _UNAVAILABLE
+    if isinstance(error, OperationFailure) and not isinstance(error, ExecutionTimeout):
+        return error.code in _UNAVAILABLE
+    return isinstance(error, ConnectionFailure | ExecutionTimeout)

@@ -1,0 +1,218 @@
+"""Redis as a lane's store: one script a command, in which effect, precondition and receipt are one step.
+
+The receipt is kept in the marker `comando:{correlation_id}` by the very step that writes the effect, and the server's
+append-only file has both or neither. So a repetition finds either nothing, and applies, or the receipt, and repeats
+it: whenever the lane or the server died, and though two lanes applied the same batch at the same time.
+
+The script writes keys that it does not declare, since one command's keys would be in several slots: a Redis Cluster
+is not supported. Markers must not be evicted: `maxmemory-policy` is to be `noeviction`.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import resources
+from typing import Any, Final
+
+from polystream.v1.events_pb2 import CommandReceipt
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004 - the client's own, under its own name
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,  # noqa: A004 - likewise
+)
+from redis.retry import Retry
+
+from mesh.errors import PolystreamError, Reason
+from mesh.settings import PostgresSettings, RedisSettings
+from mesh.telemetry.logs import describe
+from processor.application import Decided, apply_in_waves, by_command
+from processor.handlers import AnyHandler
+from processor.model import Delivery
+from processor.plans import RedisPlan, Word
+from processor.receipts import make_receipt, repeat
+from processor.user_lookup import PostgresUsers
+from processor.users import BatchUsers, Erasure, UserDirectory, erases_user
+
+_KNOWN_USERS: Final = "usuarios:conhecidos"
+_CONNECT_TIMEOUT_S = 2.0
+_ANSWER_TIMEOUT_S = 10.0
+_APPLIED: Final = 1
+_SCRIPT: Final = "apply.lua"
+
+_UNAVAILABLE: Final = (
+    ConnectionError,
+    TimeoutError,
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+_UNAVAILABLE_WORDS: Final = ("BUSY ", "LOADING ", "MASTERDOWN ", "MISCONF ", "NOREPLICAS ", "OOM ", "READONLY ")
+
+
+def connect(settings: RedisSettings) -> Redis:
+    """Return a client that connects when it is first used, whose calls are bounded in time and never repeated."""
+    client: Redis = Redis.from_url(
+        settings.url,
+        socket_connect_timeout=_CONNECT_TIMEOUT_S,
+        socket_timeout=_ANSWER_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        client_name="polystream-lane-redis",
+    )
+    return client
+
+
+class RedisStore:
+    """The Redis lane's store. One caller at a time."""
+
+    name = "REDIS"
+
+    def __init__(
+        self,
+        settings: RedisSettings,
+        users_in: PostgresSettings,
+        handlers: Mapping[str, AnyHandler],
+        incarnation: Callable[[], str],
+        marker_ttl_s: int,
+    ) -> None:
+        self._client = connect(settings)
+        self._handlers = handlers
+        self._users = UserDirectory(RedisUserMemory(self._client), PostgresUsers(users_in), incarnation)
+        self._marker_ttl_s = marker_ttl_s
+        self._script = resources.files(__package__).joinpath(_SCRIPT).read_bytes()
+        self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life. Raises PolystreamError."""
+        with _store_errors():
+            self._client.ping()
+
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+        """Apply a batch, as `processor.model.Store` has it."""
+        if not batch:
+            return []
+        with _store_errors():
+            return apply_in_waves(batch, overdue, self._handlers, self._users, self)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._users.close()
+        self._client.close()
+
+    def read_receipts(self, correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
+        """Return the receipts of the commands that were applied before."""
+        found: list[Any] = self._client.mget([_marker(id_) for id_ in correlation_ids])
+        return {
+            id_: CommandReceipt.FromString(receipt)
+            for id_, receipt in zip(correlation_ids, found, strict=True)
+            if receipt is not None
+        }
+
+    def apply_wave(self, wave: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
+        """Run the script for each command, all in one round trip."""
+        plans = {d.delivery.correlation_id: RedisPlan(outcome=d.refusal) for d in wave if d.refusal is not None}
+        for group in by_command(wave):
+            handler = self._handlers[group[0].command.name]
+            if erases_user(handler):
+                users.erase(group)
+            made: Sequence[RedisPlan] = handler(group, self._client)
+            plans |= {d.correlation_id: plan for d, plan in zip(group, made, strict=True)}
+        deliveries = [decided.delivery for decided in wave]
+        prepared = [self._prepare(delivery, plans[delivery.correlation_id]) for delivery in deliveries]
+        results = self._run([call for call, _, _ in prepared])
+        return {
+            delivery.correlation_id: _receipt(result, applied, refused)
+            for delivery, (_, applied, refused), result in zip(deliveries, prepared, results, strict=True)
+        }
+
+    def _prepare(self, delivery: Delivery, plan: RedisPlan) -> tuple[list[Word], CommandReceipt, CommandReceipt | None]:
+        """Return the script's key and arguments, and the receipts for either end."""
+        now_ns = time.time_ns()
+        applied = make_receipt(delivery, plan.outcome, self.name, now_ns)
+        refused = None if plan.refusal is None else make_receipt(delivery, plan.refusal, self.name, now_ns)
+        words: list[Word] = [
+            _marker(delivery.correlation_id),
+            self._marker_ttl_s,
+            applied.SerializeToString(),
+            b"" if refused is None else refused.SerializeToString(),
+            plan.requires,
+        ]
+        for write in plan.writes:
+            words.append(len(write))
+            words += write
+        return words, applied, refused
+
+    def _run(self, calls: Sequence[Sequence[Word]]) -> list[Any]:
+        results = self._evaluate(calls)
+        if any(isinstance(result, NoScriptError) for result in results):
+            # The server has started anew, or was told to forget. In a transaction, none was found or all were.
+            self._client.script_load(self._script)
+            results = self._evaluate(calls)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return results
+
+    def _evaluate(self, calls: Sequence[Sequence[Word]]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=True)
+        for words in calls:
+            pipeline.evalsha(self._sha, 1, *words)
+        results: list[Any] = pipeline.execute(raise_on_error=False)
+        return results
+
+
+class RedisUserMemory:
+    """What the Redis lane remembers of users: the hash `usuarios:conhecidos`, empty text or an erasure a user."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    def read(self, user_ids: Sequence[int]) -> dict[int, Erasure | None]:
+        """Return the users that are remembered, the erased ones with their erasure."""
+        found: list[Any] = self._client.hmget(_KNOWN_USERS, [str(user_id) for user_id in user_ids])
+        return {
+            user_id: Erasure(**json.loads(value)) if value else None
+            for user_id, value in zip(user_ids, found, strict=True)
+            if value is not None
+        }
+
+    def remember(self, user_ids: Sequence[int]) -> None:
+        """Remember that the users exist."""
+        self._client.hset(_KNOWN_USERS, items=[word for user_id in user_ids for word in (str(user_id), "")])
+
+    def erase(self, erasures: Mapping[int, Erasure]) -> None:
+        """Remember that the users were erased."""
+        items = [(str(user_id), json.dumps(asdict(erasure))) for user_id, erasure in erasures.items()]
+        self._client.hset(_KNOWN_USERS, items=[word for item in items for word in item])
+
+
+def _marker(correlation_id: str) -> str:
+    return f"comando:{correlation_id}"
+
+
+def _receipt(result: bytes | int, applied: CommandReceipt, refused: CommandReceipt | None) -> CommandReceipt:
+    if isinstance(result, bytes):
+        return repeat(CommandReceipt.FromString(result))
+    return applied if result == _APPLIED or refused is None else refused
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Raise an error of the server's, or of the way to it, as STORE_UNAVAILABLE."""
+    try:
+        yield
+    except RedisError as error:
+        if not isinstance(error, _UNAVAILABLE) and not str(error).startswith(_UNAVAILABLE_WORDS):
+            raise
+        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
