@@ -5,7 +5,6 @@ group has nothing to share out, and a gateway that was killed goes on at once wh
 for the session of its former self to end.
 """
 
-import logging
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -23,6 +22,7 @@ _COMMIT_INTERVAL_S: Final = 0.5
 _CHECK_INTERVAL_S: Final = 30.0  # for partitions that were added
 _CHECK_PAUSE_S: Final = 0.5  # while something looks wrong
 _NEW_GROUP_LOOKBACK_S: Final = 300  # how far apart the clocks of gateway and broker may be
+_LOG_CRITICAL: Final = 2  # librdkafka would log every attempt to connect
 _UNSET: Final = -1  # offsets below 0 stand for "none"
 
 log = structlog.stdlib.get_logger(__name__)
@@ -40,6 +40,7 @@ class ReceiptLog:
             {
                 **kafka.client_config(group),
                 "group.id": group,
+                "log_level": _LOG_CRITICAL,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 # There is no session, but librdkafka gives up a commit after that: it bounds `close`.
@@ -49,10 +50,9 @@ class ReceiptLog:
                 "fetch.wait.max.ms": 20,
                 "queued.max.messages.kbytes": 4096,
                 "error_cb": self._suspect,
-            },
-            logger=logging.getLogger("kafka.receipts"),
+            }
         )
-        self._admin = AdminClient({**kafka.client_config(f"{group}-admin")}, logger=logging.getLogger("kafka.receipts"))
+        self._admin = AdminClient({**kafka.client_config(f"{group}-admin"), "log_level": _LOG_CRITICAL})
         self._topic_id = ""
         self._read_to: dict[int, int] = {}  # next offset to read, by partition
         self._done_to: dict[int, int] = {}
