@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
-from bson.int64 import Int64
 from polystream.v1.users_pb2 import DeleteUserRequest, User
-from pymongo.database import Database
-from redis import Redis
 
 from mesh.errors import Reason
-from processor.documents import RECOMMENDATIONS, VIEWS, Document, chunks
 from processor.handling import refuse, requests_of, timestamp
 from processor.model import Delivery, Outcome
 from processor.plans import SESSION_PREFIX, RedisPlan, delete_indexed, user_sessions_key
+
+# Each lane loads the client of its own store alone: the others' would take memory for nothing.
+if TYPE_CHECKING:
+    import psycopg
+    from pymongo.database import Database
+    from redis import Redis
 
 ERASES_USER: Final = True  # the lanes that remember users leave a tombstone first
 
@@ -22,7 +23,7 @@ ERASES_USER: Final = True  # the lanes that remember users leave a tombstone fir
 _DELETE = "DELETE FROM usuarios WHERE user_id = ANY(%s::bigint[]) RETURNING user_id, data_criacao"
 
 
-def postgresql(batch: Sequence[Delivery], db: psycopg.Cursor[Any]) -> Sequence[Outcome]:
+def postgresql(batch: Sequence[Delivery], db: "psycopg.Cursor[Any]") -> Sequence[Outcome]:
     """Delete the users and everything that is theirs."""
     user_ids = [request.user_id for request in requests_of(batch, DeleteUserRequest)]
     db.execute(_DELETE, (user_ids,))
@@ -30,16 +31,18 @@ def postgresql(batch: Sequence[Delivery], db: psycopg.Cursor[Any]) -> Sequence[O
     return [_outcome(user_id, deleted.get(user_id)) for user_id in user_ids]
 
 
-def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
+def mongodb(batch: Sequence[Delivery], db: "Database[dict[str, Any]]") -> Sequence[Outcome]:
     """Delete the users' views and recommendations. Whether they had any is not told: PostgreSQL knows the users."""
+    from processor.documents import RECOMMENDATIONS, VIEWS, chunks  # noqa: PLC0415 - see above
+
     user_ids = [request.user_id for request in requests_of(batch, DeleteUserRequest)]
     for collection in (VIEWS, RECOMMENDATIONS):
-        for chunk in chunks([Int64(user_id) for user_id in user_ids]):
+        for chunk in chunks(user_ids):
             db[collection].delete_many({"user_id": {"$in": chunk}})
     return [Outcome(result=User(user_id=user_id)) for user_id in user_ids]
 
 
-def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:
+def redis(batch: Sequence[Delivery], _db: "Redis") -> Sequence[RedisPlan]:
     """Plan the end of the users' sessions."""
     return [
         RedisPlan(
