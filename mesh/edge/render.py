@@ -53,6 +53,7 @@ class EdgeConfig:
     gateways: tuple[Address, ...]  # gRPC, h2c
     monitor_http: Address | None = None  # serves /docs and /openapi.*; without it these paths are unknown
     otlp: Address | None = None  # OTLP over gRPC; without it nothing is traced
+    sampled_percent: float = 100.0  # a caller that has decided against it is followed in any case
     descriptor_set: Path = DESCRIPTOR_SET  # as this process reads it
     descriptor_set_in_envoy: str = ""  # as Envoy reads it, where that is another path
     allowed_origins: tuple[str, ...] = ()  # for browsers, beside every origin on the local host

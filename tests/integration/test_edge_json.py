@@ -176,9 +176,10 @@ def test_generated_bodies(edge: Edge, client: httpx.Client) -> None:
         text = json.dumps(value, indent=rng.choice([None, 1]), ensure_ascii=rng.random() < 0.5)
         assert _post(client, text.encode()).status_code == 200, text
         assert _named(edge) == (",".join(dict.fromkeys(_paths(value, ""))) or None), text
+    assert edge.stat("http.edge.lua.errors") == 0
 
 
-def test_broken_bodies(client: httpx.Client) -> None:
+def test_broken_bodies(edge: Edge, client: httpx.Client) -> None:
     """Whatever Python's strict parser refuses is refused, and nothing breaks the edge."""
     rng = random.Random(11)
     for _ in range(400):
@@ -194,6 +195,7 @@ def test_broken_bodies(client: httpx.Client) -> None:
         assert response.status_code in {200, 400}, text
         if response.status_code == 400:
             status_of(response)
+    assert edge.stat("http.edge.lua.errors") == 0
 
 
 def _value(rng: random.Random, depth: int) -> Any:

@@ -1,6 +1,7 @@
 """The edge's spans: one for each request, named after the RPC, in the caller's trace."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import httpx
@@ -79,3 +80,19 @@ def test_documentation_is_not_traced(edge: Edge) -> None:
     httpx.get(f"{edge.url}/v1/users").raise_for_status()
     (span,) = _spans(edge, 1)
     assert span.name == "polystream.v1.UserService/ListUsers"
+
+
+def test_caller_that_is_not_sampled(edge: Edge) -> None:
+    """A caller's decision against tracing is followed, and the gateway hears of it."""
+    httpx.post(f"{edge.url}/v1/users", headers={"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-00"}).raise_for_status()
+    assert edge.gateways.last_call.metadata["traceparent"].endswith("-00")
+    httpx.get(f"{edge.url}/v1/users").raise_for_status()
+    (span,) = _spans(edge, 1)
+    assert span.name == "polystream.v1.UserService/ListUsers"
+
+
+def test_sampled_share(tmp_path: Path) -> None:
+    """At a share of zero nothing is traced, and the gateway is told so."""
+    with running_edge(tmp_path, sampled_percent=0.0) as edge:
+        httpx.post(f"{edge.url}/v1/users").raise_for_status()
+        assert edge.gateways.last_call.metadata["traceparent"].endswith("-00")
