@@ -52,7 +52,6 @@ def content_writes(content: Content) -> tuple[Write, ...]:
         ("HSET", key, *fields),
         *expiry,
         ("ZADD", CONTENTS, content.content_id, content.content_id),
-        trim_index(CONTENTS, CONTENT_PREFIX, _TRIMMED_MEMBERS),
     )
 
 
@@ -67,4 +66,7 @@ def _plan(request: CacheContentRequest, cache_ms: int) -> RedisPlan:
         cache_time=timestamp_ms(cache_ms),
         expire_time=timestamp_ms(cache_ms + (request.ttl_seconds or _DEFAULT_TTL_S) * 1000),
     )
-    return RedisPlan(outcome=Outcome(result=content), writes=content_writes(content))
+    return RedisPlan(
+        outcome=Outcome(result=content),
+        writes=(*content_writes(content), trim_index(CONTENTS, CONTENT_PREFIX, _TRIMMED_MEMBERS)),
+    )

@@ -88,6 +88,12 @@ def database_of(client: MongoClient[Document]) -> Database[Document]:
     return client.get_default_database(write_concern=WriteConcern(w="majority", j=True, wtimeout=_WRITE_TIMEOUT_MS))
 
 
+def prepare(settings: MongoSettings, marker_ttl_s: int) -> None:
+    """Create what indexes are missing. Raises PolystreamError with STORE_UNAVAILABLE."""
+    with store_errors(), connect(settings) as client:
+        ensure_indexes(database_of(client), marker_ttl_s)
+
+
 def ensure_indexes(db: Database[Document], marker_ttl_s: int) -> None:
     """Create what indexes are missing. Safe to repeat, with another time to live too. Raises PyMongoError."""
     db[VIEWS].create_indexes(
@@ -133,14 +139,14 @@ class MongoStore:
 
     def ping(self) -> None:
         """Ask the server for a sign of life. Raises PolystreamError."""
-        with _store_errors():
+        with store_errors():
             self._db.command("ping")
 
     def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
         """Apply a batch, as `processor.model.Store` has it."""
         if not batch:
             return []
-        with _store_errors():
+        with store_errors():
             return apply_in_waves(batch, overdue, self._handlers, self._users, self)
 
     def close(self) -> None:
@@ -231,7 +237,7 @@ def _inbox_document(receipt: CommandReceipt, now: datetime) -> Document:
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def store_errors() -> Iterator[None]:
     """Raise an error of the server's, or of the way to it, as STORE_UNAVAILABLE."""
     try:
         yield

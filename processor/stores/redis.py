@@ -95,14 +95,14 @@ class RedisStore:
 
     def ping(self) -> None:
         """Ask the server for a sign of life. Raises PolystreamError."""
-        with _store_errors():
+        with store_errors():
             self._client.ping()
 
     def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
         """Apply a batch, as `processor.model.Store` has it."""
         if not batch:
             return []
-        with _store_errors():
+        with store_errors():
             return apply_in_waves(batch, overdue, self._handlers, self._users, self)
 
     def close(self) -> None:
@@ -208,7 +208,7 @@ def _receipt(result: bytes | int, applied: CommandReceipt, refused: CommandRecei
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def store_errors() -> Iterator[None]:
     """Raise an error of the server's, or of the way to it, as STORE_UNAVAILABLE."""
     try:
         yield
