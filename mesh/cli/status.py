@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def describe(state: PlatformState | None) -> dict[str, Any]:
-    """Return the status as JSON has it. `memory_bytes` counts what a process shares with others by halves."""
+    """Return the status as JSON has it. `memory_bytes` has a process's share of what it shares with others."""
     endpoints = state.endpoints if state else {}
     return {
         "status": state.status if state else "stopped",
         "engines": state.engines if state else None,
-        "supervisor": {"pid": state.pid, "memory_bytes": _memory_bytes(state.pid)} if state else None,
+        "supervisor": _supervisor(state) if state else None,
         "endpoints": {name: endpoints.get(name) for name in ENDPOINT_NAMES},
         "processes": [
             {
@@ -62,6 +62,10 @@ def describe(state: PlatformState | None) -> dict[str, Any]:
             for process in (state.processes if state else ())
         ],
     }
+
+
+def _supervisor(state: PlatformState) -> dict[str, Any]:
+    return {"pid": state.pid, "memory_bytes": _own_memory_bytes(psutil.Process(state.pid))}
 
 
 def _memory_bytes(pid: int) -> int | None:

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psutil
-
 from mesh.cli.platform import add_data_dir, work_dir
 from mesh.cli.progress import Progress
 from mesh.engines.process import rotate, tail
@@ -36,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the platform. Without `--detach`, stay until it is stopped."""
+    # Seconds since the epoch; `start.py` hands on when it began itself.
+    began = float(os.environ.get("POLYSTREAM_START_TIME") or time.time())
     progress = Progress()
     log = arguments.data_dir.resolve() / "logs" / "supervisor.log"
     try:
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     for event in _events(supervisor):
         progress.show(event)
         if event["event"] == "ready":
-            progress.ready(time.time() - _start_time(), event["endpoints"])
+            progress.ready(time.time() - began, event["endpoints"])
             if arguments.detach:
                 return 0
             if not arguments.no_browser and _has_display():
@@ -99,12 +99,6 @@ def _events(supervisor: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     assert supervisor.stdout is not None  # noqa: S101 - a pipe was asked for
     for line in supervisor.stdout:
         yield json.loads(line)
-
-
-def _start_time() -> float:
-    """Return when the user's command began, in seconds since the epoch: `start.py` hands on its own start."""
-    handed_on = os.environ.get("POLYSTREAM_START_TIME", "")
-    return float(handed_on) if handed_on else psutil.Process().create_time()
 
 
 def _has_display() -> bool:

@@ -133,4 +133,5 @@ def without_password(url: str | None) -> str | None:
     if url is None or "@" not in url:
         return url
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    user, _, address = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{address}"))

@@ -1,6 +1,7 @@
 """Every embedded engine: ready when it says so, kept data, clean stop."""
 
 import os
+import pwd
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pymongo.errors import PyMongoError
 from mesh.engines import process as processes
 from mesh.engines import redis as redis_engine
 from mesh.engines.part import PartError
+from tests.support.ordinary_user import folder_for_everybody
 from tests.support.platform import EngineSet, engines
 
 
@@ -155,6 +157,26 @@ def test_a_cluster_of_another_version_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(PartError, match="made by PostgreSQL 15 and this is 18"):
         other.start_all()
     assert [path.name for path in cluster.iterdir()] == ["PG_VERSION"]
+
+
+def test_postgresql_is_never_root(tmp_path: Path) -> None:
+    """It runs as an ordinary user without privileges; only below a closed folder it may pass through folders."""
+    with folder_for_everybody() as folder, engines({"postgresql"}, folder / "data") as running:
+        assert _uid_and_capabilities(running.pid("postgresql")) == (_expected_uid(), 0)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    with engines({"postgresql"}, closed / "data") as running:
+        may_pass = 1 << 1 if os.geteuid() == 0 else 0
+        assert _uid_and_capabilities(running.pid("postgresql")) == (_expected_uid(), may_pass)
+
+
+def _expected_uid() -> int:
+    return os.geteuid() or pwd.getpwnam("nobody").pw_uid
+
+
+def _uid_and_capabilities(pid: int) -> tuple[int, int]:
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(status["Uid"].split()[1]), int(status["CapEff"], 16)
 
 
 def test_nothing_starts_for_a_parent_that_is_gone(tmp_path: Path) -> None:

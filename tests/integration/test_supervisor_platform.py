@@ -1,0 +1,132 @@
+"""The whole platform by its command line: started, looked at, stopped, started again, by root and by others."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mesh.ports import Ports
+from tests.support.ordinary_user import OrdinaryUser, folder_for_everybody
+from tests.support.platform import CHECKOUT, Platform, free_offset
+from tests.support.waiting import eventually
+
+ENGINES = {"postgresql", "mongodb", "redis", "kafka", "schema_registry"}
+SERVICES = {"envoy", "gateway-0", "lane-postgresql-0", "lane-mongodb-0", "lane-redis-0", "monitor"}
+
+
+def _polystream(*arguments: str, timeout_s: float = 90) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mesh.cli", *arguments]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def test_it_starts_detached_shows_itself_and_stops(tmp_path: Path) -> None:
+    """`up --detach` returns when all is ready; `status` has every part and address; a second `up` is refused."""
+    options = ("--data-dir", str(tmp_path))
+    offset = free_offset()
+    up = ("up", "--detach", "--no-browser", *options, "--port-offset", str(offset))
+    started = _polystream(*up)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        assert "ready in" in started.stdout
+        report = json.loads(_polystream("status", "--json", *options).stdout)
+        assert report["status"] == "ready"
+        assert {process["name"] for process in report["processes"]} == ENGINES | SERVICES
+        assert all(process["status"] == "ready" and process["memory_bytes"] for process in report["processes"])
+        ports = Ports().shifted(offset)
+        assert report["endpoints"] | {"postgresql": ""} == {
+            "rest": f"http://127.0.0.1:{ports.edge}",
+            "grpc": f"127.0.0.1:{ports.gateway}",
+            "dashboard": f"http://127.0.0.1:{ports.dashboard}",
+            "docs": f"http://127.0.0.1:{ports.edge}/docs",
+            "kafka": f"127.0.0.1:{ports.kafka}",
+            "schema_registry": f"http://127.0.0.1:{ports.schema_registry}",
+            "postgresql": "",
+            "mongodb": f"mongodb://127.0.0.1:{ports.mongodb}/streaming_db",
+            "redis": f"redis://127.0.0.1:{ports.redis}/0",
+            "opensearch": None,
+            "otlp": f"http://127.0.0.1:{ports.otlp}",
+            "jaeger": None,
+        }
+        assert report["endpoints"]["postgresql"].startswith(
+            f"postgresql://user:password@127.0.0.1:{ports.postgresql}/streaming_db"
+        )
+        refused = _polystream(*up)
+        assert refused.returncode == 1
+        assert "already running" in refused.stderr
+    finally:
+        stopped = _polystream("down", *options)
+    assert stopped.stdout.startswith("stopped in")
+    assert not any(psutil.pid_exists(process["pid"]) for process in report["processes"])
+
+
+def test_it_ends_with_up_and_starts_again(tmp_path: Path) -> None:
+    """All of it stops when `up` is killed; the next start works, and Ctrl-C stops that one with success."""
+    platform = Platform(tmp_path)
+    platform.start()
+    supervisor = psutil.Process(platform.status["supervisor"]["pid"])
+    assert platform._up is not None
+    platform._up.kill()
+    platform._up.wait()
+    eventually(lambda: not supervisor.is_running(), 60)
+
+    platform.start()
+    pids = [process["pid"] for process in platform.status["processes"]]
+    platform._up.send_signal(signal.SIGINT)
+    assert platform._up.wait(60) == 0
+    assert platform.output.rstrip().endswith("stopped")
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    """The message names the port, who has it, and a remedy."""
+    offset = free_offset()
+    with socket.create_server(("127.0.0.1", Ports().shifted(offset).redis)) as server:
+        port = server.getsockname()[1]
+        result = _polystream("up", "--no-browser", "--data-dir", str(tmp_path), "--port-offset", str(offset))
+    assert result.returncode == 1
+    assert f"{port} (redis) is in use by" in result.stderr
+    assert f"(pid {os.getpid()})" in result.stderr
+    assert "--port-offset" in result.stderr
+
+
+def test_wrong_settings_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An offset that leaves no valid ports, and a malformed variable, end the start with their names."""
+    up = ("up", "--no-browser", "--data-dir", str(tmp_path))
+    result = _polystream(*up, "--port-offset", "60000")
+    assert result.returncode == 1
+    assert "--port-offset 60000" in result.stderr
+    monkeypatch.setenv("POSTGRES_CONNECT_TIMEOUT_S", "soon")
+    result = _polystream(*up, "--port-offset", str(free_offset()))
+    assert result.returncode == 1
+    assert "connect_timeout_s" in result.stderr
+
+
+def test_an_ordinary_user_starts_it() -> None:
+    """Without any privilege, in a home of its own, the same command starts and stops the same platform."""
+    with folder_for_everybody() as home:
+        _start_and_stop_as(OrdinaryUser(home), home / "data")
+
+
+def _start_and_stop_as(user: OrdinaryUser, data_dir: Path) -> None:
+    up = ["-m", "mesh.cli", "up", "--no-browser", "--data-dir", str(data_dir), "--port-offset", str(free_offset())]
+    with user.popen(up) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "ready in" in line:
+                break
+        try:
+            assert "ready in" in lines[-1], "".join(lines)
+            report = json.loads(_polystream("status", "--json", "--data-dir", str(data_dir)).stdout)
+            assert {psutil.Process(part["pid"]).uids().real for part in report["processes"]} == {user.uid}
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+            assert process.wait(60) == 0
