@@ -104,8 +104,17 @@ def install(wanted: str) -> None:
 def is_installed(wanted: str) -> bool:
     """Tell whether the stamp says that this set, or a larger one, is installed from these very files."""
     stamp = read_stamp()
-    usable = POLYSTREAM.exists() and PYTHON.exists()
-    return usable and stamp.get("fingerprint") == fingerprint() and stamp.get("set") in (wanted, "dev")
+    return (
+        can_run(POLYSTREAM)
+        and can_run(PYTHON)
+        and stamp.get("fingerprint") == fingerprint()
+        and stamp.get("set") in (wanted, "dev")
+    )
+
+
+def can_run(program: Path) -> bool:
+    """Tell whether a program is there, the one that it may be a link to included."""
+    return os.access(str(program), os.X_OK)
 
 
 def has_dev_tools() -> bool:
@@ -152,14 +161,14 @@ def venv_fits() -> bool:
         version = re.search(r"^version\w*\s*=\s*(\d+)\.(\d+)", (VENV / "pyvenv.cfg").read_text(), re.MULTILINE)
     except OSError:
         return False
-    return bool(version) and tuple(map(int, version.groups())) == sys.version_info[:2] and PYTHON.exists()
+    return bool(version) and tuple(map(int, version.groups())) == sys.version_info[:2] and can_run(PYTHON)
 
 
 def install_uv(lock: Path) -> None:
     """Install the locked uv by pip, checked by its hashes."""
     requirement = locked("uv", lock)
     version = requirement.split()[0][len("uv==") :]
-    if UV.exists() and version in subprocess.check_output([str(UV), "--version"]).decode():  # noqa: S603 - uv itself
+    if can_run(UV) and version in subprocess.check_output([str(UV), "--version"]).decode():  # noqa: S603 - uv itself
         return
     with tempfile.NamedTemporaryFile("w", suffix=".txt", dir=str(VENV)) as file:
         file.write(requirement)

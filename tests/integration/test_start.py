@@ -1,0 +1,70 @@
+"""start.py on a fresh copy of the checkout, with nothing installed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.ordinary_user import OrdinaryUser, folder_for_everybody
+from tests.support.platform import CHECKOUT
+
+_PARTS = ("mesh", "gateway", "processor", "monitor", "gen", "schemas")
+_FILES = ("start.py", "pyproject.toml", "requirements.lock", "requirements-dev.lock", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def copy() -> Iterator[Path]:
+    """Copy the checkout without its environment, to where every user reaches it."""
+    with folder_for_everybody() as folder:
+        for part in _PARTS:
+            shutil.copytree(CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for file in _FILES:
+            shutil.copy(CHECKOUT / file, folder / file)
+        yield folder
+
+
+def _start(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # The interpreter below the tests' environment: a user has no environment yet.
+    python = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
+    environment = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    command = [python, "start.py", *arguments]
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.timeout(400)
+def test_it_installs_everything_once(copy: Path) -> None:
+    """The first call installs and shows it, then does what it was told; the second only does it."""
+    first = _start(copy, "status")
+    assert (first.returncode, first.stderr) == (3, "")
+    steps = [line.split(" … ")[0] for line in first.stdout.splitlines()]
+    assert steps[0] == "making .venv"
+    assert steps[-3:] == ["installing polystream", "compiling polystream", "stopped"]
+    # Compiled as it was installed, whatever PYTHONDONTWRITEBYTECODE says: later starts are faster.
+    packages = next((copy / ".venv" / "lib").iterdir()) / "site-packages"
+    assert list(packages.glob("pydantic/__pycache__/*.pyc"))
+    assert list(copy.glob("mesh/__pycache__/*.pyc"))
+
+    second = _start(copy, "status")
+    assert (second.returncode, second.stdout, second.stderr) == (3, "stopped\n", "")
+
+
+def test_it_says_who_may_install(copy: Path) -> None:
+    """A user who can't write the checkout is told so, and nothing else happens."""
+    with folder_for_everybody() as home:
+        user = OrdinaryUser(home)
+        pyproject = copy / "pyproject.toml"
+        pyproject.write_text(pyproject.read_text() + "\n# changed: there is something to install\n")
+        (copy / ".venv").chmod(0o555)
+        try:
+            with user.popen([str(copy / "start.py"), "status"]) as process:
+                assert process.stdout is not None
+                said = process.stdout.read()
+        finally:
+            (copy / ".venv").chmod(0o755)
+    assert process.returncode == 1
+    assert f"{copy} can't be written" in said
+    assert "a clone of your own" in said

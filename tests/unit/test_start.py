@@ -1,0 +1,140 @@
+"""start.py: what it says where it can't go on, and when it installs."""
+
+import ast
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> ModuleType:
+    """Return start.py as it is in a checkout with locks and an installed environment, both fake."""
+    for name in ("start.py", "pyproject.toml", "requirements.lock", "requirements-dev.lock"):
+        (tmp_path / name).write_bytes((CHECKOUT / name).read_bytes())
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in ("python", "polystream"):
+        (tmp_path / ".venv" / "bin" / name).touch(mode=0o755)
+    (tmp_path / ".venv" / "pyvenv.cfg").write_text(f"version = {'.'.join(map(str, sys.version_info[:3]))}\n")
+    spec = importlib.util.spec_from_file_location("start", tmp_path / "start.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _stamp(start: ModuleType, chosen: str) -> None:
+    start.STAMP.write_text(json.dumps({"fingerprint": start.fingerprint(), "set": chosen}))
+
+
+def test_an_old_python_can_read_it() -> None:
+    """Its syntax is Python 3.6's: no older interpreter ends with a syntax error instead of the sentence."""
+    ast.parse((CHECKOUT / "start.py").read_text(), feature_version=(3, 6))
+
+
+def test_an_old_python_is_told_what_to_do(
+    start: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence with the version that is needed, the one that is there, and the remedy."""
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
+    monkeypatch.setattr(sys, "version", "3.9.2 (main)")
+    assert start.main(["up"]) == 1
+    said = capsys.readouterr().err
+    assert "Python 3.11 or newer is needed, and this is 3.9.2" in said
+    assert "python3.11 start.py" in said
+
+
+def test_another_system_is_told_what_to_do(start: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the engines can't run, it says where they can."""
+    monkeypatch.setattr(os, "name", "nt")
+    with pytest.raises(start.InstallError, match="On Windows, use WSL"):
+        start.check_machine()
+
+
+@pytest.mark.parametrize(
+    ("output", "remedy"),
+    [
+        ("error: failed to write to file: No space left on device (os error 28)", "the disk is full"),
+        ("error: failed to create directory: Permission denied (os error 13)", "can't be written"),
+        ("error: Failed to fetch: https://index/simple/rich/\n  cause: dns error: name resolution", "can't be reached"),
+        ("WARNING: Retrying (Retry(total=0)) after connection broken by 'ProxyError'", "can't be reached"),
+        ("error: Hash mismatch for `rich==15.0.0`", "not the one that was locked"),
+        ("error: something else", "all of its output is in"),
+    ],
+)
+def test_a_failed_installation_is_told_with_its_remedy(start: ModuleType, output: str, remedy: str) -> None:
+    """What an installer says is turned into what to do, and its own words follow."""
+    message = start.explain("installing", "Resolved 3 packages\n" + output)
+    assert remedy in message
+    assert output.splitlines()[-1] in message
+
+
+def test_a_failing_step_ends_with_its_message(start: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    """A step that fails names itself, and its output is kept in the log."""
+    command = [sys.executable, "-c", "import sys; sys.exit('No space left on device')"]
+    with pytest.raises(start.InstallError, match="trying it failed: the disk is full"):
+        start.step("trying it", command)
+    assert "trying it … " in capsys.readouterr().out
+    assert "No space left" in start.INSTALL_LOG.read_text()
+
+
+def test_it_installs_once(start: ModuleType) -> None:
+    """A stamp of the same files is enough for the set that it names, and the tests' set includes the other."""
+    assert not start.is_installed("runtime")
+    _stamp(start, "runtime")
+    assert start.is_installed("runtime")
+    assert not start.is_installed("dev")
+    _stamp(start, "dev")
+    assert start.is_installed("runtime")
+    assert start.is_installed("dev")
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "requirements.lock", "requirements-dev.lock"])
+def test_a_changed_file_installs_again(start: ModuleType, name: str) -> None:
+    """Whatever the installation was made from, a change in it makes it anew."""
+    _stamp(start, "dev")
+    with (start.ROOT / name).open("a") as file:
+        file.write("\n# changed\n")
+    assert not start.is_installed("runtime")
+
+
+def test_a_vanished_interpreter_installs_again(start: ModuleType) -> None:
+    """An environment whose Python is gone is no environment."""
+    _stamp(start, "runtime")
+    start.PYTHON.unlink()
+    start.PYTHON.symlink_to(start.ROOT / "gone")
+    assert not start.is_installed("runtime")
+    assert not start.venv_fits()
+
+
+def test_an_installation_keeps_the_tests_tools(start: ModuleType) -> None:
+    """Starting the platform does not take away what running the tests had installed."""
+    assert not start.has_dev_tools()
+    (start.VENV / "bin" / "pytest").touch()
+    assert start.has_dev_tools()
+
+
+def test_the_bootstrap_is_locked(start: ModuleType) -> None:
+    """The installer itself is pinned, by version and hashes, in both locks."""
+    for lock in start.LOCKS.values():
+        requirement = start.locked("uv", lock)
+        assert requirement.startswith("uv==")
+        assert "--hash=sha256:" in requirement
+        assert start.count_packages(lock) > 50
+
+
+def test_an_installer_is_led_nowhere_else(start: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that redirect pip are dropped; the user's index and certificates are handed on to uv."""
+    monkeypatch.setenv("PIP_TARGET", "/elsewhere")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple")
+    monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
+    environment = start.installer_environment()
+    assert "PIP_TARGET" not in environment
+    assert environment["UV_DEFAULT_INDEX"] == "https://index.example/simple"
