@@ -48,13 +48,15 @@ def apply_in_waves(
     steps: Steps,
 ) -> list[CommandReceipt | None]:
     """Apply a batch as `processor.model.Store.apply` promises, but for the errors of the store's client."""
-    fresh = {delivery.correlation_id: delivery for delivery in reversed(batch)}
-    receipts = {id_: repeat(receipt) for id_, receipt in steps.read_receipts(list(fresh)).items()}
-    first = [d for d in batch if fresh[d.correlation_id] is d and d.correlation_id not in receipts]
+    first_deliveries: dict[str, Delivery] = {}
+    for delivery in batch:
+        first_deliveries.setdefault(delivery.correlation_id, delivery)
+    receipts = {id_: repeat(receipt) for id_, receipt in steps.read_receipts(list(first_deliveries)).items()}
+    fresh = [delivery for id_, delivery in first_deliveries.items() if id_ not in receipts]
     checked = frozenset(name for name, handler in handlers.items() if checks_user(handler))
-    users = directory.open(delivery for delivery in first if delivery.command.name in checked)
+    users = directory.open(delivery for delivery in fresh if delivery.command.name in checked)
     held: set[bytes] = set()  # keys with a command that waits: later ones wait behind it
-    for wave in split_runs(first):
+    for wave in split_runs(fresh):
         decided = list(_decide(wave, overdue, checked, users, held))
         if decided:
             receipts.update(steps.apply_wave(decided, users))
