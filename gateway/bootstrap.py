@@ -7,39 +7,38 @@ from dataclasses import dataclass
 
 import structlog
 from google.protobuf.descriptor import Descriptor
-from polystream.v1.operations_pb2 import Operation
 
 from gateway.boundary import Boundary
 from gateway.commands import CommandPath, Encoders
 from gateway.demo import DemoData
-from gateway.operations.shelf import Claim
+from gateway.operations.event_log import EventLog
+from gateway.operations.tracker import OperationTracker
 from gateway.producer import CommandProducer
+from gateway.queries import build_queries
+from gateway.queries.health import PlatformProbes
+from gateway.queries.stores import Stores
 from gateway.server import GatewayServer
 from mesh import topics
 from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Encoder
 from mesh.errors import PolystreamError, Reason
 from mesh.schemas import RegistryClient, load_schema
-from mesh.settings import GatewaySettings, KafkaSettings, RegistrySettings
+from mesh.settings import (
+    GatewaySettings,
+    KafkaSettings,
+    MongoSettings,
+    PostgresSettings,
+    RedisSettings,
+    RegistrySettings,
+)
 from mesh.telemetry.tracing import Tracing
 
 _BACKOFF_MIN_S = 0.1
 _BACKOFF_MAX_S = 2.0
 _QUERY_GRACE_S = 0.5  # for the queries that run when the port closes
-_CLOSE_TIMEOUT_S = 2.0
+_MIN_CLOSE_S = 1.0
 
 log = structlog.stdlib.get_logger(__name__)
-
-
-class _NoOperations:
-    def accepted(self, operation: Operation) -> None:
-        pass
-
-    async def find(self, correlation_id: str) -> Operation | None:
-        return None
-
-    async def claim_request(self, correlation_id: str, fingerprint: bytes) -> Claim:
-        return Claim.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,10 @@ class Gateway:
     settings: GatewaySettings
     catalog: Catalog
     registry: RegistryClient
+    stores: Stores
+    event_log: EventLog
+    probes: PlatformProbes
+    tracker: OperationTracker
     producer: CommandProducer
     commands: CommandPath
     server: GatewayServer
@@ -59,6 +62,7 @@ class Gateway:
         Raises PolystreamError INTERNAL where the registry refuses a schema: the contracts are at fault then.
         """
         self.producer.start()
+        await self.tracker.start()
         await self.server.start()
         log.info("listening", host=self.settings.host, port=self.server.port, server=self.settings.server)
         self.commands.use_encoders(await self._registered_encoders())
@@ -70,11 +74,12 @@ class Gateway:
         give_up_s = time.monotonic() + self.settings.drain_timeout_s
         self.commands.refuse_new()
         await self.server.leave()
-        drained = await self.producer.drain(self.settings.drain_timeout_s)
-        if not drained:
+        if not await self.producer.drain(self.settings.drain_timeout_s):
             log.warning("commands were still waiting for kafka", commands=self.producer.in_flight)
         await self.server.stop(_QUERY_GRACE_S)
-        await self.producer.close(max(_CLOSE_TIMEOUT_S, give_up_s - time.monotonic()) if drained else _CLOSE_TIMEOUT_S)
+        await self.producer.close(max(_MIN_CLOSE_S, give_up_s - time.monotonic()))
+        await self.tracker.close()
+        await asyncio.gather(self.probes.close(), self.event_log.close(), self.stores.close())
         self.registry.close()
 
     async def _registered_encoders(self) -> Encoders:
@@ -93,24 +98,38 @@ class Gateway:
 
 def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     """Build the gateway. Nothing is connected before `start`."""
-    catalog = load_catalog()
-    operations = _NoOperations()
+    catalog, kafka, redis = load_catalog(), KafkaSettings(), RedisSettings()
+    registry = RegistryClient(RegistrySettings())
+    stores = Stores(PostgresSettings(), MongoSettings(), redis)
+    event_log = EventLog(settings.monitor_address)
+    probes = PlatformProbes(stores, event_log, kafka, RegistrySettings())
+    tracker = OperationTracker(
+        settings=settings,
+        catalog=catalog,
+        kafka=kafka,
+        redis_settings=redis,
+        redis_client=stores.redis_client,
+        schemas=registry,
+        event_log=event_log,
+        tracing=tracing,
+    )
     producer = CommandProducer(
-        KafkaSettings().client_config(settings.name),
+        kafka.client_config(settings.name),
         topics.COMMANDS,
         max_in_flight=settings.max_in_flight_commands,
         ack_timeout_s=settings.kafka_ack_timeout_s,
     )
     commands = CommandPath(
         producer,
-        operations,
+        tracker,
         tracing,
         service=settings.name,
         ack_timeout_s=settings.kafka_ack_timeout_s,
         demo=DemoData() if settings.demo_data else None,
     )
-    server = GatewayServer(catalog, commands, {}, Boundary(tracing), settings)
-    return Gateway(settings, catalog, RegistryClient(RegistrySettings()), producer, commands, server)
+    queries = build_queries(stores, tracker, event_log, probes.by_name())
+    server = GatewayServer(catalog, commands, queries, Boundary(tracing), settings)
+    return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server)
 
 
 def _register(catalog: Catalog, registry: RegistryClient) -> Mapping[str, Encoder]:

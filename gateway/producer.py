@@ -17,7 +17,14 @@ _SCAN_MARGIN_S = 1.5  # librdkafka looks for expired messages once a second
 _POLL_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _RETIRE_TIMEOUT_S = 1.0
-_TIMED_OUT = KafkaError._MSG_TIMED_OUT  # noqa: SLF001 - librdkafka's own code
+_LOG_CRITICAL = 2  # librdkafka would log every attempt to connect; what matters is logged here
+
+# librdkafka's own codes.
+_ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
+_TIMED_OUT = KafkaError._MSG_TIMED_OUT  # noqa: SLF001
+_GIVEN_BACK = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)  # noqa: SLF001
+
+Headers = list[tuple[str, str | bytes]]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -25,11 +32,12 @@ log = structlog.stdlib.get_logger(__name__)
 class Delivery:
     """One record on its way to Kafka."""
 
-    __slots__ = ("_settle", "_settled", "error", "record")
+    __slots__ = ("_settle", "_settled", "error", "give_up_s", "record")
 
-    def __init__(self, settle: Callable[["Delivery"], None], settled: deque["Delivery"]) -> None:
+    def __init__(self, settle: Callable[["Delivery"], None], settled: deque["Delivery"], give_up_s: float) -> None:
         self._settle = settle
         self._settled = settled
+        self.give_up_s = give_up_s  # on the monotonic clock
         self.error: KafkaError | None = None
         self.record: Message | None = None
 
@@ -48,7 +56,11 @@ class CommandProducer:
     """Produces to one topic, acks=all and idempotent.
 
     `send` belongs to the event loop that called `start`. Every record sent is settled exactly once, on that
-    loop, within `ack_timeout_s`: librdkafka gives up before that, so its answer is the last word.
+    loop, before `ack_timeout_s` has passed: librdkafka gives up earlier, so its answer is the last word.
+
+    A producer that failed for good, or lost every broker, is replaced, and what it had is sent again by the new
+    one: a broker that comes back without its memory knows no producer IDs, refuses the old one for ever, or takes
+    it for another's. A record that is then in Kafka twice is applied once, by its correlation ID.
     """
 
     def __init__(
@@ -56,21 +68,25 @@ class CommandProducer:
     ) -> None:
         self._topic = topic
         self._max_in_flight = max_in_flight
-        self._config: dict[str, str | int | bool | Callable[..., None]] = {
+        self._timeout_s = max(1.0, ack_timeout_s - _SCAN_MARGIN_S)
+        self._config: dict[str, Any] = {
             **client_config,
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": _LINGER_MS,
             "compression.type": "none",
-            "message.timeout.ms": int(max(1.0, ack_timeout_s - _SCAN_MARGIN_S) * 1000),
+            "message.timeout.ms": int(self._timeout_s * 1000),
             # The producer's own bound stands behind the gateway's, and must not be met first.
             "queue.buffering.max.messages": max_in_flight * 2,
+            "log_level": _LOG_CRITICAL,
             "error_cb": self._on_error,
         }
         self._settled: deque[Delivery] = deque()  # bounded by max_in_flight
         self._in_flight = 0
         self._answers = True  # whether Kafka answered last time
-        self._fatal = threading.Event()
+        self._down = False  # whether every broker is out of reach, as far as is known
+        self._used = False  # whether the producer has had an answer, and so has a producer ID
+        self._worn_out = False
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Event | None = None
@@ -86,13 +102,10 @@ class CommandProducer:
         """Begin, on the running event loop. Kafka need not answer yet."""
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
-        self._idle.set()
         self._producer = Producer(self._config)
         self._thread.start()
 
-    def send(
-        self, key: str, value: bytes, headers: list[tuple[str, str | bytes]], settle: Callable[[Delivery], None]
-    ) -> None:
+    def send(self, key: str, value: bytes, headers: Headers, settle: Callable[[Delivery], None]) -> None:
         """Hand a record to Kafka; `settle` is called with Kafka's answer.
 
         Raises PolystreamError, and then nothing was sent: TOO_MANY_COMMANDS when as many wait as may,
@@ -100,7 +113,7 @@ class CommandProducer:
         """
         if self._in_flight >= (self._max_in_flight if self._answers else _PROBES):
             raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
-        delivery = Delivery(settle, self._settled)
+        delivery = Delivery(settle, self._settled, time.monotonic() + self._timeout_s)
         try:
             self._producer.produce(self._topic, value, key, on_delivery=delivery.reported, headers=headers)
         except BufferError as error:
@@ -122,7 +135,7 @@ class CommandProducer:
         return True
 
     async def close(self, timeout_s: float) -> None:
-        """Send what is queued, within the timeout, and stop."""
+        """Wait for what is in flight, within the timeout, and stop."""
         if self._producer is None:
             return
         await self.drain(timeout_s)
@@ -134,10 +147,11 @@ class CommandProducer:
         while not self._stopping.is_set():
             self._producer.poll(_POLL_S)
             self._announce()
-            if self._fatal.is_set():
+            if self._worn_out:
                 self._replace()
 
     def _announce(self) -> None:
+        """Wake the event loop for what has been reported, once however much it is."""
         if not self._settled or self._loop is None:
             return
         try:
@@ -149,30 +163,52 @@ class CommandProducer:
     def _settle_all(self) -> None:
         while self._settled:
             delivery = self._settled.popleft()
-            self._in_flight -= 1
-            if delivery.error is None:
-                self._answers = True
-            elif delivery.error.code() == _TIMED_OUT:
+            error = delivery.error
+            if error is None:
+                self._used = True
+                if not self._answers or self._down:
+                    self._answers, self._down = True, False
+                    log.info("kafka answers again")
+            elif error.code() == _TIMED_OUT:
                 self._answers = False
+            elif error.code() in _GIVEN_BACK and self._send_again(delivery):
+                continue
+            self._in_flight -= 1
             delivery.settle()
         if self._in_flight == 0 and self._idle is not None:
             self._idle.set()
+
+    def _send_again(self, delivery: Delivery) -> bool:
+        """Send a record that the producer gave back, if there is time left."""
+        record = delivery.record
+        if record is None or time.monotonic() > delivery.give_up_s:
+            return False
+        try:
+            self._producer.produce(
+                self._topic, record.value(), record.key(), on_delivery=delivery.reported, headers=record.headers()
+            )
+        except (BufferError, KafkaException):
+            return False
+        return True
 
     def _on_error(self, error: KafkaError) -> None:
         """Take an error that concerns no single record, on the polling thread."""
         if error.fatal():
             log.error("the kafka producer failed for good and is replaced", error=error.name())
-            self._fatal.set()
-        else:
-            log.warning("kafka", error=error.name())
+            self._worn_out = True
+        elif error.code() == _ALL_BROKERS_DOWN:
+            if not self._down:
+                log.warning("kafka does not answer")
+            self._down = True
+            # One that never had an answer has no producer ID that the broker could have forgotten.
+            self._worn_out = self._used
 
     def _replace(self) -> None:
-        """Put a new producer in the place of one that cannot go on, and settle what the old one had."""
-        old = self._producer
-        self._fatal.clear()
-        self._producer = Producer(self._config)
+        """Put a new producer in the place of one that cannot go on, which gives back what it had."""
+        old, self._producer = self._producer, Producer(self._config)
+        self._worn_out = self._used = False
         old.purge()
         give_up_s = time.monotonic() + _RETIRE_TIMEOUT_S
         while len(old) and time.monotonic() < give_up_s:
             old.poll(_POLL_S)
-        self._announce()
+            self._announce()

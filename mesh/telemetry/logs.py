@@ -2,8 +2,10 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from mesh.settings import TelemetrySettings
 
@@ -12,6 +14,7 @@ def configure_logging(service: str, settings: TelemetrySettings) -> None:
     """Send structlog and the standard library's records alike to standard output."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _naming(service),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
@@ -22,15 +25,15 @@ def configure_logging(service: str, settings: TelemetrySettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
-    last = structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
+    as_json = settings.log_format == "json"
+    last = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                structlog.processors.ExceptionRenderer(_traceback if as_json else _traceback_text),
                 last,
             ],
         )
@@ -40,6 +43,31 @@ def configure_logging(service: str, settings: TelemetrySettings) -> None:
     root.setLevel(settings.log_level)
     for noisy in ("httpx", "httpcore", "pymongo", "faker", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _naming(service: str) -> structlog.typing.Processor:
+    """Name the service in every record: a context variable would be missing on other threads."""
+
+    def add(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["service"] = service
+        return event
+
+    return add
+
+
+_transform = ExceptionDictTransformer(show_locals=False)
+
+
+def _traceback(exc_info: Any) -> list[dict[str, Any]]:
+    """Return an exception's types and frames: neither locals nor what it says, since both may hold personal data."""
+    return [{"exc_type": part["exc_type"], "frames": part["frames"]} for part in _transform(exc_info)]
+
+
+def _traceback_text(exc_info: Any) -> str:
+    return "\n".join(
+        f"{part['exc_type']}" + "".join(f"\n  {f['filename']}:{f['lineno']} {f['name']}" for f in part["frames"])
+        for part in _traceback(exc_info)
+    )
 
 
 def describe(error: BaseException) -> str:
