@@ -7,9 +7,12 @@ import psycopg
 import structlog
 
 from mesh.errors import PolystreamError, Reason
-from mesh.settings import MigrationSettings, PostgresSettings
+from mesh.settings import LaneSettings, MigrationSettings, MongoSettings, PostgresSettings, RedisSettings
 from mesh.telemetry.logs import describe
+from processor.fixtures import put_fixtures
 from processor.migrations.runner import load_migrations, migrate
+from processor.stores.mongodb import connect, database_of, ensure_indexes
+from processor.stores.mongodb import store_errors as mongodb_errors
 
 _LOG = structlog.get_logger(__name__)
 _RETRY_S = 0.2
@@ -22,6 +25,9 @@ def migrate_stores(settings: MigrationSettings) -> None:
     """
     give_up_s = time.monotonic() + settings.store_wait_max_s
     _patiently("postgresql", _migrate_postgresql, give_up_s)
+    _patiently("mongodb", _index_mongodb, give_up_s)
+    if settings.demo_data:
+        _patiently("a store", _put_demo_data, give_up_s)
 
 
 def _migrate_postgresql() -> None:
@@ -30,6 +36,16 @@ def _migrate_postgresql() -> None:
     except psycopg.OperationalError as error:
         raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
     _LOG.info("postgresql is up to date", applied=[migration.name for migration in applied])
+
+
+def _index_mongodb() -> None:
+    with mongodb_errors(), connect(MongoSettings()) as client:
+        ensure_indexes(database_of(client), LaneSettings().marker_ttl_s)
+    _LOG.info("mongodb is up to date")
+
+
+def _put_demo_data() -> None:
+    put_fixtures(PostgresSettings(), MongoSettings(), RedisSettings())
 
 
 def _patiently(store: str, step: Callable[[], None], give_up_s: float) -> None:

@@ -162,10 +162,11 @@ def engines(names: Collection[str], data_dir: Path) -> Iterator[EngineSet]:
 class Platform:
     """The whole platform, started by the command line on free ports, its data below `data_dir`."""
 
-    def __init__(self, data_dir: Path, *options: str) -> None:
-        """`options` are further ones of `up`."""
+    def __init__(self, data_dir: Path, *options: str, checkout: Path = CHECKOUT) -> None:
+        """`options` are further ones of `up`; `checkout` is what runs."""
         self.data_dir = data_dir.resolve()
         self._options = options
+        self._checkout = checkout
         self._up: subprocess.Popen[bytes] | None = None
         self._output = self.data_dir / "up.log"
 
@@ -210,7 +211,7 @@ class Platform:
             argv = (sys.executable, "-m", "mesh.cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
             offset = ("--port-offset", str(free_offset()))
             # Through the launcher: were this process killed, the platform would stop too.
-            command = Command(argv=(*argv, *offset, *self._options), env=dict(os.environ), cwd=CHECKOUT)
+            command = Command(argv=(*argv, *offset, *self._options), env=dict(os.environ), cwd=self._checkout)
             self._output.unlink(missing_ok=True)
             self._up = processes.spawn(command, self._output)
             eventually(self._is_ready_or_dead, _START_TIMEOUT_S)
@@ -230,7 +231,7 @@ class Platform:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the command line on this platform."""
         argv = [sys.executable, "-m", "mesh.cli", *arguments, "--data-dir", str(self.data_dir)]
-        return subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=_STOP_TIMEOUT_S, check=False)
+        return subprocess.run(argv, cwd=self._checkout, capture_output=True, text=True, timeout=_STOP_TIMEOUT_S, check=False)
 
     def _is_ready_or_dead(self) -> bool:
         assert self._up is not None
