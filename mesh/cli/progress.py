@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mesh.cli.console import make_console
-from mesh.supervisor.state import without_password
+from mesh.supervisor.state import for_display
 
 _COLORS = {"ready": "green", "starting": "yellow", "restarting": "red", "unhealthy": "red", "stopped": "dim"}
 _SHOWN = ("dashboard", "docs", "rest", "grpc", "kafka", "schema_registry", "postgresql", "mongodb", "redis", "otlp")
@@ -49,7 +49,7 @@ class Progress:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for name in _SHOWN:
             if endpoints.get(name):
-                table.add_row(name, escape(str(without_password(endpoints[name]))))
+                table.add_row(name, escape(str(for_display(endpoints[name]))))
         self._console.print(table)
         self._console.print(f"[bold green]ready[/bold green] in {seconds:.1f} s")
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psutil
 
 from mesh.cli.platform import add_data_dir, find_platform
-from mesh.supervisor.state import PlatformState, without_password
+from mesh.supervisor.state import PlatformState, for_display
 
 ENDPOINT_NAMES: Final = (
     "rest",
@@ -108,5 +108,5 @@ def _show(report: dict[str, Any]) -> None:
     addresses = Table("address", "", box=None, show_header=False)
     for name, address in report["endpoints"].items():
         if address:
-            addresses.add_row(name, without_password(address))
+            addresses.add_row(name, for_display(address))
     console.print(addresses)

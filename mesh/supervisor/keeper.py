@@ -15,6 +15,7 @@ from mesh.supervisor.state import ProcessState, start_time_of
 _PROBE_INTERVAL_S = 0.02
 _PROBE_INTERVAL_MAX_S = 0.2
 _HEALTH_INTERVAL_S = 2.0
+_UNHEALTHY_AFTER = 3  # failed probes in a row: one may be slow on a busy machine
 _EXIT_CHECK_S = 1.0
 _EARLY_ENDS_MAX = 3  # in the first start; later starts are tried for ever
 
@@ -159,9 +160,11 @@ class Keeper:
     async def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """Return when the process has ended; until then, probe it and show how it is."""
         exit_ = asyncio.create_task(self._exits.of(process))
+        failed = 0
         try:
             while not (await asyncio.wait([exit_], timeout=_HEALTH_INTERVAL_S))[0]:
-                status = "ready" if await self._probe() else "unhealthy"
+                failed = 0 if await self._probe() else failed + 1
+                status = "unhealthy" if failed >= _UNHEALTHY_AFTER else "ready" if failed == 0 else self.state.status
                 if status != self.state.status:
                     self._tell(status)
         finally:

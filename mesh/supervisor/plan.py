@@ -21,7 +21,7 @@ from mesh.settings import (
     RegistrySettings,
 )
 from mesh.supervisor.services import PROVISION, service_stages
-from mesh.supervisor.state import without_password
+from mesh.supervisor.state import for_display
 
 _LOOPBACK: Final = f"{HOST},localhost"
 
@@ -60,7 +60,7 @@ def make_plan(engine_set: str, data_dir: Path, port_offset: int) -> Plan:
         endpoints = _endpoints(ports)
     except ValueError as error:  # pydantic's too
         raise PartError(str(error)) from error
-    settings["MONITOR_ENDPOINTS_JSON"] = json.dumps({name: without_password(url) for name, url in endpoints.items()})
+    settings["MONITOR_ENDPOINTS_JSON"] = json.dumps({name: for_display(url) for name, url in endpoints.items()})
     environment = _service_environment(settings)
     return Plan(
         site=Site(data_dir, ports, site.postgres, environment, Path.cwd()),

@@ -128,10 +128,10 @@ def start_time_of(pid: int) -> float | None:
         return None
 
 
-def without_password(url: str | None) -> str | None:
-    """Return a URL as it may be shown."""
-    if url is None or "@" not in url:
+def for_display(url: str | None) -> str | None:
+    """Return a URL as it may be shown: without password, and without its query, which may have one too."""
+    if url is None or "://" not in url:
         return url
     parts = urlsplit(url)
-    user, _, address = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{address}"))
+    user, at, address = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{address}", query=""))

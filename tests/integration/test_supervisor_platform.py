@@ -6,9 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import psutil
+import psycopg
 import pytest
 
 from mesh.ports import Ports
@@ -65,22 +68,34 @@ def test_it_starts_detached_shows_itself_and_stops(tmp_path: Path) -> None:
     assert not any(psutil.pid_exists(process["pid"]) for process in report["processes"])
 
 
-def test_it_ends_with_up_and_starts_again(tmp_path: Path) -> None:
-    """All of it stops when `up` is killed; the next start works, and Ctrl-C stops that one with success."""
+def test_a_stop_loses_nothing_and_a_kill_leaves_nothing(tmp_path: Path) -> None:
+    """What was accepted up to Ctrl-C is in the store after the next start; killing `up` ends all of that one, too."""
     platform = Platform(tmp_path)
     platform.start()
-    supervisor = psutil.Process(platform.status["supervisor"]["pid"])
-    assert platform._up is not None
-    platform._up.kill()
-    platform._up.wait()
-    eventually(lambda: not supervisor.is_running(), 60)
-
-    platform.start()
     pids = [process["pid"] for process in platform.status["processes"]]
+    accepted = _create_users(platform.endpoints["rest"], 300)
+    assert platform._up is not None
     platform._up.send_signal(signal.SIGINT)
     assert platform._up.wait(60) == 0
     assert platform.output.rstrip().endswith("stopped")
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+    platform.start()
+    with psycopg.connect(platform.endpoints["postgresql"]) as connection:
+        stored = {row[0] for row in connection.execute("SELECT user_id FROM usuarios")}
+    assert accepted - stored == set()
+    supervisor = psutil.Process(platform.status["supervisor"]["pid"])
+    platform._up.kill()
+    platform._up.wait()
+    eventually(lambda: not supervisor.is_running(), 60)
+    assert not any(process["pid"] for process in platform.status["processes"])
+
+
+def _create_users(rest: str, count: int) -> set[int]:
+    """Create users as fast as they are accepted, and return their IDs."""
+    with httpx.Client(base_url=rest, timeout=20) as client, ThreadPoolExecutor(8) as threads:
+        answers = threads.map(lambda _: client.post("/usuarios").raise_for_status().json(), range(count))
+        return {int(answer["user_id"]) for answer in answers}
 
 
 def test_a_taken_port_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""The command line's own parts."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from polystream.options.v1 import options_pb2
+from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
+from rich.console import Console
+
+from mesh.cli.__main__ import COMMANDS, main
+from mesh.cli.progress import Progress
+from mesh.cli.story import show
+
+
+def test_every_command_has_its_module() -> None:
+    """Each command of the list says how it is used."""
+    for command in COMMANDS:
+        if command.passes_arguments_on:
+            continue
+        with pytest.raises(SystemExit) as ended:
+            main([command.name, "--help"])
+        assert ended.value.code == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["up", "--fast"], ["up", "--engines", "none"], ["explain"]])
+def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """No command, no such command, no such option, no such value, no argument: exit code 2 and the usage."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: polystream" in capsys.readouterr().err
+
+
+def test_a_command_imports_no_other_ones() -> None:
+    """`status`, which scripts poll, waits neither for gRPC nor for rich."""
+    script = (
+        "import sys; from mesh.cli.__main__ import main; main(['status', '--json', '--data-dir', '/nowhere']);"
+        "print(sorted({'grpc', 'rich', 'google', 'confluent_kafka'} & set(sys.modules)), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert result.stderr == "[]\n"
+
+
+def test_progress_without_a_terminal_is_one_line_an_event(capsys: pytest.CaptureFixture[str]) -> None:
+    """Starting is quiet, being ready is told with the addresses, and what happens later is told with its cause."""
+    progress = Progress()
+    progress.show({"event": "process", "name": "redis", "status": "starting", "pid": 1})
+    progress.show({"event": "process", "name": "redis", "status": "ready", "pid": 1})
+    progress.ready(2.345, {"rest": "http://127.0.0.1:8000", "postgresql": "postgresql://user:secret@127.0.0.1/db"})
+    progress.show({"event": "process", "name": "redis", "status": "restarting", "detail": "ended by SIGKILL"})
+    progress.failed("no [room] left")
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert [line.split()[2:] for line in (lines[0], lines[-1])] == [
+        ["redis", "ready"],
+        ["redis", "restarting:", "ended", "by", "SIGKILL"],
+    ]
+    assert "ready in 2.3 s" in lines
+    assert "http://127.0.0.1:8000" in said.out
+    assert "secret" not in said.out
+    assert said.err == "not started: no [room] left\n"
+
+
+def _told(story: OperationStory) -> str:
+    output = io.StringIO()
+    show(story, Console(file=output, width=200))
+    return output.getvalue()
+
+
+def test_a_story_is_told_whole() -> None:
+    """The operation, its hops with their delays, its receipts, its spans as a tree, and what is missing."""
+    operation = Operation(correlation_id="c-1", command="CreateUser", state=Operation.SUCCEEDED, user_id=7)
+    operation.accept_time.FromMilliseconds(1000)
+    operation.receipts.add(
+        store=options_pb2.POSTGRESQL, state=Operation.SUCCEEDED, complete_time=Timestamp(seconds=1, nanos=12_500_000)
+    )
+    accepted = Event(event_type="command.accepted", service="gateway-0", timestamp=Timestamp(seconds=1))
+    applied = Event(event_type="command.succeeded", topic="response_events", partition=3, offset=9)
+    applied.timestamp.CopyFrom(Timestamp(seconds=1, nanos=12_500_000))
+    story = OperationStory(
+        operation=operation,
+        hops=[accepted, applied],
+        spans=[
+            Span(span_id="a", name="edge", service="envoy", kind="SERVER", duration_ms=3.0),
+            Span(span_id="b", parent_span_id="a", name="send user_events", kind="PRODUCER"),
+        ],
+        missing=["no receipt of [redis]"],
+    )
+    told = _told(story)
+    for expected in (
+        "CreateUser SUCCEEDED (c-1, user 7)",
+        "response_events/3@9",
+        "12.5",
+        "POSTGRESQL",
+        "edge envoy SERVER 3.0 ms",
+        "└── send user_events",
+        "missing: no receipt of [redis]",
+    ):
+        assert expected in told
+    assert "nothing is missing" not in told
+
+
+def test_a_failed_operation_is_told_with_its_reason() -> None:
+    """The error's message is under the operation, and in the receipt of the store that refused."""
+    operation = Operation(command="CreateUser", state=Operation.FAILED)
+    operation.error.message = "there is a user with this CPF"
+    operation.receipts.add(store=options_pb2.POSTGRESQL, state=Operation.FAILED).error.message = "refused there"
+    told = _told(OperationStory(operation=operation))
+    assert "there is a user with this CPF" in told
+    assert "refused there" in told
+    assert "nothing is missing" in told
