@@ -2,7 +2,8 @@
 
 A client steers it by headers, which reach it as metadata: `x-echo-error: NOT_FOUND` makes it abort with that code and
 rich details, `x-echo-late-error` the same after a stream's messages, `x-echo-plain-error` with the code alone, and
-`x-echo-hang: 1` makes it wait until the call is cancelled. Run as a program (`python -m tests.support.echo_gateway PORT`), it is the upstream of the edge's benchmark.
+`x-echo-hang: 1` makes it wait until the call is cancelled. Run as a program (`python -m tests.support.echo_gateway
+PORT`), it is the upstream of the edge's benchmark.
 """
 
 import asyncio
