@@ -11,6 +11,7 @@ from mesh.ids import new_correlation_id
 from tests.acceptance.conftest import Finished
 from tests.support.doors import Answer, call_grpc, call_rest
 from tests.support.people import cpf, person
+from tests.support.waiting import eventually
 
 GOOD = {"name": "Ana", "email": "ana.bad.input@example.com", "cpf": "39053344705"}
 JSON = {"content-type": "application/json"}
@@ -70,7 +71,7 @@ def test_over_rest(
         assert answer.fields == fields
     assert answer.error is not None
     assert answer.error["message"]
-    assert rest.get("/health").json()["status"] == "HEALTHY"
+    eventually(lambda: rest.get("/health").json()["status"] == "HEALTHY", 10)
 
 
 def test_a_wrong_method_over_rest(rest: httpx.Client) -> None:

@@ -124,7 +124,15 @@ def run(checkout: Path, *arguments: str) -> None:
 def test_three_files_make_a_command(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After generating, the contract tests accept it, and it runs from REST to its store."""
     run(checkout, "mesh.contracts.generate")
-    run(checkout, "pytest", "-q", "-p", "no:cacheprovider", "tests/contract/test_golden.py", "tests/unit/test_handlers.py")
+    run(
+        checkout,
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/contract/test_golden.py",
+        "tests/unit/test_handlers.py",
+    )
 
     monkeypatch.setenv("PYTHONPATH", f"{checkout}:{checkout / 'gen' / 'python'}")
     with Platform(tmp_path / "data", checkout=checkout) as platform:

@@ -169,6 +169,7 @@ class Platform:
         self._checkout = checkout
         self._up: subprocess.Popen[bytes] | None = None
         self._output = self.data_dir / "up.log"
+        self._endpoints: dict[str, Any] = {}  # asked for once a start
 
     def __enter__(self) -> Self:
         self.start()
@@ -185,7 +186,9 @@ class Platform:
     @property
     def endpoints(self) -> dict[str, Any]:
         """Where each part is, by the names of `status --json`."""
-        return dict(self.status["endpoints"])
+        if not self._endpoints:
+            self._endpoints = dict(self.status["endpoints"])
+        return self._endpoints
 
     @property
     def output(self) -> str:
@@ -207,6 +210,7 @@ class Platform:
     def start(self) -> None:
         """Start it, again on its data if it ran before, and wait until it is ready."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._endpoints = {}
         for _ in range(_STARTS_MAX):
             argv = (sys.executable, "-m", "mesh.cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
             offset = ("--port-offset", str(free_offset()))
@@ -231,7 +235,9 @@ class Platform:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the command line on this platform."""
         argv = [sys.executable, "-m", "mesh.cli", *arguments, "--data-dir", str(self.data_dir)]
-        return subprocess.run(argv, cwd=self._checkout, capture_output=True, text=True, timeout=_STOP_TIMEOUT_S, check=False)
+        return subprocess.run(
+            argv, cwd=self._checkout, capture_output=True, text=True, timeout=_STOP_TIMEOUT_S, check=False
+        )
 
     def _is_ready_or_dead(self) -> bool:
         assert self._up is not None
