@@ -34,7 +34,7 @@ message RenameUserRequest {
   // Identifier of the user.
   int64 user_id = 1 [(buf.validate.field).int64.gt = 0];
   // The nickname, 1 to 50 characters.
-  string nickname = 2 [
+  string name = 2 [
     (buf.validate.field).string = {
       min_len: 1
       max_len: 50
@@ -62,7 +62,7 @@ WHERE usuarios.user_id = novo.user_id RETURNING usuarios.user_id
 def postgresql(batch: Sequence[Delivery], db: Cursor) -> Sequence[Outcome]:
     """Rename the users that exist."""
     requests = [delivery.request for delivery in batch]
-    db.execute(_UPDATE, ([r.user_id for r in requests], [r.nickname for r in requests]))
+    db.execute(_UPDATE, ([r.user_id for r in requests], [r.name for r in requests]))
     there = {row[0] for row in db.fetchall()}
     return [
         Outcome(result=User(user_id=r.user_id))
@@ -72,11 +72,11 @@ def postgresql(batch: Sequence[Delivery], db: Cursor) -> Sequence[Outcome]:
     ]
 '''
 EXAMPLE = {
-    "good": [{"user_id": "1234", "nickname": "Aninha"}],
+    "good": [{"user_id": "1234", "name": "Aninha"}],
     "bad": [
-        {"request": {"nickname": "Aninha"}, "field": "user_id", "rule": "int64.gt"},
-        {"request": {"user_id": "1234"}, "field": "nickname", "rule": "string.min_len"},
-        {"request": {"user_id": "1234", "nickname": "x" * 51}, "field": "nickname", "rule": "string.max_len"},
+        {"request": {"name": "Aninha"}, "field": "user_id", "rule": "int64.gt"},
+        {"request": {"user_id": "1234"}, "field": "name", "rule": "string.min_len"},
+        {"request": {"user_id": "1234", "name": "x" * 51}, "field": "name", "rule": "string.max_len"},
     ],
 }
 
@@ -131,13 +131,13 @@ def test_three_files_make_a_command(checkout: Path, tmp_path: Path, monkeypatch:
         "-p",
         "no:cacheprovider",
         "tests/contract/test_golden.py",
-        "tests/unit/test_handlers.py",
+        "tests/unit/test_lane_handlers.py",
     )
 
     monkeypatch.setenv("PYTHONPATH", f"{checkout}:{checkout / 'gen' / 'python'}")
     with Platform(tmp_path / "data", checkout=checkout) as platform:
         rest = platform.endpoints["rest"]
-        answer = httpx.post(f"{rest}/v1/users/1234:rename", json={"nickname": "Aninha"})
+        answer = httpx.post(f"{rest}/v1/users/1234:rename", json={"name": "Aninha"})
         assert answer.json()["command"] == "RenameUser", answer.text
 
         def renamed() -> bool:
