@@ -6,7 +6,7 @@ from typing import Final
 from mesh.engines.part import HOST, Site
 
 _WAIT_MAX_S: Final = 20.0
-_STANDSTILL_S: Final = 2.0  # nothing was answered for so long: what is left will not be answered now
+_STANDSTILL_S: Final = 5.0  # longer than a lane takes to join its group; then nothing more is to be hoped for
 _INTERVAL_S: Final = 0.1
 _CALL_TIMEOUT_S: Final = 2.0
 _PAGE_SIZE: Final = 1000

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -68,14 +69,19 @@ def test_it_starts_detached_shows_itself_and_stops(tmp_path: Path) -> None:
     assert not any(psutil.pid_exists(process["pid"]) for process in report["processes"])
 
 
+@pytest.mark.timeout(240)
 def test_a_stop_loses_nothing_and_a_kill_leaves_nothing(tmp_path: Path) -> None:
     """What was accepted up to Ctrl-C is in the store after the next start; killing `up` ends all of that one, too."""
     platform = Platform(tmp_path)
     platform.start()
     pids = [process["pid"] for process in platform.status["processes"]]
-    accepted = _create_users(platform.endpoints["rest"], 300)
+    lane = psutil.Process(platform.pid("lane-postgresql-0"))
+    lane.suspend()  # so that everything is still to be done when it is stopped
+    accepted = _create_users(platform.endpoints["rest"], 50)
     assert platform._up is not None
     platform._up.send_signal(signal.SIGINT)
+    eventually(lambda: re.search(r"gateway-0 +stopped", platform.output), 30)
+    lane.resume()
     assert platform._up.wait(60) == 0
     assert platform.output.rstrip().endswith("stopped")
     assert not any(psutil.pid_exists(pid) for pid in pids)
