@@ -1,4 +1,6 @@
--- Applies one command, once. All of it happens or, if the server dies, nothing of it.
+#!lua
+-- Applies one command, once. All of it happens or, if the server dies, nothing of it. The first line says that none of
+-- it may happen either when the server is out of memory: without it, a script that begins with DEL is let through.
 --
 -- KEYS: 1 the marker. The keys that are written are not declared: this needs a server that is no cluster.
 -- ARGV: 1 how long the marker is kept, in seconds
