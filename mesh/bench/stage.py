@@ -1,0 +1,181 @@
+"""What the benchmark runs: a broker and the other engines, the gateway, Envoy and the peer, on free ports.
+
+No lane and no monitor: the peer has none either, and the two would take the processors that are measured.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import psutil
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from mesh import topics
+from mesh.bench.load import LoadError
+from mesh.bench.sink import span_sink
+from mesh.engines import EMBEDDED, probes
+from mesh.engines import process as processes
+from mesh.engines.part import HOST, Command, Part, Site
+from mesh.ports import Ports
+from mesh.settings import KafkaSettings, PostgresSettings
+from mesh.supervisor.ports import is_free
+from mesh.supervisor.services import ENVOY, GATEWAY
+
+PEER_TOPIC = "user_events.bench_peer"
+BROKER = "kafka"
+GRPCIO = "gateway-grpcio"
+PEER = "peer"
+_PORT_RANGE = range(11_000, 32_000)  # below what Linux gives to outgoing connections
+_POLL_S = 0.02
+_PROVISION_TIMEOUT_S = 60.0
+_TOPIC_TIMEOUT_S = 10.0
+
+
+@dataclass
+class Stage:
+    """The running processes."""
+
+    site: Site
+    kafka: Mapping[str, str | int | bool]  # the common part of a client's configuration
+    embedded_broker: bool
+    _running: dict[str, tuple[subprocess.Popen[bytes], Command]] = field(default_factory=dict)
+
+    def start(self, part: Part, site: Site | None = None, **settings: str) -> None:
+        """Start a part, with settings beyond its own, and wait until it is ready.
+
+        Raises LoadError, with the end of its log, when it ends or is not ready in time.
+        """
+        where = site or self.site
+        part.prepare(where)
+        command = part.command(where)
+        command = replace(command, env={**command.env, **settings})
+        process = processes.spawn(command, where.log(part.name))
+        self._running[part.name] = process, command
+        deadline = time.monotonic() + part.ready_timeout_s
+        while not _is_ready(part, where):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LoadError(f"{part.name} did not start:\n{processes.tail(where.log(part.name))}")
+            time.sleep(_POLL_S)
+
+    def cpu_s(self, names: tuple[str, ...]) -> dict[str, float]:
+        """Return the CPU time that processes have used so far, in seconds."""
+        used = {name: psutil.Process(self._running[name][0].pid).cpu_times() for name in names}
+        return {name: float(times.user + times.system) for name, times in used.items()}
+
+    def stop(self) -> None:
+        """Stop everything, the last started first."""
+        for process, command in reversed(self._running.values()):
+            processes.stop(process, command)
+        self._running.clear()
+
+
+@contextmanager
+def stage(broker: str, *, plain_grpcio: bool) -> Iterator[Stage]:
+    """Run everything while the block runs.
+
+    `broker` is the address of an empty broker to use; where it is empty, one is started. Raises LoadError.
+    """
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="polystream-bench-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        site = Site(folder, _free_ports(), PostgresSettings(_env_file=None))
+        engines = [engine for engine in EMBEDDED if engine.name != BROKER or not broker]
+        settings = {name: value for engine in engines for name, value in engine.environment(site).items()}
+        if broker:
+            settings["KAFKA_BOOTSTRAP_SERVERS"] = broker
+        otlp = f"{HOST}:{site.ports.otlp}"
+        settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp}", "LOG_LEVEL": "WARNING"}
+        site = replace(site, environment=processes.bare_environment() | settings, work_dir=folder)
+        kafka = KafkaSettings(bootstrap_servers=settings["KAFKA_BOOTSTRAP_SERVERS"]).client_config("bench")
+
+        running = Stage(site, kafka, embedded_broker=not broker)
+        stack.callback(running.stop)
+        stack.enter_context(span_sink(otlp))
+        for engine in engines:
+            running.start(engine)
+        _create_peer_topic(kafka)
+        _provision(site)
+        running.start(GATEWAY)
+        running.start(ENVOY)
+        running.start(_peer(settings["KAFKA_BOOTSTRAP_SERVERS"]))
+        if plain_grpcio:
+            running.start(
+                replace(GATEWAY, name=GRPCIO), grpcio_site(site), GATEWAY_SERVER="grpcio", GATEWAY_NAME=GRPCIO
+            )
+        yield running
+
+
+def grpcio_site(site: Site) -> Site:
+    """Return where the gateway on plain grpcio listens."""
+    return replace(site, ports=replace(site.ports, gateway=site.ports.gateway_spare))
+
+
+def peer_port(site: Site) -> int:
+    """Return the peer's port: the one that the platform has for a monitor, which does not run here."""
+    return site.ports.dashboard
+
+
+def _peer(bootstrap_servers: str) -> Part:
+    def command(site: Site) -> Command:
+        settings = {
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "PEER_TOPIC": PEER_TOPIC,
+            "PEER_PORT": str(peer_port(site)),
+        }
+        environment = processes.bare_environment() | settings
+        return Command(argv=(sys.executable, "-m", "mesh.bench.peer"), env=environment, cwd=site.work_dir)
+
+    return Part(
+        name=PEER,
+        ports=("dashboard",),
+        command=command,
+        is_ready=lambda site: probes.http_answers(HOST, peer_port(site), "/health"),
+    )
+
+
+def _is_ready(part: Part, site: Site) -> bool:
+    try:
+        return part.is_ready(site)
+    except OSError:
+        return False
+
+
+def _free_ports() -> Ports:
+    drawn: dict[str, int] = {}
+    while len(drawn) < len(fields(Ports)):
+        port = random.choice(_PORT_RANGE)  # noqa: S311 - no secret
+        if is_free(port) and port not in drawn.values():
+            drawn[fields(Ports)[len(drawn)].name] = port
+    return Ports(**drawn)
+
+
+def _create_peer_topic(kafka: Mapping[str, str | int | bool]) -> None:
+    """Create the peer's topic. Raises LoadError where the broker holds commands already."""
+    topics.create_topics(kafka)
+    admin = AdminClient(dict(kafka))
+    if PEER_TOPIC in admin.list_topics(timeout=_TOPIC_TIMEOUT_S).topics:
+        raise LoadError(f"the broker has a topic {PEER_TOPIC} from an earlier run: give the benchmark an empty broker")
+    new = NewTopic(PEER_TOPIC, num_partitions=topics.PARTITIONS, replication_factor=-1)
+    for future in admin.create_topics([new], request_timeout=_TOPIC_TIMEOUT_S).values():
+        future.result(_TOPIC_TIMEOUT_S)
+
+
+def _provision(site: Site) -> None:
+    command = Command(argv=(sys.executable, "-m", "mesh.provision"), env=site.environment, cwd=site.work_dir)
+    run = processes.run(command, site.log("provision"), timeout_s=_PROVISION_TIMEOUT_S)
+    if run.returncode != 0:
+        raise LoadError(f"provisioning failed:\n{run.stdout[-2000:]}")
+
+
+def broker_of_environment() -> str:
+    """Return the broker that the environment names, or nothing. `.env` is not read: it may name one that is in use."""
+    return os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")

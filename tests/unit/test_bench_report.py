@@ -1,0 +1,87 @@
+"""The benchmark's arithmetic and its report."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from mesh.bench.load import Target
+from mesh.bench.report import build_report, print_report
+from mesh.bench.rounds import Round, order, ratio, summary
+from mesh.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST, Subject
+
+PEER = {"idempotent": False, "httptools": True}
+
+
+def figures(rps: float, cpu_us: float = 100.0) -> Round:
+    """One round."""
+    return Round(
+        requests=1000,
+        records=1000,
+        elapsed_s=1000 / rps,
+        rps=rps,
+        cpu_us_per_command=cpu_us,
+        cpu_us_by_process={"gateway-0": cpu_us},
+        broker_cpu_us_per_command=None,
+        load_cpu_us_per_command=5.0,
+        p50_ms=1.0,
+        p99_ms=2.0,
+    )
+
+
+def subject(name: str) -> Subject:
+    """A subject that is compared with the peer."""
+    target = Target("http://127.0.0.1:1", [b""], [], http2=False)
+    return Subject(name, f"title of {name}", target, ("gateway-0",), "topic", peer=PEER_REST)
+
+
+def test_each_round_begins_with_another_subject() -> None:
+    """What comes first is not always the same one, and every subject is in every round."""
+    subjects = [subject(name) for name in "abc"]
+    turns = ["".join(one.name for one in order(subjects, number)) for number in range(4)]
+    assert turns == ["abc", "bca", "cab", "abc"]
+
+
+def test_the_summary_has_the_medians_and_every_round() -> None:
+    """One slow round does not move the figures."""
+    found = summary([figures(100), figures(5000), figures(4000)])
+    assert found["rps_median"] == 4000
+    assert [one["rps"] for one in found["rounds"]] == [100, 5000, 4000]
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    """A round in which the whole machine was slow has its own comparison."""
+    fast, slow = [figures(400), figures(4000), figures(4400)], [figures(100), figures(1000), figures(1000)]
+    assert ratio(fast, slow, "rps") == 4.0
+
+
+def test_the_report_compares_with_the_peer_and_says_what_it_ran_on() -> None:
+    """The JSON has every key that its readers rely on, and the table has every subject."""
+    subjects = [subject(name) for name in (PEER_REST, GATEWAY_GRPC, GATEWAY_REST)]
+    results = {PEER_REST: [figures(1000, 200)], GATEWAY_GRPC: [figures(4500, 50)], GATEWAY_REST: [figures(1200, 150)]}
+    report = json.loads(json.dumps(build_report(subjects, results, broker="embedded", peer=PEER)))
+    assert report["ratios"]["grpc_to_peer"] == 4.5
+    assert report["ratios"]["rest_to_peer"] == 1.2
+    assert report["ratios"]["cpu_to_peer"][GATEWAY_GRPC] == 0.25
+    assert {"rps_median", "cpu_us_per_command", "p50_ms", "p99_ms", "rounds"} <= set(report["subjects"][PEER_REST])
+    assert report["machine"]["cpus"] >= 1
+    assert report["versions"]["aiokafka"]
+
+    console = Console(record=True, width=150)
+    print_report(report, console)
+    text = console.export_text()
+    for one in subjects:
+        assert one.title in text
+    assert "without idempotence" in text
+    assert "grpc_to_peer: 4.50, expected at least 4.0: reached" in text
+    assert "rest_to_peer: 1.20, expected at least 1.3: NOT reached" in text
+
+
+@pytest.mark.parametrize("option", ["--short", "--json"])
+def test_the_command_line_has_its_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`polystream bench --help` names them."""
+    from mesh.cli.__main__ import main  # noqa: PLC0415 - the command line is not loaded by the others
+
+    with pytest.raises(SystemExit):
+        main(["bench", "--help"])
+    assert option in capsys.readouterr().out
