@@ -1,7 +1,9 @@
 """The handlers: one module a command, in it one function a store, both found by name.
 
 `CreateUser` in PostgreSQL is `processor.handlers.create_user.postgresql`. A handler is given the deliveries of one
-command, no two with the same key, and its store's client; it returns one outcome a delivery, in the same order.
+command, in the order of their offsets, and its store's client; it returns one outcome a delivery (in Redis one plan),
+in the same order. In PostgreSQL no two of them have the same key; elsewhere several may, if nothing else of the key
+came between them.
 """
 
 import importlib

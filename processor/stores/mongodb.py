@@ -88,12 +88,6 @@ def database_of(client: MongoClient[Document]) -> Database[Document]:
     return client.get_default_database(write_concern=WriteConcern(w="majority", j=True, wtimeout=_WRITE_TIMEOUT_MS))
 
 
-def prepare(settings: MongoSettings, marker_ttl_s: int) -> None:
-    """Create what indexes are missing. Raises PolystreamError with STORE_UNAVAILABLE."""
-    with store_errors(), connect(settings) as client:
-        ensure_indexes(database_of(client), marker_ttl_s)
-
-
 def ensure_indexes(db: Database[Document], marker_ttl_s: int) -> None:
     """Create what indexes are missing. Safe to repeat, with another time to live too. Raises PyMongoError."""
     db[VIEWS].create_indexes(

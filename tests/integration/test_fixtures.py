@@ -12,7 +12,7 @@ from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from processor import fixtures
 from processor.fixtures import put_fixtures, view_id_of
 from processor.migrations.runner import load_migrations, migrate
-from processor.stores.mongodb import prepare
+from processor.stores.mongodb import connect, database_of, ensure_indexes
 from tests.support.platform import EngineSet, engines
 from tests.support.stores import MARKER_TTL_S, postgres_settings
 
@@ -32,7 +32,8 @@ def settings(running: EngineSet) -> Settings:
     postgres = postgres_settings(running)
     mongodb = MongoSettings(url=running.endpoints["mongodb"])
     migrate(postgres.dsn, load_migrations())
-    prepare(mongodb, MARKER_TTL_S)
+    with connect(mongodb) as client:
+        ensure_indexes(database_of(client), MARKER_TTL_S)
     return postgres, mongodb, RedisSettings(url=running.endpoints["redis"])
 
 

@@ -17,7 +17,7 @@ from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery, Store
 from processor.stores.mongodb import MongoUserMemory
 from processor.stores.redis import RedisUserMemory
-from tests.support.deliveries import deliver
+from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet, engines
 from tests.support.stores import apply, ending, fresh_database, mongo_store, redis_store, substance
 from tests.support.waiting import eventually

@@ -15,7 +15,7 @@ from pymongo.database import Database
 from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
 from processor.stores.mongodb import MongoStore, MongoUserMemory, ensure_indexes
-from tests.support.deliveries import deliver
+from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet, engines
 from tests.support.stores import MARKER_TTL_S, apply, ending, fresh_database, mongo_store, substance
 

@@ -15,7 +15,7 @@ from polystream.v1.users_pb2 import DeleteUserRequest, User
 from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
 from processor.stores.redis import RedisStore, RedisUserMemory
-from tests.support.deliveries import deliver
+from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet, engines
 from tests.support.stores import MARKER_TTL_S, apply, ending, redis_store, substance
 from tests.support.waiting import eventually

@@ -16,7 +16,7 @@ from mesh.settings import PostgresSettings
 from processor.model import Delivery, Store
 from processor.user_lookup import PostgresUsers
 from processor.users import UserMemory
-from tests.support.deliveries import deliver
+from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet, engines
 from tests.support.stores import TOPIC_ID, Users, ending, fresh_database, mongo_store, postgres_settings, redis_store
 from tests.support.waiting import eventually

@@ -16,7 +16,7 @@ from processor.handlers import find_handlers
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
 from processor.users import BatchUsers, Erasure, UserDirectory
-from tests.support.deliveries import deliver
+from tests.support.lanes import delivery as deliver
 
 HANDLERS = find_handlers(load_catalog(), "MONGODB")
 
@@ -82,12 +82,12 @@ def run(store: Recorder, batch: Sequence[Delivery], overdue: frozenset[str] = fr
     return [None if r is None else (r.error.reason or "ok", r.duplicate) for r in receipts]
 
 
-def record(user_id: int, name: str | None = None) -> Delivery:
+def record(user_id: int, name: str = "") -> Delivery:
     """Return a RecordView, under a readable correlation ID."""
     return deliver(RecordViewRequest(user_id=user_id, content_id=1), correlation_id=name)
 
 
-def forget(user_id: int, name: str | None = None) -> Delivery:
+def forget(user_id: int, name: str = "") -> Delivery:
     """Return a DeleteView, which needs no user."""
     return deliver(DeleteViewRequest(user_id=user_id, view_id="v"), correlation_id=name)
 

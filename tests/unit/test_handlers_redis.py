@@ -12,7 +12,7 @@ from mesh.catalog import load_catalog
 from processor.handlers import cache_content, create_session, delete_content, delete_user, find_handlers
 from processor.plans import RedisPlan
 from processor.users import checks_user, erases_user
-from tests.support.deliveries import deliver
+from tests.support.lanes import delivery as deliver
 
 NOW_MS = 1_760_000_000_123
 

@@ -11,7 +11,7 @@ from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
 from processor.user_lookup import Answer
 from processor.users import Erasure, UserDirectory, Verdict
-from tests.support.deliveries import deliver
+from tests.support.lanes import delivery as deliver
 
 TOPIC = "topic-1"
 USER = 77
