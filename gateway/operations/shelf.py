@@ -6,6 +6,7 @@ the answer which a redrive may bring. `request:{correlation_id}` holds the finge
 client's `request_id` stands for.
 """
 
+import asyncio
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
@@ -21,7 +22,7 @@ from redis.retry import Retry
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import RedisSettings
 
-_TIMEOUT_S: Final = 2.0
+_TIMEOUT_S: Final = 1.0  # Redis answers in a millisecond, or is away
 _STORE: Final = "REDIS"
 # A lifetime counts from the last news. ARGV: seconds to live, then a field and a value for each key.
 _SAVE: Final = """
@@ -47,7 +48,11 @@ class ReceiptWriter:
 
     def __init__(self, settings: RedisSettings, ttl_s: int) -> None:
         self._redis = redis.Redis.from_url(
-            settings.url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=Retry(NoBackoff(), 1)
+            settings.url,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            # A connection may be of the time before a restart. One that hangs is not tried twice.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         )
         self._save = self._redis.register_script(_SAVE)
         self._ttl_s = ttl_s
@@ -86,16 +91,20 @@ class OperationShelf:
     async def receipts(self, correlation_id: str) -> list[CommandReceipt]:
         """Return the operation's receipts. Raises PolystreamError with STORE_UNAVAILABLE."""
         try:
-            values = await self._redis.hvals(_operation_key(correlation_id))
-        except redis.RedisError as error:
+            async with asyncio.timeout(_TIMEOUT_S):
+                values = await self._redis.hvals(_operation_key(correlation_id))
+        except (redis.RedisError, TimeoutError) as error:
             raise _unavailable() from error
         return [receipt for receipt in map(_parsed, values) if receipt is not None]
 
     async def claim(self, correlation_id: str, fingerprint: bytes) -> Claim:
         """Take a request ID for a request, or tell who has it."""
         try:
-            holder = await self._redis.set(f"request:{correlation_id}", fingerprint, nx=True, get=True, ex=self._ttl_s)
-        except redis.RedisError:
+            async with asyncio.timeout(_TIMEOUT_S):
+                holder = await self._redis.set(
+                    f"request:{correlation_id}", fingerprint, nx=True, get=True, ex=self._ttl_s
+                )
+        except (redis.RedisError, TimeoutError):
             return Claim.UNKNOWN
         if holder is None:
             return Claim.NEW

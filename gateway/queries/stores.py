@@ -1,6 +1,7 @@
 """The stores, as queries read them: each connects when it is first asked, and its absence is nobody else's matter."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, LiteralString, TypeVar
@@ -88,6 +89,7 @@ class Stores:
                 retry=Retry(NoBackoff(), 1),
             )
         )
+        self._away: set[str] = set()  # stores that did not answer the last query
         self._abandoned: set[asyncio.Task[Any]] = set()
 
     @property
@@ -148,13 +150,25 @@ class Stores:
             await asyncio.wait({task}, timeout=_ANSWER_TIMEOUT_S)
             if not task.done():
                 raise TimeoutError
-            return task.result()
+            result = task.result()
         except _UNAVAILABLE as error:
-            log.warning("a store does not answer", store=store, error=describe(error))
+            self._note_absence(store, error)
             raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"store": store}) from error
         finally:
             if not task.done():
                 self._abandon(task)
+        self._note_presence(store)
+        return result
+
+    def _note_absence(self, store: str, error: Exception) -> None:
+        if store not in self._away:
+            self._away.add(store)
+            log.warning("a store does not answer", store=store, error=describe(error))
+
+    def _note_presence(self, store: str) -> None:
+        if store in self._away:
+            self._away.discard(store)
+            log.info("a store answers again", store=store)
 
     def _abandon(self, task: "asyncio.Future[Any]") -> None:
         task.cancel()
@@ -177,6 +191,8 @@ async def _fetch(
 
 
 def _new_pool(settings: PostgresSettings) -> AsyncConnectionPool:
+    # It would log every attempt to connect: that the store is away is said once, by `Stores`.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     return AsyncConnectionPool(
         settings.dsn,
         kwargs={

@@ -36,6 +36,7 @@ from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from processor.migrations.runner import load_migrations, migrate
+from tests.support.closing import close_stores
 from tests.support.platform import EngineSet, engines
 
 NOW = datetime.now(UTC).replace(microsecond=123000)
@@ -63,7 +64,7 @@ async def stores(settings: None) -> AsyncIterator[Stores]:
     del settings
     opened = Stores(PostgresSettings(), MongoSettings(), RedisSettings())
     yield opened
-    await opened.close()
+    await close_stores(opened)
 
 
 @pytest.fixture
@@ -430,5 +431,5 @@ async def test_stores_that_were_never_there_do_not_hinder_a_start(monkeypatch: p
     for query in QUERIES.values():
         assert await reason_of(query(absent)) is Reason.STORE_UNAVAILABLE
     began_s = time.monotonic()
-    await absent.close()
+    await close_stores(absent)
     assert time.monotonic() - began_s < 3

@@ -41,6 +41,7 @@ from mesh.settings import (
     TelemetrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from tests.support.closing import close_stores
 from tests.support.platform import EngineSet, engines
 from tests.support.waiting import eventually_async
 
@@ -108,7 +109,7 @@ async def served(
     await server.stop(0)
     await probes.close()
     await event_log.close()
-    await stores.close()
+    await close_stores(stores)
     registry.close()
 
 

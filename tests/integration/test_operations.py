@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 import redis
 from confluent_kafka import Producer
@@ -245,6 +246,16 @@ async def done(find: Callable[[str], Awaitable[Operation | None]], correlation_i
     return operation
 
 
+async def saved(running: EngineSet, correlation_ids: list[str]) -> None:
+    """Wait until Redis has the operations' three receipts each."""
+    with redis.Redis.from_url(running.endpoints["redis"]) as client:
+
+        async def all_there() -> bool:
+            return all(client.hlen(f"operation:{correlation_id}") == 3 for correlation_id in correlation_ids)
+
+        await eventually_async(all_there, 10)
+
+
 async def test_an_operation_succeeds_with_its_last_store(running: EngineSet) -> None:
     """The gateway that accepted a command sees each receipt; the last one completes it."""
     correlation_id = new_correlation_id()
@@ -338,12 +349,34 @@ async def test_redis_away_does_not_keep_waiters_waiting(running: EngineSet) -> N
             assert await here.tracker.claim_request(new_correlation_id(), b"a") is Claim.UNKNOWN
         finally:
             running.start("redis")
-        with redis.Redis.from_url(running.endpoints["redis"]) as client:
+        await saved(running, lost)
 
-            async def all_there() -> bool:
-                return all(client.hlen(f"operation:{correlation_id}") == 3 for correlation_id in lost)
 
-            await eventually_async(all_there, 10)
+async def test_redis_hanging_delays_nobody_for_long(running: EngineSet) -> None:
+    """A Redis that accepts and never answers costs a second at a time, and gets all receipts when it goes on."""
+    correlation_ids = [new_correlation_id() for _ in range(2)]
+    async with gateway("g-hanging-redis") as here:
+        lane = Lane()
+        warm = new_correlation_id()
+        lane.answer(warm, *STORES)
+        await done(here.tracker.find, warm)
+        server = psutil.Process(running.pid("redis"))
+        server.suspend()
+        try:
+            for correlation_id in correlation_ids:
+                here.tracker.accepted(accepted(correlation_id))
+                lane.answer(correlation_id, *STORES)
+                began_s = time.monotonic()
+                operation = await here.tracker.wait(correlation_id, 10)
+                assert operation is not None
+                assert operation.state == Operation.SUCCEEDED
+                assert time.monotonic() - began_s < 5
+            began_s = time.monotonic()
+            assert await here.tracker.claim_request(new_correlation_id(), b"a") is Claim.UNKNOWN
+            assert time.monotonic() - began_s < 2
+        finally:
+            server.resume()
+        await saved(running, correlation_ids)
 
 
 async def test_a_broker_that_forgot_its_topics_is_followed_again(running: EngineSet) -> None:
