@@ -1,14 +1,11 @@
 """Queries against real stores: what is in the tables, collections and keys is what a caller reads."""
 
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import psutil
 import psycopg
 import pymongo
 import pytest
@@ -366,70 +363,3 @@ async def test_sessions_are_newest_first_without_the_ended(stores: Stores, keys:
     )
     missing = sessions.get_session(GetSessionRequest(session_id=new_correlation_id()), None)
     assert await reason_of(missing) is Reason.SESSION_NOT_FOUND
-
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """Stop a process and its children in their tracks while the block runs."""
-    server = psutil.Process(pid)
-    family = [server, *server.children(recursive=True)]
-    for process in family:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in family:
-            process.resume()
-
-
-QUERIES: dict[str, Callable[[Stores], Any]] = {
-    "postgresql": lambda stores: UserQueries(stores).list_users(ListUsersRequest(), None),
-    "mongodb": lambda stores: ViewQueries(stores).list_views(ListViewsRequest(user_id=7), None),
-    "redis": lambda stores: ContentQueries(stores).list_contents(ListContentsRequest(), None),
-}
-
-
-@pytest.mark.parametrize("store", QUERIES)
-async def test_a_dead_store_fails_its_own_queries_alone(store: str, stores: Stores, running: EngineSet) -> None:
-    """Its queries say so within seconds and name it; the others' go on; all is well when it is back."""
-    for query in QUERIES.values():
-        await query(stores)
-    running.kill(store)
-    try:
-        for name, query in QUERIES.items():
-            began_s = time.monotonic()
-            if name != store:
-                await query(stores)
-                continue
-            with pytest.raises(PolystreamError) as caught:
-                await query(stores)
-            assert caught.value.reason is Reason.STORE_UNAVAILABLE
-            assert caught.value.metadata == {"store": store.upper()}
-            assert time.monotonic() - began_s < 3
-    finally:
-        running.start(store)
-    await QUERIES[store](stores)
-
-
-@pytest.mark.parametrize("store", QUERIES)
-async def test_a_store_that_hangs_is_not_waited_for(store: str, stores: Stores, running: EngineSet) -> None:
-    """A server that is stopped in its tracks accepts connections and never answers: the query ends all the same."""
-    await QUERIES[store](stores)
-    with frozen(running.pid(store)):
-        began_s = time.monotonic()
-        assert await reason_of(QUERIES[store](stores)) is Reason.STORE_UNAVAILABLE
-        assert time.monotonic() - began_s < 3
-    await QUERIES[store](stores)
-
-
-async def test_stores_that_were_never_there_do_not_hinder_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing connects before it is asked, and closing takes no time."""
-    monkeypatch.setenv("POSTGRES_PORT", "1")
-    monkeypatch.setenv("MONGODB_URL", "mongodb://127.0.0.1:1/streaming_db")
-    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    absent = Stores(PostgresSettings(), MongoSettings(), RedisSettings())
-    for query in QUERIES.values():
-        assert await reason_of(query(absent)) is Reason.STORE_UNAVAILABLE
-    began_s = time.monotonic()
-    await close_stores(absent)
-    assert time.monotonic() - began_s < 3

@@ -1,0 +1,220 @@
+"""What clients ask of operations: to read, to wait for, to watch, to list and to explain them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.longrunning import operations_proto_pb2 as longrunning
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2
+from polystream.monitor.v1.event_log_pb2_grpc import add_EventLogServiceServicer_to_server
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import (
+    ExplainOperationRequest,
+    GetOperationRequest,
+    ListOperationsRequest,
+    Operation,
+    WaitOperationRequest,
+    WatchOperationRequest,
+)
+from polystream.v1.users_pb2 import User
+
+from mesh.errors import PolystreamError, Reason
+from mesh.ids import new_correlation_id, request_correlation_id
+from tests.support.operations import STORES, Context, Lane, MonitorDouble, accepted, gateway, provision
+from tests.support.platform import EngineSet, engines
+from tests.support.waiting import eventually_async
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+    """Run the broker, the registry and Redis."""
+    with engines({"kafka", "schema_registry", "redis"}, tmp_path_factory.mktemp("operations")) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def provisioned(running: EngineSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lead the settings to the engines, and see that topics and schemas are there."""
+    for name, value in running.settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
+    provision()
+
+
+@pytest.fixture
+async def monitor(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MonitorDouble]:
+    """Serve an event log."""
+    double, server = MonitorDouble(), grpc.aio.server()
+    add_EventLogServiceServicer_to_server(double, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    monkeypatch.setenv("MONITOR_ADDRESS", f"127.0.0.1:{port}")
+    yield double
+    await server.stop(0)
+
+
+async def test_unknown_is_said_only_by_those_who_know(monitor: MonitorDouble) -> None:
+    """The event log settles it: an ID that it does not know is unknown; when it is away, nothing is said."""
+    unknown = request_correlation_id("test", new_correlation_id())
+    async with gateway("g-unknown") as here:
+        assert await here.tracker.find(unknown) is None
+        assert monitor.asked == 1
+        with pytest.raises(PolystreamError) as caught:
+            await here.queries.get_operation(GetOperationRequest(correlation_id=unknown), Context())
+        assert caught.value.reason is Reason.OPERATION_NOT_FOUND
+        monitor.operations[unknown] = accepted(unknown)
+        assert await here.tracker.find(unknown) == accepted(unknown)
+    async with gateway("g-alone", monitor_address="127.0.0.1:1") as alone:
+        with pytest.raises(PolystreamError) as caught:
+            await alone.tracker.find(unknown)
+        assert caught.value.reason is Reason.EVENT_LOG_UNAVAILABLE
+
+
+async def test_a_fresh_id_gets_a_second(monitor: MonitorDouble) -> None:
+    """An ID made a moment ago may be known in a moment; one that stays unknown is given up after a second."""
+    fresh, never = new_correlation_id(), new_correlation_id()
+    async with gateway("g-fresh") as here:
+        finding = asyncio.create_task(here.tracker.find(fresh))
+
+        async def asked_twice() -> bool:
+            return monitor.asked >= 2
+
+        await eventually_async(asked_twice, 5)
+        monitor.operations[fresh] = accepted(fresh)
+        assert await finding == accepted(fresh)
+        began_s = time.monotonic()
+        assert await here.tracker.find(never) is None
+        assert 0.5 < time.monotonic() - began_s < 2
+
+
+async def test_waiting_ends_with_the_timeout_or_the_calls_deadline(monitor: MonitorDouble) -> None:
+    """The operation is then given as it stands, before the deadline has passed."""
+    del monitor
+    correlation_id = new_correlation_id()
+    async with gateway("g-wait") as here:
+        here.tracker.accepted(accepted(correlation_id))
+        for request, context, most_s in (
+            (WaitOperationRequest(correlation_id=correlation_id, timeout=Duration()), Context(), 0.3),
+            (WaitOperationRequest(correlation_id=correlation_id, timeout=Duration(nanos=300_000_000)), Context(), 1.0),
+            (WaitOperationRequest(correlation_id=correlation_id), Context(0.5), 0.5),
+        ):
+            began_s = time.monotonic()
+            operation = await here.queries.wait_operation(request, context)
+            assert operation.state == Operation.ACCEPTED
+            assert time.monotonic() - began_s < most_s
+        waiting = asyncio.create_task(
+            here.queries.wait_operation(WaitOperationRequest(correlation_id=correlation_id), Context())
+        )
+        Lane().answer(correlation_id, *STORES)
+        assert (await waiting).state == Operation.SUCCEEDED
+
+
+async def test_watching_shows_every_change_and_ends() -> None:
+    """The operation as it stands, then after each receipt, and no more once it is done."""
+    correlation_id = new_correlation_id()
+    async with gateway("g-watch") as here:
+        here.tracker.accepted(accepted(correlation_id))
+        lane, seen = Lane(), []
+        rest = list(STORES)
+        async for operation in here.queries.watch_operation(
+            WatchOperationRequest(correlation_id=correlation_id), Context()
+        ):
+            seen.append((len(operation.receipts), operation.state))
+            if rest:
+                lane.answer(correlation_id, rest.pop(0))
+        assert seen == [(0, 1), (1, 1), (2, 1), (3, 2)]
+
+
+async def test_a_refusal_is_told_to_who_watches() -> None:
+    """The stream ends with the failed operation and its status."""
+    correlation_id = new_correlation_id()
+    error = CommandReceipt.Error(code=code_pb2.NOT_FOUND, reason="USER_NOT_FOUND", message="there is no such user")
+    async with gateway("g-refusal") as here:
+        here.tracker.accepted(accepted(correlation_id))
+        Lane().answer(correlation_id, "MONGODB", state=Operation.FAILED, result=None, error=error)
+        seen = [operation async for operation in here.tracker.watch(correlation_id)]
+        assert seen[-1].state == Operation.FAILED
+        assert seen[-1].error.message == "there is no such user"
+
+
+async def test_the_standard_interface_tells_the_same(monitor: MonitorDouble) -> None:
+    """google.longrunning.Operations: done with the response or the error, the rest as metadata."""
+    correlation_id = new_correlation_id()
+    name = f"operations/{correlation_id}"
+    async with gateway("g-standard") as here:
+        here.tracker.accepted(accepted(correlation_id))
+        pending = await here.standard.get_operation(longrunning.GetOperationRequest(name=name), Context())
+        assert not pending.done
+        Lane().answer(correlation_id, *STORES)
+        finished = await here.standard.wait_operation(longrunning.WaitOperationRequest(name=name), Context())
+        metadata, response = Operation(), User()
+        assert (finished.name, finished.done) == (name, True)
+        assert finished.metadata.Unpack(metadata)
+        assert finished.response.Unpack(response)
+        assert (metadata.state, metadata.HasField("result"), response.user_id) == (Operation.SUCCEEDED, False, 7)
+
+        failed = accepted(new_correlation_id())
+        failed.state = Operation.FAILED
+        failed.error.code = code_pb2.NOT_FOUND
+        monitor.operations[failed.correlation_id] = failed
+        shown = await here.standard.get_operation(longrunning.GetOperationRequest(name=failed.name), Context())
+        assert (shown.done, shown.error.code) == (True, code_pb2.NOT_FOUND)
+        listed = await here.standard.list_operations(longrunning.ListOperationsRequest(name="operations"), Context())
+        assert [o.name for o in listed.operations] == [failed.name]
+        assert listed.next_page_token == "next"
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "reason", "fields"),
+    [
+        ("get_operation", longrunning.GetOperationRequest(name="x"), Reason.INVALID_FIELD, ["name"]),
+        ("get_operation", longrunning.GetOperationRequest(name="operations/x"), Reason.INVALID_FIELD, ["name"]),
+        ("list_operations", longrunning.ListOperationsRequest(name="users"), Reason.INVALID_FIELD, ["name"]),
+        ("list_operations", longrunning.ListOperationsRequest(filter="a=b"), Reason.INVALID_FIELD, ["filter"]),
+        ("list_operations", longrunning.ListOperationsRequest(page_size=-1), Reason.INVALID_FIELD, ["page_size"]),
+        (
+            "list_operations",
+            longrunning.ListOperationsRequest(page_token="x"),
+            Reason.INVALID_PAGE_TOKEN,
+            ["page_token"],
+        ),
+        ("delete_operation", longrunning.DeleteOperationRequest(name="x"), Reason.UNIMPLEMENTED, []),
+        ("cancel_operation", longrunning.CancelOperationRequest(name="x"), Reason.UNIMPLEMENTED, []),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+async def test_the_standard_interface_refuses_what_it_cannot_do(
+    monitor: MonitorDouble, method: str, request_: Any, reason: Reason, fields: list[str]
+) -> None:
+    """Each refusal has its reason, and the field at fault where there is one."""
+    del monitor
+    async with gateway("g-refuse") as here:
+        with pytest.raises(PolystreamError) as caught:
+            await getattr(here.standard, method)(request_, Context())
+    assert caught.value.reason is reason
+    assert [fault.field for fault in caught.value.faults] == fields
+
+
+async def test_lists_and_stories_come_from_the_event_log(monitor: MonitorDouble) -> None:
+    """Filters go there, and its errors come back as they are."""
+    one, two = accepted(new_correlation_id()), accepted(new_correlation_id(), "CreateUser")
+    monitor.operations = {one.correlation_id: one, two.correlation_id: two}
+    async with gateway("g-list") as here:
+        listed = await here.queries.list_operations(ListOperationsRequest(command="CreateUser"), Context())
+        assert list(listed.operations) == [two]
+        story = await here.queries.explain_operation(
+            ExplainOperationRequest(correlation_id=one.correlation_id), Context()
+        )
+        assert story.operation == one
+        with pytest.raises(PolystreamError) as caught:
+            await here.queries.list_operations(ListOperationsRequest(page_token="foreign"), Context())
+        assert caught.value.reason is Reason.INVALID_PAGE_TOKEN
+        assert [fault.field for fault in caught.value.faults] == ["page_token"]
+        unknown = request_correlation_id("test", new_correlation_id())
+        with pytest.raises(PolystreamError) as caught:
+            await here.queries.explain_operation(ExplainOperationRequest(correlation_id=unknown), Context())
+        assert caught.value.reason is Reason.OPERATION_NOT_FOUND
