@@ -164,8 +164,8 @@ class CommandPath:
     async def _known(self, correlation_id: str, fingerprint: bytes) -> Operation | None:
         """Return the operation that the request ID stands for already.
 
-        A command whose operation is not known yet, or whose claim cannot be told, is sent again: lanes apply it
-        once.
+        A command whose operation nobody who answers knows, or whose claim cannot be told, is sent again: lanes
+        apply it once.
         """
         claim = await self._operations.claim_request(correlation_id, fingerprint)
         if claim is Claim.OTHER:
@@ -173,7 +173,12 @@ class CommandPath:
             raise PolystreamError(
                 Reason.REQUEST_ID_REUSED, faults=[fault], metadata={topics.CORRELATION_ID: correlation_id}
             )
-        return await self._operations.find(correlation_id) if claim is Claim.SAME else None
+        if claim is not Claim.SAME:
+            return None
+        try:
+            return await self._operations.find(correlation_id)
+        except PolystreamError:
+            return None
 
     def _send(self, prepared: Prepared, request: Any, call: Call) -> tuple[Operation, "asyncio.Future[None]"]:
         """Hand the command to Kafka; the future is done when Kafka has it."""

@@ -32,12 +32,17 @@ log = structlog.stdlib.get_logger(__name__)
 class Delivery:
     """One record on its way to Kafka."""
 
-    __slots__ = ("_settle", "_settled", "error", "give_up_s", "record")
+    __slots__ = ("_settle", "_settled", "error", "give_up_s", "headers", "key", "record", "value")
 
-    def __init__(self, settle: Callable[["Delivery"], None], settled: deque["Delivery"], give_up_s: float) -> None:
+    def __init__(
+        self, key: str, value: bytes, headers: Headers, settle: Callable[["Delivery"], None], settled: deque["Delivery"]
+    ) -> None:
+        self.key = key
+        self.value = value
+        self.headers = headers  # the record that is reported on has none
         self._settle = settle
         self._settled = settled
-        self.give_up_s = give_up_s  # on the monotonic clock
+        self.give_up_s = 0.0  # on the monotonic clock
         self.error: KafkaError | None = None
         self.record: Message | None = None
 
@@ -113,9 +118,10 @@ class CommandProducer:
         """
         if self._in_flight >= (self._max_in_flight if self._answers else _PROBES):
             raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
-        delivery = Delivery(settle, self._settled, time.monotonic() + self._timeout_s)
+        delivery = Delivery(key, value, headers, settle, self._settled)
+        delivery.give_up_s = time.monotonic() + self._timeout_s
         try:
-            self._producer.produce(self._topic, value, key, on_delivery=delivery.reported, headers=headers)
+            self._produce(delivery)
         except BufferError as error:
             raise PolystreamError(Reason.TOO_MANY_COMMANDS) from error
         except KafkaException as error:
@@ -178,15 +184,17 @@ class CommandProducer:
         if self._in_flight == 0 and self._idle is not None:
             self._idle.set()
 
+    def _produce(self, delivery: Delivery) -> None:
+        self._producer.produce(
+            self._topic, delivery.value, delivery.key, on_delivery=delivery.reported, headers=delivery.headers
+        )
+
     def _send_again(self, delivery: Delivery) -> bool:
         """Send a record that the producer gave back, if there is time left."""
-        record = delivery.record
-        if record is None or time.monotonic() > delivery.give_up_s:
+        if time.monotonic() > delivery.give_up_s:
             return False
         try:
-            self._producer.produce(
-                self._topic, record.value(), record.key(), on_delivery=delivery.reported, headers=record.headers()
-            )
+            self._produce(delivery)
         except (BufferError, KafkaException):
             return False
         return True

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
+from urllib.parse import unquote
 
 import protovalidate
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -40,13 +41,13 @@ class RequestRules:
     def refuse_unknown(self, request: Message, json_fields: str | None) -> None:
         """Refuse a request with a field that its type does not have.
 
-        `json_fields` are the dotted paths that the edge found in a JSON body, separated by commas. Raises
-        PolystreamError UNKNOWN_FIELD.
+        `json_fields` are the dotted paths that the edge found in a JSON body, separated by commas, with everything
+        but names percent-encoded. Raises PolystreamError UNKNOWN_FIELD.
         """
         if json_fields:
             unknown = [path for path in json_fields.split(",") if not self._knows(path.split("."))]
             if unknown:
-                raise _unknown(FieldFault(path, "there is no such field; check its name") for path in unknown)
+                raise _unknown(FieldFault(unquote(path), "there is no such field; check its name") for path in unknown)
         if len(UnknownFieldSet(request)) or self._nested:
             numbers = list(_unknown_numbers(request, self._nested, ""))
             if numbers:

@@ -1,0 +1,376 @@
+"""Commands over gRPC, on both servers, with a real broker and a real registry: what is acknowledged is in Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from opentelemetry.trace import SpanKind
+from polystream.v1 import contents_pb2_grpc, payments_pb2_grpc, users_pb2_grpc
+from polystream.v1.contents_pb2 import CacheContentRequest, Content
+from polystream.v1.operations_pb2 import Operation
+from polystream.v1.payments_pb2 import CreatePaymentRequest, Payment
+from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest, UpdateUserRequest
+
+from gateway.demo import FIXTURE_USER_ID
+from mesh import topics
+from mesh.ids import derived_user_id
+from mesh.settings import KafkaSettings
+from mesh.telemetry import names
+from mesh.topics import create_topics
+from tests.support.gateways import SERVERS, CommandLog, Served, refused, serving
+from tests.support.platform import EngineSet, engines
+
+VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
+CREATE_USER = "/polystream.v1.UserService/CreateUser"
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+JSON_FIELDS = "x-polystream-json-fields"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+    """Run what the command path needs; Redis, for the request IDs."""
+    with engines({"kafka", "schema_registry", "redis"}, tmp_path_factory.mktemp("commands")) as started:
+        create_topics(
+            KafkaSettings(bootstrap_servers=started.settings["KAFKA_BOOTSTRAP_SERVERS"]).client_config("test")
+        )
+        yield started
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, running: EngineSet, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Lead the settings to the engines, for each kind of server."""
+    for name, value in running.settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    return str(request.param)
+
+
+@pytest.fixture
+async def served(server: str) -> AsyncIterator[Served]:
+    """Serve without demo data."""
+    async with serving(server) as started:
+        yield started
+
+
+@pytest.fixture
+def log(server: str) -> Iterator[CommandLog]:
+    """Give the topic."""
+    del server
+    reader = CommandLog()
+    yield reader
+    reader.close()
+
+
+def users(served: Served) -> Any:
+    """Return the service's client."""
+    return users_pb2_grpc.UserServiceStub(served.channel)  # type: ignore[no-untyped-call]
+
+
+async def test_an_acknowledged_command_is_in_kafka(served: Served, log: CommandLog) -> None:
+    """The record has the command's key, headers and message; the operation and the metadata tell its ID."""
+    request = CreateUserRequest(user_id=4711)
+    request.MergeFrom(VALID)
+    call = users(served).CreateUser(request)
+    operation = await call
+    assert operation.state == Operation.ACCEPTED
+    assert (operation.command, operation.user_id) == ("CreateUser", 4711)
+    assert operation.name == f"operations/{operation.correlation_id}"
+    assert dict(await call.initial_metadata())["x-correlation-id"] == operation.correlation_id
+
+    (record,) = log.of(operation.correlation_id)
+    assert (record.name, record.key, record.request) == ("CreateUser", "4711", request)
+    assert record.headers["service"] == "gateway-0"
+    assert record.headers["traceparent"].endswith("-00")
+    assert int(record.headers["accept_time"]) == operation.accept_time.ToMilliseconds()
+
+
+async def test_every_acknowledged_command_is_in_kafka_once(served: Served, log: CommandLog) -> None:
+    """Of many at the same time, too."""
+    operations = await asyncio.gather(*(users(served).CreateUser(VALID) for _ in range(200)))
+    correlation_ids = [operation.correlation_id for operation in operations]
+    assert len(set(correlation_ids)) == 200
+    # A record that was sent twice would stand before the one that was sent after all others.
+    last = await users(served).CreateUser(VALID)
+    assert log.has([*correlation_ids, last.correlation_id])
+    assert [len(log.of(correlation_id)) for correlation_id in correlation_ids] == [1] * 200
+
+
+async def test_a_user_without_an_id_gets_one(served: Served, log: CommandLog) -> None:
+    """The ID is derived from the correlation ID, so that every delivery of the command has the same."""
+    operation = await users(served).CreateUser(VALID)
+    assert operation.user_id == derived_user_id(operation.correlation_id) > 0
+    (record,) = log.of(operation.correlation_id)
+    assert record.key == str(operation.user_id)
+    assert record.request.user_id == operation.user_id  # type: ignore[attr-defined]
+
+
+async def test_the_commands_of_other_keys_have_no_user(served: Served, log: CommandLog) -> None:
+    """A content's operation tells of no user, and maps and lists arrive whole."""
+    request = CacheContentRequest(
+        content_id=5678, title="Cidade", kind=Content.MOVIE, genres=["Drama"], attributes={"país": "Brasil"}
+    )
+    stub = contents_pb2_grpc.ContentServiceStub(served.channel)  # type: ignore[no-untyped-call]
+    operation = await stub.CacheContent(request)
+    assert not operation.HasField("user_id")
+    (record,) = log.of(operation.correlation_id)
+    assert (record.key, record.request) == ("5678", request)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("email", "not-an-address", "must be a valid email address"),
+        ("email", "", "not a valid email address"),
+        ("cpf", "529.982.247-26", "must be a CPF with valid check digits"),
+        ("cpf", "11111111111", "must be a CPF with valid check digits"),
+        ("cpf", "letters", "must be a CPF with valid check digits"),
+        ("name", "", "must be at least 1 characters"),
+        ("name", "x" * 201, "must be at most 200 characters"),
+        ("user_id", -5, "must be greater than or equal to 0"),
+        ("user_id", 2**53, "less than or equal to 9007199254740991"),
+        ("request_id", "x" * 129, "must be at most 128 characters"),
+        ("request_id", "a\0b", "NUL"),
+    ],
+)
+async def test_a_bad_field_is_named(served: Served, field: str, value: Any, words: str) -> None:
+    """The violation has the field's path and the remedy, and nothing of the value."""
+    request = CreateUserRequest()
+    request.CopyFrom(VALID)
+    setattr(request, field, value)
+    refusal = await refused(users(served).CreateUser(request))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert list(refusal.fields) == [field]
+    assert words in refusal.fields[field] or field == "cpf"
+    assert refusal.trailing["x-correlation-id"]
+    if isinstance(value, str) and len(value) > 5:
+        assert refusal.status is not None
+        assert value.encode() not in refusal.status.SerializeToString()
+
+
+async def test_every_bad_field_is_named_at_once(served: Served) -> None:
+    """A caller mends a request in one go; enum values are told by name, money by its parts."""
+    stub = payments_pb2_grpc.PaymentServiceStub(served.channel)  # type: ignore[no-untyped-call]
+    request = CreatePaymentRequest(user_id=0)
+    request.amount.currency_code, request.amount.units = "USD", -3
+    refusal = await refused(stub.CreatePayment(request))
+    assert set(refusal.fields) == {"user_id", "amount", "method"}
+    assert refusal.fields["method"] == "must be one of PIX, CREDIT_CARD, DEBIT_CARD, BOLETO"
+    missing = await refused(stub.CreatePayment(CreatePaymentRequest(user_id=1, method=Payment.PIX)))
+    assert missing.fields == {"amount": "must be set"}
+
+
+async def test_a_map_key_is_not_echoed(served: Served) -> None:
+    """What a caller wrote into a map is named by the map's field alone."""
+    stub = contents_pb2_grpc.ContentServiceStub(served.channel)  # type: ignore[no-untyped-call]
+    request = CacheContentRequest(content_id=1, title="x", kind=Content.MOVIE, attributes={"secret" * 10: "x"})
+    refusal = await refused(stub.CacheContent(request))
+    assert list(refusal.fields) == ["attributes"]
+    assert refusal.status is not None
+    assert b"secret" not in refusal.status.SerializeToString()
+
+
+@pytest.mark.parametrize("spelling", ["user_id,name,email,cpf,request_id", "userId,name,email,cpf,requestId"])
+async def test_json_fields_that_exist_are_welcome(served: Served, spelling: str) -> None:
+    """Both spellings of a JSON field are known."""
+    assert (await users(served).CreateUser(VALID, metadata=((JSON_FIELDS, spelling),))).correlation_id
+
+
+async def test_json_fields_that_do_not_exist_are_refused(served: Served) -> None:
+    """A typing error in a JSON body is told instead of dropped, wherever in the body it is."""
+    call = users(served).CreateUser(VALID, metadata=((JSON_FIELDS, "name,e_mail,adress.street,bad%20name"),))
+    refusal = await refused(call)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_FIELD")
+    assert list(refusal.fields) == ["e_mail", "adress.street", "bad name"]
+
+    payments = payments_pb2_grpc.PaymentServiceStub(served.channel)  # type: ignore[no-untyped-call]
+    request = CreatePaymentRequest(user_id=1, method=Payment.PIX)
+    request.amount.currency_code, request.amount.units = "BRL", 3
+    fields = "user_id,method,amount,amount.currencyCode,amount.units,amount.cents"
+    assert list((await refused(payments.CreatePayment(request, metadata=((JSON_FIELDS, fields),)))).fields) == [
+        "amount.cents"
+    ]
+
+
+async def test_the_keys_of_maps_are_free(served: Served) -> None:
+    """What is below a map is the caller's own."""
+    stub = contents_pb2_grpc.ContentServiceStub(served.channel)  # type: ignore[no-untyped-call]
+    request = CacheContentRequest(content_id=1, title="x", kind=Content.MOVIE, attributes={"a,b": "x"})
+    fields = "content_id,title,kind,attributes,attributes.a%2Cb"
+    assert (await stub.CacheContent(request, metadata=((JSON_FIELDS, fields),))).correlation_id
+
+
+async def test_unknown_protobuf_fields_are_refused(served: Served) -> None:
+    """What a newer client says and this gateway does not know is not dropped in silence, nested or not."""
+    top = VALID.SerializeToString() + b"\xfa\x07\x01x"  # field 127, one byte
+    refusal = await refused(raw(served, CREATE_USER, top))
+    assert (refusal.reason, list(refusal.fields)) == ("UNKNOWN_FIELD", ["127"])
+
+    payment = CreatePaymentRequest(user_id=1, method=Payment.PIX)
+    amount = b"\x0a\x03BRL\x10\x05" + b"\xfa\x07\x01x"
+    nested = payment.SerializeToString() + b"\x12" + bytes([len(amount)]) + amount
+    refusal = await refused(raw(served, "/polystream.v1.PaymentService/CreatePayment", nested))
+    assert (refusal.reason, list(refusal.fields)) == ("UNKNOWN_FIELD", ["amount.127"])
+
+
+async def test_bytes_that_are_no_message_are_refused(served: Served) -> None:
+    """The caller is told, in the form of every other error."""
+    for data in (b"\xff\xff\xff", b"\x12\x02\xff\xfe"):
+        refusal = await refused(raw(served, CREATE_USER, data))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+
+
+async def test_a_request_that_is_too_large_is_refused(served: Served) -> None:
+    """In full form where it is read at all; by the transport where it is not."""
+    request = CreateUserRequest(name="x" * 70_000)
+    refusal = await refused(users(served).CreateUser(request))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_TOO_LARGE")
+    assert refusal.info.metadata["max_request_bytes"] == "65536"
+    request.name = "x" * 3_000_000
+    assert (await refused(users(served).CreateUser(request))).code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("method", ["/polystream.v1.UserService/Nothing", "/no.Service/Nothing"])
+async def test_an_unknown_method_is_unimplemented(served: Served, method: str) -> None:
+    """In the form of every other error."""
+    refusal = await refused(raw(served, method, b""))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED")
+
+
+async def test_a_silent_command_is_refused_without_demo_data(served: Served) -> None:
+    """The refusal says what is to be set."""
+    refusal = await refused(users(served).CreateUser(CreateUserRequest(request_id="r")))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "EMPTY_COMMAND")
+    assert {"name", "email", "cpf"} == set(refusal.fields)
+    silent = await refused(users(served).UpdateUser(UpdateUserRequest(user_id=1)))
+    assert silent.reason == "EMPTY_COMMAND"
+
+
+async def test_a_silent_command_is_filled_with_demo_data(server: str, log: CommandLog) -> None:
+    """A command that says anything is held to its rules, silent ones are filled; the same request ID, the same."""
+    async with serving(server, demo_data=True) as served:
+        operation = await users(served).CreateUser(CreateUserRequest())
+        (record,) = log.of(operation.correlation_id)
+        assert record.request.email.endswith("@example.com")  # type: ignore[attr-defined]
+
+        updated = await users(served).UpdateUser(UpdateUserRequest(user_id=FIXTURE_USER_ID))
+        assert log.of(updated.correlation_id)[0].request.name  # type: ignore[attr-defined]
+
+        refusal = await refused(users(served).CreateUser(CreateUserRequest(name="Maria")))
+        assert (refusal.reason, set(refusal.fields)) == ("INVALID_FIELD", {"email", "cpf"})
+        assert (await users(served).DeleteUser(DeleteUserRequest(user_id=5))).command == "DeleteUser"
+
+
+async def test_the_same_request_id_is_one_operation(served: Served, log: CommandLog) -> None:
+    """Sent again, also at the same time, it is the same operation; with anything else it is refused."""
+    request = CreateUserRequest(request_id=f"once-{id(served)}")
+    request.MergeFrom(VALID)
+    first, *rest = await asyncio.gather(*(users(served).CreateUser(request) for _ in range(5)))
+    assert {operation.correlation_id for operation in rest} == {first.correlation_id}
+    again = await users(served).CreateUser(request)
+    assert (again.correlation_id, again.user_id) == (first.correlation_id, first.user_id)
+    assert {record.request.user_id for record in log.of(first.correlation_id)} == {first.user_id}  # type: ignore[attr-defined]
+
+    request.name = "Somebody Else"
+    refusal = await refused(users(served).CreateUser(request))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    assert refusal.info.metadata[topics.CORRELATION_ID] == first.correlation_id
+    other = DeleteUserRequest(user_id=1, request_id=request.request_id)
+    assert (await refused(users(served).DeleteUser(other))).reason == "REQUEST_ID_REUSED"
+
+
+async def test_an_invalid_request_does_not_take_its_request_id(served: Served) -> None:
+    """The caller mends the request and sends it with the same ID."""
+    request = CreateUserRequest(request_id=f"mended-{id(served)}")
+    assert (await refused(users(served).CreateUser(request))).reason == "EMPTY_COMMAND"
+    request.MergeFrom(VALID)
+    assert (await users(served).CreateUser(request)).state == Operation.ACCEPTED
+
+
+async def test_a_traced_command_is_one_tree(server: str, log: CommandLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller's span, the gateway's, the sending, and what the record hands on to the lane."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "false")
+    async with serving(server) as served:
+        traceparent = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
+        metadata = (("traceparent", traceparent), ("tracestate", "vendor=1"))
+        operation = await users(served).CreateUser(VALID, metadata=metadata)
+        spans = served.named_spans()
+    entry, sending = spans["polystream.v1.UserService/CreateUser"], spans[names.GATEWAY_SEND]
+    assert entry.kind is SpanKind.SERVER
+    assert entry.parent is not None
+    assert f"{entry.parent.span_id:016x}" == "00f067aa0ba902b7"
+    assert sending.kind is SpanKind.PRODUCER
+    assert sending.parent is not None
+    assert sending.parent.span_id == entry.context.span_id
+    for span in (entry, sending):
+        assert span.attributes is not None
+        assert span.attributes[names.CONVERSATION_ID] == operation.correlation_id
+        assert "maria" not in str(span.attributes).lower()
+    assert entry.attributes is not None
+    assert entry.attributes[names.RPC_STATUS] == "OK"
+    assert sending.attributes is not None
+    assert sending.attributes[names.MESSAGING_OFFSET] is not None
+    (record,) = log.of(operation.correlation_id)
+    assert record.headers["traceparent"] == f"00-{TRACE_ID}-{sending.context.span_id:016x}-01"
+    assert record.headers["tracestate"] == "vendor=1"
+
+
+async def test_what_the_caller_does_not_record_is_not_recorded(
+    server: str, log: CommandLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unsampled context is passed on as it came, and no span is made."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "false")
+    async with serving(server) as served:
+        traceparent = f"00-{TRACE_ID}-00f067aa0ba902b7-00"
+        operation = await users(served).CreateUser(VALID, metadata=(("traceparent", traceparent),))
+        assert not served.named_spans()
+    (record,) = log.of(operation.correlation_id)
+    assert record.headers["traceparent"] == traceparent
+
+
+async def test_a_refused_command_is_an_error_in_its_trace(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The span has the status and the reason, and nothing was sent."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "false")
+    async with serving(server) as served:
+        await refused(users(served).CreateUser(CreateUserRequest(name="Maria")))
+        spans = served.named_spans()
+    assert list(spans) == ["polystream.v1.UserService/CreateUser"]
+    attributes = spans["polystream.v1.UserService/CreateUser"].attributes
+    assert attributes is not None
+    assert attributes[names.RPC_STATUS] == "INVALID_ARGUMENT"
+    assert attributes[names.ERROR_TYPE] == "INVALID_FIELD"
+
+
+async def test_health_is_told_and_watched(server: str) -> None:
+    """A watcher sees the gateway begin to serve, and leave."""
+    async with serving(server) as served:
+        stub = health_pb2_grpc.HealthStub(served.channel)  # type: ignore[no-untyped-call]
+        named = health_pb2.HealthCheckRequest(service="polystream.v1.UserService")
+        assert (await stub.Check(named)).status == health_pb2.HealthCheckResponse.SERVING
+        watching = stub.Watch(health_pb2.HealthCheckRequest())
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+        await served.gateway.server.leave()
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watching.cancel()
+
+
+async def test_reflection_lists_every_service(served: Served) -> None:
+    """What grpcurl reads: the services, and the files that describe them."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(served.channel)  # type: ignore[no-untyped-call]
+    call = stub.ServerReflectionInfo()
+    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    listed = {service.name for service in (await call.read()).list_services_response.service}
+    assert {"polystream.v1.UserService", "polystream.v1.OperationService", "google.longrunning.Operations"} <= listed
+    await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol="polystream.v1.UserService"))
+    assert (await call.read()).file_descriptor_response.file_descriptor_proto
+    await call.done_writing()
+
+
+def raw(served: Served, method: str, data: bytes) -> Any:
+    """Call a method with bytes."""
+    return served.channel.unary_unary(method)(data)

@@ -1,0 +1,284 @@
+"""The command path while an engine is away, over its limits, and at its end: no command is lost in silence."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from polystream.v1 import operations_pb2_grpc, users_pb2_grpc
+from polystream.v1.operations_pb2 import Operation, WatchOperationRequest
+from polystream.v1.users_pb2 import CreateUserRequest
+
+from mesh import topics
+from mesh.settings import KafkaSettings
+from mesh.topics import create_topics
+from tests.support.gateways import SERVERS, CommandLog, Refusal, Served, refused, serving
+from tests.support.platform import EngineSet, engines, free_ports
+from tests.support.waiting import eventually_async
+
+VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
+PATIENT_S = 20.0  # more than any test needs, however slow the machine
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineSet]:
+    """Run the engines for one test, which may kill them, and lead the settings there."""
+    with engines({"kafka", "schema_registry", "redis"}, tmp_path) as started:
+        for name, value in started.settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
+        monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+        make_topics()
+        yield started
+
+
+@pytest.fixture(params=SERVERS)
+async def served(request: pytest.FixtureRequest, running: EngineSet) -> AsyncIterator[Served]:
+    """Serve with limits that a test reaches."""
+    del running
+    async with serving(request.param, max_in_flight_commands=4, kafka_ack_timeout_s=PATIENT_S) as started:
+        yield started
+
+
+def make_topics() -> None:
+    """Create the topics, which the broker has in memory only."""
+    create_topics(KafkaSettings().client_config("test"))
+
+
+def users(served: Served) -> Any:
+    """Return the service's client."""
+    return users_pb2_grpc.UserServiceStub(served.channel)  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def stopped(running: EngineSet, engine: str) -> Iterator[None]:
+    """Freeze an engine: it keeps its connections and answers nothing."""
+    pid = running.pid(engine)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # the test may have killed it
+            os.kill(pid, signal.SIGCONT)
+
+
+async def waiting_in_kafka(served: Served, count: int) -> None:
+    """Wait until as many commands wait for their acknowledgement."""
+
+    async def check() -> bool:
+        return served.gateway.producer.in_flight == count
+
+    await eventually_async(check, 10)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_the_gateway_outlives_the_broker(running: EngineSet, server: str) -> None:
+    """While it is away commands are refused as UNAVAILABLE, queries are answered; once it is back, all is well."""
+    async with serving(server, kafka_ack_timeout_s=3.0) as served:
+        await outlive_the_broker(running, served)
+
+
+async def outlive_the_broker(running: EngineSet, served: Served) -> None:
+    """Kill the broker and start it again."""
+    assert (await users(served).CreateUser(VALID)).state == Operation.ACCEPTED
+    running.kill("kafka")
+    refusal = await refused(users(served).CreateUser(VALID))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "KAFKA_UNAVAILABLE")
+    assert refusal.retry_delay_s > 0
+    assert "request_id" in refusal.message
+    assert refusal.info.metadata[topics.CORRELATION_ID] == refusal.trailing["x-correlation-id"]
+    await assert_serving(served)
+
+    running.start("kafka")
+    make_topics()
+
+    async def accepted() -> Operation:
+        operation: Operation = await users(served).CreateUser(VALID)
+        return operation
+
+    operation = await eventually_async(accepted, 15)
+    assert in_kafka(operation.correlation_id)
+
+
+async def test_a_command_waits_for_a_broker_that_comes_back(running: EngineSet, served: Served) -> None:
+    """A short absence is a delay, not an error."""
+    await users(served).CreateUser(VALID)
+    with stopped(running, "kafka"):
+        sent = asyncio.ensure_future(users(served).CreateUser(VALID))
+        await waiting_in_kafka(served, 1)
+    operation = await sent
+    assert in_kafka(operation.correlation_id)
+
+
+async def test_commands_outlast_a_broker_that_lost_its_memory(running: EngineSet, served: Served) -> None:
+    """A broker that comes back as a new one gets what waited for it: what is acknowledged then is really there."""
+    await users(served).CreateUser(VALID)
+    with stopped(running, "kafka"):
+        sent = [asyncio.ensure_future(users(served).CreateUser(VALID)) for _ in range(3)]
+        await waiting_in_kafka(served, 3)
+        running.kill("kafka")
+    running.start("kafka")
+    make_topics()
+    operations = await asyncio.gather(*sent)
+    assert in_kafka(*(operation.correlation_id for operation in operations))
+
+
+async def test_too_many_commands_are_refused_at_once(running: EngineSet, served: Served) -> None:
+    """Over the limit nothing waits; the ones within it are taken as soon as Kafka answers."""
+    await users(served).CreateUser(VALID)
+    with stopped(running, "kafka"):
+        sent = [asyncio.ensure_future(users(served).CreateUser(VALID)) for _ in range(4)]
+        await waiting_in_kafka(served, 4)
+        began_s = time.monotonic()
+        refusal = await refused(users(served).CreateUser(VALID))
+        assert time.monotonic() - began_s < PATIENT_S / 4
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_COMMANDS")
+    assert refusal.retry_delay_s > 0
+    operations = await asyncio.gather(*sent)
+    assert in_kafka(*(operation.correlation_id for operation in operations))
+
+
+async def test_a_deadline_is_answered_before_it_passes(running: EngineSet, served: Served) -> None:
+    """The caller learns the correlation ID, and the command that Kafka takes later is known by it."""
+    await users(served).CreateUser(VALID)
+    with stopped(running, "kafka"):
+        refusal = await refused(users(served).CreateUser(VALID, timeout=0.6))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+    correlation_id = refusal.info.metadata[topics.CORRELATION_ID]
+    assert in_kafka(correlation_id)
+
+    async def known() -> Operation | None:
+        return await served.gateway.tracker.find(correlation_id)
+
+    assert (await eventually_async(known, 5)) is not None
+
+
+async def test_a_caller_who_leaves_takes_nothing_along(running: EngineSet, served: Served) -> None:
+    """The command that was sent is Kafka's, and the place of the caller is free again."""
+    await users(served).CreateUser(VALID)
+    with stopped(running, "kafka"):
+        call = users(served).CreateUser(VALID)
+        await waiting_in_kafka(served, 1)
+        call.cancel()
+    await waiting_in_kafka(served, 0)
+    assert (await users(served).CreateUser(VALID)).state == Operation.ACCEPTED
+
+
+async def test_a_request_id_works_without_redis(running: EngineSet, served: Served) -> None:
+    """The command is taken, and a retry has the same correlation ID: the lanes apply it once."""
+    running.kill("redis")
+    request = CreateUserRequest(request_id="again")
+    request.MergeFrom(VALID)
+    first, second = await users(served).CreateUser(request), await users(served).CreateUser(request)
+    assert first.correlation_id == second.correlation_id
+    assert first.user_id == second.user_id
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_the_gateway_waits_for_the_registry(running: EngineSet, server: str) -> None:
+    """Until the registry answers, health says so and commands are refused; then they are taken."""
+    running.stop("schema_registry")
+    async with serving(server, start=False) as served:
+        starting = asyncio.create_task(served.gateway.start())
+        health = health_pb2_grpc.HealthStub(served.channel)  # type: ignore[no-untyped-call]
+        watching = health.Watch(health_pb2.HealthCheckRequest())
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        refusal = await refused(users(served).CreateUser(VALID))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "REGISTRY_UNAVAILABLE")
+        running.start("schema_registry")
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+        await starting
+        assert (await users(served).CreateUser(VALID)).state == Operation.ACCEPTED
+        watching.cancel()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, server: str) -> None:
+    """Commands that wait for Kafka are answered, new ones and streams are told that the gateway stops."""
+    async with serving(server, kafka_ack_timeout_s=PATIENT_S, drain_timeout_s=PATIENT_S) as served:
+        first = await users(served).CreateUser(VALID)
+        operations = operations_pb2_grpc.OperationServiceStub(served.channel)  # type: ignore[no-untyped-call]
+        watching = operations.WatchOperation(WatchOperationRequest(correlation_id=first.correlation_id))
+        assert (await watching.read()).state == Operation.ACCEPTED
+        with stopped(running, "kafka"):
+            sent = asyncio.ensure_future(users(served).CreateUser(VALID))
+            await waiting_in_kafka(served, 1)
+            stopping = asyncio.create_task(served.gateway.stop())
+            refusal = await eventually_async(lambda: draining(served), 5)
+            assert refusal.retry_delay_s > 0
+            assert not sent.done()
+        operation = await sent
+        assert in_kafka(operation.correlation_id)
+        assert (await refused(watching.read())).reason == "GATEWAY_DRAINING"
+        await stopping
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_the_process_drains_on_sigterm(running: EngineSet, server: str) -> None:
+    """`python -m gateway` answers what it took, says that it stops, and ends with 0."""
+    port = free_ports().gateway
+    environment = running.environment | {"GATEWAY_PORT": str(port), "GATEWAY_SERVER": server, "DEMO_DATA": "true"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", env=environment, stdout=subprocess.PIPE
+    )
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = users_pb2_grpc.UserServiceStub(channel)  # type: ignore[no-untyped-call]
+
+            async def accepted() -> Operation:
+                operation: Operation = await stub.CreateUser(CreateUserRequest())
+                return operation
+
+            await eventually_async(accepted, 20)
+            with stopped(running, "kafka"):
+                sent = asyncio.ensure_future(stub.CreateUser(CreateUserRequest()))
+                # The second command is refused once the signal has been taken: by then the first one was sent.
+                await eventually_async(lambda: _sent(stub), 5)
+                process.send_signal(signal.SIGTERM)
+            operation = await sent
+        assert in_kafka(operation.correlation_id)
+        async with asyncio.timeout(20):
+            output = (await process.communicate())[0].decode()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    assert process.returncode == 0
+    assert '"event": "draining"' in output
+    assert '"event": "stopped"' in output
+    assert "@example.com" not in output
+
+
+async def _sent(stub: Any) -> bool:
+    """Whether the gateway has taken the call before: one connection's calls arrive in order."""
+    return (await refused(stub.CreateUser(CreateUserRequest(name="x")))).reason == "INVALID_FIELD"
+
+
+async def draining(served: Served) -> Refusal | None:
+    """Return a command's refusal by a gateway that stops."""
+    refusal = await refused(users(served).CreateUser(VALID, timeout=1))
+    return refusal if refusal.reason == "GATEWAY_DRAINING" else None
+
+
+async def assert_serving(served: Served) -> None:
+    """Assert that the gateway is well, whatever Kafka is."""
+    health = health_pb2_grpc.HealthStub(served.channel)  # type: ignore[no-untyped-call]
+    answer = await health.Check(health_pb2.HealthCheckRequest())
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def in_kafka(*correlation_ids: str) -> bool:
+    """Whether each command is in the topic."""
+    log = CommandLog()
+    try:
+        return log.has(correlation_ids)
+    finally:
+        log.close()
