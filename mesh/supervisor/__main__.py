@@ -7,11 +7,15 @@ started it is gone.
 import argparse
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from mesh.engines import provide
 from mesh.engines.part import PartError
 from mesh.supervisor.events import EventPipe, log_event
 from mesh.supervisor.leftovers import end_leftovers
@@ -51,10 +55,34 @@ def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool) -> in
         with folder.lock():
             made = plan()
             _make_room(made, folder, report)
+            with _stoppable():
+                provide(made.engine_set, lambda message: report({"event": "note", "message": message}))
             return asyncio.run(_run(made, folder, report, detached=detached))
     except PartError as error:
         report({"event": "failed", "message": str(error)})
         return 1
+    except _StoppedError:
+        report({"event": "stopped"})
+        return 0
+
+
+class _StoppedError(Exception):
+    """It was asked to stop before there was anything to stop."""
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the block."""
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise _StoppedError
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _make_room(plan: Plan, folder: RunFolder, report: Report) -> None:

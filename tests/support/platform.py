@@ -26,7 +26,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -71,12 +71,12 @@ def free_ports() -> Ports:
 class EngineSet:
     """Engines that run for a test."""
 
-    def __init__(self, names: Collection[str], data_dir: Path) -> None:
-        unknown = set(names) - {engine.name for engine in EMBEDDED}
+    def __init__(self, names: Collection[str], data_dir: Path, among: Sequence[Engine] = EMBEDDED) -> None:
+        unknown = set(names) - {engine.name for engine in among}
         if unknown:
             raise ValueError(f"there is no engine {', '.join(sorted(unknown))}")
         self.site = Site(data_dir.resolve(), free_ports(), PostgresSettings(_env_file=None))  # type: ignore[call-arg]
-        self._engines: dict[str, Engine] = {engine.name: engine for engine in EMBEDDED if engine.name in names}
+        self._engines: dict[str, Engine] = {engine.name: engine for engine in among if engine.name in names}
         self._running: dict[str, tuple[subprocess.Popen[bytes], Command]] = {}
 
     @property
@@ -149,9 +149,9 @@ class EngineSet:
 
 
 @contextmanager
-def engines(names: Collection[str], data_dir: Path) -> Iterator[EngineSet]:
-    """Run engines on free ports, their data below `data_dir`, while the block runs."""
-    running = EngineSet(names, data_dir)
+def engines(names: Collection[str], data_dir: Path, among: Sequence[Engine] = EMBEDDED) -> Iterator[EngineSet]:
+    """Run engines of a set on free ports, their data below `data_dir`, while the block runs."""
+    running = EngineSet(names, data_dir, among)
     try:
         running.start_all()
         yield running

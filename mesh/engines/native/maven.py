@@ -1,0 +1,95 @@
+"""Asking Maven for files, with progress."""
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+from mesh.engines.native.java import find_java
+from mesh.engines.native.lock import POMS
+from mesh.engines.part import Command, PartError
+from mesh.engines.process import launcher_argv
+
+Report = Callable[[str], None]
+
+_GOAL: Final = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies"  # its version is in the pom
+_TIMEOUT_S: Final = 1800.0
+_REPORT_INTERVAL_S: Final = 2.0
+_DOWNLOADED: Final = re.compile(r"Downloaded from \S+: \S+\.(?:jar|tar\.gz) \(([\d.]+) (B|kB|MB|GB)")
+_BYTES: Final = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+_SHOWN_ERRORS: Final = 3
+
+
+def copy_dependencies(names: Collection[str], staging: Path, report: Report) -> None:
+    """Put the files of each engine into `staging`/NAME. One Maven does it for all of them, side by side.
+
+    Raises PartError where there is no Maven, or with what it says.
+    """
+    program = shutil.which("mvn")
+    if program is None:
+        raise PartError(
+            f"the native engines are fetched with Maven, and there is none. Install it with "
+            f"`apt-get install maven`. To fetch: {', '.join(sorted(names))}."
+        )
+    options = ("-B", "-T", str(max(2, len(names))), "-f", str(POMS / "pom.xml"), f"-Dstaging={staging}")
+    command = Command(
+        argv=(program, *options, "-pl", ",".join(sorted(names)), _GOAL),
+        env=os.environ | {"JAVA_HOME": str(find_java().home)},  # proxies and the like are for it
+        cwd=staging,
+    )
+    with subprocess.Popen(  # noqa: S603 - fixed arguments
+        launcher_argv(command),
+        cwd=command.cwd,
+        env=dict(command.env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        overdue = threading.Timer(_TIMEOUT_S, process.kill)
+        overdue.start()
+        try:
+            errors = _follow(process, report)
+            code = process.wait()
+        finally:
+            overdue.cancel()
+            process.kill()
+    if code != 0:
+        told = "\n".join(errors[:_SHOWN_ERRORS]) or f"it ended with {code}"
+        raise PartError(
+            f"Maven could not fetch {', '.join(sorted(names))}. Check the network, and its settings in "
+            f"~/.m2/settings.xml where a proxy or a mirror is needed. It says:\n{told}"
+        )
+
+
+def unpack(folder: Path, archives: Sequence[str]) -> None:
+    """Replace archives in a folder by what is in them."""
+    for name in archives:
+        with tarfile.open(folder / name) as archive:
+            archive.extractall(folder, filter="data")
+        (folder / name).unlink()
+
+
+def _follow(process: "subprocess.Popen[str]", report: Report) -> list[str]:
+    """Report what Maven downloads until it ends; return the errors that it told."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    errors: list[str] = []
+    count, size_bytes, next_report_s = 0, 0.0, time.monotonic() + _REPORT_INTERVAL_S
+    for line in process.stdout:
+        if line.startswith("[ERROR]"):
+            errors.append(line.strip())
+        elif found := _DOWNLOADED.search(line):
+            count, size_bytes = count + 1, size_bytes + float(found[1]) * _BYTES[found[2]]
+            if time.monotonic() >= next_report_s:
+                next_report_s = time.monotonic() + _REPORT_INTERVAL_S
+                report(f"engines: {count} files, {size_bytes / 1e6:.0f} MB downloaded")
+    if count:
+        report(f"engines: {count} files, {size_bytes / 1e6:.0f} MB downloaded")
+    return errors
