@@ -124,7 +124,7 @@ class Lane:
         try:
             self._on_progress(offsets)
         except PolystreamError as error:
-            _LOG.info("progress not recorded yet", reason=error.reason.name)
+            _LOG.debug("progress not recorded yet", reason=error.reason.name)
 
     def _forget(self, partitions: frozenset[int]) -> None:
         """Forget partitions that were taken away: what is not answered there is another lane's."""

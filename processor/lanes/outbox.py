@@ -1,5 +1,6 @@
 """A lane's writing end of Kafka: what is sent is sent whole, or the lane does not go on."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -9,16 +10,19 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from processor.lanes.records import Outgoing
 
 _LOG = structlog.get_logger(__name__)
+_KAFKA_LOG = logging.getLogger("kafka")  # librdkafka's own lines, among the others
 
 _CONFIG: Mapping[str, str | int | bool] = {
     "enable.idempotence": True,
     "acks": "all",
     "linger.ms": 0,  # a batch is produced at once and then flushed: there is nothing to wait for
-    "message.timeout.ms": 30_000,
+    # Some brokers forget their producers when they start anew, and take nothing from these ones any more.
+    "message.timeout.ms": 5000,
     "delivery.report.only.error": True,
 }
 _FLUSH_SLICE_S = 0.5
-_MAX_ATTEMPTS = 10  # of 30 s each at the most: then the process ends, and its supervisor starts another
+_MAX_ATTEMPTS = 60  # of 5 s each at the most: then the process ends, and its supervisor starts another
+_FIRST_DELAY_S = 0.1
 _MAX_DELAY_S = 2.0
 
 
@@ -58,7 +62,7 @@ class KafkaOutbox:
             self.close()
             # After an error that is fatal to it, an idempotent producer sends no more.
             self._producer = self._new_producer()
-            idle(min(_MAX_DELAY_S, 0.1 * 2**attempt))
+            idle(min(_MAX_DELAY_S, _FIRST_DELAY_S * 2 ** min(attempt, 10)))
         raise SendError(f"Kafka did not acknowledge {len(batch)} records in {_MAX_ATTEMPTS} attempts")
 
     def close(self) -> None:
@@ -95,7 +99,7 @@ class KafkaOutbox:
                 return
 
     def _new_producer(self) -> Producer:
-        return Producer({**self._client_config, **_CONFIG})
+        return Producer({**self._client_config, **_CONFIG}, logger=_KAFKA_LOG)
 
     def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

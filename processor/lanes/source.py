@@ -1,5 +1,6 @@
 """A lane's reading end of Kafka: one consumer group, offsets committed by hand."""
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,6 +12,7 @@ from mesh.topics import COMMANDS, header_pairs
 from processor.lanes.records import Record
 
 _LOG = structlog.get_logger(__name__)
+_KAFKA_LOG = logging.getLogger("kafka")  # librdkafka's own lines, among the others
 
 _CONFIG: Mapping[str, str | int | bool] = {
     "enable.auto.commit": False,
@@ -65,7 +67,7 @@ class KafkaSource:
         self._early: list[Record] = []  # what came although reading was paused
         self._committed: dict[int, int] = {}
         self._consumer = Consumer(
-            {**client_config, **_CONFIG, "group.id": group, "on_commit": self._on_commit, "error_cb": _on_error}
+            {**client_config, **_CONFIG, "group.id": group, "on_commit": self._on_commit}, logger=_KAFKA_LOG
         )
         self._consumer.subscribe(
             [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
@@ -177,8 +179,3 @@ def _record(message: Message, receive_time_ns: int) -> Record:
 
 def _bytes(value: bytes | str | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-def _on_error(error: KafkaError) -> None:
-    """Say what librdkafka tells: it goes on by itself."""
-    _LOG.info("kafka reported an error", error=error.name())

@@ -124,6 +124,8 @@ class PostgresStore:
 
         Raises PolystreamError with STORE_UNAVAILABLE; what is not recorded yet then is the next time.
         """
+        if not next_offsets:
+            return
         topic_id = self._incarnation()
         news = {p: offset for p, offset in next_offsets.items() if offset > self._recorded.get((topic_id, p), 0)}
         if not news:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from google.protobuf.message import Message
@@ -120,14 +120,14 @@ class Wire:
         assert self._producer.flush(10) == 0
 
     def receipts(self, correlation_id: str) -> list[CommandReceipt]:
-        """Return the receipts of a command that have come so far, in their order."""
-        self._drain()
+        """Return the receipts of a command that had come when topics were last read, in their order."""
         return [receipt for receipt, _ in self._receipts.get(correlation_id, [])]
 
     def wait_receipts(self, correlation_id: str, count: int = 1, timeout_s: float = 15.0) -> list[CommandReceipt]:
         """Wait for so many receipts of a command, and return them."""
 
         def enough() -> list[CommandReceipt]:
+            self.drain()
             found = self.receipts(correlation_id)
             return found if len(found) >= count else []
 
@@ -137,6 +137,15 @@ class Wire:
         """Wait for a command's first receipt."""
         return self.wait_receipts(correlation_id, 1, timeout_s)[0]
 
+    def wait_all(self, correlation_ids: Sequence[str], timeout_s: float = 40.0) -> None:
+        """Wait until each of the commands has a receipt."""
+
+        def all_there() -> bool:
+            self.drain()
+            return all(correlation_id in self._receipts for correlation_id in correlation_ids)
+
+        eventually(all_there, timeout_s)
+
     def record_of(self, correlation_id: str) -> Sent:
         """Return the record of a command's first receipt, which has come."""
         return self._receipts[correlation_id][0][1]
@@ -145,19 +154,15 @@ class Wire:
         """Wait for a dead letter that passes the check, and return it."""
 
         def find() -> Sent | None:
-            self._drain()
+            self.drain()
             return next((sent for sent in self.dead_letters if check(sent)), None)
 
         found = eventually(find, timeout_s)
         assert found is not None
         return found
 
-    def close(self) -> None:
-        """Close the clients."""
-        self._consumer.close()
-        self._registry.close()
-
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Read what has come."""
         for message in self._consumer.consume(1000, 0.05):
             if message.error() is not None:
                 continue
@@ -172,10 +177,15 @@ class Wire:
                 assert isinstance(receipt, CommandReceipt)
                 self._receipts.setdefault(receipt.correlation_id, []).append((receipt, sent))
 
+    def close(self) -> None:
+        """Close the clients."""
+        self._consumer.close()
+        self._registry.close()
+
 
 @dataclass
 class LaneProcess:
-    """A lane as the platform runs it."""
+    """A lane as the platform runs it. Used as a context manager, it is stopped when the block ends."""
 
     engines: EngineSet
     store: str
@@ -201,8 +211,16 @@ class LaneProcess:
         assert self._process is not None
         return self._process.pid
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def start(self, *, wait: bool = True) -> "LaneProcess":
-        """Start the lane, and wait until it works."""
+        """Start the lane where it does not run, and wait until it works."""
+        if self._process is not None and self._process.poll() is None:
+            return self
         self.ready_file.unlink(missing_ok=True)
         environment = self.engines.environment | {
             "LANE_NAME": self.name,
@@ -230,6 +248,10 @@ class LaneProcess:
         assert process.poll() is None, f"the lane ended at its start:\n{self.log}"
         content: dict[str, Any] = json.loads(self.ready_file.read_text())
         return content
+
+    def partitions(self) -> set[int]:
+        """Return the partitions that the lane has, as its file says."""
+        return set(json.loads(self.ready_file.read_text())["partitions"]) if self.ready_file.exists() else set()
 
     def stop(self) -> int:
         """Stop the lane as the supervisor would, and return its exit code."""
