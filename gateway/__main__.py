@@ -27,7 +27,11 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
         loop.add_signal_handler(signal_number, stopping.set)
 
     tracing = Tracing(SERVICE, settings.name, telemetry)
-    gateway = build(settings, tracing)
+    try:
+        gateway = build(settings, tracing)
+    except OSError as error:
+        log.error("the gateway cannot start", error=str(error))
+        return 1
     starting = asyncio.create_task(gateway.start())
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)

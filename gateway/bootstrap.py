@@ -97,7 +97,7 @@ class Gateway:
 
 
 def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
-    """Build the gateway. Nothing is connected before `start`."""
+    """Build the gateway. Nothing is connected before `start`. Raises OSError where the port cannot be had."""
     catalog, kafka, redis = load_catalog(), KafkaSettings(), RedisSettings()
     registry = RegistryClient(RegistrySettings())
     stores = Stores(PostgresSettings(), MongoSettings(), redis)

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import protovalidate
-from confluent_kafka import KafkaError
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 from polystream.v1.operations_pb2 import Operation
 
+from gateway.acknowledgement import Acknowledgement
 from gateway.boundary import Call
 from gateway.demo import DemoData, demo_fields, is_silent
 from gateway.operations.shelf import Claim
-from gateway.producer import CommandProducer, Delivery
+from gateway.producer import CommandProducer, Headers
 from gateway.validation import RequestRules
 from mesh import topics
 from mesh.catalog import Command
@@ -34,11 +34,6 @@ CALLER = "anonymous"  # whose request IDs these are
 
 _MIN_REMAINING_S = 0.005  # less is not enough for Kafka's answer
 _ANSWER_MARGIN_S = 0.05  # kept of a deadline for the answer's way back, or a quarter of a short one
-_NOT_SENT = (KafkaError._PURGE_QUEUE, KafkaError._QUEUE_FULL)  # noqa: SLF001 - librdkafka's own codes
-_MAYBE_SENT = (
-    "the command may still be applied: ask for the operation, or send it again with the same request_id, "
-    "which applies it once"
-)
 
 Encoders = Mapping[str, Encoder]  # by the full name of the request
 
@@ -193,7 +188,7 @@ class CommandPath:
             span = self._tracing.start(names.GATEWAY_SEND, SpanKind.PRODUCER, trace, _attributes(call, command))
             if span is not None:
                 trace = context_of(span)
-        headers: list[tuple[str, str | bytes]] = [
+        headers: Headers = [
             (topics.CORRELATION_ID, call.correlation_id),
             (topics.COMMAND, command.name),
             (topics.TRACEPARENT, trace.traceparent),
@@ -203,14 +198,14 @@ class CommandPath:
         if trace.tracestate:
             headers.append((topics.TRACESTATE, trace.tracestate))
         operation = _operation(command, request, call.correlation_id, accept_ms)
-        waiting = _Waiting(self._operations, operation, span)
+        acknowledgement = Acknowledgement(self._operations.accepted, operation, span)
         try:
-            self._producer.send(command.key_of(request), encoder.encode(request), headers, waiting.settle)
+            self._producer.send(command.key_of(request), encoder.encode(request), headers, acknowledgement.settle)
         except PolystreamError as error:
-            waiting.end_span(error.reason.name)
+            acknowledgement.end_span(error.reason.name)
             raise
-        waiting.expire_after(wait_s, bounded_by_caller=wait_s < self._ack_timeout_s)
-        return operation, waiting.future
+        acknowledgement.expire_after(wait_s, bounded_by_caller=wait_s < self._ack_timeout_s)
+        return operation, acknowledgement.future
 
     def _wait_s(self, call: Call) -> float:
         """Return how long Kafka may take. Raises PolystreamError DEADLINE_EXCEEDED when that is no time at all."""
@@ -222,63 +217,6 @@ class CommandPath:
                 Reason.DEADLINE_EXCEEDED, "the deadline passed before the command was sent; nothing was done"
             )
         return remaining_s - min(_ANSWER_MARGIN_S, remaining_s / 4)
-
-
-class _Waiting:
-    """A command between its sending and Kafka's answer, and the caller who waits for that."""
-
-    __slots__ = ("_operation", "_operations", "_span", "_timer", "future")
-
-    def __init__(self, operations: Operations, operation: Operation, span: Span | None) -> None:
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._operations = operations
-        self._operation = operation
-        self._span = span
-        self._timer: asyncio.TimerHandle | None = None
-
-    def expire_after(self, wait_s: float, *, bounded_by_caller: bool) -> None:
-        """Give the caller up to `wait_s`; Kafka's answer is taken note of when it comes later, too."""
-        reason = Reason.DEADLINE_EXCEEDED if bounded_by_caller else Reason.KAFKA_UNAVAILABLE
-        self._timer = self.future.get_loop().call_later(wait_s, self._expire, reason)
-
-    def settle(self, delivery: Delivery) -> None:
-        """Take Kafka's answer."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if delivery.error is None:
-            self._operations.accepted(self._operation)
-            if self._span is not None and delivery.record is not None:
-                self._span.set_attribute(names.MESSAGING_PARTITION, str(delivery.record.partition()))
-                self._span.set_attribute(names.MESSAGING_OFFSET, delivery.record.offset() or 0)
-            self.end_span(None)
-            if not self.future.done():
-                self.future.set_result(None)
-            return
-        self.end_span(delivery.error.name())
-        self._fail(_kafka_error(delivery.error, self._operation.correlation_id))
-
-    def end_span(self, error_type: str | None) -> None:
-        """End the PRODUCER span, if there is one."""
-        if self._span is None:
-            return
-        if error_type is not None:
-            self._span.set_attribute(names.ERROR_TYPE, error_type)
-            self._span.set_status(Status(StatusCode.ERROR))
-        self._span.end()
-
-    def _expire(self, reason: Reason) -> None:
-        what = "the deadline passed" if reason is Reason.DEADLINE_EXCEEDED else "Kafka did not answer in time"
-        self._fail(
-            PolystreamError(
-                reason,
-                f"{what} before Kafka had acknowledged the command; {_MAYBE_SENT}",
-                metadata={topics.CORRELATION_ID: self._operation.correlation_id},
-            )
-        )
-
-    def _fail(self, error: PolystreamError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 def _operation(command: Command, request: Any, correlation_id: str, accept_ms: int) -> Operation:
@@ -312,12 +250,3 @@ def _fingerprint(command: Command, request: Message) -> bytes:
     digest.update(b"\0")
     digest.update(request.SerializeToString(deterministic=True))
     return digest.digest()
-
-
-def _kafka_error(error: KafkaError, correlation_id: str) -> PolystreamError:
-    message = "" if error.code() in _NOT_SENT else f"Kafka did not acknowledge the command; {_MAYBE_SENT}"
-    return PolystreamError(
-        Reason.KAFKA_UNAVAILABLE,
-        message,
-        metadata={topics.CORRELATION_ID: correlation_id, "kafka_error": error.name()},
-    )

@@ -35,7 +35,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class GatewayServer:
-    """The gateway's port."""
+    """The gateway's port. Raises OSError where it cannot be had."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class GatewayServer:
             (*self._names[1:], "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
         )
         self._server.add_generic_rpc_handlers((_UnknownMethods(),))
-        self.port = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
+        self.port = _bind(self._server, f"{settings.host}:{settings.port}")
 
     async def start(self) -> None:
         """Listen. Health says NOT_SERVING until `serve`."""
@@ -143,6 +143,14 @@ def _new_server(settings: GatewaySettings) -> Any:
     if settings.server == "native":
         return pygrpc_native.aio.server(options=options)
     return grpc.aio.server(options=options)
+
+
+def _bind(server: Any, address: str) -> int:
+    try:
+        port: int = server.add_insecure_port(address)
+    except RuntimeError as error:  # both servers' word for it
+        raise OSError(f"{address} cannot be listened on: is something else listening there?") from error
+    return port
 
 
 def _method_name(method: MethodDescriptor) -> str:
