@@ -12,7 +12,7 @@ TARGET = Target("http://127.0.0.1:1/path", [b"first", b"second"], [("content-typ
 SCRIPT = """#!/bin/sh
 for argument in "$@"; do case "$argument" in
   --log-file=*) log="${argument#--log-file=}" ;;
-  --data=*) cat "${argument#--data=}" >> "$FOLDER/bodies"; echo >> "$FOLDER/bodies" ;;
+  --data=*) echo "$(cat "${argument#--data=}")" >> "$FOLDER/bodies" ;;
 esac; done
 echo "$@" >> "$FOLDER/arguments"
 [ -n "$LOG" ] && printf "$LOG" > "$log"
