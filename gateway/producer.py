@@ -17,6 +17,7 @@ _SCAN_MARGIN_S = 1.5  # librdkafka looks for expired messages once a second
 _POLL_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _RETIRE_TIMEOUT_S = 1.0
+_REPLACE_PAUSE_S = 1.0
 _LOG_CRITICAL = 2  # librdkafka would log every attempt to connect; what matters is logged here
 
 # librdkafka's own codes.
@@ -90,8 +91,8 @@ class CommandProducer:
         self._in_flight = 0
         self._answers = True  # whether Kafka answered last time
         self._down = False  # whether every broker is out of reach, as far as is known
-        self._used = False  # whether the producer has had an answer, and so has a producer ID
         self._worn_out = False
+        self._replace_after_s = 0.0  # on the monotonic clock: a broker that stays away does not wear out one a moment
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Event | None = None
@@ -153,7 +154,7 @@ class CommandProducer:
         while not self._stopping.is_set():
             self._producer.poll(_POLL_S)
             self._announce()
-            if self._worn_out:
+            if self._worn_out and time.monotonic() >= self._replace_after_s:
                 self._replace()
 
     def _announce(self) -> None:
@@ -171,7 +172,6 @@ class CommandProducer:
             delivery = self._settled.popleft()
             error = delivery.error
             if error is None:
-                self._used = True
                 if not self._answers or self._down:
                     self._answers, self._down = True, False
                     log.info("kafka answers again")
@@ -208,13 +208,13 @@ class CommandProducer:
             if not self._down:
                 log.warning("kafka does not answer")
             self._down = True
-            # One that never had an answer has no producer ID that the broker could have forgotten.
-            self._worn_out = self._used
+            self._worn_out = True
 
     def _replace(self) -> None:
         """Put a new producer in the place of one that cannot go on, which gives back what it had."""
         old, self._producer = self._producer, Producer(self._config)
-        self._worn_out = self._used = False
+        self._worn_out = False
+        self._replace_after_s = time.monotonic() + _REPLACE_PAUSE_S
         old.purge()
         give_up_s = time.monotonic() + _RETIRE_TIMEOUT_S
         while len(old) and time.monotonic() < give_up_s:

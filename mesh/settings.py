@@ -66,6 +66,9 @@ class KafkaSettings(_Settings):
     sasl_username: str = ""
     sasl_password: SecretStr = SecretStr("")
     ssl_ca_location: str = ""
+    # After that long without a sign of life, a lane's partitions go to another. Brokers take 6000 and more, if they
+    # are not told otherwise; one that forms a group only after half of it is better off with less.
+    session_timeout_ms: int = 6000
 
     def client_config(self, client_id: str) -> dict[str, str | int | bool]:
         """Return what every librdkafka client of the platform has in common."""
@@ -77,6 +80,8 @@ class KafkaSettings(_Settings):
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1000,
             "log.connection.close": False,
+            # A topic has the partitions that provisioning gives it, not a broker's default.
+            "allow.auto.create.topics": False,
         }
         optional = {
             "sasl.mechanism": self.sasl_mechanism,

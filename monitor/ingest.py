@@ -16,6 +16,7 @@ _GROUP = "monitor"
 _BATCH_MAX_RECORDS = 1000
 _BATCH_WAIT_S = 0.1
 _SESSION_TIMEOUT_MS = 6000
+_FETCH_WAIT_MAX_MS = 50  # some brokers answer late rather than when a record comes
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
 
@@ -33,6 +34,7 @@ class Ingest:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "session.timeout.ms": _SESSION_TIMEOUT_MS,
+                "fetch.wait.max.ms": _FETCH_WAIT_MAX_MS,
             },
             logger=None,
         )

@@ -65,6 +65,7 @@ class Part:
     before_stop: Callable[[Site], None] = nothing  # bounded; lets it finish what it has begun
     ready_timeout_s: float = 30.0
     volatile: bool = False  # what it held is gone when it dies, and must be provisioned again
+    follows_broker: bool = False  # holds positions in topics: begins anew when a volatile broker has come back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,11 @@ class Keeper:
         self._forget()
         self._tell("stopped")
 
+    def begin_anew(self) -> None:
+        """Kill the process, if it runs: it is started again as if it had died."""
+        if self._process is not None and self._process.poll() is None:
+            processes.kill(self._process)
+
     async def _keep(self, process: subprocess.Popen[bytes], backoff: Backoff) -> None:
         while True:
             began = time.monotonic()

@@ -108,10 +108,17 @@ class Supervisor:
         """Put back what a volatile engine has forgotten, however often that takes."""
         while True:
             try:
-                return await self._provision()
+                await self._provision()
             except PartError as error:
                 self._tell({"event": "note", "message": str(error)})
                 await asyncio.sleep(_PROVISION_PAUSE_S)
+            else:
+                break
+        # Their clients would wait at offsets of topics that are no more. Killing them is safe: effects are bound to
+        # correlation IDs, so that a command half done is done once.
+        for keeper in self._services:
+            if keeper.part.follows_broker:
+                keeper.begin_anew()
 
     async def _keep_logs_small(self) -> None:
         while True:

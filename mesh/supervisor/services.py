@@ -62,6 +62,7 @@ def _lane(store: str, before_stop: Callable[[Site], None]) -> Part:
         prepare=lambda site: _ready_file(site, name).unlink(missing_ok=True),  # of one that was killed
         command=command,
         is_ready=lambda site: _ready_file(site, name).exists(),
+        follows_broker=True,
         before_stop=before_stop,
     )
 
@@ -106,6 +107,7 @@ MONITOR: Final = Part(
     ports=("dashboard", "otlp"),
     command=_monitor_command,
     is_ready=lambda site: probes.http_answers(HOST, site.ports.dashboard, "/healthz"),
+    follows_broker=True,
 )
 ENVOY: Final = Part(
     name="envoy",
