@@ -52,7 +52,8 @@ def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySetti
     Waits for the schema registry, for as long as `stop` is not set. Raises PolystreamError when it refuses.
     """
     group = f"processor-{store_name.lower()}"
-    client_config = KafkaSettings().client_config(settings.name)
+    kafka = KafkaSettings()
+    client_config = kafka.client_config(settings.name)
     catalog = load_catalog()
     with ExitStack() as closing:
         tracing = Tracing(SERVICE, settings.name, telemetry)
@@ -65,7 +66,7 @@ def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySetti
         closing.callback(store.close)
         outbox = KafkaOutbox(client_config)
         closing.callback(outbox.close)
-        source = KafkaSource(client_config, group)
+        source = KafkaSource(kafka, settings.name, group)
         closing.callback(source.close)
         spans = LaneSpans(tracing, store_name, group)
         yield Lane(

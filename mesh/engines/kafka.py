@@ -32,7 +32,12 @@ ENGINE = Engine(
     ports=("kafka",),
     command=_command,
     is_ready=lambda site: probes.kafka_answers(HOST, site.ports.kafka),
-    environment=lambda site: {"KAFKA_BOOTSTRAP_SERVERS": _endpoint(site), "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"},
+    environment=lambda site: {
+        "KAFKA_BOOTSTRAP_SERVERS": _endpoint(site),
+        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        # It forms a group only after half of this, and it is the time that a killed lane's partitions lie idle.
+        "KAFKA_SESSION_TIMEOUT_MS": "2000",
+    },
     endpoint=_endpoint,
     volatile=True,
 )

@@ -88,8 +88,11 @@ def _cause(error: Exception) -> PolystreamError:
 
 
 def _where(error: Exception) -> str:
-    """Return the line that raised the error: a traceback's text could hold values."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
+    """Return the line of the platform's own code that led to the error: a traceback's text could hold values."""
+    where, traceback = "", error.__traceback__
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__"))
+        if module.startswith("processor."):
+            where = f"{module}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
-    return "" if traceback is None else f"{traceback.tb_frame.f_globals.get('__name__')}:{traceback.tb_lineno}"
+    return where

@@ -88,7 +88,6 @@ class Replies:
 
     def _dead_letter(self, record: Record, cause: PolystreamError) -> Outgoing:
         """Return the record as it came, with headers that say why and where it was given up."""
-        _LOG.error("record dead-lettered", reason=cause.reason.name, partition=record.partition, offset=record.offset)
         headers: _HeaderList = [
             *record.headers,
             (topics.DLQ_REASON, cause.reason.name),

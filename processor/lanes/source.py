@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, header_pairs
 from processor.lanes.records import Record
 
@@ -19,8 +20,6 @@ _CONFIG: Mapping[str, str | int | bool] = {
     "enable.auto.offset.store": False,
     "auto.offset.reset": "earliest",
     "partition.assignment.strategy": "cooperative-sticky",  # what a rebalance leaves here goes on undisturbed
-    "session.timeout.ms": 6000,  # some brokers let a group form after half of it
-    "heartbeat.interval.ms": 1500,
     # Some brokers answer a fetch only when its time is over, records or not: half of this is added to every command.
     "fetch.wait.max.ms": 20,
     # A topic that is made anew is to be found at once.
@@ -59,16 +58,22 @@ class Source(Protocol):
 class KafkaSource:
     """The source on Kafka."""
 
-    def __init__(self, client_config: Mapping[str, str | int | bool], group: str) -> None:
+    def __init__(self, settings: KafkaSettings, client_id: str, group: str) -> None:
         self._owned: set[int] = set()
         self._was_assigned = False
         self._lost: set[int] = set()
         self._paused = False
         self._early: list[Record] = []  # what came although reading was paused
         self._committed: dict[int, int] = {}
-        self._consumer = Consumer(
-            {**client_config, **_CONFIG, "group.id": group, "on_commit": self._on_commit}, logger=_KAFKA_LOG
-        )
+        config = {
+            **settings.client_config(client_id),
+            **_CONFIG,
+            "session.timeout.ms": settings.session_timeout_ms,
+            "heartbeat.interval.ms": settings.session_timeout_ms // 4,
+            "group.id": group,
+            "on_commit": self._on_commit,
+        }
+        self._consumer = Consumer(config, logger=_KAFKA_LOG)
         self._consumer.subscribe(
             [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
