@@ -12,6 +12,7 @@ from mesh.settings import RegistrySettings
 
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 _SCHEMA_NOT_FOUND = 40403
+_CONFLICTS_MAX = 4  # tries of a registration that meets one
 # In a checkout the schemas stand beside the packages; in the wheel they are inside this one.
 _FOLDERS = (Path(__file__).parent.parent / "schemas" / "avro", Path(__file__).parent / "_schemas")
 
@@ -44,8 +45,13 @@ class RegistryClient:
         Raises PolystreamError: REGISTRY_UNAVAILABLE when nobody answers, INTERNAL when the registry finds the
         schema incompatible with an earlier version.
         """
-        answer = self._call("POST", f"/subjects/{subject(topic, record)}/versions", {"schema": json.dumps(schema)})
-        return int(answer["id"])
+        path, body = f"/subjects/{subject(topic, record)}/versions", {"schema": json.dumps(schema)}
+        for _ in range(_CONFLICTS_MAX):
+            response = self._send("POST", path, body)
+            # A registry may answer so to one of two that register at the same moment, too.
+            if response.status_code != httpx.codes.CONFLICT:
+                break
+        return int(_read(response)["id"])
 
     def schema_by_id(self, schema_id: int) -> str:
         """Return the JSON text of a schema.
@@ -63,18 +69,26 @@ class RegistryClient:
         self._http.close()
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        return _read(self._send(method, path, body))
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         try:
-            response = self._http.request(method, path, content=None if body is None else json.dumps(body))
+            return self._http.request(method, path, content=None if body is None else json.dumps(body))
         except httpx.TransportError as error:
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE) from error
-        if response.is_success:
-            return cast(Mapping[str, Any], response.json())
-        if response.status_code >= 500:
-            raise PolystreamError(Reason.REGISTRY_UNAVAILABLE)
-        answer = _error_body(response)
-        if answer.get("error_code") == _SCHEMA_NOT_FOUND:
-            raise PolystreamError(Reason.UNDECODABLE, "the registry has no schema with the record's schema ID")
-        raise PolystreamError(Reason.INTERNAL, f"the schema registry refused {method} {path}: {answer.get('message')}")
+
+
+def _read(response: httpx.Response) -> Mapping[str, Any]:
+    """Return what a response says, or raise what it means."""
+    if response.is_success:
+        return cast(Mapping[str, Any], response.json())
+    if response.status_code >= 500:
+        raise PolystreamError(Reason.REGISTRY_UNAVAILABLE)
+    answer = _error_body(response)
+    if answer.get("error_code") == _SCHEMA_NOT_FOUND:
+        raise PolystreamError(Reason.UNDECODABLE, "the registry has no schema with the record's schema ID")
+    asked = f"{response.request.method} {response.request.url.path}"
+    raise PolystreamError(Reason.INTERNAL, f"the schema registry refused {asked}: {answer.get('message')}")
 
 
 def _error_body(response: httpx.Response) -> Mapping[str, Any]:

@@ -9,35 +9,44 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.registry_api import LONG_A, LONG_B, LONG_C_DEFAULT, assert_error, record, register, set_level
-from tests.support.registry_server import PocketRegistry
+from tests.support.registry_api import (
+    LONG_A,
+    LONG_B,
+    LONG_C_DEFAULT,
+    assert_error,
+    record,
+    register,
+    register_persistently,
+    set_level,
+)
+from tests.support.registry_server import PocketRegistry, RegistryServer
 
 
 class TestConcurrency:
     """Many callers at the same time."""
 
     def test_the_same_schema_registered_at_once_gets_one_identifier(
-        self, registry: PocketRegistry, subject: str
+        self, registry: RegistryServer, subject: str
     ) -> None:
-        """Sixteen producers that start together see one identifier and one version."""
+        """Sixteen producers that start together, and ask again where told of a conflict, see one identifier."""
         barrier = threading.Barrier(16)
 
         def attempt(_number: int) -> int:
             with httpx.Client(base_url=registry.url, timeout=20) as api:
                 barrier.wait()
-                return int(register(api, subject, record(LONG_A, name="test.AtOnce")).json()["id"])
+                return register_persistently(api, subject, record(LONG_A, name="test.AtOnce"))
 
         with ThreadPoolExecutor(16) as pool:
             assert len(set(pool.map(attempt, range(16)))) == 1
         assert httpx.get(f"{registry.url}/subjects/{subject}/versions").json() == [1]
 
-    def test_different_schemas_registered_at_once_all_get_through(self, registry: PocketRegistry, subject: str) -> None:
-        """Forty schemas of one subject, from eight callers, have forty versions and forty identifiers."""
+    def test_different_schemas_registered_at_once_all_get_through(self, registry: RegistryServer, subject: str) -> None:
+        """Forty schemas of one subject, from eight callers that do likewise, have forty versions and identifiers."""
 
         def attempt(number: int) -> int:
             field = {"name": f"f{number}", "type": "long", "default": 0}
             with httpx.Client(base_url=registry.url, timeout=20) as api:
-                return int(register(api, subject, record(field, name="test.Many")).json()["id"])
+                return register_persistently(api, subject, record(field, name="test.Many"))
 
         with ThreadPoolExecutor(8) as pool:
             assert len(set(pool.map(attempt, range(40)))) == 40
@@ -48,7 +57,7 @@ class TestConcurrency:
 class TestDurability:
     """What was acknowledged stays."""
 
-    def test_a_restart_keeps_identifiers_and_versions(self, own_registry: PocketRegistry, subject: str) -> None:
+    def test_a_restart_keeps_identifiers_and_versions(self, own_registry: RegistryServer, subject: str) -> None:
         """After a clean stop, with exit status 0, everything is as it was, and new identifiers are new."""
         with httpx.Client(base_url=own_registry.url) as api:
             first = register(api, subject, record(LONG_A)).json()["id"]
@@ -61,7 +70,7 @@ class TestDurability:
             assert register(api, subject, record(LONG_A)).json()["id"] == first
             assert register(api, subject, record()).json()["id"] > first
 
-    def test_kill_9_loses_nothing_that_was_acknowledged(self, own_registry: PocketRegistry, subject: str) -> None:
+    def test_kill_9_loses_nothing_that_was_acknowledged(self, own_registry: RegistryServer, subject: str) -> None:
         """Killed while four callers register, it has every schema that it gave an identifier to."""
         acknowledged: dict[int, str] = {}
         enough = threading.Event()
@@ -92,15 +101,20 @@ class TestDurability:
             assert register(api, subject, record(LONG_A)).json()["id"] > max(acknowledged)
 
 
+_ON_POCKET = pytest.mark.parametrize("registry", ["pocket"], indirect=True)
+
+
 class TestPocketBounds:
     """What is the pocket registry's own."""
 
+    @_ON_POCKET
     def test_other_schema_types_are_refused_with_the_reason(self, api: httpx.Client, subject: str) -> None:
         """It keeps Avro only, and says so."""
         response = api.post(f"/subjects/{subject}/versions", json={"schema": "{}", "schemaType": "JSON"})
         assert_error(response, 422, 42201)
         assert "AVRO" in response.json()["message"]
 
+    @_ON_POCKET
     def test_what_would_be_dropped_is_refused(self, api: httpx.Client, subject: str) -> None:
         """References and identifiers of the caller's own are not ignored in silence."""
         reference = {"name": "test.Other", "subject": "other", "version": 1}
@@ -108,10 +122,12 @@ class TestPocketBounds:
         assert_error(api.post(f"/subjects/{subject}/versions", json=body), 422, 42201)
         assert_error(api.post(f"/subjects/{subject}/versions", json={"schema": record(LONG_A), "id": 7}), 422, 42205)
 
+    @_ON_POCKET
     def test_a_body_beyond_the_bound_is_refused(self, api: httpx.Client, subject: str) -> None:
         """A megabyte is more than any schema needs."""
         assert_error(register(api, subject, record(LONG_A, doc="x" * 1_100_000)), 413, 413)
 
+    @_ON_POCKET
     def test_a_body_of_another_type_is_refused(self, api: httpx.Client, subject: str) -> None:
         """What a page in a browser could send without asking is not taken."""
         response = api.post(
@@ -132,6 +148,7 @@ class TestPocketBounds:
             assert register(api, f"{subject}-2", record(LONG_A)).is_success
         server.stop()
 
+    @pytest.mark.parametrize("own_registry", ["pocket"], indirect=True)
     def test_it_starts_with_little_work(self, own_registry: PocketRegistry) -> None:
         """From nothing to ready takes less than 0.7 s of CPU and 100 MB."""
         process = psutil.Process(own_registry.pid)

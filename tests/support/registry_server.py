@@ -1,4 +1,4 @@
-"""A schema registry as a process of its own, for tests that talk to it, stop it and kill it."""
+"""Schema registries as processes of their own, for tests that talk to them, stop them and kill them."""
 
 import os
 import signal
@@ -6,13 +6,31 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
+from mesh.engines import process as processes
+from mesh.engines.native import NATIVE
+from mesh.provision import COMPATIBILITY
+from tests.support.native import provide_native
+from tests.support.platform import EngineSet
 from tests.support.waiting import eventually
 
 _START_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 10.0
+
+
+class RegistryServer(Protocol):
+    """A registry over one data folder that outlives its process."""
+
+    url: str  # of the Confluent API
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send the process a signal, wait for its end and return its exit status."""
 
 
 class PocketRegistry:
@@ -51,6 +69,32 @@ class PocketRegistry:
         status = self._process.wait(_STOP_TIMEOUT_S)
         self._process = None
         return status
+
+
+class ApicurioRegistry:
+    """Apicurio as the native engine set runs it, and as the platform provisions it."""
+
+    _NAME = "schema_registry"
+
+    def __init__(self, folder: Path) -> None:
+        provide_native()
+        self._engines = EngineSet({self._NAME}, folder, NATIVE)
+        self._provisioned = False
+        self.url = self._engines.endpoints[self._NAME]
+
+    def start(self) -> None:
+        """Start the process and wait until it answers; the first time, set the platform's level."""
+        self._engines.start(self._NAME)
+        if not self._provisioned:
+            httpx.put(f"{self.url}/config", json={"compatibility": COMPATIBILITY}).raise_for_status()
+            self._provisioned = True
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send the process a signal, wait for its end and return its exit status: 0 where Java ended as asked."""
+        process, _ = self._engines._running.pop(self._NAME)
+        processes.send(process, how)
+        status = process.wait(_STOP_TIMEOUT_S)
+        return 0 if status == 128 + how else status
 
 
 def free_port() -> int:
