@@ -41,19 +41,25 @@ _FIRST_DAY: Final = datetime(2026, 1, 5, 20, 0, tzinfo=UTC)
 
 _Kind = Content.Kind
 
-# user_id, nome, email, cpf
+# user_id, nome, email, cpf, plano
 _USERS: Final = (
-    (USER_ID, "Ana Beatriz Souza", "ana.souza@example.com", "52998224725"),
-    (1235, "Bruno Carvalho Lima", "bruno.lima@example.com", "11144477735"),
-    (1236, "Camila Ferreira Rocha", "camila.rocha@example.com", "24681357928"),
-    (1237, "Diego Nogueira Alves", "diego.alves@example.com", "13579246828"),
-    (1238, "Elisa Monteiro Dias", "elisa.dias@example.com", "98765432100"),
-    (1239, "Fábio Ribeiro Castro", "fabio.castro@example.com", "12345678909"),
+    (USER_ID, "Ana Beatriz Souza", "ana.souza@example.com", "52998224725", "premium"),
+    (1235, "Bruno Carvalho Lima", "bruno.lima@example.com", "11144477735", "básico"),
+    (1236, "Camila Ferreira Rocha", "camila.rocha@example.com", "24681357928", "padrão"),
+    (1237, "Diego Nogueira Alves", "diego.alves@example.com", "13579246828", "premium"),
+    (1238, "Elisa Monteiro Dias", "elisa.dias@example.com", "98765432100", "básico"),
+    (1239, "Fábio Ribeiro Castro", "fabio.castro@example.com", "12345678909", "padrão"),
 )
 
-# Insert if no user has any of the three: each is unique.
+# Insert if no user has any of the three values that are unique; the rest belongs to a user who is new.
 _INSERT_USER: Final = """
-INSERT INTO usuarios (user_id, nome, email, cpf) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING
+WITH novo AS (
+    INSERT INTO usuarios (user_id, nome, email, cpf) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING user_id
+), preferencia AS (
+    INSERT INTO preferencias (user_id, idioma, notificacoes, tema) SELECT user_id, 'pt-BR', true, 'sistema' FROM novo
+)
+INSERT INTO assinaturas (user_id, plano, inicio, fim, status)
+SELECT user_id, %s, now(), now() + interval '12 months', 'ativa' FROM novo
 """
 
 

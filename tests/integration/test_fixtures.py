@@ -42,7 +42,10 @@ def test_everything_of_the_tour_is_there(settings: Settings, running: EngineSet)
     put_fixtures(*settings)
     with psycopg.connect(running.endpoints["postgresql"]) as connection:
         found = connection.execute("SELECT user_id FROM usuarios ORDER BY user_id").fetchall()
-    assert found == [(user_id,) for user_id in range(1234, 1240)]
+        subscriptions = connection.execute("SELECT user_id, status FROM assinaturas ORDER BY user_id").fetchall()
+        preferences = connection.execute("SELECT user_id FROM preferencias ORDER BY user_id").fetchall()
+    assert found == preferences == [(user_id,) for user_id in range(1234, 1240)]
+    assert subscriptions == [(user_id, "ativa") for user_id in range(1234, 1240)]
     with pymongo.MongoClient(running.endpoints["mongodb"]) as client:
         db = client.get_default_database()
         assert db["historico_visualizacao"].count_documents({"user_id": 1234}) == 3
@@ -98,7 +101,7 @@ def test_a_store_that_is_down_is_said_to_be(settings: Settings) -> None:
 
 def test_cpfs_are_valid() -> None:
     """The check digits are right, and no two people have the same."""
-    cpfs = [cpf for _, _, _, cpf in fixtures._USERS]
+    cpfs = [cpf for _, _, _, cpf, _ in fixtures._USERS]
     assert len(set(cpfs)) == len(cpfs)
     for cpf in cpfs:
         digits = [int(digit) for digit in cpf]
