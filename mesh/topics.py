@@ -28,6 +28,7 @@ DLQ_PARTITION: Final = "dlq.partition"
 DLQ_OFFSET: Final = "dlq.offset"
 DLQ_LANE: Final = "dlq.lane"
 DLQ_TIME: Final = "dlq.time"  # milliseconds since the epoch, in decimal
+DLQ_OMITTED: Final = "dlq.omitted_bytes"  # the size of a record too large for the topic: only its place is told
 
 Headers = Sequence[tuple[str, bytes | str | None]]
 

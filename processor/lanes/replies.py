@@ -17,6 +17,8 @@ from processor.lanes.spans import LaneSpans, OpenSpans, Step
 
 _LOG = structlog.get_logger(__name__)
 
+_MAX_DEAD_LETTER_BYTES = 900_000  # brokers take a million, if they are not told otherwise
+
 _HeaderList = list[tuple[str, bytes | str | None]]
 
 
@@ -89,7 +91,6 @@ class Replies:
     def _dead_letter(self, record: Record, cause: PolystreamError) -> Outgoing:
         """Return the record as it came, with headers that say why and where it was given up."""
         headers: _HeaderList = [
-            *record.headers,
             (topics.DLQ_REASON, cause.reason.name),
             (topics.DLQ_ERROR, _describe(cause)),
             (topics.DLQ_TOPIC, topics.COMMANDS),
@@ -98,7 +99,15 @@ class Replies:
             (topics.DLQ_LANE, self._lane),
             (topics.DLQ_TIME, str(time.time_ns() // 1_000_000)),
         ]
-        return Outgoing(topics.DEAD_LETTERS, record.key, record.value, headers)
+        if _size_bytes(record) > _MAX_DEAD_LETTER_BYTES:
+            # With more headers it may be too large for the topic. Where it stands, it can be read for a while yet.
+            return Outgoing(topics.DEAD_LETTERS, None, None, [*headers, (topics.DLQ_OMITTED, str(_size_bytes(record)))])
+        return Outgoing(topics.DEAD_LETTERS, record.key, record.value, [*record.headers, *headers])
+
+
+def _size_bytes(record: Record) -> int:
+    headers = sum(len(name) + len(value or "") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
 
 
 def _log_dead_letters(replies: Sequence[_Reply]) -> None:

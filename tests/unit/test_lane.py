@@ -334,6 +334,16 @@ def test_a_record_that_can_not_be_read_is_dead_lettered_and_the_lane_goes_on(rig
     assert rig.source.committed == {0: 2}
 
 
+def test_a_record_too_large_for_the_dead_letters_is_pointed_to(rig: Rig) -> None:
+    """The lane does not stand still over it: the letter says where the record is, and how large."""
+    rig.source.put_raw(b"\xff" * 1_000_000, "DeleteUser", new_correlation_id())
+    rig.lane.run_once()
+    letter = next(sent for sent in rig.outbox.sent if sent.topic == topics.DEAD_LETTERS)
+    headers = topics.header_text(letter.headers)
+    assert (letter.value, headers[topics.DLQ_OFFSET]) == (None, "0")
+    assert int(headers["dlq.omitted_bytes"]) > 1_000_000
+
+
 def test_a_deferred_command_holds_its_key_and_its_offset(rig: Rig) -> None:
     """Others go on. When it can be told, it is applied before what came behind it, and the offset moves."""
     waiting = rig.source.put(delete(7))
