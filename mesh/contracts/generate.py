@@ -18,7 +18,7 @@ _ROOT = Path(__file__).parents[2]
 _THIRD_PARTY = "build/protos"
 _DESCRIPTORS = "gen/descriptors.binpb"
 # All that is generated: whatever else stands in these folders is removed.
-_GENERATED = ("gen", "schemas/avro")
+_GENERATED = ("gen", "schemas/avro", "sdk/src/polystream_sdk/services")
 # The descriptor set is what the edge and other tools link, so it also holds what answers carry inside Any, and
 # the standard operations service.
 _DESCRIBED = (
@@ -26,9 +26,10 @@ _DESCRIBED = (
     f"{_THIRD_PARTY}/google/rpc/error_details.proto",
     f"{_THIRD_PARTY}/google/longrunning",
 )
-_SDK_PACKAGE = "gen/sdk/polystream_sdk"
+_SDK_TEMPLATE = "buf.gen.sdk.yaml"
+_SDK_PACKAGE = "gen/sdk/polystream_api"
 _SDK_INIT = '''\
-"""The SDK of Polystream: messages and clients, asyncio and synchronous."""
+"""The messages and stubs of Polystream's API, for the SDK."""
 
 from .polystream.v1 import *
 from .polystream.v1 import __all__ as __all__
@@ -70,6 +71,7 @@ def generate(root: Path, out: Path) -> None:
     third_party.fill(root / _THIRD_PARTY, search_path=search_path)
     described = [argument for path in _DESCRIBED for argument in ("--path", path)]
     _buf(root, search_path, "generate", "--output", str(out))
+    _buf(root, search_path, "generate", "--template", _SDK_TEMPLATE, "--output", str(out))
     _buf(
         root,
         search_path,

@@ -1,19 +1,20 @@
 """The generated Python: typed gRPC stubs, and the SDK, which speaks the same bytes."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
+import polystream_api
 import pytest
 from google.protobuf import json_format
+from grpclib.client import Channel
 from polystream.v1 import operations_pb2, users_pb2, users_pb2_grpc
 
 from tests.contract.compiling import compile_protos
 
-_ROOT = Path(__file__).parents[2]
 _STREAMS = """\
 syntax = "proto3";
 package trial.v1;
@@ -25,14 +26,6 @@ service Trial {
   rpc Both(stream Outer) returns (stream Outer);
 }
 """
-
-
-@pytest.fixture(name="sdk")
-def _sdk(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(_ROOT / "gen" / "sdk"))
-    import polystream_sdk  # noqa: PLC0415 # on the path only now
-
-    return polystream_sdk
 
 
 class _Users(users_pb2_grpc.UserServiceServicer):
@@ -47,14 +40,14 @@ class _Users(users_pb2_grpc.UserServiceServicer):
 
 
 @pytest.fixture
-def channel() -> Iterator[grpc.Channel]:
-    """A channel to a server of the users service."""
+async def stub() -> AsyncIterator[polystream_api.UserServiceStub]:
+    """Return the SDK's stub of a server of the users service."""
     server = grpc.server(ThreadPoolExecutor(max_workers=1))
     users_pb2_grpc.add_UserServiceServicer_to_server(_Users(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
-        yield opened
+    async with Channel("127.0.0.1", port) as opened:
+        yield polystream_api.UserServiceStub(opened)
     server.stop(None).wait()
 
 
@@ -78,24 +71,28 @@ def test_plugin_writes_nothing_without_a_service(tmp_path: Path) -> None:
     assert compile_protos(tmp_path, "grpc_plugin", {"trial.proto": source}).files == {}
 
 
-def test_sdk_calls_a_server(sdk: Any, channel: grpc.Channel) -> None:
-    """The SDK's synchronous client sends and receives what the servers' own code does."""
-    operation = sdk.UserServiceStub(channel).create_user(sdk.CreateUserRequest(user_id=1234, name="Ana"))
-    assert operation.state == sdk.OperationState.SUCCEEDED
+async def test_sdk_calls_a_server(stub: polystream_api.UserServiceStub) -> None:
+    """The SDK's stubs send and receive what the servers' own code does."""
+    operation = await stub.create_user(polystream_api.CreateUserRequest(user_id=1234, name="Ana"))
+    assert operation.state == polystream_api.OperationState.SUCCEEDED
     assert operation.user_id == 1234
+    assert operation.accept_time is not None
+    assert operation.result is not None
     assert operation.accept_time.isoformat() == "2026-01-31T22:15:00.123456+00:00"
-    assert sdk.User.parse(operation.result.value).name == "Ana"
+    assert polystream_api.User.parse(operation.result.value).name == "Ana"
 
 
-def test_sdk_keeps_presence(sdk: Any, channel: grpc.Channel) -> None:
+async def test_sdk_keeps_presence(stub: polystream_api.UserServiceStub) -> None:
     """An optional field that is set to its zero value is sent; one that is not set is not."""
-    stub = sdk.UserServiceStub(channel)
-    assert stub.update_user(sdk.UpdateUserRequest(user_id=1, name="")).command == "name"
-    assert stub.update_user(sdk.UpdateUserRequest(user_id=1)).command == "no name"
+    named, unnamed = (polystream_api.UpdateUserRequest(user_id=1, name=name) for name in ("", None))
+    assert (await stub.update_user(named)).command == "name"
+    assert (await stub.update_user(unnamed)).command == "no name"
 
 
-def test_sdk_json_is_protobufs(sdk: Any) -> None:
+def test_sdk_json_is_protobufs() -> None:
     """The SDK's JSON is the one that protobuf reads."""
-    request = sdk.CreateUserRequest(user_id=2**53 - 1, name="Ana", email="ana@example.com", cpf="52998224725")
+    request = polystream_api.CreateUserRequest(
+        user_id=2**53 - 1, name="Ana", email="ana@example.com", cpf="52998224725"
+    )
     read = json_format.Parse(request.to_json(), users_pb2.CreateUserRequest())
     assert read.SerializeToString() == bytes(request)

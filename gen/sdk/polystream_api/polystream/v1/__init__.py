@@ -12,7 +12,6 @@ __all__ = (
     "CommandReceiptResult",
     "Content",
     "ContentKind",
-    "ContentServiceAsyncStub",
     "ContentServiceStub",
     "CreatePaymentRequest",
     "CreateSessionRequest",
@@ -54,20 +53,16 @@ __all__ = (
     "ListViewsResponse",
     "Operation",
     "OperationReceipt",
-    "OperationServiceAsyncStub",
     "OperationServiceStub",
     "OperationState",
     "OperationStory",
     "Payment",
     "PaymentMethod",
-    "PaymentServiceAsyncStub",
     "PaymentServiceStub",
     "PaymentState",
     "Preferences",
-    "PreferencesServiceAsyncStub",
     "PreferencesServiceStub",
     "PreferencesTheme",
-    "RecommendationServiceAsyncStub",
     "RecommendationServiceStub",
     "Recommendations",
     "RecommendationsItem",
@@ -75,36 +70,30 @@ __all__ = (
     "RecordViewRequest",
     "Session",
     "SessionDevice",
-    "SessionServiceAsyncStub",
     "SessionServiceStub",
     "Span",
     "Subscription",
     "SubscriptionPlan",
-    "SubscriptionServiceAsyncStub",
     "SubscriptionServiceStub",
     "SubscriptionState",
-    "SystemServiceAsyncStub",
     "SystemServiceStub",
     "UpdatePreferencesRequest",
     "UpdateSessionRequest",
     "UpdateUserRequest",
     "User",
-    "UserServiceAsyncStub",
     "UserServiceStub",
     "View",
-    "ViewServiceAsyncStub",
     "ViewServiceStub",
     "WaitOperationRequest",
     "WatchOperationRequest",
 )
 
 import datetime
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import betterproto2
-import grpc
 from betterproto2 import grpclib as betterproto2_grpclib
 
 from ...message_pool import default_message_pool
@@ -2262,60 +2251,7 @@ class WatchOperationRequest(betterproto2.Message):
 default_message_pool.register_message("polystream.v1", "WatchOperationRequest", WatchOperationRequest)
 
 
-class ContentServiceStub:
-    """
-    The content cache. Stored in Redis, one hash `conteudo:{content_id}` each.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def cache_content(self, message: "CacheContentRequest") -> "Operation":
-        """
-        Caches a content's data, in place of what was cached before.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.ContentService/CacheContent",
-            CacheContentRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def get_content(self, message: "GetContentRequest") -> "Content":
-        """
-        Reads a content from the cache; counts a hit in `app:stats:cache_hits`.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.ContentService/GetContent",
-            GetContentRequest.SerializeToString,
-            Content.FromString,
-        )(message)
-
-    def list_contents(self, message: "ListContentsRequest") -> "ListContentsResponse":
-        """
-        Lists the cached contents, in the order of their identifiers.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.ContentService/ListContents",
-            ListContentsRequest.SerializeToString,
-            ListContentsResponse.FromString,
-        )(message)
-
-    def delete_content(self, message: "DeleteContentRequest") -> "Operation":
-        """
-        Takes a content out of the cache. Refused with `CONTENT_NOT_FOUND`.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.ContentService/DeleteContent",
-            DeleteContentRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-
-class ContentServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class ContentServiceStub(betterproto2_grpclib.ServiceStub):
     """
     The content cache. Stored in Redis, one hash `conteudo:{content_id}` each.
     """
@@ -2405,75 +2341,7 @@ class ContentServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class OperationServiceStub:
-    """
-    What became of a command. The same operations are served to standard clients
-    by `google.longrunning.Operations`.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def get_operation(self, message: "GetOperationRequest") -> "Operation":
-        """
-        Reads an operation.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.OperationService/GetOperation",
-            GetOperationRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def wait_operation(self, message: "WaitOperationRequest") -> "Operation":
-        """
-        Waits until the operation is done or the timeout has passed, and returns
-        it as it then stands.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.OperationService/WaitOperation",
-            WaitOperationRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def watch_operation(self, message: "WatchOperationRequest") -> "Iterator[Operation]":
-        """
-        Sends the operation as it stands, then after every change, and ends when
-        it is done.
-        """
-
-        yield from self._channel.unary_stream(
-            "/polystream.v1.OperationService/WatchOperation",
-            WatchOperationRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def list_operations(self, message: "ListOperationsRequest") -> "ListOperationsResponse":
-        """
-        Lists operations, newest first, from the event log.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.OperationService/ListOperations",
-            ListOperationsRequest.SerializeToString,
-            ListOperationsResponse.FromString,
-        )(message)
-
-    def explain_operation(self, message: "ExplainOperationRequest") -> "OperationStory":
-        """
-        Tells the operation's whole story: every hop, each store's receipt, its
-        spans, and what is missing.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.OperationService/ExplainOperation",
-            ExplainOperationRequest.SerializeToString,
-            OperationStory.FromString,
-        )(message)
-
-
-class OperationServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class OperationServiceStub(betterproto2_grpclib.ServiceStub):
     """
     What became of a command. The same operations are served to standard clients
     by `google.longrunning.Operations`.
@@ -2589,61 +2457,7 @@ class OperationServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class PaymentServiceStub:
-    """
-    Payments. Stored in PostgreSQL, table `pagamentos`.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def create_payment(self, message: "CreatePaymentRequest") -> "Operation":
-        """
-        Records a payment.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.PaymentService/CreatePayment",
-            CreatePaymentRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def get_payment(self, message: "GetPaymentRequest") -> "Payment":
-        """
-        Reads one payment.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.PaymentService/GetPayment",
-            GetPaymentRequest.SerializeToString,
-            Payment.FromString,
-        )(message)
-
-    def list_payments(self, message: "ListPaymentsRequest") -> "ListPaymentsResponse":
-        """
-        Lists a user's payments, newest first.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.PaymentService/ListPayments",
-            ListPaymentsRequest.SerializeToString,
-            ListPaymentsResponse.FromString,
-        )(message)
-
-    def cancel_payment(self, message: "CancelPaymentRequest") -> "Operation":
-        """
-        Takes a payment back. Refused with `PAYMENT_NOT_APPROVED` where it had
-        been taken back already.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.PaymentService/CancelPayment",
-            CancelPaymentRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-
-class PaymentServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class PaymentServiceStub(betterproto2_grpclib.ServiceStub):
     """
     Payments. Stored in PostgreSQL, table `pagamentos`.
     """
@@ -2734,38 +2548,7 @@ class PaymentServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class PreferencesServiceStub:
-    """
-    A user's settings. Stored in PostgreSQL, table `preferencias`.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def update_preferences(self, message: "UpdatePreferencesRequest") -> "Operation":
-        """
-        Sets the fields that are set, and leaves the others.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.PreferencesService/UpdatePreferences",
-            UpdatePreferencesRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def get_preferences(self, message: "GetPreferencesRequest") -> "Preferences":
-        """
-        Reads a user's settings.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.PreferencesService/GetPreferences",
-            GetPreferencesRequest.SerializeToString,
-            Preferences.FromString,
-        )(message)
-
-
-class PreferencesServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class PreferencesServiceStub(betterproto2_grpclib.ServiceStub):
     """
     A user's settings. Stored in PostgreSQL, table `preferencias`.
     """
@@ -2813,41 +2596,7 @@ class PreferencesServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class RecommendationServiceStub:
-    """
-    Recommendations, computed from the viewing history. Stored in MongoDB,
-    collection `recomendacoes`.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def generate_recommendations(self, message: "GenerateRecommendationsRequest") -> "Operation":
-        """
-        Computes what a user may like next: what viewers of the same contents went
-        on to watch, then the kinds the user watches most, then what is popular;
-        nothing the user has watched already.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.RecommendationService/GenerateRecommendations",
-            GenerateRecommendationsRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def get_recommendations(self, message: "GetRecommendationsRequest") -> "Recommendations":
-        """
-        Reads the recommendations generated last.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.RecommendationService/GetRecommendations",
-            GetRecommendationsRequest.SerializeToString,
-            Recommendations.FromString,
-        )(message)
-
-
-class RecommendationServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class RecommendationServiceStub(betterproto2_grpclib.ServiceStub):
     """
     Recommendations, computed from the viewing history. Stored in MongoDB,
     collection `recomendacoes`.
@@ -2898,71 +2647,7 @@ class RecommendationServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class SessionServiceStub:
-    """
-    Signed-in devices. Stored in Redis, one hash `sessao:{session_id}` each.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def create_session(self, message: "CreateSessionRequest") -> "Operation":
-        """
-        Opens a session. Refused with `USER_NOT_FOUND` where there is no such user.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SessionService/CreateSession",
-            CreateSessionRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def get_session(self, message: "GetSessionRequest") -> "Session":
-        """
-        Reads one session.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SessionService/GetSession",
-            GetSessionRequest.SerializeToString,
-            Session.FromString,
-        )(message)
-
-    def list_sessions(self, message: "ListSessionsRequest") -> "ListSessionsResponse":
-        """
-        Lists a user's open sessions, newest first.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SessionService/ListSessions",
-            ListSessionsRequest.SerializeToString,
-            ListSessionsResponse.FromString,
-        )(message)
-
-    def update_session(self, message: "UpdateSessionRequest") -> "Operation":
-        """
-        Prolongs a session. Refused with `SESSION_NOT_FOUND` where it has ended.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SessionService/UpdateSession",
-            UpdateSessionRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def delete_session(self, message: "DeleteSessionRequest") -> "Operation":
-        """
-        Ends a session. Refused with `SESSION_NOT_FOUND` where it has ended.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SessionService/DeleteSession",
-            DeleteSessionRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-
-class SessionServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class SessionServiceStub(betterproto2_grpclib.ServiceStub):
     """
     Signed-in devices. Stored in Redis, one hash `sessao:{session_id}` each.
     """
@@ -3073,62 +2758,7 @@ class SessionServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class SubscriptionServiceStub:
-    """
-    Subscriptions to a plan. Stored in PostgreSQL, table `assinaturas`.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def create_subscription(self, message: "CreateSubscriptionRequest") -> "Operation":
-        """
-        Subscribes a user to a plan. An active subscription ends when the new one
-        begins.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SubscriptionService/CreateSubscription",
-            CreateSubscriptionRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def get_subscription(self, message: "GetSubscriptionRequest") -> "Subscription":
-        """
-        Reads one subscription.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SubscriptionService/GetSubscription",
-            GetSubscriptionRequest.SerializeToString,
-            Subscription.FromString,
-        )(message)
-
-    def list_subscriptions(self, message: "ListSubscriptionsRequest") -> "ListSubscriptionsResponse":
-        """
-        Lists a user's subscriptions, newest first.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SubscriptionService/ListSubscriptions",
-            ListSubscriptionsRequest.SerializeToString,
-            ListSubscriptionsResponse.FromString,
-        )(message)
-
-    def cancel_subscription(self, message: "CancelSubscriptionRequest") -> "Operation":
-        """
-        Cancels a subscription at once. Refused with `SUBSCRIPTION_NOT_ACTIVE`
-        where it had already ended.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SubscriptionService/CancelSubscription",
-            CancelSubscriptionRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-
-class SubscriptionServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class SubscriptionServiceStub(betterproto2_grpclib.ServiceStub):
     """
     Subscriptions to a plan. Stored in PostgreSQL, table `assinaturas`.
     """
@@ -3220,30 +2850,7 @@ class SubscriptionServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class SystemServiceStub:
-    """
-    The platform itself.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def get_health(self, message: "GetHealthRequest | None" = None) -> "Health":
-        """
-        Tells whether the platform works, part by part.
-        """
-
-        if message is None:
-            message = GetHealthRequest()
-
-        return self._channel.unary_unary(
-            "/polystream.v1.SystemService/GetHealth",
-            GetHealthRequest.SerializeToString,
-            Health.FromString,
-        )(message)
-
-
-class SystemServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class SystemServiceStub(betterproto2_grpclib.ServiceStub):
     """
     The platform itself.
     """
@@ -3273,73 +2880,7 @@ class SystemServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class UserServiceStub:
-    """
-    The people who use the platform. Stored in PostgreSQL, table `usuarios`.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def create_user(self, message: "CreateUserRequest") -> "Operation":
-        """
-        Creates a user. Refused with `EMAIL_ALREADY_EXISTS`, `CPF_ALREADY_EXISTS`
-        or `USER_ALREADY_EXISTS` where somebody has that value already.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.UserService/CreateUser",
-            CreateUserRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def get_user(self, message: "GetUserRequest") -> "User":
-        """
-        Reads one user.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.UserService/GetUser",
-            GetUserRequest.SerializeToString,
-            User.FromString,
-        )(message)
-
-    def list_users(self, message: "ListUsersRequest") -> "ListUsersResponse":
-        """
-        Lists users, oldest first.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.UserService/ListUsers",
-            ListUsersRequest.SerializeToString,
-            ListUsersResponse.FromString,
-        )(message)
-
-    def update_user(self, message: "UpdateUserRequest") -> "Operation":
-        """
-        Changes the fields that are set, and leaves the others.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.UserService/UpdateUser",
-            UpdateUserRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def delete_user(self, message: "DeleteUserRequest") -> "Operation":
-        """
-        Erases a person from all three stores. The operation succeeds when every
-        store has confirmed its part.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.UserService/DeleteUser",
-            DeleteUserRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-
-class UserServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class UserServiceStub(betterproto2_grpclib.ServiceStub):
     """
     The people who use the platform. Stored in PostgreSQL, table `usuarios`.
     """
@@ -3452,61 +2993,7 @@ class UserServiceAsyncStub(betterproto2_grpclib.ServiceStub):
         )
 
 
-class ViewServiceStub:
-    """
-    Viewing history. Stored in MongoDB, collection `historico_visualizacao`.
-    """
-
-    def __init__(self, channel: grpc.Channel):
-        self._channel = channel
-
-    def record_view(self, message: "RecordViewRequest") -> "Operation":
-        """
-        Records that a user watched a content. Refused with `USER_NOT_FOUND` where
-        there is no such user.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.ViewService/RecordView",
-            RecordViewRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-    def get_view(self, message: "GetViewRequest") -> "View":
-        """
-        Reads one view.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.ViewService/GetView",
-            GetViewRequest.SerializeToString,
-            View.FromString,
-        )(message)
-
-    def list_views(self, message: "ListViewsRequest") -> "ListViewsResponse":
-        """
-        Lists a user's views, newest first.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.ViewService/ListViews",
-            ListViewsRequest.SerializeToString,
-            ListViewsResponse.FromString,
-        )(message)
-
-    def delete_view(self, message: "DeleteViewRequest") -> "Operation":
-        """
-        Takes one view out of the history. Refused with `VIEW_NOT_FOUND`.
-        """
-
-        return self._channel.unary_unary(
-            "/polystream.v1.ViewService/DeleteView",
-            DeleteViewRequest.SerializeToString,
-            Operation.FromString,
-        )(message)
-
-
-class ViewServiceAsyncStub(betterproto2_grpclib.ServiceStub):
+class ViewServiceStub(betterproto2_grpclib.ServiceStub):
     """
     Viewing history. Stored in MongoDB, collection `historico_visualizacao`.
     """

@@ -1,0 +1,161 @@
+"""OperationService of the API. Generated from the protos: do not edit."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from polystream_api.polystream.v1 import (
+    ExplainOperationRequest,
+    GetOperationRequest,
+    ListOperationsRequest,
+    ListOperationsResponse,
+    Operation,
+    OperationServiceStub,
+    OperationState,
+    OperationStory,
+    WaitOperationRequest,
+    WatchOperationRequest,
+)
+from polystream_sdk.calls import Calls
+from polystream_sdk.pages import Pager
+
+
+class OperationService:
+    """What became of a command. The same operations are served to standard clients by
+    `google.longrunning.Operations`.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    @property
+    def _stub(self) -> OperationServiceStub:
+        return OperationServiceStub(self._calls.channel)
+
+    async def get_operation(
+        self,
+        *,
+        correlation_id: str,
+        timeout_s: float | None = None,
+        traceparent: str | None = None,
+    ) -> Operation:
+        """Reads an operation.
+
+        Args:
+            correlation_id: The operation's correlation ID.
+            timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when
+                None.
+            traceparent: W3C trace context of the caller; OpenTelemetry's current one when None.
+        """
+        return await self._calls.unary(
+            self._stub.get_operation,
+            GetOperationRequest(correlation_id=correlation_id),
+            timeout_s=timeout_s,
+            traceparent=traceparent,
+        )
+
+    async def wait_operation(
+        self,
+        *,
+        correlation_id: str,
+        timeout: timedelta | None = None,
+        timeout_s: float | None = None,
+        traceparent: str | None = None,
+    ) -> Operation:
+        """Waits until the operation is done or the timeout has passed, and returns it as it then stands.
+
+        Args:
+            correlation_id: The operation's correlation ID.
+            timeout: How long to wait at the most; 10 s when not set, 60 s at the most. The call's own deadline
+                ends the wait too.
+            timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when
+                None.
+            traceparent: W3C trace context of the caller; OpenTelemetry's current one when None.
+        """
+        return await self._calls.unary(
+            self._stub.wait_operation,
+            WaitOperationRequest(correlation_id=correlation_id, timeout=timeout),
+            timeout_s=timeout_s,
+            traceparent=traceparent,
+        )
+
+    def watch_operation(
+        self,
+        *,
+        correlation_id: str,
+        timeout_s: float | None = None,
+        traceparent: str | None = None,
+    ) -> AsyncIterator[Operation]:
+        """Sends the operation as it stands, then after every change, and ends when it is done.
+
+        Args:
+            correlation_id: The operation's correlation ID.
+            timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when
+                None.
+            traceparent: W3C trace context of the caller; OpenTelemetry's current one when None.
+        """
+        return self._calls.stream(
+            self._stub.watch_operation,
+            WatchOperationRequest(correlation_id=correlation_id),
+            timeout_s=timeout_s,
+            traceparent=traceparent,
+        )
+
+    def list_operations(
+        self,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        state: OperationState = OperationState(0),
+        command: str = "",
+        user_id: int = 0,
+        timeout_s: float | None = None,
+        traceparent: str | None = None,
+    ) -> Pager[ListOperationsResponse, Operation]:
+        """Lists operations, newest first, from the event log.
+
+        Args:
+            page_size: How many at the most; 50 when 0, never more than 1000.
+            page_token: `next_page_token` of the page before.
+            state: Only operations in this state.
+            command: Only this command.
+            user_id: Only operations about this user.
+            timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when
+                None.
+            traceparent: W3C trace context of the caller; OpenTelemetry's current one when None.
+        """
+        return self._calls.pages(
+            lambda: self._stub.list_operations,
+            lambda token: ListOperationsRequest(
+                page_size=page_size,
+                page_token=token,
+                state=state,
+                command=command,
+                user_id=user_id,
+            ),
+            lambda page: page.operations,
+            first=page_token,
+            timeout_s=timeout_s,
+            traceparent=traceparent,
+        )
+
+    async def explain_operation(
+        self,
+        *,
+        correlation_id: str,
+        timeout_s: float | None = None,
+        traceparent: str | None = None,
+    ) -> OperationStory:
+        """Tells the operation's whole story: every hop, each store's receipt, its spans, and what is missing.
+
+        Args:
+            correlation_id: The operation's correlation ID.
+            timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when
+                None.
+            traceparent: W3C trace context of the caller; OpenTelemetry's current one when None.
+        """
+        return await self._calls.unary(
+            self._stub.explain_operation,
+            ExplainOperationRequest(correlation_id=correlation_id),
+            timeout_s=timeout_s,
+            traceparent=traceparent,
+        )
