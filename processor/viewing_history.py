@@ -27,7 +27,7 @@ from processor.recommendations import (
 MAX_RECENT_VIEWS: Final = 200  # of the user's own
 MAX_SEEDS: Final = 10
 MAX_VIEWS_PER_SEED: Final = 100
-MAX_CO_VIEWERS: Final = 50
+MAX_CO_VIEWERS: Final = 32
 MAX_VIEWS_PER_CO_VIEWER: Final = 50
 MAX_COUNTED_VIEWS: Final = 10_000  # the latest recorded ones: popular is what is watched now
 MAX_POPULAR: Final = 1000
