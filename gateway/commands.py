@@ -6,7 +6,7 @@ There is no code for any one command: what differs is in the catalog.
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from gateway.boundary import Call
 from gateway.demo import DemoData, demo_fields, is_silent
 from gateway.operations.shelf import Claim
 from gateway.producer import CommandProducer, Headers
-from gateway.validation import RequestRules
+from gateway.validation import RequestRules, named_fields
 from mesh import topics
 from mesh.catalog import Command
 from mesh.codec import Encoder
@@ -33,7 +33,7 @@ from mesh.telemetry.tracing import Tracing, context_of
 CALLER = "anonymous"  # whose request IDs these are
 
 _MIN_REMAINING_S = 0.005  # less is not enough for Kafka's answer
-_ANSWER_MARGIN_S = 0.05  # kept of a deadline for the answer's way back, or a quarter of a short one
+_ANSWER_MARGIN_S = 0.2  # kept of a deadline for the answer's way back, or a quarter of a short one
 
 Encoders = Mapping[str, Encoder]  # by the full name of the request
 
@@ -131,8 +131,11 @@ class CommandPath:
         fingerprint = None
         if prepared.takes_request_id and request.request_id:
             fingerprint = _fingerprint(prepared.command, request)
-        self._complete(prepared, request, call.correlation_id)
-        self._validate(prepared, request)
+        # JSON tells a field that is named with an empty value from one that is not there.
+        named = named_fields(call.json_fields)
+        silent = bool(prepared.demo_fields) and is_silent(request, named)
+        self._complete(prepared, request, call.correlation_id, named if silent else None)
+        self._validate(prepared, request, silent=silent)
         if fingerprint is not None:
             known = await self._known(call.correlation_id, fingerprint)
             if known is not None:
@@ -141,19 +144,22 @@ class CommandPath:
         await waits
         return operation
 
-    def _complete(self, prepared: Prepared, request: Any, correlation_id: str) -> None:
-        """Fill what the caller may leave out."""
-        if self._demo is not None and prepared.demo_fields and is_silent(request):
-            self._demo.fill(request, prepared.demo_fields, correlation_id)
+    def _complete(self, prepared: Prepared, request: Any, correlation_id: str, named: Collection[str] | None) -> None:
+        """Fill what the caller may leave out; `named` is what a silent command names all the same."""
+        if self._demo is not None and named is not None:
+            fields = {
+                name: field for name, field in prepared.demo_fields.items() if not {name, field.json_name} & {*named}
+            }
+            self._demo.fill(request, fields, correlation_id)
         if prepared.assigns_key and not getattr(request, prepared.command.key_field):
             setattr(request, prepared.command.key_field, derived_user_id(correlation_id))
 
-    def _validate(self, prepared: Prepared, request: Any) -> None:
+    def _validate(self, prepared: Prepared, request: Any, *, silent: bool) -> None:
         faults = prepared.rules.faults(request)
         if not faults:
             return
         # With demo data on, a silent command has been filled, so what is wrong is what was said.
-        says_nothing = self._demo is None and prepared.demo_fields and is_silent(request)
+        says_nothing = self._demo is None and silent
         raise PolystreamError(Reason.EMPTY_COMMAND if says_nothing else Reason.INVALID_FIELD, faults=faults)
 
     async def _known(self, correlation_id: str, fingerprint: bytes) -> Operation | None:

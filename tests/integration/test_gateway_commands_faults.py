@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from polystream.v1 import operations_pb2_grpc, users_pb2_grpc
@@ -23,7 +24,7 @@ from mesh.settings import KafkaSettings
 from mesh.topics import create_topics
 from tests.support.gateways import SERVERS, CommandLog, Refusal, Served, refused, serving
 from tests.support.platform import EngineSet, engines, free_ports
-from tests.support.waiting import eventually_async
+from tests.support.waiting import eventually, eventually_async
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
 PATIENT_S = 20.0  # more than any test needs, however slow the machine
@@ -64,6 +65,8 @@ def stopped(running: EngineSet, engine: str) -> Iterator[None]:
     """Freeze an engine: it keeps its connections and answers nothing."""
     pid = running.pid(engine)
     os.kill(pid, signal.SIGSTOP)
+    # A thread that runs on the other core stops a moment later.
+    eventually(lambda: {state_of(pid, thread.id) for thread in psutil.Process(pid).threads()} == {"T"}, 5, 0.001)
     try:
         yield
     finally:
@@ -71,11 +74,17 @@ def stopped(running: EngineSet, engine: str) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+def state_of(pid: int, thread_id: int) -> str:
+    """Return what the kernel says that a thread does: T when it is stopped."""
+    return Path(f"/proc/{pid}/task/{thread_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+
+
 async def waiting_in_kafka(served: Served, count: int) -> None:
     """Wait until as many commands wait for their acknowledgement."""
 
     async def check() -> bool:
-        return served.gateway.producer.in_flight == count
+        assert served.gateway.producer.in_flight == count, served.gateway.producer.in_flight
+        return True
 
     await eventually_async(check, 10)
 
@@ -151,7 +160,7 @@ async def test_a_deadline_is_answered_before_it_passes(running: EngineSet, serve
     """The caller learns the correlation ID, and the command that Kafka takes later is known by it."""
     await users(served).CreateUser(VALID)
     with stopped(running, "kafka"):
-        refusal = await refused(users(served).CreateUser(VALID, timeout=0.6))
+        refusal = await refused(users(served).CreateUser(VALID, timeout=2))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
     correlation_id = refusal.info.metadata[topics.CORRELATION_ID]
     assert in_kafka(correlation_id)
