@@ -4,6 +4,7 @@
 """
 
 import argparse
+import ast
 import os
 import shutil
 import subprocess
@@ -28,12 +29,8 @@ _DESCRIBED = (
 )
 _SDK_TEMPLATE = "buf.gen.sdk.yaml"
 _SDK_PACKAGE = "gen/sdk/polystream_api"
-_SDK_INIT = '''\
-"""The messages and stubs of Polystream's API, for the SDK."""
-
-from .polystream.v1 import *
-from .polystream.v1 import __all__ as __all__
-'''
+# What the SDK shows of the generated messages under one name, so that a program has one place to import from.
+_SDK_MODULES = ("google/type", "polystream/options/v1", "polystream/v1")
 _STEP_TIMEOUT_S = 300
 
 
@@ -79,7 +76,8 @@ def generate(root: Path, out: Path) -> None:
         *described,
         *("--output", str(out / _DESCRIPTORS)),
     )
-    Path(out, _SDK_PACKAGE, "__init__.py").write_text(_SDK_INIT, encoding="utf-8")
+    package = out / _SDK_PACKAGE
+    (package / "__init__.py").write_text(_sdk_init(package), encoding="utf-8")
 
 
 def differences(root: Path, fresh: Path) -> list[str]:
@@ -109,6 +107,24 @@ def _files(tree: Path) -> list[str]:
 
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
+
+
+def _sdk_init(package: Path) -> str:
+    """Return the module that has every message of `_SDK_MODULES`, named one by one: type checkers follow that."""
+    lines, exported = ['"""The messages and stubs of Polystream\'s API. Generated: do not edit."""', ""], []
+    for module in _SDK_MODULES:
+        names = _exported(package / module / "__init__.py")
+        lines += [f"from .{module.replace('/', '.')} import (", *(f"    {name}," for name in names), ")"]
+        exported += names
+    lines += ["", "__all__ = [", *(f'    "{name}",' for name in sorted(exported)), "]"]
+    return "\n".join(lines) + "\n"
+
+
+def _exported(module: Path) -> list[str]:
+    for statement in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__":
+            return list(ast.literal_eval(statement.value))
+    raise GenerateError(f"{module} does not say what it exports")
 
 
 def _buf(root: Path, search_path: str, *arguments: str) -> None:

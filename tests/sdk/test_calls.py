@@ -9,8 +9,7 @@ import opentelemetry.context
 import pytest
 from opentelemetry import trace
 from polystream.v1 import contents_pb2, operations_pb2, payments_pb2, users_pb2
-from polystream_api.google.type import Money
-from polystream_sdk import ContentKind, InternalError, PaymentMethod, Polystream, UnavailableError
+from polystream_sdk import ContentKind, InternalError, Money, PaymentMethod, Polystream, UnavailableError
 
 from tests.sdk.conftest import FAST
 from tests.support.certificates import self_signed
