@@ -8,14 +8,20 @@ import sys
 from pathlib import Path
 from typing import Final
 
-_MODULE: Final = Path(__file__).parents[1] / "tools"
-_PACKAGES: Final = {"grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl"}
+_TOOLS: Final = Path(__file__).parents[1] / "tools"
+# The module that pins each tool, and its package there.
+_PACKAGES: Final = {
+    "grpcurl": (_TOOLS, "github.com/fullstorydev/grpcurl/cmd/grpcurl"),
+    "kfake": (_TOOLS / "kfake", "."),
+}
 _BUILD_TIMEOUT_S: Final = 600
 
 
 def go_tool(name: str) -> Path:
     """Return the path of a tool, built if it is not in the cache. Raises AssertionError where it cannot be had."""
-    locked = (_MODULE / "go.sum").read_bytes() + (_MODULE / "go.mod").read_bytes()
+    module, _ = _PACKAGES[name]
+    locked = b"".join((module / file).read_bytes() for file in ("go.sum", "go.mod"))
+    locked += b"".join(source.read_bytes() for source in sorted(module.glob("*.go")))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polystream" / "tools"
     path = cache / hashlib.sha256(locked).hexdigest()[:16] / name
     if not path.exists():
@@ -29,9 +35,10 @@ def _build(name: str, path: Path) -> None:
     assert go, f"{name} is built with Go, and there is none: install Go 1.26 or later"
     path.parent.mkdir(parents=True, exist_ok=True)
     built = path.with_name(f"{name}.{os.getpid()}")
+    module, package = _PACKAGES[name]
     finished = subprocess.run(
-        [go, "build", "-mod=readonly", "-o", str(built), _PACKAGES[name]],
-        cwd=_MODULE,
+        [go, "build", "-mod=readonly", "-o", str(built), package],
+        cwd=module,
         capture_output=True,
         text=True,
         timeout=_BUILD_TIMEOUT_S,

@@ -68,7 +68,8 @@ def _settings_text(site: Site) -> str:
 
 def _format(site: Site) -> None:
     cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-    arguments = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id)
+    # In one word with its option: it may begin with a dash.
+    arguments = ("kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster_id}")
     log = site.log(_NAME)
     command = _java(site, *arguments, "-c", str(_settings_file(site)))
     try:

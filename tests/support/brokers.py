@@ -1,0 +1,114 @@
+"""Kafka-protocol brokers for tests: what runs one, and short forms of what clients do."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from mesh.engines import kafka as tansu
+from mesh.engines import probes
+from mesh.engines.native import kafka
+from mesh.engines.part import HOST, Command, Engine, Site
+from mesh.engines.process import bare_environment
+from tests.support.native import provide_native
+from tests.support.platform import EngineSet
+from tests.support.tools import go_tool
+
+PARTITIONS: Final = 6
+_SESSION_TIMEOUT_MS: Final = 6000
+_TIMEOUT_S: Final = 20.0
+
+
+def _kfake_command(site: Site) -> Command:
+    folder = site.folder("kfake")
+    return Command(argv=(str(go_tool("kfake")), str(site.ports.kafka), str(folder)), env=bare_environment(), cwd=folder)
+
+
+_KFAKE: Final = Engine(
+    name="kafka",
+    ports=("kafka",),
+    command=_kfake_command,
+    is_ready=lambda site: probes.kafka_answers(HOST, site.ports.kafka),
+    environment=lambda site: {"KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{site.ports.kafka}"},
+    endpoint=lambda site: f"{HOST}:{site.ports.kafka}",
+)
+BROKERS: Final[dict[str, Engine]] = {"tansu": tansu.ENGINE, "kafka": kafka.ENGINE, "kfake": _KFAKE}
+
+
+class Broker:
+    """A broker on a free port, over one data folder that outlives its process."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        if name == "kafka":
+            provide_native()
+        self._engines = EngineSet({"kafka"}, folder, [BROKERS[name]])
+        self.config: dict[str, Any] = {
+            "bootstrap.servers": self._engines.endpoints["kafka"],
+            "reconnect.backoff.max.ms": 500,
+            "log_level": 2,  # attempts to connect to a broker that was killed are no news
+        }
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        self._engines.start("kafka")
+
+    def stop(self) -> None:
+        """Stop the process as the supervisor would, if it runs."""
+        self._engines.stop_all()
+
+    def kill(self) -> None:
+        """Send it SIGKILL, and wait until it is dead."""
+        self._engines.kill("kafka")
+
+    def admin(self) -> AdminClient:
+        """Return a client that creates and describes topics."""
+        return AdminClient(self.config)
+
+    def topic(self, partitions: int = PARTITIONS) -> str:
+        """Create a topic that nobody else uses, and return its name."""
+        name = f"topic-{uuid4().hex}"
+        admin = self.admin()  # has to outlive its answers
+        admin.create_topics([NewTopic(name, num_partitions=partitions)])[name].result(_TIMEOUT_S)
+        return name
+
+    def producer(self, **config: Any) -> Producer:
+        """Return a producer as the gateway's: idempotent, acks=all."""
+        return Producer(self.config | {"acks": "all", "enable.idempotence": True, "linger.ms": 1} | config)
+
+    @contextmanager
+    def consumer(self, group: str, topics: Collection[str], **config: Any) -> Iterator[Consumer]:
+        """Run a consumer as a lane's: offsets committed by hand, from the beginning where there are none."""
+        made = Consumer(
+            self.config
+            | {
+                "group.id": group,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "earliest",
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": _SESSION_TIMEOUT_MS,
+                "heartbeat.interval.ms": _SESSION_TIMEOUT_MS // 4,
+                "fetch.wait.max.ms": 20,
+            }
+            | config
+        )
+        made.subscribe(list(topics))
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def read(consumer: Consumer, count: int, timeout_s: float = _TIMEOUT_S) -> list[Message]:
+    """Return the next `count` records; fewer come with an AssertionError."""
+    seen: list[Message] = []
+    for _ in range(int(timeout_s / 0.1)):
+        seen += [message for message in consumer.consume(count, 0.1) if message.error() is None]
+        if len(seen) >= count:
+            return seen
+    raise AssertionError(f"{len(seen)} of {count} records came within {timeout_s} s")
