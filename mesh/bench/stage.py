@@ -21,6 +21,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from mesh import topics
 from mesh.bench.load import LoadError
+from mesh.bench.records import RecordCounter
 from mesh.bench.sink import span_sink
 from mesh.engines import EMBEDDED, probes
 from mesh.engines import process as processes
@@ -36,6 +37,7 @@ GRPCIO = "gateway-grpcio"
 PEER = "peer"
 _PORT_RANGE = range(11_000, 32_000)  # below what Linux gives to outgoing connections
 _POLL_S = 0.02
+_LOG_ERRORS = 3  # librdkafka's level; it writes to the terminal
 _PROVISION_TIMEOUT_S = 60.0
 _TOPIC_TIMEOUT_S = 10.0
 
@@ -96,13 +98,14 @@ def stage(broker: str, *, plain_grpcio: bool) -> Iterator[Stage]:
         settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp}", "LOG_LEVEL": "WARNING"}
         site = replace(site, environment=processes.bare_environment() | settings, work_dir=folder)
         kafka = KafkaSettings(bootstrap_servers=settings["KAFKA_BOOTSTRAP_SERVERS"]).client_config("bench")
+        kafka["log_level"] = _LOG_ERRORS
 
         running = Stage(site, kafka, embedded_broker=not broker)
         stack.callback(running.stop)
         stack.enter_context(span_sink(otlp))
         for engine in engines:
             running.start(engine)
-        _create_peer_topic(kafka)
+        _create_topics(kafka)
         _provision(site)
         running.start(GATEWAY)
         running.start(ENVOY)
@@ -158,15 +161,30 @@ def _free_ports() -> Ports:
     return Ports(**drawn)
 
 
-def _create_peer_topic(kafka: Mapping[str, str | int | bool]) -> None:
-    """Create the peer's topic. Raises LoadError where the broker holds commands already."""
-    topics.create_topics(kafka)
+def _create_topics(kafka: Mapping[str, str | int | bool]) -> None:
+    """Create the platform's topics and the peer's. Raises LoadError where the broker holds commands already.
+
+    It may be one in use: lanes would apply what the benchmark sends.
+    """
     admin = AdminClient(dict(kafka))
-    if PEER_TOPIC in admin.list_topics(timeout=_TOPIC_TIMEOUT_S).topics:
-        raise LoadError(f"the broker has a topic {PEER_TOPIC} from an earlier run: give the benchmark an empty broker")
+    existing = admin.list_topics(timeout=_TOPIC_TIMEOUT_S).topics
+    if PEER_TOPIC in existing or (topics.COMMANDS in existing and _has_records(kafka)):
+        raise LoadError(
+            f"the broker at {kafka['bootstrap.servers']} holds commands, or an earlier run's: give the benchmark an "
+            "empty one by KAFKA_BOOTSTRAP_SERVERS, or none, and it starts its own"
+        )
+    topics.create_topics(kafka)
     new = NewTopic(PEER_TOPIC, num_partitions=topics.PARTITIONS, replication_factor=-1)
     for future in admin.create_topics([new], request_timeout=_TOPIC_TIMEOUT_S).values():
         future.result(_TOPIC_TIMEOUT_S)
+
+
+def _has_records(kafka: Mapping[str, str | int | bool]) -> bool:
+    counter = RecordCounter(kafka, topics.COMMANDS)
+    try:
+        return counter.count_new(0, _TOPIC_TIMEOUT_S) > 0
+    finally:
+        counter.close()
 
 
 def _provision(site: Site) -> None:

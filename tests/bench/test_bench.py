@@ -1,10 +1,17 @@
 """The benchmark itself, from the first process to the report."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from confluent_kafka import Producer
+
+from mesh.bench.load import LoadError
 from mesh.bench.rounds import Schedule
 from mesh.bench.run import run_bench
 from mesh.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST
+from mesh.settings import KafkaSettings
+from mesh.topics import COMMANDS, create_topics
+from tests.support.platform import engines
 
 
 @pytest.mark.timeout(180)
@@ -21,3 +28,16 @@ def test_a_small_run_measures_every_subject(monkeypatch: pytest.MonkeyPatch) -> 
     assert report["ratios"]["cpu_to_peer"][GATEWAY_GRPC] < 1
     assert report["broker"] == "embedded"
     assert any("round 2 of 2" in step for step in steps)
+
+
+def test_a_broker_that_holds_commands_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker in use is left alone: its lanes would apply what the benchmark sends."""
+    with engines({"kafka"}, tmp_path) as running:
+        config = KafkaSettings(bootstrap_servers=running.endpoints["kafka"]).client_config("test")
+        create_topics(config)
+        producer = Producer(config)
+        producer.produce(COMMANDS, b"a command", "1")
+        producer.flush(10)
+        monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", running.endpoints["kafka"])
+        with pytest.raises(LoadError, match="holds commands"):
+            run_bench(Schedule(rounds=1, round_s=0.5, limit_s=20), lambda _: None)
