@@ -104,7 +104,12 @@ class RegistrySettings(_Settings):
 class EventStoreSettings(_Settings):
     """Where the monitor keeps its event documents: OpenSearch where a host is named, else a file."""
 
-    elasticsearch_host: str = Field("", validation_alias="ELASTICSEARCH_HOST")
+    elasticsearch_host: str = Field("", validation_alias="ELASTICSEARCH_HOST")  # host:port or URL
+    user: str = Field("", validation_alias="ELASTICSEARCH_USER")
+    password: SecretStr = Field(SecretStr(""), validation_alias="ELASTICSEARCH_PASSWORD")
+    ca_file: str = Field("", validation_alias="ELASTICSEARCH_CA_FILE")  # of its certificate, where it is a private one
+    timeout_s: float = Field(5.0, validation_alias="ELASTICSEARCH_TIMEOUT_S")  # slower is as good as down
+    spool_max_bytes: int = Field(512 * 1024 * 1024, validation_alias="MONITOR_SPOOL_MAX_BYTES")
     data_dir: Path = Field(Path(".data/monitor"), validation_alias="MONITOR_DATA_DIR")
 
 

@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import add_Tr
 from polystream.monitor.v1.event_log_pb2_grpc import add_EventLogServiceServicer_to_server
 from polystream.v1.events_pb2 import CommandReceipt
 
-from mesh.catalog import load_catalog
+from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Decoder
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import EventStoreSettings, KafkaSettings, MonitorSettings, RegistrySettings
@@ -19,7 +19,11 @@ from monitor.records import EventReader
 from monitor.retention import Retention
 from monitor.service import EventLog, EventLogServicer
 from monitor.store.local import LocalEventStore
+from monitor.store.opensearch import OpenSearchEventStore
 from monitor.store.port import EventStore
+from monitor.store.search_api import SearchApi
+from monitor.store.spool import SpooledEventStore
+from monitor.store.spool_file import SpoolFile
 
 _MAX_OTLP_MESSAGE_BYTES = 16 * 1024 * 1024
 
@@ -40,7 +44,7 @@ def build() -> Monitor:
     """Build the monitor from the environment. Call it in the event loop that will run it."""
     settings = MonitorSettings()
     catalog = load_catalog()
-    store = LocalEventStore(EventStoreSettings().data_dir, catalog)
+    store = _event_store(EventStoreSettings(), catalog)
     log = EventLog(store, catalog)
 
     grpc_server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_OTLP_MESSAGE_BYTES)])
@@ -60,3 +64,11 @@ def build() -> Monitor:
     )
     ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store)
     return Monitor(store, grpc_server, gateway, http_server, ingest, Retention(store, settings))
+
+
+def _event_store(settings: EventStoreSettings, catalog: Catalog) -> EventStore:
+    """Return OpenSearch behind a spool where the settings name one, else a file of this machine's."""
+    if not settings.elasticsearch_host:
+        return LocalEventStore(settings.data_dir, catalog)
+    spool = SpoolFile(settings.data_dir / "spool", settings.spool_max_bytes)
+    return SpooledEventStore(OpenSearchEventStore(SearchApi(settings), catalog), spool, catalog)

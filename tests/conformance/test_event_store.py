@@ -5,25 +5,43 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.operations_pb2 import Event, Operation, Span
 
-from mesh.catalog import load_catalog
 from mesh.ids import new_correlation_id
 from monitor.records import TracedEvent
-from monitor.store.local import LocalEventStore
 from monitor.store.port import EventStore, OperationFilter, Position
+from tests.support.event_stores import STORE_ENGINES, LocalEngine, OpenSearchEngine, open_store
 
 EVERYTHING = OperationFilter()
 
 
+DAY_MS = 86_400_000
+
+
+@pytest.fixture(scope="module", params=list(STORE_ENGINES))
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The engine that keeps the events."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def engine(engine_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine | OpenSearchEngine]:
+    """It, running."""
+    made = STORE_ENGINES[engine_name](tmp_path_factory.mktemp("events"))
+    yield made
+    made.stop()
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EventStore]:
+def store(engine_name: str, engine: LocalEngine | OpenSearchEngine) -> Iterator[EventStore]:
     """The store under test, empty."""
-    made = LocalEventStore(tmp_path, load_catalog())
+    engine.empty()
+    made = open_store(engine_name, engine.target)
     yield made
     made.close()
 
@@ -125,38 +143,61 @@ def test_spans_come_back_by_their_trace_and_once(store: EventStore) -> None:
 
 
 def test_purge_forgets_what_is_old_and_spans_over_the_number(store: EventStore) -> None:
-    """What is young enough stays."""
+    """What is young enough stays. Retention is in days, and a store may forget by whole days."""
     old, young = new_correlation_id(), new_correlation_id()
-    store.append([accepted(old, 1), accepted(young, 1000)])
-    store.add_spans([span("t", "old", 1), span("t", "a", 1000), span("t", "b", 1001)])
-    store.purge(before_us=500_000, max_spans=1)
+    store.append([accepted(old, 1), accepted(young, 3 * DAY_MS)])
+    store.add_spans([span("t", "old", 1), span("t", "a", 3 * DAY_MS), span("t", "b", 3 * DAY_MS + 1)])
+    assert store.purge(before_us=2 * DAY_MS * 1000, max_spans=1) > 0
     assert store.events_of(old) == []
     assert len(store.events_of(young)) == 1
     assert [o.correlation_id for o in store.operations(EVERYTHING, None, 10)] == [young]
     assert [s.span_id for s in store.spans_of("t")] == ["b"]
 
 
-def test_what_was_kept_is_there_after_the_process_is_killed(tmp_path: Path) -> None:
-    """`append` returned, then SIGKILL: the event is there."""
+def test_writers_at_the_same_time_lose_nothing(store: EventStore) -> None:
+    """Two monitors that follow different partitions bring the same operations up to date."""
+    made = [new_correlation_id() for _ in range(40)]
+
+    def write(kind: int) -> None:
+        for start in range(0, len(made), 10):
+            store.append([(accepted, succeeded)[kind](c, 1 + kind) for c in made[start : start + 10]])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, (0, 1)))
+    assert all(len(store.events_of(correlation_id)) == 2 for correlation_id in made)
+    assert {o.state for o in store.operations(EVERYTHING, None, 100)} == {Operation.SUCCEEDED}
+
+
+def test_identifiers_of_any_form_are_kept(store: EventStore) -> None:
+    """A correlation ID is whatever a record's header says."""
+    strange = ["a/b?c#d", "..", "x" * 3000, "ação 'x' \"y\"", "%2F", "_source"]
+    store.append([accepted(correlation_id, 1) for correlation_id in strange])
+    for correlation_id in strange:
+        assert [traced.event.correlation_id for traced in store.events_of(correlation_id)] == [correlation_id]
+    assert {o.correlation_id for o in store.operations(EVERYTHING, None, 100)} == set(strange)
+
+
+def test_what_was_kept_is_there_after_a_kill(engine_name: str, engine: LocalEngine | OpenSearchEngine) -> None:
+    """`append` returned, then SIGKILL, for the writer and for the engine: the event is there."""
     program = (
         "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from mesh.catalog import load_catalog\n"
         "from monitor.records import TracedEvent\n"
-        "from monitor.store.local import LocalEventStore\n"
         "from polystream.v1.operations_pb2 import Event\n"
-        "store = LocalEventStore(Path(sys.argv[1]), load_catalog())\n"
+        "from tests.support.event_stores import open_store\n"
+        "store = open_store(sys.argv[1], sys.argv[2])\n"
         "store.append([TracedEvent(Event(event_id='e', correlation_id='c', event_type='command.accepted'), True)])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
+    engine.empty()
     finished = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
+        [sys.executable, "-c", program, engine_name, engine.target],
         check=False,
-        timeout=30,
+        timeout=60,
         cwd=Path(__file__).parents[2],
         env=os.environ,
     )
     assert finished.returncode == -signal.SIGKILL
-    reopened = LocalEventStore(tmp_path, load_catalog())
+    engine.kill()
+    reopened = open_store(engine_name, engine.target)
     assert len(reopened.events_of("c")) == 1
     reopened.close()

@@ -1,0 +1,69 @@
+"""Events and spans as JSON documents, and back: one form in OpenSearch and in the spool file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.timestamp_pb2 import Timestamp
+from polystream.v1.operations_pb2 import Event, Span
+
+from mesh.telemetry.names import CONVERSATION_ID
+from monitor.records import TracedEvent
+
+Document = dict[str, Any]
+
+_TEXT = FieldDescriptor.TYPE_STRING
+# A field that is empty is left out, but for numbers and flags: 0 is a partition, an offset, a duration.
+_EVENT_TEXTS = tuple(f.name for f in Event.DESCRIPTOR.fields if f.type == _TEXT)
+_EVENT_VALUES = tuple(
+    f.name for f in Event.DESCRIPTOR.fields if f.type != _TEXT and f.message_type is None and not f.has_presence
+)
+_SPAN_TEXTS = tuple(f.name for f in Span.DESCRIPTOR.fields if f.type == _TEXT)
+
+
+def event_document(traced: TracedEvent) -> Document:
+    """Return an event's document: the fields of `polystream.v1.Event`, and whether its trace was sampled."""
+    event = traced.event
+    document: Document = {name: value for name in _EVENT_TEXTS if (value := getattr(event, name))}
+    document |= {name: getattr(event, name) for name in _EVENT_VALUES}
+    if event.HasField("user_id"):
+        document["user_id"] = event.user_id
+    document["timestamp"] = event.timestamp.ToJsonString()
+    document["sampled"] = traced.sampled
+    return document
+
+
+def read_event(document: Mapping[str, Any]) -> TracedEvent:
+    """Return the event of a document. Raises ValueError or TypeError where it is none."""
+    fields = {name: document[name] for name in (*_EVENT_TEXTS, *_EVENT_VALUES, "user_id") if name in document}
+    event = Event(timestamp=_timestamp(document["timestamp"]), **fields)
+    return TracedEvent(event, bool(document["sampled"]))
+
+
+def span_document(span: Span) -> Document:
+    """Return a span's document: the fields of `polystream.v1.Span`, and the correlation ID to find it by."""
+    document: Document = {name: value for name in _SPAN_TEXTS if (value := getattr(span, name))}
+    document["start_time"] = span.start_time.ToJsonString()
+    document["duration_ms"] = span.duration_ms
+    document["error"] = span.error
+    document["attributes"] = dict(span.attributes)
+    if correlation_id := span.attributes.get(CONVERSATION_ID):
+        document["correlation_id"] = correlation_id
+    return document
+
+
+def read_span(document: Mapping[str, Any]) -> Span:
+    """Return the span of a document. Raises ValueError or TypeError where it is none."""
+    return Span(
+        start_time=_timestamp(document["start_time"]),
+        duration_ms=document["duration_ms"],
+        error=document["error"],
+        attributes=document["attributes"],
+        **{name: document[name] for name in _SPAN_TEXTS if name in document},
+    )
+
+
+def _timestamp(text: str) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromJsonString(text)
+    return stamp

@@ -1,0 +1,236 @@
+"""The event store in OpenSearch: what people search, and what the monitor reads back.
+
+Events and spans are in daily indices, one document each, under their own identifiers. Beside them, `api_operations`
+has one document an operation, with the events that it adds up to. That document is read by its identifier, which
+OpenSearch answers from its log, so a story is complete the moment its events were acknowledged; lists and spans are
+searched, and a refresh is asked for where something was written since the last one.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from polystream.v1.operations_pb2 import Operation, Span
+
+from mesh.catalog import Catalog
+from mesh.errors import PolystreamError, Reason
+from monitor.records import TracedEvent
+from monitor.store.documents import Document, event_document, read_event, read_span, span_document
+from monitor.store.port import OperationFilter, Position
+from monitor.store.search_api import Action, Answer, SearchApi
+from monitor.store.templates import EVENTS, OPERATIONS, SPANS, index_templates
+from monitor.story import fold
+
+_MERGES_MAX: Final = 10  # tries to write operations that other monitors write at the same moment
+_SPANS_MAX: Final = 10_000  # of one trace; what a search gives at the most
+_DAY_FORMAT: Final = "%Y.%m.%d"
+_IDENTIFIER_MAX_BYTES: Final = 512  # OpenSearch's own bound
+
+
+class OpenSearchEventStore:
+    """Events, operations and spans in OpenSearch. See `monitor.store.port.EventStore`.
+
+    `purge` forgets events and spans by whole days; operations, and with them their stories, to the moment.
+    """
+
+    def __init__(self, api: SearchApi, catalog: Catalog) -> None:
+        self._api = api
+        self._catalog = catalog
+        self._templates = threading.Lock()
+        self._has_templates = False
+        self._operations = _Freshness(api, OPERATIONS)
+        self._spans = _Freshness(api, f"{SPANS}-*")
+
+    def append(self, events: Sequence[TracedEvent]) -> None:
+        """Keep events, then bring the operations they belong to up to date."""
+        self._write([_create(_daily(EVENTS, d["timestamp"]), d["event_id"], d) for d in map(event_document, events)])
+        self._merge(events)
+        self._operations.wrote()
+
+    def add_spans(self, spans: Sequence[Span]) -> None:
+        """Keep spans."""
+        documents = map(span_document, spans)
+        self._write([_create(_daily(SPANS, d["start_time"]), f"{d['trace_id']}:{d['span_id']}", d) for d in documents])
+        self._spans.wrote()
+
+    def events_of(self, correlation_id: str) -> Sequence[TracedEvent]:
+        """Return the events of a command, in no order."""
+        known = self._known([_identifier(correlation_id)])
+        return [read_event(event) for document in known.values() for event in document["_source"]["events"]]
+
+    def spans_of(self, trace_id: str) -> Sequence[Span]:
+        """Return the spans of a trace, in no order."""
+        self._spans.refresh()
+        query = {"query": {"term": {"trace_id": trace_id}}, "size": _SPANS_MAX}
+        return [read_span(document) for document in _sources(self._api.call("POST", f"/{SPANS}-*/_search", query))]
+
+    def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
+        """Return operations, newest first."""
+        self._operations.refresh()
+        wanted = {
+            "state": Operation.State.Name(only.state) if only.state else "",
+            "command": only.command,
+            "user_id": only.user_id,
+        }
+        query: dict[str, Any] = {
+            "query": {"bool": {"filter": [{"term": {name: value}} for name, value in wanted.items() if value]}},
+            "sort": [{"accept_time_us": "desc"}, {"correlation_id": "desc"}],
+            "size": limit,
+        }
+        if after is not None:
+            query["search_after"] = [after.accept_time_us, after.correlation_id]
+        found = _sources(self._api.call("POST", f"/{OPERATIONS}/_search", query))
+        return [self._fold(document["events"]) for document in found]
+
+    def purge(self, *, before_us: int, max_spans: int) -> int:
+        """Forget the days, and the operations, that are older than a time, and the oldest spans over a number."""
+        gone = sum(self._drop_days(prefix, before_us) for prefix in (EVENTS, SPANS))
+        self._operations.refresh()
+        old = {"query": {"range": {"accept_time_us": {"lt": before_us}}}}
+        gone += _deleted(self._api.call("POST", f"/{OPERATIONS}/_delete_by_query", old, conflicts="proceed"))
+        self._operations.wrote()
+        return gone + self._drop_spans_over(max_spans)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+
+    def _write(self, actions: list[Action]) -> list[int]:
+        """Write documents and return the positions of those that were there already, or had changed."""
+        if not actions:
+            return []
+        self._put_templates()
+        try:
+            return self._api.bulk(actions)
+        except PolystreamError:
+            # It may come back without its data, and the templates with it.
+            self._has_templates = False
+            raise
+
+    def _put_templates(self) -> None:
+        with self._templates:
+            if self._has_templates:
+                return
+            for name, template in index_templates().items():
+                self._api.call("PUT", f"/_index_template/{name}", template)
+            self._has_templates = True
+
+    def _merge(self, events: Sequence[TracedEvent]) -> None:
+        """Add events to their operations' documents, none of them twice."""
+        waiting: dict[str, list[Document]] = {}
+        for traced in events:
+            waiting.setdefault(_identifier(traced.event.correlation_id), []).append(event_document(traced))
+        for _ in range(_MERGES_MAX):
+            if not waiting:
+                return
+            known = self._known(list(waiting))
+            written = {key: self._merged(key, added, known.get(key)) for key, added in waiting.items()}
+            actions = [(key, action) for key, action in written.items() if action]
+            conflicts = self._write([action for _, action in actions])
+            waiting = {key: waiting[key] for key in (actions[position][0] for position in conflicts)}
+        raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE)
+
+    def _known(self, identifiers: Sequence[str]) -> dict[str, Answer]:
+        """Return the documents of those operations that there are, as they were last acknowledged."""
+        # No path takes every identifier: `..` leads elsewhere however it is quoted.
+        found = self._api.call("POST", f"/{OPERATIONS}/_mget", {"ids": list(identifiers)})
+        return {document["_id"]: document for document in found.get("docs", ()) if document.get("found")}
+
+    def _merged(self, identifier: str, added: list[Document], known: Answer | None) -> Action | None:
+        """Return what is to be written so that an operation has the added events; None where it has them."""
+        before = known["_source"]["events"] if known else []
+        by_id = {document["event_id"]: document for document in [*added, *before]}
+        if len(by_id) == len(before):
+            return None
+        document = self._operation_document(list(by_id.values()))
+        if known is None:
+            return _create(OPERATIONS, identifier, document)
+        state = {"if_seq_no": known["_seq_no"], "if_primary_term": known["_primary_term"]}
+        return {"index": {"_index": OPERATIONS, "_id": identifier, **state}}, document
+
+    def _operation_document(self, events: list[Document]) -> Document:
+        operation = self._fold(events)
+        document: Document = {
+            "correlation_id": operation.correlation_id,
+            "command": operation.command,
+            "state": Operation.State.Name(operation.state),
+            "accept_time": operation.accept_time.ToJsonString(),
+            "accept_time_us": operation.accept_time.ToMicroseconds(),
+            "events": events,
+        }
+        if operation.HasField("user_id"):
+            document["user_id"] = operation.user_id
+        if operation.HasField("complete_time"):
+            document["complete_time"] = operation.complete_time.ToJsonString()
+        return document
+
+    def _fold(self, events: Iterable[Mapping[str, Any]]) -> Operation:
+        return fold([read_event(document).event for document in events], self._catalog)
+
+    def _drop_days(self, prefix: str, before_us: int) -> int:
+        """Delete the daily indices that end before a time; return how many documents they had."""
+        first_kept = f"{prefix}-{datetime.fromtimestamp(before_us / 1e6, UTC).strftime(_DAY_FORMAT)}"
+        stats = self._api.call("GET", f"/{prefix}-*/_stats/docs").get("indices", {})
+        old = {name: stat["primaries"]["docs"]["count"] for name, stat in stats.items() if name < first_kept}
+        for name in old:
+            self._api.call("DELETE", f"/{name}")
+        return sum(old.values())
+
+    def _drop_spans_over(self, max_spans: int) -> int:
+        self._spans.refresh()
+        over = self._api.call("GET", f"/{SPANS}-*/_count").get("count", 0) - max_spans
+        if over <= 0:
+            return 0
+        everything: Answer = {"query": {"match_all": {}}}
+        oldest = {"sort": "start_time:asc", "max_docs": over, "conflicts": "proceed"}
+        gone = _deleted(self._api.call("POST", f"/{SPANS}-*/_delete_by_query", everything, **oldest))
+        self._spans.wrote()
+        return gone
+
+
+class _Freshness:
+    """Refreshes an index where something was written since it was last refreshed, once for all who wait."""
+
+    def __init__(self, api: SearchApi, index: str) -> None:
+        self._api = api
+        self._index = index
+        self._lock = threading.Lock()
+        self._written_at = time.monotonic()  # what another monitor wrote shows by OpenSearch's own refreshes
+        self._fresh_at = 0.0
+
+    def wrote(self) -> None:
+        """Take note of a write that has been acknowledged."""
+        self._written_at = time.monotonic()
+
+    def refresh(self) -> None:
+        """Make everything that was written so far visible to searches."""
+        with self._lock:
+            began = time.monotonic()
+            if self._written_at >= self._fresh_at:
+                self._api.call("POST", f"/{self._index}/_refresh")
+                self._fresh_at = began
+
+
+def _create(index: str, identifier: str, document: Document) -> Action:
+    return {"create": {"_index": index, "_id": _identifier(identifier)}}, document
+
+
+def _identifier(text: str) -> str:
+    """Return an identifier of a document: a long one is hashed, since anybody may send a header of any length."""
+    return text if len(text.encode()) <= _IDENTIFIER_MAX_BYTES else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _daily(prefix: str, timestamp: str) -> str:
+    """Return the index of a day. A timestamp in RFC 3339 begins with it."""
+    return f"{prefix}-{timestamp[:10].replace('-', '.')}"
+
+
+def _sources(answer: Answer) -> list[Document]:
+    return [hit["_source"] for hit in answer["hits"]["hits"]] if answer else []
+
+
+def _deleted(answer: Answer) -> int:
+    return int(answer.get("deleted", 0))

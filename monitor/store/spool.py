@@ -1,0 +1,225 @@
+"""A spool before the event store: takes over where the store is down or slow, and is drained in order afterwards.
+
+While there is nothing in the spool, writes go straight to the store. The first one that the store does not take
+goes to the spool instead, and so does everything after it, until a thread has drained it. The store knows events and
+spans by their identifiers, so that one which it took without its answer getting through is not kept twice.
+
+A full spool refuses: events then wait in Kafka, and spans are dropped by whoever sent them.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+import structlog
+from polystream.v1.operations_pb2 import Operation, Span
+
+from mesh.catalog import Catalog
+from mesh.errors import PolystreamError, Reason
+from monitor.records import ACCEPTED, TracedEvent
+from monitor.store.documents import Document, event_document, read_event, read_span, span_document
+from monitor.store.port import EventStore, OperationFilter, Position
+from monitor.store.recent import RecentEvents, RecentSpans
+from monitor.store.spool_file import SpoolFile
+
+_BATCH_LINES: Final = 1000
+_SPANS_SHARE: Final = 0.5  # of the spool's bound: spans must not keep events out
+_RETRY_FIRST_S: Final = 0.1
+_RETRY_MAX_S: Final = 2.0
+_STOP_TIMEOUT_S: Final = 15.0
+_RECENT_COMMANDS: Final = 5_000  # about 10 MB
+_RECENT_TRACES: Final = 2_000  # about 10 MB, 7 spans each
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class SpooledEventStore:
+    """An event store that takes events while the one behind it does not. See `monitor.store.port.EventStore`.
+
+    Reads while the store does not answer: a command's events as they are in the spool and in memory; the spans at
+    hand; the newest operations. Where of a command only its end is at hand, EVENT_LOG_UNAVAILABLE is raised.
+    """
+
+    def __init__(self, inner: EventStore, spool: SpoolFile, catalog: Catalog) -> None:
+        """Begin at once to drain what the spool has from before."""
+        self._inner = inner
+        self._spool = spool
+        self._events = RecentEvents(catalog, _RECENT_COMMANDS)
+        self._spans = RecentSpans(_RECENT_TRACES)
+        self._down = spool.backlog  # until the store has taken something
+        self._stopping = threading.Event()
+        self._filled = threading.Event()
+        self._drainer = threading.Thread(target=self._drain, name="drain-spool", daemon=True)
+        self._drainer.start()
+
+    def append(self, events: Sequence[TracedEvent]) -> None:
+        """Keep events, in the store or in the spool."""
+        if not self._is_taken(lambda: self._inner.append(events)):
+            self._put([_line("event", event_document(traced)) for traced in events])
+        self._events.add(events)
+
+    def add_spans(self, spans: Sequence[Span]) -> None:
+        """Keep spans, in the store or in the spool."""
+        if not self._is_taken(lambda: self._inner.add_spans(spans)):
+            self._put([_line("span", span_document(span)) for span in spans], share=_SPANS_SHARE)
+        self._spans.add(spans)
+
+    def events_of(self, correlation_id: str) -> Sequence[TracedEvent]:
+        """Return the events of a command, in no order."""
+        if not self._spool.backlog:
+            try:
+                return self._inner.events_of(correlation_id)
+            except PolystreamError:
+                return self._whole(self._events.of(correlation_id))
+        at_hand = {traced.event.event_id: traced for traced in self._events.of(correlation_id)}
+        if not _is_whole(at_hand.values()):
+            needle = f'"correlation_id": {json.dumps(correlation_id)}'.encode()
+            found = [read_event(document) for kind, document in self._spooled(needle) if kind == "event"]
+            at_hand = {traced.event.event_id: traced for traced in found} | at_hand
+        if self._down and _is_whole(at_hand.values()):
+            return list(at_hand.values())
+        try:
+            stored = self._inner.events_of(correlation_id)
+        except PolystreamError:
+            return self._whole(list(at_hand.values()))
+        return list(({traced.event.event_id: traced for traced in stored} | at_hand).values())
+
+    def spans_of(self, trace_id: str) -> Sequence[Span]:
+        """Return the spans of a trace, in no order."""
+        stored: Sequence[Span] = []
+        if not self._down:
+            try:
+                stored = self._inner.spans_of(trace_id)
+            except PolystreamError as error:
+                log.info("spans at hand only", reason=error.reason.name)
+            else:
+                if not self._spool.backlog:
+                    return stored
+        needle = f'"trace_id": {json.dumps(trace_id)}'.encode()
+        spooled = [read_span(document) for kind, document in self._spooled(needle) if kind == "span"]
+        return list({span.span_id: span for span in (*stored, *self._spans.of(trace_id), *spooled)}.values())
+
+    def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
+        """Return operations, newest first."""
+        try:
+            stored = [] if self._down else self._inner.operations(only, after, limit)
+        except PolystreamError:
+            stored = []
+        else:
+            if not self._spool.backlog:
+                return stored
+        recent = self._events.operations()
+        found = [operation for operation in stored if operation.correlation_id not in recent]
+        found += [operation for operation in recent.values() if _passes(operation, only, after)]
+        return sorted(found, key=_place, reverse=True)[:limit]
+
+    def purge(self, *, before_us: int, max_spans: int) -> int:
+        """Forget in the store what is old. What is in the spool is no older than the store's being away."""
+        return self._inner.purge(before_us=before_us, max_spans=max_spans)
+
+    def close(self) -> None:
+        """Stop draining, and close the store. What is in the spool is drained after the next start."""
+        self._stopping.set()
+        self._filled.set()
+        self._drainer.join(_STOP_TIMEOUT_S)
+        self._inner.close()
+
+    def _is_taken(self, write: Callable[[], None]) -> bool:
+        """Write to the store where nothing waits before it; False where it has to go to the spool."""
+        if self._spool.backlog:
+            return False
+        try:
+            write()
+        except PolystreamError as error:
+            log.warning("the event store does not answer: the spool takes over", reason=error.reason.name)
+            self._down = True
+            return False
+        self._down = False
+        return True
+
+    def _put(self, lines: list[bytes], *, share: float = 1.0) -> None:
+        try:
+            fits = self._spool.append(lines, share=share)
+        except OSError as error:
+            raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE) from error
+        if not fits:
+            raise PolystreamError(
+                Reason.EVENT_LOG_UNAVAILABLE, "the event store does not answer, and its spool is full"
+            )
+        self._filled.set()
+
+    def _spooled(self, needle: bytes) -> Iterator[tuple[str, Document]]:
+        for line in self._spool.find(needle):
+            try:
+                entry = json.loads(line)
+                yield entry["kind"], entry["document"]
+            except (ValueError, KeyError, TypeError):
+                log.error("a line of the spool is damaged", characters=len(line))
+
+    def _whole(self, events: list[TracedEvent]) -> list[TracedEvent]:
+        """Return events that tell a story from its beginning. Raises where there is only a part of it."""
+        if not _is_whole(events):
+            raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE)
+        return events
+
+    def _drain(self) -> None:
+        pause_s, drained = _RETRY_FIRST_S, 0
+        while not self._stopping.is_set():
+            self._filled.clear()
+            if not self._spool.backlog:
+                if drained:
+                    log.info("the spool is drained", lines=drained)
+                drained = 0
+                self._filled.wait()
+                continue
+            try:
+                lines, segment, offset = self._spool.read(_BATCH_LINES)
+                self._deliver(lines)
+                self._spool.advance(segment, offset)
+            except Exception as error:  # noqa: BLE001 - whatever it is, what is in the spool has to be tried again
+                if not isinstance(error, PolystreamError):
+                    log.error("the spool is not drained", error=type(error).__name__)
+                self._down = True
+                self._stopping.wait(pause_s)
+                pause_s = min(2 * pause_s, _RETRY_MAX_S)
+                continue
+            self._down, pause_s, drained = False, _RETRY_FIRST_S, drained + len(lines)
+
+    def _deliver(self, lines: list[bytes]) -> None:
+        events: list[TracedEvent] = []
+        spans: list[Span] = []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                if entry["kind"] == "event":
+                    events.append(read_event(entry["document"]))
+                else:
+                    spans.append(read_span(entry["document"]))
+            except (ValueError, KeyError, TypeError):
+                log.error("a line of the spool is damaged, and left out", characters=len(line))
+        if events:
+            self._inner.append(events)
+        if spans:
+            self._inner.add_spans(spans)
+
+
+def _line(kind: str, document: Document) -> bytes:
+    return json.dumps({"kind": kind, "document": document}).encode()
+
+
+def _is_whole(events: Iterable[TracedEvent]) -> bool:
+    return any(traced.event.event_type == ACCEPTED for traced in events)
+
+
+def _passes(operation: Operation, only: OperationFilter, after: Position | None) -> bool:
+    return (
+        (not only.state or operation.state == only.state)
+        and (not only.command or operation.command == only.command)
+        and (not only.user_id or operation.user_id == only.user_id)
+        and (after is None or _place(operation) < (after.accept_time_us, after.correlation_id))
+    )
+
+
+def _place(operation: Operation) -> tuple[int, str]:
+    return operation.accept_time.ToMicroseconds(), operation.correlation_id

@@ -1,0 +1,113 @@
+"""Event stores for tests, and the engines that keep what is in them."""
+
+from pathlib import Path
+from typing import Final, Protocol
+
+import httpx
+
+from mesh.catalog import load_catalog
+from mesh.engines.native import NATIVE
+from mesh.settings import EventStoreSettings
+from monitor.store.local import LocalEventStore
+from monitor.store.opensearch import OpenSearchEventStore
+from monitor.store.port import EventStore
+from monitor.store.search_api import SearchApi
+from monitor.store.spool import SpooledEventStore
+from monitor.store.spool_file import SpoolFile
+from tests.support.native import provide_native
+from tests.support.platform import EngineSet
+
+_NAME: Final = "opensearch"
+_SPOOL_MAX_BYTES: Final = 100 * 1024 * 1024
+
+
+def open_store(engine: str, target: str) -> EventStore:
+    """Open a store: `local` in a folder, `opensearch` at a URL, `spooled` at both."""
+    catalog = load_catalog()
+    if engine == "local":
+        return LocalEventStore(Path(target), catalog)
+    url, _, folder = target.partition(" ")
+    opensearch = OpenSearchEventStore(SearchApi(settings_for(url)), catalog)
+    if engine == "opensearch":
+        return opensearch
+    return SpooledEventStore(opensearch, SpoolFile(Path(folder), _SPOOL_MAX_BYTES), catalog)
+
+
+def settings_for(url: str, **others: str | float) -> EventStoreSettings:
+    """Return settings that lead to an OpenSearch, whatever the environment says."""
+    named = {"ELASTICSEARCH_HOST": url, **others}
+    return EventStoreSettings(_env_file=None, **named)  # type: ignore[arg-type, call-arg]
+
+
+class StoreEngine(Protocol):
+    """What keeps a store's data."""
+
+    target: str  # what `open_store` takes
+
+    def empty(self) -> None:
+        """Forget everything."""
+
+    def kill(self) -> None:
+        """Kill it and start it again on its data."""
+
+
+class LocalEngine:
+    """A folder: nothing runs that could be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+        self.empty()
+
+    def empty(self) -> None:
+        """Go on in a new folder."""
+        self._count += 1
+        self.target = str(self._folder / str(self._count))
+
+    def kill(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+class OpenSearchEngine:
+    """OpenSearch as the native engine set runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        provide_native()
+        self.engines = EngineSet({_NAME}, folder, NATIVE)
+        self.engines.start(_NAME)
+        self.target = self.engines.endpoints[_NAME]
+
+    def empty(self) -> None:
+        """Delete every index of the platform."""
+        httpx.delete(f"{self.target}/api_*", timeout=30).raise_for_status()
+
+    def kill(self) -> None:
+        """Send it SIGKILL and start it again on its data."""
+        self.engines.kill(_NAME)
+        self.engines.start(_NAME)
+
+    def stop(self) -> None:
+        """Stop it as the supervisor would, if it runs."""
+        self.engines.stop_all()
+
+
+class SpooledEngine(OpenSearchEngine):
+    """OpenSearch with a spool before it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._url = self.target
+        self._spools = folder / "spools"
+        self._count = 0
+
+    def empty(self) -> None:
+        """Delete every index of the platform, and go on with a new spool."""
+        httpx.delete(f"{self._url}/api_*", timeout=30).raise_for_status()
+        self._count += 1
+        self.target = f"{self._url} {self._spools / str(self._count)}"
+
+
+STORE_ENGINES: Final = {"local": LocalEngine, "opensearch": OpenSearchEngine, "spooled": SpooledEngine}
