@@ -3,7 +3,7 @@
 import random
 import unicodedata
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -99,9 +99,14 @@ def demo_fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
     return fields
 
 
-def is_silent(request: Message) -> bool:
-    """Whether the request sets nothing but identifiers, which paths and query parameters give."""
-    return all(field.name.endswith("_id") for field, _ in request.ListFields())
+def is_silent(request: Message, named: Collection[str] = ()) -> bool:
+    """Whether the request sets nothing but identifiers, which paths and query parameters give.
+
+    `named` are the fields that its JSON gives a value, be that an empty one.
+    """
+    return all(field.name.endswith("_id") for field, _ in request.ListFields()) and all(
+        name.endswith(("_id", "Id")) for name in named
+    )
 
 
 def _kind(field: FieldDescriptor) -> str:

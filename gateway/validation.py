@@ -23,6 +23,8 @@ _FREE_FORM = (
     "google.protobuf.ListValue",
 )
 
+_NULL_MARK, _LIST_MARK, _MARKS = "!", "[", "![{"
+
 _Names = Mapping[str, "_Names | None"]  # JSON names of a message's fields; None where any name is allowed
 _Finder = Callable[[Any], Iterator[FieldFault]]
 
@@ -32,6 +34,7 @@ class RequestRules:
 
     def __init__(self, descriptor: Descriptor, validator: protovalidate.Validator) -> None:
         self._names = _json_names(descriptor, _MAX_DEPTH)
+        self._shapes = {name: shape for field in descriptor.fields for name, shape in _shapes(field)}
         self._nested = _nested_fields(descriptor, _MAX_DEPTH)
         self._texts = tuple(_text_finder(field) for field in descriptor.fields if _holds_text(field))
         self._times = tuple(_time_finder(field) for field in descriptor.fields if _holds_time(field))
@@ -42,12 +45,18 @@ class RequestRules:
         """Refuse a request with a field that its type does not have.
 
         `json_fields` are the dotted paths that the edge found in a JSON body, separated by commas, with everything
-        but names percent-encoded. Raises PolystreamError UNKNOWN_FIELD.
+        but names percent-encoded. Behind a field of the request itself, `[` says that its value is a list, `{` that
+        it is an object, and `!` that it is null. Raises PolystreamError UNKNOWN_FIELD, or INVALID_FIELD for a value
+        that the transcoder takes and JSON's mapping does not.
         """
         if json_fields:
-            unknown = [path for path in json_fields.split(",") if not self._knows(path.split("."))]
+            paths = json_fields.split(",")
+            unknown = [name for name in map(_unmarked, paths) if not self._knows(name.split("."))]
             if unknown:
                 raise _unknown(FieldFault(unquote(path), "there is no such field; check its name") for path in unknown)
+            misshapen = [fault for path in paths if (fault := self._misshapen(path)) is not None]
+            if misshapen:
+                raise PolystreamError(Reason.INVALID_FIELD, faults=misshapen)
         if len(UnknownFieldSet(request)) or self._nested:
             numbers = list(_unknown_numbers(request, self._nested, ""))
             if numbers:
@@ -71,6 +80,16 @@ class RequestRules:
             return FieldFault(field, self._choices[field], violation.rule_id)
         return FieldFault(field, violation.message, violation.rule_id)
 
+    def _misshapen(self, path: str) -> FieldFault | None:
+        name = _unmarked(path)
+        mark = path[len(name) :]
+        shape = self._shapes.get(name)
+        if shape is None or mark in {shape, _NULL_MARK}:
+            return None
+        return FieldFault(
+            name, "must be a list in brackets" if shape == _LIST_MARK else "must be a text in double quotes"
+        )
+
     def _knows(self, path: list[str]) -> bool:
         names: _Names | None = self._names
         for name in path:
@@ -80,6 +99,28 @@ class RequestRules:
                 return False
             names = names[name]
         return True
+
+
+def named_fields(json_fields: str | None) -> frozenset[str]:
+    """Return the request's own fields that a JSON body gives a value other than null."""
+    paths = json_fields.split(",") if json_fields else ()
+    return frozenset(_unmarked(path) for path in paths if "." not in path and not path.endswith(_NULL_MARK))
+
+
+def _unmarked(path: str) -> str:
+    return path.rstrip(_MARKS)
+
+
+def _shapes(field: FieldDescriptor) -> Iterator[tuple[str, str]]:
+    """Yield a field's names with the mark that its value has, where the transcoder is lax about that."""
+    message = field.message_type
+    if field.is_repeated and not (message is not None and message.GetOptions().map_entry):
+        shape = _LIST_MARK
+    elif message is not None and message.full_name in _MIN_SECONDS:
+        shape = ""
+    else:
+        return
+    yield from ((name, shape) for name in (field.name, field.json_name))
 
 
 def request_reader(message_class: type[Message], max_bytes: int) -> Callable[[bytes], Message | PolystreamError]:
@@ -119,7 +160,8 @@ def _json_names(descriptor: Descriptor, depth: int) -> _Names | None:
         below: _Names | None = {}
         if field.message_type is not None:
             is_map = field.message_type.GetOptions().map_entry
-            below = None if is_map else _json_names(field.message_type, depth - 1)
+            is_time = field.message_type.full_name in _MIN_SECONDS  # a text in JSON, with no names below it
+            below = None if is_map else {} if is_time else _json_names(field.message_type, depth - 1)
         names[field.name] = names[field.json_name] = below
     return names
 

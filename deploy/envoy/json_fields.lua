@@ -14,6 +14,9 @@ local paths, path_count, path_bytes -- the paths in the order of their first app
 local last_object -- path -> number of the object that named it last
 local object_count
 
+-- What is put behind the path of a field of the body itself: a list's, an object's, and a null's, which says nothing.
+local MARKS = {[OPEN_ARRAY] = "[", [OPEN_OBJECT] = "{", [110] = "!"}
+
 local function fail(at, reason, what, field)
   error({at = at, reason = reason, what = what, field = field}, 0)
 end
@@ -97,7 +100,7 @@ local function add_path(at, path, object)
     fail(at, "DUPLICATE_FIELD", "is given twice", path)
   elseif owner == nil then
     path_count = path_count + 1
-    path_bytes = path_bytes + #path + 1
+    path_bytes = path_bytes + #path + 2
     if path_bytes > MAX_FIELDS_BYTES then
       fail(at, "TOO_MANY_FIELDS", "the names of the body's fields take more than " .. MAX_FIELDS_BYTES .. " bytes")
     end
@@ -133,7 +136,11 @@ local function read_object(at, prefix, depth)
     if b ~= COLON then
       malformed(at, "a colon is expected after a field's name")
     end
-    at, b = skip_space(read_value(at + 1, path, depth))
+    at, b = skip_space(at + 1)
+    if depth == 1 then -- here each path is new, so the last one is this one
+      paths[path_count] = path .. (MARKS[b] or "")
+    end
+    at, b = skip_space(read_value(at, path, depth))
     if b == CLOSE_OBJECT then
       return at + 1
     elseif b ~= COMMA then
@@ -150,6 +157,10 @@ local function read_array(at, path, depth)
     return at + 1
   end
   while true do
+    at, b = skip_space(at)
+    if b == 110 then -- only null begins with n; the transcoder would leave it out
+      fail(at, "INVALID_FIELD", "must not hold null", path)
+    end
     at, b = skip_space(read_value(at, path, depth))
     if b == CLOSE_ARRAY then
       return at + 1
@@ -214,6 +225,8 @@ local function fault_json(text, fault)
   local where = place(text, fault.at)
   if fault.reason == "MALFORMED_JSON" then
     return status_json(3, fault.reason, "the body is not valid JSON at " .. where .. ": " .. fault.what)
+  elseif fault.reason == "INVALID_FIELD" then
+    return status_json(3, fault.reason, INVALID_FIELD_MESSAGE, fault.field, fault.what)
   elseif fault.field then
     local message = "the body names a field twice at " .. where .. "; name it once"
     return status_json(3, fault.reason, message, fault.field, fault.what)
@@ -225,8 +238,26 @@ local function is_json(content_type)
   return find(content_type:lower(), "^%s*application/[%w.+-]*json%s*%f[;%z]") ~= nil
 end
 
-local function refuse(handle, http_status, json)
-  handle:respond({[":status"] = http_status, ["content-type"] = "application/json"}, json)
+local function refuse(handle, http_status, json, allow)
+  handle:respond({[":status"] = http_status, ["content-type"] = "application/json", allow = allow}, json)
+end
+
+-- Returns an HTTP status, google.rpc.Status and the methods to allow for what the transcoder would take amiss.
+local function path_fault(method, target)
+  local path = match(target, "^[^?]*")
+  local allowed = EXACT_PATHS[path]
+  if allowed and not allowed[method] then
+    return "405", status_json(12, "METHOD_NOT_ALLOWED", "this path does not take this method; use " .. allowed.names), allowed.names
+  end
+  for _, without in ipairs(ZERO_PATHS) do
+    if find(path, without[1]) then
+      return "400", status_json(3, "INVALID_FIELD", INVALID_FIELD_MESSAGE, without[2], "must be greater than 0")
+    end
+  end
+  if find(target, "[?&]=") then
+    local message = "the query has a value without a name; see the field violations"
+    return "400", status_json(3, "UNKNOWN_QUERY_PARAMETER", message, "", "has no name; leave it out")
+  end
 end
 
 function envoy_on_request(handle)
@@ -234,6 +265,10 @@ function envoy_on_request(handle)
   local content_type = headers:get("content-type")
   if content_type and find(content_type, "^application/grpc") then
     return
+  end
+  local refused, status, allow = path_fault(headers:get(":method"), headers:get(":path"))
+  if refused then
+    return refuse(handle, refused, status, allow)
   end
   local length = headers:get("content-length")
   if length and tonumber(length) > MAX_BODY_BYTES then

@@ -1,13 +1,14 @@
 """What the edge has to know of the API, read from the descriptor set."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
+from polystream.options.v1 import options_pb2
 
 API_PACKAGE: Final = "polystream.v1"
 # Served by the gateway beside the API; REST has the API's own operations instead.
@@ -23,6 +24,8 @@ class Contract:
     waits: tuple[str, ...]  # the same of what answers late on purpose
     streams: tuple[str, ...]  # the same of what answers many times
     rest_methods: dict[str, tuple[str, ...]]  # path template -> HTTP methods that it takes
+    shadowing: dict[str, tuple[str, ...]]  # of these, the paths without variables that another's template fits too
+    zero_paths: tuple[tuple[str, str], ...]  # Lua pattern of a path with an identifier of 0 -> that field
     enums: dict[str, tuple[str, ...]]  # full name -> names of the values that may be sent
 
 
@@ -39,12 +42,15 @@ def read_contract(descriptor_set: Path) -> Contract:
     methods = [(f"{name}/{method.name}", method) for name, service in services for method in service.method]
     streams = [name for name, method in methods if method.server_streaming]
     waits = [name for name, method in methods if method.name.startswith("Wait")]
+    rest_methods = _rest_methods([method for _, method in methods])
     return Contract(
         services=tuple(name for name, _ in services),
         rpcs=tuple(name for name, _ in methods if name not in streams and name not in waits),
         waits=(*waits, *_FOREIGN_WAITS),
         streams=tuple(streams),
-        rest_methods=_rest_methods([method for _, method in methods]),
+        rest_methods=rest_methods,
+        shadowing={path: verbs for path, verbs in rest_methods.items() if _is_shadowing(path, rest_methods)},
+        zero_paths=tuple(_zero_paths(api)),
         enums={name: values for file in api for name, values in _enums(file)},
     )
 
@@ -55,6 +61,33 @@ def path_pattern(template: str) -> str:
     if any("{" in part or "*" in part for part in parts):
         raise ValueError(f"path template {template} is not supported: write its variables as {{name}}")
     return "^" + "[^/:]+".join(re.sub(r"([^\w/:])", r"%\1", part) for part in parts) + "$"
+
+
+def _is_shadowing(path: str, templates: Iterable[str]) -> bool:
+    """Whether a path without variables is one that a template fits too, such as `/users/find` of `/users/{id}`."""
+    return "{" not in path and any(
+        "{" in template and re.fullmatch(re.sub(r"\{[a-z_]+\}", "[^/:]+", template), path) for template in templates
+    )
+
+
+def _zero_paths(api: list[descriptor_pb2.FileDescriptorProto]) -> Iterator[tuple[str, str]]:
+    """Yield what would be mistaken for a command without that identifier, which demo data fills.
+
+    Elsewhere the gateway refuses a 0.
+    """
+    messages = {f".{file.package}.{message.name}": message for file in api for message in file.message_type}
+    for file in api:
+        for method in (method for service in file.service for method in service.method):
+            request = messages[method.input_type]
+            filled = {
+                field.name
+                for field in request.field
+                if field.options.Extensions[options_pb2.demo]  # type: ignore[index] # the generated stub says FieldDescriptor
+            }
+            for path in _rest_methods([method]):
+                for name in filled & set(re.findall(r"\{([a-z_]+)\}", path)):
+                    before, after = path.split(f"{{{name}}}")
+                    yield f"{path_pattern(before)[:-1]}%-?0+{path_pattern(after)[1:]}", name
 
 
 def _rest_methods(methods: list[descriptor_pb2.MethodDescriptorProto]) -> dict[str, tuple[str, ...]]:

@@ -28,6 +28,11 @@ def lua_source(script_dir: Path, contract: Contract, max_request_bytes: int) -> 
         "UNSUPPORTED_TYPE_JSON": UNSUPPORTED_CONTENT_TYPE.status_json(),
         "ENUM_VALUES": {name: ", ".join(values) for name, values in contract.enums.items()},
         "KNOWN_PATHS": [[path_pattern(path), ", ".join(verbs)] for path, verbs in contract.rest_methods.items()],
+        "EXACT_PATHS": {
+            path: {"names": ", ".join(verbs)} | dict.fromkeys(verbs, "taken")
+            for path, verbs in contract.shadowing.items()
+        },
+        "ZERO_PATHS": [[pattern, field] for pattern, field in contract.zero_paths],
     }
     preamble = [f"local {name} = {_literal(value)}" for name, value in constants.items()]
     return "\n".join([*preamble, *((script_dir / script).read_text(encoding="utf-8") for script in _SCRIPTS)])

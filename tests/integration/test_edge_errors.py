@@ -92,6 +92,19 @@ def test_wrong_type_in_path_and_query(client: httpx.Client) -> None:
     assert list(_assert_refused(response, 400, code_pb2.INVALID_ARGUMENT, "INVALID_FIELD")) == ["content_id"]
 
 
+@pytest.mark.parametrize("path", ["/v1/users/0/recommendations", "/v1/users/-00/recommendations:generate?max_items=1"])
+def test_a_path_without_an_identifier(client: httpx.Client, path: str) -> None:
+    """An identifier of 0 is none, and is not mistaken for a command that leaves it to demo data."""
+    response = client.post(path)
+    assert list(_assert_refused(response, 400, code_pb2.INVALID_ARGUMENT, "INVALID_FIELD")) == ["user_id"]
+
+
+@pytest.mark.parametrize("query", ["=1", "page_size=1&=x"])
+def test_query_parameter_without_a_name(client: httpx.Client, query: str) -> None:
+    """A value that no parameter has is refused."""
+    _assert_refused(client.get(f"/v1/users?{query}"), 400, code_pb2.INVALID_ARGUMENT, "UNKNOWN_QUERY_PARAMETER")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_unknown_query_parameter(client: httpx.Client, method: str) -> None:
     """A query parameter that the method does not have is refused by its name."""
@@ -124,6 +137,8 @@ def test_unknown_path(client: httpx.Client, method: str, path: str) -> None:
         ("POST", "/health", {"GET"}),
         ("GET", "/v1/operations/x:wait", {"POST"}),
         ("OPTIONS", "/v1/users", {"GET", "POST"}),
+        ("GET", "/recomendacoes/gerar", {"POST"}),
+        ("DELETE", "/recomendacoes/gerar?x=1", {"POST"}),
     ],
 )
 def test_wrong_method(client: httpx.Client, method: str, path: str, allowed: set[str]) -> None:

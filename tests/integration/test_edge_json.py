@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx
@@ -40,10 +40,10 @@ def _named(edge: Edge) -> str | None:
     [
         ('{"name":"Ana"}', "name"),
         ('{"name":"Ana","e-mail":"x"}', "name,e-mail"),
-        (' \t\r\n{ "name" : "Ana" , "x" : [ ] } \n', "name,x"),
+        (' \t\r\n{ "name" : "Ana" , "x" : [ ] } \n', "name,x["),
         ("{}", None),
-        ('{"a":{"b":{"c":1},"d":{}}}', "a,a.b,a.b.c,a.d"),
-        ('{"a":[{"b":1},{"b":2,"c":[[{"d":1}]]},3,"x",null]}', "a,a.b,a.c,a.c.d"),
+        ('{"a":{"b":{"c":1},"d":{}}}', "a{,a.b,a.b.c,a.d"),
+        ('{"a":[{"b":1},{"b":2,"c":[[{"d":1}]]},3,"x"]}', "a[,a.b,a.c,a.c.d"),
         (r'{"name":"} , \"x\": {[ \\"}', "name"),
         (r'{"n\u0061me":"Ana","\u002Fb":1}', "name,/b"),
         (r'{"n\\u0061me":"Ana"}', "n%5Cu0061me"),
@@ -52,11 +52,15 @@ def _named(edge: Edge) -> str | None:
         ('{"açaí":1}', "a%C3%A7a%C3%AD"),
         (r'{"a\u00e7":1}', "a%5Cu00E7"),
         ('{"@type":"x","$ref":1}', "@type,$ref"),
-        ('{"a":-0,"b":1.5e+3,"c":true,"d":false,"e":null}', "a,b,c,d,e"),
+        ('{"a":-0,"b":1.5e+3,"c":true,"d":false,"e":null}', "a,b,c,d,e!"),
+        ('{"a": null,"b":\n[],"c":\t{"d":null}}', "a!,b[,c{,c.d"),
     ],
 )
 def test_names_reach_the_gateway(edge: Edge, client: httpx.Client, body: str, named: str | None) -> None:
-    """Every field's dotted path is named once, in its order, with what is no name's character percent-encoded."""
+    """Every field's dotted path is named once, in its order, with what is no name's character percent-encoded.
+
+    Behind the body's own fields stands what their values are, where that is a list, an object or null.
+    """
     assert _post(client, body).status_code == 200
     assert _named(edge) == named
 
@@ -152,6 +156,15 @@ def test_a_field_given_twice_is_refused(client: httpx.Client, body: str, field: 
     assert list(violations(status)) == [field]
 
 
+@pytest.mark.parametrize("body", ['{"genres":[null]}', '{"genres":["a", null ]}', '{"genres":[[null]]}'])
+def test_null_in_a_list_is_refused(client: httpx.Client, body: str) -> None:
+    """JSON's mapping has no such thing; the transcoder would leave it out in silence."""
+    response = _post(client, body)
+    assert response.status_code == 400
+    assert error_info(status_of(response)).reason == "INVALID_FIELD"
+    assert violations(status_of(response)) == {"genres": "must not hold null"}
+
+
 @pytest.mark.parametrize("opening", ['{"a":', '{"a":['])
 def test_deep_nesting_is_refused(client: httpx.Client, opening: str) -> None:
     """Depth has a bound, far from what any message needs."""
@@ -175,7 +188,7 @@ def test_generated_bodies(edge: Edge, client: httpx.Client) -> None:
         value = {f"k{n}": _value(rng, 0) for n in range(rng.randint(0, 6))}
         text = json.dumps(value, indent=rng.choice([None, 1]), ensure_ascii=rng.random() < 0.5)
         assert _post(client, text.encode()).status_code == 200, text
-        assert _named(edge) == (",".join(dict.fromkeys(_paths(value, ""))) or None), text
+        assert _named(edge) == (",".join(_marked(value, dict.fromkeys(_paths(value, "")))) or None), text
     assert edge.stat("http.edge.lua.errors") == 0
 
 
@@ -210,7 +223,8 @@ def _value(rng: random.Random, depth: int) -> Any:
     if kind < len(scalars):
         return scalars[kind]
     if kind == 5:
-        return [_value(rng, depth + 1) for _ in range(rng.randint(0, 3))]
+        items = [_value(rng, depth + 1) for _ in range(rng.randint(0, 3))]
+        return [item for item in items if item is not None]
     return {f"n{n}": _value(rng, depth + 1) for n in range(rng.randint(0, 3))}
 
 
@@ -223,6 +237,12 @@ def _paths(value: Any, prefix: str) -> Iterator[str]:
             path = f"{prefix}.{key}" if prefix else key
             yield path
             yield from _paths(item, path)
+
+
+def _marked(value: dict[str, Any], paths: Iterable[str]) -> Iterator[str]:
+    marks = {list: "[", dict: "{", type(None): "!"}
+    for path in paths:
+        yield path + (marks.get(type(value[path]), "") if path in value else "")
 
 
 def _is_object(text: bytes) -> bool:

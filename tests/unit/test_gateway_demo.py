@@ -102,3 +102,12 @@ def test_only_create_user_may_leave_its_key_out() -> None:
     ids = {derived_user_id(new_correlation_id()) for _ in itertools.repeat(None, 1000)}
     assert len(ids) == 1000
     assert max(ids) < 2**53
+
+
+@pytest.mark.parametrize(
+    ("named", "silent"),
+    [((), True), (("user_id", "requestId"), True), (("months",), False), (("user_id", "name"), False)],
+)
+def test_a_field_that_json_names_is_said(named: tuple[str, ...], silent: bool) -> None:
+    """A command whose JSON gives a field an empty value says something, and is not filled."""
+    assert is_silent(CreateUserRequest(), named) is silent

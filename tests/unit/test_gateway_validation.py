@@ -10,7 +10,7 @@ from polystream.v1.operations_pb2 import WaitOperationRequest
 from polystream.v1.users_pb2 import CreateUserRequest
 from polystream.v1.views_pb2 import RecordViewRequest
 
-from gateway.validation import RequestRules, request_reader
+from gateway.validation import RequestRules, named_fields, request_reader
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 
@@ -65,6 +65,42 @@ def test_json_names_are_known_in_both_spellings_and_below_lists_and_messages() -
     rules(type(trial)).refuse_unknown(trial, known)
     unknown = "nothing,child.nothing,children.child.nothing,text.nothing,some_time.seconds.x"
     assert refused_fields(trial, unknown) == unknown.split(",")
+
+
+@pytest.mark.parametrize(
+    ("json_fields", "misshapen"),
+    [
+        ("texts[,children[,some_time,child{,free{,text", []),
+        ("texts!,some_time!,child!", []),
+        ("texts", ["texts"]),
+        ("texts{", ["texts"]),
+        ("children{,children.text", ["children"]),
+        ("some_time{", ["some_time"]),
+        ("someTime[", ["someTime"]),
+    ],
+)
+def test_values_that_only_the_transcoder_takes_are_refused(json_fields: str, misshapen: list[str]) -> None:
+    """A list is in brackets, and a time is a text; null is the same as nothing."""
+    trial = trial_message()()
+    if not misshapen:
+        rules(type(trial)).refuse_unknown(trial, json_fields)
+        return
+    with pytest.raises(PolystreamError) as caught:
+        rules(type(trial)).refuse_unknown(trial, json_fields)
+    assert caught.value.reason is Reason.INVALID_FIELD
+    assert [fault.field for fault in caught.value.faults] == misshapen
+
+
+def test_the_fields_of_a_time_are_no_names() -> None:
+    """In JSON a time has none."""
+    trial = trial_message()()
+    assert refused_fields(trial, "some_time{,some_time.seconds") == ["some_time.seconds"]
+
+
+def test_what_null_names_is_not_named() -> None:
+    """Only the request's own fields count, and null is the same as nothing."""
+    assert named_fields("name!,texts[,user_id,child{,child.text") == {"texts", "user_id", "child"}
+    assert named_fields(None) == frozenset()
 
 
 def test_unknown_fields_are_found_in_nested_and_repeated_messages() -> None:
