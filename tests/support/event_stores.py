@@ -1,5 +1,6 @@
 """Event stores for tests, and the engines that keep what is in them."""
 
+import shutil
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -88,6 +89,10 @@ class OpenSearchEngine:
         """Send it SIGKILL and start it again on its data."""
         self.engines.kill(_NAME)
         self.engines.start(_NAME)
+
+    def forget(self) -> None:
+        """Lose its data, while it does not run."""
+        shutil.rmtree(self.engines.site.data_dir / "native" / _NAME / "node_1" / "data")
 
     def stop(self) -> None:
         """Stop it as the supervisor would, if it runs."""
