@@ -44,6 +44,7 @@ from tests.support.waiting import eventually
 
 _OFFSETS = range(100, 12_000)
 _STARTS_MAX = 3  # somebody may take a port between the look and the start
+_RESTART_TIMEOUT_S = 30.0
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 90.0
 _PORT_RANGE = range(11_000, 32_000)  # below what Linux gives to outgoing connections
@@ -204,8 +205,8 @@ class Platform:
         return psutil.Process(self.pid(name)).environ()
 
     def kill(self, name: str) -> None:
-        """Send SIGKILL to a part."""
-        os.kill(self.pid(name), signal.SIGKILL)
+        """Send SIGKILL to a part, once it runs: signalling process 0 would reach the tests themselves."""
+        os.kill(eventually(lambda: self.pid(name), _RESTART_TIMEOUT_S), signal.SIGKILL)
 
     def start(self) -> None:
         """Start it, again on its data if it ran before, and wait until it is ready."""
