@@ -115,7 +115,7 @@ def main() -> None:
         host="127.0.0.1",
         port=int(os.environ["PEER_PORT"]),
         loop="uvloop",
-        http="auto",  # httptools where it is installed, as uvicorn[standard] has it
+        http=os.environ.get("PEER_HTTP", "auto"),  # httptools where it is installed, as uvicorn[standard] has it
         access_log=False,
         log_level="warning",
     )

@@ -28,7 +28,7 @@ class Schedule:
 
 
 SHORT = Schedule(rounds=4, round_s=1.8, limit_s=32.0)
-LONG = Schedule(rounds=7, round_s=4.0, limit_s=300.0)
+LONG = Schedule(rounds=5, round_s=3.0, limit_s=240.0)
 
 
 @dataclass(frozen=True, slots=True)

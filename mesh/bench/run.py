@@ -24,7 +24,7 @@ def run_bench(schedule: Schedule, progress: Callable[[str], None], *, all_subjec
         raise LoadError(f"the peer needs {' and '.join(missing)}: run `pip install 'polystream[bench]'` and try again")
     broker = broker_of_environment()
     progress("starting the engines, the gateway, Envoy and the peer")
-    with stage(broker, plain_grpcio=all_subjects) as running:
+    with stage(broker, everything=all_subjects) as running:
         subjects = short_subjects(running.site)
         if all_subjects:
             subjects += long_subjects(running.site)

@@ -35,6 +35,7 @@ PEER_TOPIC = "user_events.bench_peer"
 BROKER = "kafka"
 GRPCIO = "gateway-grpcio"
 PEER = "peer"
+PEER_H11 = "peer-h11"
 _PORT_RANGE = range(11_000, 32_000)  # below what Linux gives to outgoing connections
 _POLL_S = 0.02
 _LOG_ERRORS = 3  # librdkafka's level; it writes to the terminal
@@ -81,10 +82,11 @@ class Stage:
 
 
 @contextmanager
-def stage(broker: str, *, plain_grpcio: bool) -> Iterator[Stage]:
+def stage(broker: str, *, everything: bool) -> Iterator[Stage]:
     """Run everything while the block runs.
 
-    `broker` is the address of an empty broker to use; where it is empty, one is started. Raises LoadError.
+    `broker` is the address of an empty broker to use; where it is empty, one is started. `everything` adds what only
+    a long run measures. Raises LoadError.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="polystream-bench-"))
@@ -95,7 +97,7 @@ def stage(broker: str, *, plain_grpcio: bool) -> Iterator[Stage]:
         if broker:
             settings["KAFKA_BOOTSTRAP_SERVERS"] = broker
         otlp = f"{HOST}:{site.ports.otlp}"
-        settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp}", "LOG_LEVEL": "WARNING"}
+        settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp}", "LOG_LEVEL": "WARNING", "DEMO_DATA": "1"}
         site = replace(site, environment=processes.bare_environment() | settings, work_dir=folder)
         kafka = KafkaSettings(bootstrap_servers=settings["KAFKA_BOOTSTRAP_SERVERS"]).client_config("bench")
         kafka["log_level"] = _LOG_ERRORS
@@ -109,8 +111,10 @@ def stage(broker: str, *, plain_grpcio: bool) -> Iterator[Stage]:
         _provision(site)
         running.start(GATEWAY)
         running.start(ENVOY)
-        running.start(_peer(settings["KAFKA_BOOTSTRAP_SERVERS"]))
-        if plain_grpcio:
+        peer = _peer(settings["KAFKA_BOOTSTRAP_SERVERS"])
+        running.start(peer)
+        if everything:
+            running.start(replace(peer, name=PEER_H11), h11_site(site), PEER_HTTP="h11")
             running.start(
                 replace(GATEWAY, name=GRPCIO), grpcio_site(site), GATEWAY_SERVER="grpcio", GATEWAY_NAME=GRPCIO
             )
@@ -120,6 +124,11 @@ def stage(broker: str, *, plain_grpcio: bool) -> Iterator[Stage]:
 def grpcio_site(site: Site) -> Site:
     """Return where the gateway on plain grpcio listens."""
     return replace(site, ports=replace(site.ports, gateway=site.ports.gateway_spare))
+
+
+def h11_site(site: Site) -> Site:
+    """Return where the peer on uvicorn's own HTTP parser listens."""
+    return replace(site, ports=replace(site.ports, dashboard=site.ports.jaeger))
 
 
 def peer_port(site: Site) -> int:

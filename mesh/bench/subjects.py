@@ -44,9 +44,13 @@ def long_subjects(site: Site) -> list[Subject]:
     """Return what only a long run measures: the other doors, and all of the short run's with fewer streams."""
     both = (ENVOY.name, GATEWAY.name)
     grpcio = _grpc(stage.grpcio_site(site).ports.gateway)
+    h11 = _rest(stage.peer_port(stage.h11_site(site)))
     return [
         _subject("edge_grpc", "Envoy + gateway, gRPC", _grpc(site.ports.edge), both),
         _subject("gateway_grpcio_grpc", "gateway on plain grpcio, gRPC", grpcio, (stage.GRPCIO,)),
+        _subject(
+            "peer_rest_h11", "FastAPI + aiokafka without httptools, REST", h11, (stage.PEER_H11,), stage.PEER_TOPIC
+        ),
         *(_with_few_streams(subject) for subject in short_subjects(site)),
     ]
 
