@@ -1,0 +1,119 @@
+"""The platform on the native engines: a real broker, registry and event store."""
+
+import threading
+from collections.abc import Iterator
+
+import grpc
+import httpx
+import pytest
+from confluent_kafka import DeserializingConsumer
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from polystream.v1 import operations_pb2, operations_pb2_grpc, users_pb2, users_pb2_grpc
+from polystream.v1.operations_pb2 import Operation
+
+from tests.support.native import provide_native
+from tests.support.people import person
+from tests.support.platform import Platform
+from tests.support.waiting import eventually
+
+_COMMANDS = 600
+_COMMANDS_A_SECOND = 100
+_EVENTS_A_COMMAND = 3  # accepted, received, succeeded
+_TIMEOUT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Run the whole platform on the native engines."""
+    provide_native()
+    with Platform(tmp_path_factory.mktemp("native"), "--engines", "native") as running:
+        yield running
+
+
+def _create_users(address: str, count: int, sent: list[str]) -> None:
+    with grpc.insecure_channel(address) as channel:
+        users = users_pb2_grpc.UserServiceStub(channel)
+        pace = threading.Event()
+        for _ in range(count):
+            sent.append(users.CreateUser(users_pb2.CreateUserRequest(**person()), timeout=10).correlation_id)
+            pace.wait(1 / _COMMANDS_A_SECOND)
+
+
+def test_every_part_is_ready_and_told(native: Platform) -> None:
+    """The status names each engine, and gives an address for each that a client can use."""
+    status = native.status
+    ready = {process["name"] for process in status["processes"] if process["status"] == "ready"}
+    assert {"postgresql", "mongodb", "redis", "kafka", "schema_registry", "opensearch", "monitor"} <= ready
+    assert httpx.get(f"{status['endpoints']['opensearch']}/_cluster/health").json()["status"] == "green"
+    level = httpx.get(f"{status['endpoints']['schema_registry']}/config").json()
+    assert level == {"compatibilityLevel": "FULL_TRANSITIVE"}
+
+
+def test_a_foreign_client_reads_both_topics(native: Platform) -> None:
+    """Confluent's own consumer and Avro deserializer, with nothing of the platform, read commands and receipts."""
+    sent: list[str] = []
+    _create_users(native.endpoints["grpc"], 1, sent)
+    with SchemaRegistryClient({"url": native.endpoints["schema_registry"]}) as registry:
+        consumer = DeserializingConsumer(
+            {
+                "bootstrap.servers": native.endpoints["kafka"],
+                "group.id": "a-foreign-one",
+                "auto.offset.reset": "earliest",
+                "value.deserializer": AvroDeserializer(registry),
+            }
+        )
+        consumer.subscribe(["user_events", "response_events"])
+        read: dict[str, dict[str, object]] = {}
+
+        def both() -> bool:
+            message = consumer.poll(0.2)
+            if message and dict(message.headers() or [])["correlation_id"] == sent[0].encode():
+                read[message.topic()] = message.value()
+            return len(read) == 2
+
+        eventually(both, _TIMEOUT_S, interval_s=0)
+        consumer.close()
+    assert str(read["user_events"]["name"]).startswith("Pessoa")
+    assert (read["response_events"]["command"], read["response_events"]["state"]) == ("CreateUser", "SUCCEEDED")
+
+
+@pytest.mark.timeout(240)
+def test_the_event_store_is_killed_under_load_and_misses_nothing(native: Platform) -> None:
+    """SIGKILL, and the supervisor's start: `explain` works all the while, then every event is in the index, once."""
+    sent: list[str] = []
+    sender = threading.Thread(target=_create_users, args=(native.endpoints["grpc"], _COMMANDS, sent))
+    sender.start()
+    with grpc.insecure_channel(native.endpoints["grpc"]) as channel:
+        operations = operations_pb2_grpc.OperationServiceStub(channel)
+
+        def explained(correlation_id: str) -> bool:
+            request = operations_pb2.ExplainOperationRequest(correlation_id=correlation_id)
+            story = operations.ExplainOperation(request, timeout=10)
+            return len(story.hops) == _EVENTS_A_COMMAND and story.operation.state == Operation.SUCCEEDED
+
+        eventually(lambda: len(sent) > _COMMANDS // 4, _TIMEOUT_S)
+        earlier = sent[0]
+        eventually(lambda: explained(earlier), _TIMEOUT_S)
+        before = native.pid("opensearch")
+        native.kill("opensearch")
+        told = 0
+        while sender.is_alive():
+            assert explained(earlier)
+            newest = sent[-1]
+            eventually(lambda newest=newest: explained(newest), _TIMEOUT_S)  # type: ignore[misc]
+            told += 1
+        assert told > 10
+        eventually(lambda: native.pid("opensearch") not in (0, before), _TIMEOUT_S)
+        eventually(lambda: all(explained(correlation_id) for correlation_id in sent[::50]), _TIMEOUT_S)
+    sender.join()
+    with httpx.Client(base_url=native.endpoints["opensearch"], timeout=30) as search:
+
+        def found() -> list[str]:
+            search.post("/api_events-*/_refresh").raise_for_status()
+            query = {"query": {"terms": {"correlation_id": sent}}, "size": 10_000, "_source": ["event_id"]}
+            hits = search.post("/api_events-*/_search", json=query).raise_for_status().json()["hits"]["hits"]
+            return [hit["_source"]["event_id"] for hit in hits]
+
+        eventually(lambda: len(found()) >= _EVENTS_A_COMMAND * _COMMANDS, _TIMEOUT_S)
+        assert len(found()) == len(set(found())) == _EVENTS_A_COMMAND * _COMMANDS
