@@ -1,6 +1,7 @@
 """Runs the gateway: `python -m gateway`. SIGTERM and SIGINT drain it."""
 
 import asyncio
+import gc
 import signal
 import sys
 
@@ -15,6 +16,7 @@ from mesh.telemetry.logs import configure_logging
 from mesh.telemetry.tracing import Tracing
 
 SERVICE = "gateway"
+_COLLECT_AFTER = 20_000  # objects; the default is 700, less than what 128 commands under way hold
 
 log = structlog.stdlib.get_logger(SERVICE)
 
@@ -32,6 +34,7 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
     except OSError as error:
         log.error("the gateway cannot start", error=str(error))
         return 1
+    _calm_collector()
     starting = asyncio.create_task(gateway.start())
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -48,6 +51,13 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
     tracing.shutdown()
     log.info("stopped")
     return 1 if failed else 0
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector look seldom, and never at what stays for good: it took a tenth of a command's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
 def main() -> int:

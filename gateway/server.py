@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -141,7 +142,8 @@ def _new_server(settings: GatewaySettings) -> Any:
         ("grpc.so_reuseport", 0),
     )
     if settings.server == "native":
-        return pygrpc_native.aio.server(options=options)
+        # `server()` takes no number of threads. Where processors are few, a second one costs more than it reads.
+        return pygrpc_native.aio.Server(options=options, io_threads=1 if (os.cpu_count() or 1) <= 2 else 2)
     return grpc.aio.server(options=options)
 
 

@@ -12,6 +12,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from mesh.errors import FieldFault, PolystreamError, Reason
 
 _MAX_DEPTH = 16  # of nested messages; a type that holds itself ends here
+_MAX_KNOWN_BODIES = 100
+_MAX_KNOWN_CHARACTERS = 500
 _MAX_FAULTS = 50  # in one answer
 _MIN_SECONDS = {"google.protobuf.Timestamp": -62_135_596_800, "google.protobuf.Duration": -315_576_000_000}
 _MAX_SECONDS = {"google.protobuf.Timestamp": 253_402_300_799, "google.protobuf.Duration": 315_576_000_000}
@@ -40,6 +42,7 @@ class RequestRules:
         self._times = tuple(_time_finder(field) for field in descriptor.fields if _holds_time(field))
         self._choices = {field.name: _choices(field) for field in descriptor.fields if field.enum_type is not None}
         self._validator = validator
+        self._known_bodies: set[str] = set()  # lists of fields found good: clients send the same ones
 
     def refuse_unknown(self, request: Message, json_fields: str | None) -> None:
         """Refuse a request with a field that its type does not have.
@@ -49,7 +52,7 @@ class RequestRules:
         it is an object, and `!` that it is null. Raises PolystreamError UNKNOWN_FIELD, or INVALID_FIELD for a value
         that the transcoder takes and JSON's mapping does not.
         """
-        if json_fields:
+        if json_fields and json_fields not in self._known_bodies:
             paths = json_fields.split(",")
             unknown = [name for name in map(_unmarked, paths) if not self._knows(name.split("."))]
             if unknown:
@@ -57,6 +60,8 @@ class RequestRules:
             misshapen = [fault for path in paths if (fault := self._misshapen(path)) is not None]
             if misshapen:
                 raise PolystreamError(Reason.INVALID_FIELD, faults=misshapen)
+            if len(self._known_bodies) < _MAX_KNOWN_BODIES and len(json_fields) <= _MAX_KNOWN_CHARACTERS:
+                self._known_bodies.add(json_fields)
         if len(UnknownFieldSet(request)) or self._nested:
             numbers = list(_unknown_numbers(request, self._nested, ""))
             if numbers:

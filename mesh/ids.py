@@ -1,18 +1,20 @@
 """Correlation IDs, and the identifiers derived from them."""
 
 import hashlib
-import os
 import time
 import uuid
 
+from mesh.entropy import RandomDigits
+
 # Any fixed UUID will do: it keeps derived IDs apart from those of other systems.
 _REQUEST_NAMESPACE = uuid.UUID("6f1c1b0e-3b1c-5f65-9d0e-7b9a5a3f6d21")
+_RANDOM = RandomDigits(10)
 _USER_ID_BITS = 53  # every value is exact in a JSON number too
 
 
 def new_correlation_id() -> str:
     """Return a UUIDv7 (RFC 9562): its first 48 bits are the time in milliseconds."""
-    digits = f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    digits = f"{time.time_ns() // 1_000_000:012x}{_RANDOM.draw()}"
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 

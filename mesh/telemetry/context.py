@@ -1,12 +1,14 @@
 """W3C trace context, read and written by hand: the general propagator costs more than a command does."""
 
-import os
 import re
 from dataclasses import dataclass
 
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
+from mesh.entropy import RandomDigits
+
+_RANDOM = RandomDigits(24)
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$")
 _MAX_TRACESTATE_BYTES = 512  # what the specification asks everybody to pass on
 
@@ -42,7 +44,7 @@ def unsampled(parent: TraceContext | None) -> TraceContext:
     """Return a context that says that nothing is recorded, in the parent's trace where there is one."""
     if parent is not None:
         return TraceContext(parent.trace_id, parent.span_id, False, parent.tracestate)
-    digits = os.urandom(24).hex()
+    digits = _RANDOM.draw()
     return TraceContext(digits[:32], digits[32:], False)
 
 

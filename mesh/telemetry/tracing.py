@@ -1,6 +1,5 @@
 """Spans. Whether a command is traced is decided once, where it enters; the rest follow."""
 
-import os
 from collections.abc import Mapping
 
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -58,10 +57,10 @@ class Tracing:
 
         Returns None when it is to be traced with `parent` as its parent, else the unsampled context to pass on.
         """
-        trace_id = parent.trace_id if parent is not None else os.urandom(16).hex()
-        if self._provider is not None and self._admission.admit(parent, trace_id):
+        passed_on = unsampled(parent)
+        if self._provider is not None and self._admission.admit(parent, passed_on.trace_id):
             return None
-        return unsampled(parent)
+        return passed_on
 
     def start(
         self,
