@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import grpc
@@ -17,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path
 
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError
@@ -37,6 +37,7 @@ _SWAGGER_PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Polystream API</title>
 <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
 <link rel="icon" href="/docs/assets/favicon-32x32.png">
@@ -46,7 +47,7 @@ _SWAGGER_PAGE = """<!doctype html>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
 <script>
 SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true,
-  requestInterceptor: (request) => { delete request.headers["content-type"]; return request; } });
+  filter: true, displayRequestDuration: true, defaultModelsExpandDepth: 0, validatorUrl: null });
 </script>
 </body>
 </html>
@@ -75,7 +76,7 @@ class Pages:
                 Route("/docs", self.docs),
                 Route("/openapi.yaml", self.openapi),
                 Route("/openapi.json", self.openapi),
-                Mount("/docs/assets", StaticFiles(directory=swagger_ui_path)),
+                Mount("/docs/assets", StaticFiles(directory=_swagger_ui())),
                 Mount("/assets", StaticFiles(directory=_FOLDER)),
             ]
         )
@@ -128,6 +129,14 @@ class Pages:
         if path is None:
             return JSONResponse({"message": "no OpenAPI document: generate the contracts"}, status_code=404)
         return FileResponse(path, media_type="application/json")  # which is YAML too
+
+
+def _swagger_ui() -> Path:
+    """Return the folder of Swagger UI's files. The package is only looked up: importing it brings a web framework's."""
+    spec = find_spec("swagger_ui")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("swagger-ui-py is not installed, which has the files of /docs")
+    return Path(spec.origin).parent / "static"
 
 
 def _plain(message: Message) -> object:

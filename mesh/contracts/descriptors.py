@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 COMMAND_OPTION = "polystream.options.v1.command"
+DEMO_OPTION = "polystream.options.v1.demo"
 EVENT_OPTION = "polystream.options.v1.event"
 
 # Field numbers in descriptor.proto, of which the paths of source locations are made.

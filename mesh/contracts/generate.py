@@ -5,6 +5,7 @@
 
 import argparse
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -13,13 +14,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mesh.contracts import third_party
+from mesh.contracts import postman, third_party
+from mesh.contracts.openapi_examples import add_examples
 
 _ROOT = Path(__file__).parents[2]
 _THIRD_PARTY = "build/protos"
 _DESCRIPTORS = "gen/descriptors.binpb"
 # All that is generated: whatever else stands in these folders is removed.
-_GENERATED = ("gen", "schemas/avro", "sdk/src/polystream_sdk/services")
+_GENERATED = ("gen", "schemas/avro", "sdk/src/polystream_sdk/services", postman.FILE_NAME)
 # The descriptor set is what the edge and other tools link, so it also holds what answers carry inside Any, and
 # the standard operations service.
 _DESCRIBED = (
@@ -31,6 +33,8 @@ _SDK_TEMPLATE = "buf.gen.sdk.yaml"
 _SDK_PACKAGE = "gen/sdk/polystream_api"
 # What the SDK shows of the generated messages under one name, so that a program has one place to import from.
 _SDK_MODULES = ("google/type", "polystream/options/v1", "polystream/v1")
+_OPENAPI = "gen/openapi/openapi.json"
+_GOLDEN = "tests/contract/golden"
 _STEP_TIMEOUT_S = 300
 
 
@@ -76,8 +80,16 @@ def generate(root: Path, out: Path) -> None:
         *described,
         *("--output", str(out / _DESCRIPTORS)),
     )
+    document = json.loads((out / _OPENAPI).read_text(encoding="utf-8"))
+    add_examples(document, root / _GOLDEN)
+    _write_json(out / _OPENAPI, document)
+    _write_json(out / postman.FILE_NAME, postman.collection(document))
     package = out / _SDK_PACKAGE
     (package / "__init__.py").write_text(_sdk_init(package), encoding="utf-8")
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def differences(root: Path, fresh: Path) -> list[str]:
@@ -101,7 +113,7 @@ def publish(fresh: Path, root: Path, names: Sequence[str]) -> None:
 
 
 def _files(tree: Path) -> list[str]:
-    paths = [path for folder in _GENERATED for path in (tree / folder).rglob("*")]
+    paths = [path for name in _GENERATED for path in (tree / name, *(tree / name).rglob("*"))]
     return [p.relative_to(tree).as_posix() for p in paths if p.is_file() and "__pycache__" not in p.parts]
 
 

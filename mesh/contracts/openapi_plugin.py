@@ -1,4 +1,4 @@
-"""A protoc plugin that writes the OpenAPI 3.0 document of the REST face.
+"""A protoc plugin that writes the OpenAPI 3.1 document of the REST face.
 
 Each binding of `google.api.http` is an operation, additional ones included. A path outside `/v1/` is one that
 was there before this API, and is listed under a tag of its own.
@@ -28,6 +28,14 @@ _EDGE_PARAMETERS: Mapping[str, Mapping[str, str]] = {
     "/historico-visualizacao": {"user_id": "user_id", "conteudo_id": "content_id"},
 }
 _QUERY_MESSAGES = ("google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask")
+# How a command is followed, told so that clients can do it by themselves.
+_FOLLOWED: Mapping[str, Any] = {
+    name: {"operationId": name, "parameters": {"correlation_id": "$response.body#/correlation_id"}, "description": doc}
+    for name, doc in (
+        ("GetOperation", "Reads the operation as it stands."),
+        ("WaitOperation", "Waits until the operation is done."),
+    )
+}
 _ABOUT = (
     "Every command answers at once with an operation, which names the command by its `correlation_id`; read the "
     "operation until its `state` is `SUCCEEDED` or `FAILED`.\n\n"
@@ -84,7 +92,7 @@ class _Document:
             operations[binding.verb] = request | {"responses": self._responses(binding.method)}
         components = self._schemas.components
         return {
-            "openapi": "3.0.3",
+            "openapi": "3.1.0",
             "info": {"title": "Polystream", "version": "v1", "description": _ABOUT},
             "servers": [{"url": "/"}],
             "tags": self._tags(bindings),
@@ -124,35 +132,40 @@ class _Document:
         if parameters := [*self._path_parameters(binding), *self._query_parameters(binding)]:
             operation["parameters"] = parameters
         if binding.body:
-            schema = self._schemas.request_body(method.input_type, frozenset(binding.in_path))
+            in_query = _EDGE_PARAMETERS.get(binding.path, {}).values()
+            outside = frozenset([*binding.in_path, *in_query])
+            schema = self._schemas.request_body(method.input_type, outside, "InheritedBody" if in_query else "Body")
             # A command without a body is one that says nothing, which demo data fills.
-            required = self._descriptors.option(method, COMMAND_OPTION) is None
+            is_command = self._descriptors.option(method, COMMAND_OPTION) is not None
+            required = not is_command or self._schemas.asks_for_body(method.input_type, outside)
             operation["requestBody"] = {"required": required, "content": _json(schema)}
         return operation
 
     def _path_parameters(self, binding: _Binding) -> Iterator[dict[str, Any]]:
         for name in binding.in_path:
-            yield self._parameter(name, "path", _field_at(binding.method, name))
+            yield self._parameter(name, "path", _field_at(binding.method, name), required=True)
 
     def _query_parameters(self, binding: _Binding) -> Iterator[dict[str, Any]]:
         if binding.body:
             for name, field_name in _EDGE_PARAMETERS.get(binding.path, {}).items():
-                yield self._parameter(name, "query", _field_at(binding.method, field_name))
+                yield self._parameter(name, "query", _field_at(binding.method, field_name), required=True)
             return
         for name, field in _leaves(binding.method.input_type):
             if name not in binding.in_path:
                 yield self._parameter(name, "query", field)
 
-    def _parameter(self, name: str, where: str, field: FieldDescriptor) -> dict[str, Any]:
-        required = {"required": True} if where == "path" else {}
+    def _parameter(self, name: str, where: str, field: FieldDescriptor, *, required: bool = False) -> dict[str, Any]:
         doc = self._schemas.describe(field)
-        return {"name": name, "in": where, **required, "description": doc, "schema": self._schemas.parameter(field)}
+        said = {"name": name, "in": where} | ({"required": True} if required else {}) | {"description": doc}
+        return said | {"schema": self._schemas.parameter(field)}
 
     def _responses(self, method: MethodDescriptor) -> dict[str, Any]:
         done = "One JSON object a line, until the call ends." if method.server_streaming else "It worked."
         status = self._schemas.response(self._descriptors.message("google.rpc.Status"))
+        is_command = self._descriptors.option(method, COMMAND_OPTION) is not None
+        content = _json(self._schemas.response(method.output_type))
         return {
-            "200": {"description": done, "content": _json(self._schemas.response(method.output_type))},
+            "200": {"description": done, "content": content} | ({"links": _FOLLOWED} if is_command else {}),
             "default": {"description": "It did not work: the status says why.", "content": _json(status)},
         }
 

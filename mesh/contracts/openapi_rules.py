@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
 from mesh.contracts.descriptors import Descriptors
+from mesh.contracts.number_pattern import whole_numbers
 
 _FIELD_OPTION = "buf.validate.field"
 _INTEGER_KINDS = (
@@ -22,6 +23,9 @@ _INTEGER_KINDS = (
     "sfixed64",
 )
 _FLOAT_KINDS = ("float", "double")
+NO_NUL: Final = r"^[^\u0000]*$"  # PostgreSQL's text cannot hold that character
+# Rules in CEL, by their identifiers, that a schema can say too.
+_CEL_TWINS: Final[Mapping[str, Mapping[str, Any]]] = {"cpf.check_digits": {"format": "cpf"}}
 
 
 def field_rules(descriptors: Descriptors, field: FieldDescriptor) -> Any | None:
@@ -31,7 +35,13 @@ def field_rules(descriptors: Descriptors, field: FieldDescriptor) -> Any | None:
 
 def constraints(rules: Any | None) -> dict[str, Any]:
     """Return the schema's keywords that say the same as the rules; what has no keyword is left out."""
-    kind = rules.WhichOneof("type") if rules is not None else None
+    if rules is None:
+        return {}
+    twins = {keyword: value for rule in rules.cel for keyword, value in _CEL_TWINS.get(rule.id, {}).items()}
+    return twins | _standard(rules, rules.WhichOneof("type"))
+
+
+def _standard(rules: Any, kind: str | None) -> dict[str, Any]:
     if kind is None:
         return {}
     if kind in _INTEGER_KINDS:
@@ -73,11 +83,11 @@ def _bounds(rules: Any, *, step: int) -> dict[str, Any]:
     if rules.HasField("gte"):
         found["minimum"] = rules.gte
     elif rules.HasField("gt"):
-        found |= {"minimum": rules.gt + step} | ({} if step else {"exclusiveMinimum": True})
+        found |= {"minimum": rules.gt + 1} if step else {"exclusiveMinimum": rules.gt}
     if rules.HasField("lte"):
         found["maximum"] = rules.lte
     elif rules.HasField("lt"):
-        found |= {"maximum": rules.lt - step} | ({} if step else {"exclusiveMaximum": True})
+        found |= {"maximum": rules.lt - 1} if step else {"exclusiveMaximum": rules.lt}
     return found
 
 
@@ -96,7 +106,33 @@ def _repeated(rules: Any) -> dict[str, Any]:
 
 def _map(rules: Any) -> dict[str, Any]:
     names = {"min_pairs": "minProperties", "max_pairs": "maxProperties"}
-    return {keyword: getattr(rules, name) for name, keyword in names.items() if rules.HasField(name)}
+    found = {keyword: getattr(rules, name) for name, keyword in names.items() if rules.HasField(name)}
+    keys = {"pattern": NO_NUL} | constraints(rules.keys) if rules.HasField("keys") else {}
+    return found | ({"propertyNames": keys} if keys else {})
 
 
-_TRANSLATIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {"string": _string, "repeated": _repeated, "map": _map}
+def _timestamp(rules: Any) -> dict[str, Any]:
+    """Return a pattern of the year, where the rules end at years' ends; a schema has no bounds for such text."""
+    least, most = rules.gte.ToDatetime(), rules.lt.ToDatetime()
+    years_only = (least.month, least.day, most.month, most.day) == (1, 1, 1, 1)
+    if not (rules.HasField("gte") and rules.HasField("lt") and years_only):
+        return {}
+    return {"pattern": f"{whole_numbers(least.year, most.year - 1).removesuffix('$')}-"}
+
+
+def _duration(rules: Any) -> dict[str, Any]:
+    """Return a pattern, where both ends are whole seconds from 0 on; a schema has no bounds for such text."""
+    least, most = rules.gte, rules.lte
+    if not (rules.HasField("gte") and rules.HasField("lte")) or least.nanos or most.nanos or least.seconds < 0:
+        return {}
+    below = whole_numbers(least.seconds, most.seconds - 1).strip("^$")
+    return {"pattern": f"^({below}([.][0-9]{{1,9}})?|{most.seconds}([.]0{{1,9}})?)s$"}
+
+
+_TRANSLATIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "string": _string,
+    "repeated": _repeated,
+    "map": _map,
+    "duration": _duration,
+    "timestamp": _timestamp,
+}

@@ -1,4 +1,4 @@
-"""From protobuf messages to the schemas of an OpenAPI 3.0 document, as protobuf's JSON mapping writes them.
+"""From protobuf messages to the schemas of an OpenAPI 3.1 document, as protobuf's JSON mapping writes them.
 
 Field names are the protos' own (snake_case). What `buf.validate` demands is said in the schema's own terms
 where it has them: lengths, patterns, bounds, formats, the enum values that are accepted.
@@ -10,8 +10,10 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from mesh.contracts.descriptors import Descriptors
-from mesh.contracts.openapi_rules import constraints, field_rules, is_required, refused_values
+from mesh.contracts.descriptors import DEMO_OPTION, Descriptors
+from mesh.contracts.number_pattern import whole_numbers
+from mesh.contracts.openapi_money import MONEY_RULE, reais
+from mesh.contracts.openapi_rules import NO_NUL, constraints, field_rules, is_required, refused_values
 from mesh.contracts.plugin import PluginError
 
 Schema = dict[str, Any]
@@ -62,16 +64,49 @@ class Schemas:
         self._owners: dict[str, str] = {}  # component name: full name of its message
         self.components: dict[str, Schema] = {}
 
-    def request_body(self, message: Descriptor, without: frozenset[str]) -> Schema:
-        """Return the schema of a request's JSON body, less the fields that the path gives."""
-        if not without:
-            return self._component(message, Place.REQUEST)
+    def request_body(self, message: Descriptor, without: frozenset[str], suffix: str = "Body") -> Schema:
+        """Return the schema of a request's JSON body, less the fields that the path or the query gives.
+
+        `suffix` is that of its name then. Where demo data may fill the body, it is either whole or says nothing.
+        """
         left_out = {path.partition(".")[0] for path in without}
-        name = f"{self._name(message).removesuffix('Request')}Body"
-        schema = self._object(message, Place.REQUEST, left_out)
+        name = f"{self._name(message).removesuffix('Request')}{suffix}" if without else self._name(message)
+        if without:
+            self._set(name, self._object(message, Place.REQUEST, left_out), message)
+        else:
+            self._component(message, Place.REQUEST)
+        if not self.components[name].get("required") or not self._has_demo_data(message):
+            return _ref(name)
+        self._set(f"{name}.Silent", self._silent(message, left_out), message)
+        return {"anyOf": [_ref(name), _ref(f"{name}.Silent")]}
+
+    def asks_for_body(self, message: Descriptor, without: frozenset[str]) -> bool:
+        """Whether a command has a field that neither the path or the query gives nor demo data fills."""
+        return any(self._asks_for(field) for field in message.fields if field.name not in without and _is_id(field))
+
+    def _set(self, name: str, schema: Schema, message: Descriptor) -> None:
         if self.components.setdefault(name, schema) != schema:
             raise PluginError(f"{message.full_name}: its bindings take different fields from the path")
-        return _ref(name)
+
+    def _has_demo_data(self, message: Descriptor) -> bool:
+        return any(self._descriptors.option(field, DEMO_OPTION) for field in message.fields)
+
+    def _silent(self, message: Descriptor, left_out: set[str]) -> Schema:
+        """Return the schema of a request that says nothing: it may hold identifiers."""
+        fields = [field for field in message.fields if field.name not in left_out]
+        properties = {
+            field.name: self._property(field, Place.REQUEST, required=self._asks_for(field))
+            if _is_id(field)
+            else {"type": "null"}
+            for field in fields
+        }
+        told = "Says nothing but who it is about, if that: filled where demo data is on, refused elsewhere."
+        schema: Schema = {"type": "object", "description": told, "properties": properties}
+        required = [f.name for f in fields if _is_id(f) and self._asks_for(f)]
+        return schema | {"additionalProperties": False} | ({"required": required} if required else {})
+
+    def _asks_for(self, field: FieldDescriptor) -> bool:
+        return is_required(field, self._rules(field)) and not self._descriptors.option(field, DEMO_OPTION)
 
     def response(self, message: Descriptor) -> Schema:
         """Return the schema of an answer."""
@@ -99,16 +134,19 @@ class Schemas:
         if doc := self._descriptors.comment(message.full_name):
             schema["description"] = doc
         schema["properties"] = {field.name: self._property(field, place) for field in fields}
+        if place is Place.REQUEST:
+            schema["additionalProperties"] = False
         required = [f.name for f in fields if place is Place.REQUEST and is_required(f, self._rules(f))]
         return schema | ({"required": required} if required else {})
 
-    def _property(self, field: FieldDescriptor, place: Place) -> Schema:
+    def _property(self, field: FieldDescriptor, place: Place, *, required: bool | None = None) -> Schema:
         schema = self._field(field, place)
+        if required is None:
+            required = is_required(field, self._rules(field))
+        if place is Place.REQUEST and not required:
+            schema = _or_null(schema)  # null is the same as nothing
         doc = self.describe(field)
-        if not doc:
-            return schema
-        # Beside a $ref nothing else is read in OpenAPI 3.0.
-        return {"allOf": [schema], "description": doc} if "$ref" in schema else schema | {"description": doc}
+        return schema | {"description": doc} if doc else schema
 
     def describe(self, field: FieldDescriptor) -> str:
         """Return a field's comment, and its enum's values with theirs."""
@@ -139,28 +177,58 @@ class Schemas:
         return self._value(field, place, rules)
 
     def _value(self, field: FieldDescriptor, place: Place, rules: Any) -> Schema:
+        if rules is not None and MONEY_RULE in {rule.id for rule in rules.cel}:
+            self.components["Reais"] = reais(self._int64(place, {"minimum": 0, "maximum": 1_000_000}))
+            return _ref("Reais")
         if field.message_type is not None:
-            return self._value_of(field.message_type, place)
+            return self._value_of(field.message_type, place) | constraints(rules)
         if field.enum_type is not None:
             return {"type": "string", "enum": self._values(field)}
         if field.type in _INT64_TYPES:
-            return _int64(place, constraints(rules))
+            return self._int64(place, constraints(rules))
+        if field.type == _F.TYPE_STRING and place is not Place.RESPONSE:
+            return _text(field.name, constraints(rules))
         return _SCALARS[field.type] | constraints(rules)
 
     def _value_of(self, message: Descriptor, place: Place) -> Schema:
         if message.full_name in _WELL_KNOWN:
             return dict(_WELL_KNOWN[message.full_name])
         if message.file.name == "google/protobuf/wrappers.proto":
-            return self._value(message.fields_by_name["value"], place, None) | {"nullable": True}
+            return _or_null(self._value(message.fields_by_name["value"], place, None))
         return self._component(message, place)
 
+    def _int64(self, place: Place, bounds: Schema) -> Schema:
+        number = {"type": "integer", "format": "int64"} | bounds
+        if place is Place.PARAMETER:
+            return number
+        if place is Place.RESPONSE:
+            return {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$"}
+        least, most = bounds.get("minimum", -(2**63)), bounds.get("maximum", 2**63 - 1)
+        name = f"WholeNumber.{least}.{most}"
+        told = f"A whole number from {least} to {most}, as a number or as text."
+        text = {"type": "string", "format": "int64", "pattern": whole_numbers(least, most)}
+        self.components[name] = {"description": told, "anyOf": [number, text]}
+        return _ref(name)
 
-def _int64(place: Place, bounds: Schema) -> Schema:
-    number = {"type": "integer", "format": "int64"} | bounds
-    text = {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$"}
-    if place is Place.PARAMETER:
-        return number
-    return {"anyOf": [number, text]} if place is Place.REQUEST else text
+
+def _is_id(field: FieldDescriptor) -> bool:
+    return bool(field.name.endswith("_id"))
+
+
+def _text(name: str, rules: Schema) -> Schema:
+    """Return the schema of a text that is sent."""
+    if name == "page_token":
+        # It has no form that a client could know: it is one that a list has given.
+        rules = {"format": "page-token"} | rules
+    free = {} if {"pattern", "format"} & rules.keys() else {"pattern": NO_NUL}
+    return {"type": "string"} | rules | free
+
+
+def _or_null(schema: Schema) -> Schema:
+    kind = schema.get("type")
+    if kind is None:
+        return {"anyOf": [*(schema["anyOf"] if set(schema) == {"anyOf"} else [schema]), {"type": "null"}]}
+    return schema | {"type": [kind, "null"]} | ({"enum": [*schema["enum"], None]} if "enum" in schema else {})
 
 
 def _ref(name: str) -> Schema:

@@ -15,6 +15,7 @@ from tests.contract.compiling import compile_protos
 _ROOT = Path(__file__).parents[2]
 _DOCUMENT: dict[str, Any] = json.loads((_ROOT / "gen" / "openapi" / "openapi.json").read_text(encoding="utf-8"))
 _CATALOG = load_catalog()
+_NO_NUL = r"^[^\u0000]*$"
 _GOLDEN = Path(__file__).parent / "golden"
 _INHERITED = (
     ("post", "/usuarios"),
@@ -46,7 +47,9 @@ def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(operation: dict[str, Any]) -> dict[str, Any]:
-    return _resolve(operation["requestBody"]["content"]["application/json"]["schema"])
+    """Return the schema of an operation's body; of one that demo data may fill, that of a whole one."""
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    return _resolve(schema["anyOf"][0] if "anyOf" in schema else schema)
 
 
 def test_every_binding_is_an_operation() -> None:
@@ -109,7 +112,8 @@ def test_path_variables_are_parameters() -> None:
 
 def test_names_are_snake_case() -> None:
     """Properties and parameters have the protos' own names."""
-    names = [name for schema in _DOCUMENT["components"]["schemas"].values() for name in schema["properties"]]
+    schemas = _DOCUMENT["components"]["schemas"].values()
+    names = [name for schema in schemas for name in schema.get("properties", ())]
     names += [p["name"] for _, _, operation in _operations() for p in operation.get("parameters", ())]
     assert [name for name in names if not re.fullmatch(r"[a-z][a-z0-9_]*", name)] == []
 
@@ -120,7 +124,6 @@ def test_command_takes_what_its_golden_examples_hold(command: str) -> None:
     operation = next(op for _, _, op in _operations() if op["operationId"] == command)
     known = {parameter["name"] for parameter in operation.get("parameters", ())}
     if "requestBody" in operation:
-        assert operation["requestBody"]["required"] is False
         known |= set(_body(operation)["properties"])
     examples = json.loads((_GOLDEN / f"{command}.json").read_text(encoding="utf-8"))
     assert {name for request in examples["good"] for name in request} <= known
@@ -130,6 +133,40 @@ def test_edge_parameters_are_described() -> None:
     """The query parameters that the edge maps are described under the names that callers know."""
     operation = _DOCUMENT["paths"]["/historico-visualizacao"]["post"]
     assert [(p["name"], p["in"]) for p in operation["parameters"]] == [("user_id", "query"), ("conteudo_id", "query")]
+    assert not {"user_id", "content_id"} & set(_body(operation)["properties"])
+
+
+@pytest.mark.parametrize(
+    ("command", "required"), [("CreateUser", False), ("CacheContent", False), ("RecordView_2", True)]
+)
+def test_what_demo_data_fills_may_be_left_out(command: str, required: bool) -> None:
+    """A body is whole, or says nothing; it is asked for only where it has to say who the command is about."""
+    operation = next(op for _, _, op in _operations() if op["operationId"] == command)
+    assert operation["requestBody"]["required"] is required
+    _, silent = operation["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    schema = _resolve(silent)
+    assert schema["additionalProperties"] is False
+    said = {name for name, value in schema["properties"].items() if value != {"type": "null"}}
+    assert all(name.endswith("_id") for name in said)
+
+
+def test_every_command_has_an_example_of_its_own_fields() -> None:
+    """What "Try it out" begins with is a golden example, less what the path and the query give."""
+    for _, _, operation in _operations():
+        if "requestBody" in operation:
+            content = operation["requestBody"]["content"]["application/json"]
+            assert content["example"].keys() <= _body(operation)["properties"].keys()
+        assert all("example" in p for p in operation.get("parameters", ()) if p["in"] == "path")
+    created = next(op for _, _, op in _operations() if op["operationId"] == "CreateUser")
+    assert created["requestBody"]["content"]["application/json"]["example"]["name"] == "Ana Souza"
+
+
+def test_requests_are_closed_and_take_null_for_nothing() -> None:
+    """Other fields are refused; a field that may be left out may be null too."""
+    user = _DOCUMENT["components"]["schemas"]["CreateUserRequest"]
+    assert user["additionalProperties"] is False
+    assert user["properties"]["request_id"]["type"] == ["string", "null"]
+    assert user["properties"]["name"]["type"] == "string"
 
 
 def test_rules_are_said_in_the_schema() -> None:
@@ -140,11 +177,14 @@ def test_rules_are_said_in_the_schema() -> None:
     assert user["properties"]["name"].items() >= {"minLength": 1, "maxLength": 200}.items()
     assert user["properties"]["email"]["format"] == "email"
     assert re.fullmatch(user["properties"]["cpf"]["pattern"], "529.982.247-25")
+    assert user["properties"]["cpf"]["format"] == "cpf"
     content = schemas["CacheContentBody"]["properties"]
     assert content["kind"]["enum"] == ["MOVIE", "SERIES", "DOCUMENTARY"]
     assert content["genres"]["maxItems"] == 10
-    assert content["genres"]["items"] == {"type": "string", "minLength": 1, "maxLength": 50}
-    assert content["attributes"].items() >= {"additionalProperties": {"type": "string", "maxLength": 500}}.items()
+    assert content["genres"]["items"] == {"type": "string", "minLength": 1, "maxLength": 50, "pattern": _NO_NUL}
+    attributes = content["attributes"]
+    assert attributes["additionalProperties"] == {"type": "string", "maxLength": 500, "pattern": _NO_NUL}
+    assert attributes["propertyNames"] == {"minLength": 1, "maxLength": 50, "pattern": _NO_NUL}
     assert content["ttl_seconds"].items() >= {"minimum": 0, "maximum": 2592000}.items()
 
 
@@ -152,8 +192,25 @@ def test_64_bit_integers_are_strings_in_answers() -> None:
     """An answer's 64-bit integer is a string; a request may hold either."""
     schemas = _DOCUMENT["components"]["schemas"]
     assert schemas["User"]["properties"]["user_id"]["type"] == "string"
-    kinds = [option["type"] for option in schemas["CreateUserRequest"]["properties"]["user_id"]["anyOf"]]
-    assert kinds == ["integer", "string"]
+    number, null = schemas["CreateUserRequest"]["properties"]["user_id"]["anyOf"]
+    assert null == {"type": "null"}
+    assert [option["type"] for option in _resolve(number)["anyOf"]] == ["integer", "string"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits", "does_not"),
+    [
+        ("RecordViewBody", {"watch_time": "2099-12-31T00:00:00Z"}, {"watch_time": "2100-01-01T00:00:00Z"}),
+        ("WaitOperationBody", {"timeout": "60s"}, {"timeout": "60.5s"}),
+        ("WaitOperationBody", {"timeout": "0.25s"}, {"timeout": "-1s"}),
+    ],
+)
+def test_bounds_of_texts_are_patterns(schema: str, fits: dict[str, str], does_not: dict[str, str]) -> None:
+    """Times and durations, which are texts in JSON, have their bounds in a pattern."""
+    for (name, value), other in zip(fits.items(), does_not.values(), strict=True):
+        pattern = _DOCUMENT["components"]["schemas"][schema]["properties"][name]["pattern"]
+        assert re.search(pattern, value)
+        assert not re.search(pattern, other)
 
 
 _HEAD = """\

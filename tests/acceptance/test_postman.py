@@ -1,0 +1,37 @@
+"""The Postman collection runs as people run it."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.npm_tools import newman
+from tests.support.platform import Platform
+
+_RUN_TIMEOUT_S = 120
+
+
+@pytest.mark.timeout(420)  # newman may have to be installed first
+def test_newman_runs_the_collection(platform: Platform, repository: Path, tmp_path: Path) -> None:
+    """Every request is answered, every command succeeds in its stores, and no assertion fails."""
+    report = tmp_path / "report.json"
+    finished = subprocess.run(
+        [
+            newman(),
+            "run",
+            repository / "Plataforma de Streaming API.postman_collection.json",
+            *("--env-var", f"base_url={platform.endpoints['rest']}"),
+            *("--reporters", "cli,json", "--reporter-json-export", report, "--color", "off"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=_RUN_TIMEOUT_S,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout[-5000:] + finished.stderr
+    run: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))["run"]
+    assert run["failures"] == []
+    assert run["stats"]["items"]["total"] == len(run["executions"]) >= 54
+    assert all(execution["assertions"] for execution in run["executions"])

@@ -1,0 +1,57 @@
+"""Schemathesis finds nothing: what the served OpenAPI document allows works, what it does not is refused as it says.
+
+`POLYSTREAM_SCHEMATHESIS_CASES` sets how many requests are sent at the least.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.platform import Platform
+
+_CASES_MIN = int(os.environ.get("POLYSTREAM_SCHEMATHESIS_CASES", "2000"))
+_SEED = 20261124
+_CASES_OF_COVERAGE = 2000  # about: those that are worked out, not drawn
+_CASES_PER_EXAMPLE = 250  # about: what one more drawn for each operation adds
+_RUN_TIMEOUT_S = 900
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """Run a platform that nobody else uses: whatever is there gets deleted."""
+    with Platform(tmp_path / "platform") as running:
+        yield running
+
+
+@pytest.mark.timeout(_RUN_TIMEOUT_S + 60)
+def test_schemathesis_finds_nothing(platform: Platform, repository: Path, tmp_path: Path) -> None:
+    """No server error, no undocumented answer, nothing valid refused and nothing invalid taken, by all its checks."""
+    examples = max(2, (_CASES_MIN - _CASES_OF_COVERAGE) // _CASES_PER_EXAMPLE)
+    report = tmp_path / "report.json"
+    finished = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"),
+            *("--config-file", repository / "tests" / "support" / "schemathesis.toml"),
+            *("run", f"{platform.endpoints['rest']}/openapi.json"),
+            *("--phases", "examples,coverage,fuzzing,stateful"),
+            *("--max-examples", str(examples), "--seed", str(_SEED), "--generation-database", "none"),
+            *("--continue-on-failure", "--warnings", "off", "--request-timeout", "20", "--no-color"),
+            *("--report", "json", "--report-json-path", str(report)),
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks", "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        timeout=_RUN_TIMEOUT_S,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout[-20_000:] + finished.stderr
+    run = json.loads(report.read_text(encoding="utf-8"))
+    assert run["complete"] is True
+    assert run["operations"]["tested"] == run["operations"]["total"] >= 54
+    assert run["test_cases"]["generated"] >= _CASES_MIN
