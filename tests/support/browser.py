@@ -10,7 +10,7 @@ from typing import Final
 from playwright.sync_api import Browser, sync_playwright
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
-_INSTALL: Final = (("apt-get", "update", "-qq"), ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"))
+_INSTALL: Final = ("apt-get update -qq", "apt-get install -y -qq --no-install-recommends chromium")
 _INSTALL_TIMEOUT_S: Final = 300
 # What a browser does by itself needs a network, which tests do not have.
 _FLAGS: Final = (
@@ -25,11 +25,14 @@ _FLAGS: Final = (
 
 
 def chromium() -> str:
-    """Return the path of a browser, installed where this is root on Debian. Raises AssertionError where there is none."""
+    """Return the path of a browser, installed where this is root on Debian.
+
+    Raises AssertionError, with the command to run, where there is none.
+    """
     found = _installed()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         for command in _INSTALL:
-            subprocess.run(command, capture_output=True, timeout=_INSTALL_TIMEOUT_S, check=False)
+            subprocess.run(command.split(), capture_output=True, timeout=_INSTALL_TIMEOUT_S, check=False)
         found = _installed()
     assert found, "there is no Chromium: install it, for instance with `sudo apt-get install chromium`"
     return found
