@@ -15,10 +15,10 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection
 
 from gateway.boundary import Boundary, Query, refuse
 from gateway.commands import CommandPath, Prepared, prepare
+from gateway.reflection import add_reflection
 from gateway.validation import RequestRules, request_reader
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
@@ -64,9 +64,7 @@ class GatewayServer:
             self._register(service, handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names = ["", *(service.full_name for service in services)]
-        reflection.enable_server_reflection(
-            (*self._names[1:], "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
-        )
+        add_reflection((*self._names[1:], "grpc.health.v1.Health"), self._server)
         self._server.add_generic_rpc_handlers((_UnknownMethods(),))
         self.port = _bind(self._server, f"{settings.host}:{settings.port}")
 

@@ -73,7 +73,7 @@ def call_grpc_web(base_url: str, method: str, request: Message, answer: type[Mes
         headers={"content-type": "application/grpc-web+proto", "x-grpc-web": "1"},
         timeout=10,
     )
-    message, trailers = _web_frames(response.content)
+    message, trailers = web_frames(response.content)
     trailers = {**dict(response.headers), **trailers}
     code = int(trailers.get("grpc-status", "2"))
     if code:
@@ -103,7 +103,8 @@ def _grpc_error(error: grpc.RpcError) -> dict[str, Any]:
     return {"code": error.code().value[0], "message": error.details(), "details": []}
 
 
-def _web_frames(content: bytes) -> tuple[bytes, dict[str, str]]:
+def web_frames(content: bytes) -> tuple[bytes, dict[str, str]]:
+    """Return the message and the trailers of a gRPC-Web answer."""
     message, trailers = b"", {}
     while content:
         flag, length = content[0], struct.unpack(">I", content[1:5])[0]

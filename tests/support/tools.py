@@ -11,6 +11,7 @@ from typing import Final
 _TOOLS: Final = Path(__file__).parents[1] / "tools"
 # The module that pins each tool, and its package there.
 _PACKAGES: Final = {
+    "grpc-health-probe": (_TOOLS / "health_probe", "github.com/grpc-ecosystem/grpc-health-probe"),
     "grpcurl": (_TOOLS, "github.com/fullstorydev/grpcurl/cmd/grpcurl"),
     "kfake": (_TOOLS / "kfake", "."),
 }
