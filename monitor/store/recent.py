@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from polystream.v1.operations_pb2 import Operation, Span
+from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.catalog import Catalog
 from monitor.records import TracedEvent
@@ -46,21 +46,23 @@ class RecentEvents:
 
     def __init__(self, catalog: Catalog, max_commands: int, max_events: int = 100) -> None:
         self._catalog = catalog
-        self._events: _Groups[TracedEvent] = _Groups(max_commands, max_events)
+        # Serialized, they take a third of the memory.
+        self._events: _Groups[tuple[bytes, bool]] = _Groups(max_commands, max_events)
 
     def add(self, events: Sequence[TracedEvent]) -> None:
         """Remember events."""
         for traced in events:
-            self._events.add(traced.event.correlation_id, traced.event.event_id, traced)
+            item = traced.event.SerializeToString(), traced.sampled
+            self._events.add(traced.event.correlation_id, traced.event.event_id, item)
 
     def of(self, correlation_id: str) -> list[TracedEvent]:
         """Return what is remembered of a command."""
-        return self._events.of(correlation_id)
+        return [TracedEvent(Event.FromString(event), sampled) for event, sampled in self._events.of(correlation_id)]
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations that the events add up to, by correlation ID."""
         return {
-            correlation_id: fold([traced.event for traced in events], self._catalog)
+            correlation_id: fold([Event.FromString(event) for event, _ in events], self._catalog)
             for correlation_id, events in self._events.all().items()
         }
 
@@ -69,13 +71,13 @@ class RecentSpans:
     """The spans of the newest traces. Thread-safe."""
 
     def __init__(self, max_traces: int, max_spans: int = 200) -> None:
-        self._spans: _Groups[Span] = _Groups(max_traces, max_spans)
+        self._spans: _Groups[bytes] = _Groups(max_traces, max_spans)
 
     def add(self, spans: Sequence[Span]) -> None:
         """Remember spans."""
         for span in spans:
-            self._spans.add(span.trace_id, span.span_id, span)
+            self._spans.add(span.trace_id, span.span_id, span.SerializeToString())
 
     def of(self, trace_id: str) -> list[Span]:
         """Return what is remembered of a trace."""
-        return self._spans.of(trace_id)
+        return [Span.FromString(span) for span in self._spans.of(trace_id)]
