@@ -11,7 +11,19 @@ from mesh.cli.console import make_console
 from mesh.supervisor.state import for_display
 
 _COLORS = {"ready": "green", "starting": "yellow", "restarting": "red", "unhealthy": "red", "stopped": "dim"}
-_SHOWN = ("dashboard", "docs", "rest", "grpc", "kafka", "schema_registry", "postgresql", "mongodb", "redis", "otlp")
+_SHOWN = (
+    "dashboard",
+    "docs",
+    "rest",
+    "grpc",
+    "kafka",
+    "schema_registry",
+    "postgresql",
+    "mongodb",
+    "redis",
+    "opensearch",
+    "otlp",
+)
 
 
 class Progress:

@@ -91,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{broken.where}: {broken.what} [{broken.rule}]\n  Instead: {broken.instead}.")  # noqa: T201
     if found:
         print(f"{len(found)} changes break what was released", file=sys.stderr)  # noqa: T201
+    else:
+        print("the contracts break nothing that was released")  # noqa: T201
     return 1 if found else 0
 
 
