@@ -41,6 +41,11 @@ _SWAGGER_PAGE = """<!doctype html>
 <title>Polystream API</title>
 <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
 <link rel="icon" href="/docs/assets/favicon-32x32.png">
+<style>
+body { margin: 0; }
+.swagger-ui .info { margin: 28px 0; }
+.swagger-ui .scheme-container { display: none; }
+</style>
 </head>
 <body>
 <div id="swagger-ui"></div>

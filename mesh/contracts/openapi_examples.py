@@ -23,6 +23,36 @@ _PARAMETERS: Final[Mapping[str, Any]] = {
 }
 
 
+# What a command and a refusal look like.
+_ACCEPTED: Final = {
+    "name": f"operations/{_SESSION_ID}",
+    "correlation_id": _SESSION_ID,
+    "command": "",
+    "state": "ACCEPTED",
+    "accept_time": "2026-01-31T12:00:00.125Z",
+    "user_id": "1234",
+    "receipts": [],
+}
+_REFUSED: Final = {
+    "code": 3,
+    "message": "a field of the request is not valid; see the field violations",
+    "details": [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "INVALID_FIELD",
+            "domain": "polystream.dev",
+            "metadata": {},
+        },
+        {
+            "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "field_violations": [
+                {"field": "email", "description": "must be a valid email address", "reason": "string.email"}
+            ],
+        },
+    ],
+}
+
+
 def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield each operation's verb, path and description, in the document's order."""
     for path, verbs in document["paths"].items():
@@ -37,15 +67,22 @@ def rpc_of(operation: Mapping[str, Any]) -> str:
 
 
 def add_examples(document: Document, golden: Path) -> None:
-    """Give every parameter with a known name, and every command's body, an example. `golden` has one file a command."""
+    """Give parameters with a known name, bodies, what commands answer and errors their examples.
+
+    `golden` has one file a command.
+    """
     for _, _, operation in operations(document):
+        rpc, responses = rpc_of(operation), operation["responses"]
+        responses["default"]["content"]["application/json"]["example"] = _REFUSED
+        if "links" in responses["200"]:
+            responses["200"]["content"]["application/json"]["example"] = _ACCEPTED | {"command": rpc}
         for parameter in operation.get("parameters", ()):
             if (parameter["in"] == "path" or parameter["name"] in {"page_size", "conteudo_id", "user_id"}) and (
                 example := _PARAMETERS.get(parameter["name"])
             ):
                 parameter["example"] = example
         if "requestBody" in operation:
-            _add_body(document, operation, golden / f"{rpc_of(operation)}.json")
+            _add_body(document, operation, golden / f"{rpc}.json")
 
 
 def _add_body(document: Document, operation: dict[str, Any], golden: Path) -> None:

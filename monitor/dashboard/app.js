@@ -1,45 +1,50 @@
-// The dashboard: reads the monitor's JSON and shows it. Text from outside is only ever set as text.
+// The dashboard: reads the monitor's JSON and shows it.
+
+import { byId, element, milliseconds, pill, read, storeChip, storeChips, time, tookMs } from "./dom.js";
+import { storyParts } from "./story.js";
 
 const REFRESH_MS = 2000;
-const LINKS = { docs: "API docs", rest: "REST", schema_registry: "Schema registry", jaeger: "Jaeger", opensearch: "OpenSearch" };
+const LOOK_AGAIN_MS = 200;
+const LOOKS_MAX = 25; // the event log has a command a moment after the gateway
+const LINKS = {
+  docs: "API docs",
+  schema_registry: "Schema registry",
+  jaeger: "Jaeger",
+  opensearch: "OpenSearch",
+};
+const PART_NAMES = {
+  gateway: "Gateway",
+  kafka: "Kafka",
+  schema_registry: "Registry",
+  postgresql: "PostgreSQL",
+  mongodb: "MongoDB",
+  redis: "Redis",
+  monitor: "Monitor",
+};
+const SAMPLES = [
+  ["Create a user", "/usuarios"],
+  ["Take a payment", "/usuarios/1234/pagamento"],
+  ["Record a view", "/historico-visualizacao?user_id=1234&conteudo_id=5678"],
+  ["Cache a content", "/cache/conteudo/1001"],
+];
 
-const byId = (id) => document.getElementById(id);
-
-function element(tag, { text, title, className, onclick, href, style } = {}, ...children) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (title) made.title = title;
-  if (className) made.className = className;
-  if (onclick) made.addEventListener("click", onclick);
-  if (href) made.href = href;
-  if (style) made.setAttribute("style", style);
-  made.append(...children);
-  return made;
-}
-
-async function read(path) {
-  const response = await fetch(path);
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.message ?? `HTTP status ${response.status}`);
-  return body;
-}
-
-const time = (text) => (text ? new Date(text).toLocaleTimeString(undefined, { fractionalSecondDigits: 3 }) : "");
-const milliseconds = (number) => `${(number ?? 0).toFixed(1)} ms`;
-
-function took(operation) {
-  if (!operation.complete_time) return "";
-  return milliseconds(new Date(operation.complete_time) - new Date(operation.accept_time));
-}
+let restUrl = "";
 
 async function showPlatform() {
   const { endpoints, health } = await read("/api/platform");
+  restUrl = endpoints.rest ?? "";
   const overall = byId("overall");
   overall.textContent = health.status.toLowerCase();
-  overall.className = `badge ${health.status}`;
+  overall.className = `pill ${health.status}`;
   byId("health").replaceChildren(
     ...(health.components ?? []).map((part) =>
-      element("li", { className: `badge ${part.status}`, text: part.name, title: part.detail ?? "" }),
+      element(
+        "li",
+        { className: `part ${part.status}`, title: part.detail ?? "" },
+        element("span", { className: "dot" }),
+        element("span", { text: PART_NAMES[part.name] ?? part.name }),
+        element("small", { text: part.detail || part.status.toLowerCase() }),
+      ),
     ),
   );
   byId("links").replaceChildren(
@@ -47,123 +52,94 @@ async function showPlatform() {
       .filter(([name]) => endpoints[name]?.startsWith("http"))
       .map(([name, label]) => element("a", { href: endpoints[name], text: label })),
   );
-  if (endpoints.rest) byId("first-command").textContent = `curl -X POST ${endpoints.rest}/usuarios`;
+  if (restUrl) byId("first-command").textContent = `curl -X POST ${restUrl}/usuarios`;
 }
 
 async function showOperations() {
   const { operations = [] } = await read("/api/operations");
+  showFigures(operations);
   byId("no-operations").hidden = operations.length > 0;
-  byId("operations").replaceChildren(
-    ...operations.map((operation) =>
-      element(
-        "tr",
-        {},
-        element("td", { text: time(operation.accept_time) }),
-        element("td", { text: operation.command }),
-        element("td", { text: operation.user_id ?? "" }),
-        element("td", { text: operation.state, className: operation.state, title: operation.error?.message ?? "" }),
-        element("td", { text: took(operation) }),
-        element(
-          "td",
-          {},
-          element("button", {
-            className: "link",
-            text: operation.correlation_id,
-            onclick: () => explain(operation.correlation_id),
-          }),
-        ),
-      ),
+  byId("operations-table").hidden = operations.length === 0;
+  const only = byId("only").value;
+  const shown = operations.filter((operation) => !only || operation.state === only);
+  byId("operations").replaceChildren(...shown.map(operationRow));
+}
+
+function operationRow(operation) {
+  const id = operation.correlation_id;
+  const open = () => explain(id);
+  return element(
+    "tr",
+    { className: id === byId("correlation-id").value ? "chosen" : "" },
+    element("td", { className: "number", text: time(operation.accept_time) }),
+    element("td", {}, element("strong", { text: operation.command })),
+    element("td", { className: "mono", text: operation.user_id ?? "" }),
+    element("td", {}, pill(operation.state, operation.error?.message)),
+    element("td", {}, ...storeChips(operation)),
+    element("td", { className: "number", text: operation.complete_time ? milliseconds(tookMs(operation)) : "" }),
+    element("td", {}, element("button", { className: "link", text: id, onclick: open })),
+  );
+}
+
+function showFigures(operations) {
+  const count = (state) => operations.filter((operation) => operation.state === state).length;
+  const times = operations.filter((operation) => operation.complete_time).map(tookMs).sort((a, b) => a - b);
+  byId("figures").replaceChildren(
+    ...[
+      ["Latest operations", String(operations.length), ""],
+      ["Succeeded", String(count("SUCCEEDED")), "SUCCEEDED"],
+      ["Failed", String(count("FAILED")), count("FAILED") ? "FAILED" : ""],
+      ["Under way", String(count("ACCEPTED")), count("ACCEPTED") ? "ACCEPTED" : ""],
+      ["Median, accepted to done", times.length ? milliseconds(times[Math.floor(times.length / 2)]) : "–", ""],
+    ].map(([label, value, state]) =>
+      element("div", { className: "figure" }, element("b", { className: state, text: value }), element("span", { text: label })),
     ),
   );
 }
 
-async function explain(correlationId) {
+async function explain(correlationId, looks = 1) {
   byId("correlation-id").value = correlationId;
   history.replaceState(null, "", `#${correlationId}`);
   const story = byId("story");
-  try {
-    const told = await read(`/api/operations/${encodeURIComponent(correlationId)}`);
-    story.replaceChildren(...storyParts(told));
-  } catch (error) {
-    story.replaceChildren(element("p", { className: "missing", text: error.message }));
+  for (let look = 1; look <= looks; look += 1) {
+    try {
+      const told = await read(`/api/operations/${encodeURIComponent(correlationId)}`);
+      story.replaceChildren(...storyParts(told));
+      if (told.operation.state !== "ACCEPTED" && !(told.missing ?? []).length) return;
+    } catch (error) {
+      if (look === looks) story.replaceChildren(element("p", { className: "missing", text: error.message }));
+    }
+    if (look < looks) await new Promise((resume) => setTimeout(resume, LOOK_AGAIN_MS));
   }
 }
 
-function storyParts({ operation, hops = [], spans = [], missing = [] }) {
-  return [
-    element(
-      "p",
-      {},
-      element("strong", { text: `${operation.command} ` }),
-      element("span", { className: `badge ${operation.state}`, text: operation.state }),
-      element("span", { text: ` ${operation.error?.message ?? took(operation)}` }),
-    ),
-    ...missing.map((text) => element("p", { className: "missing", text: `Missing: ${text}` })),
-    element("h3", { text: "Hops" }),
-    hopsTable(hops),
-    element("h3", { text: "Spans" }),
-    spans.length ? spansTable(spans) : element("p", { text: "The command's trace was not sampled." }),
-  ];
-}
-
-function table(titles, rows) {
-  const head = element("tr", {}, ...titles.map((text) => element("th", { text })));
-  return element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows));
-}
-
-function hopsTable(hops) {
-  const rows = hops.map((hop) =>
-    element(
-      "tr",
-      {},
-      element("td", { text: time(hop.timestamp) }),
-      element("td", { text: hop.event_type, className: hop.status }),
-      element("td", { text: [hop.service, hop.store].filter(Boolean).join(" · ") }),
-      element("td", { text: milliseconds(hop.duration_ms) }),
-      element("td", { className: "mono", text: `${hop.topic}[${hop.partition ?? 0}]@${hop.offset ?? 0}` }),
-      element("td", { text: hop.error ?? (hop.duplicate ? "repeats an earlier answer" : "") }),
-    ),
-  );
-  return table(["Time", "Event", "By", "Took", "Record", ""], rows);
-}
-
-function spansTable(spans) {
-  const start = Math.min(...spans.map((span) => new Date(span.start_time)));
-  const end = Math.max(...spans.map((span) => new Date(span.start_time).getTime() + (span.duration_ms ?? 0)));
-  const depth = new Map();
-  const rows = spans.map((span) => {
-    const level = (depth.get(span.parent_span_id) ?? -1) + 1;
-    depth.set(span.span_id, level);
-    const percent = (value) => (100 * value) / Math.max(end - start, 0.001);
-    const left = percent(new Date(span.start_time) - start);
-    return element(
-      "tr",
-      {},
-      element("td", { text: span.name, style: `padding-left: ${0.6 + level}rem` }),
-      element("td", { text: span.service }),
-      element("td", { text: milliseconds(span.duration_ms) }),
-      element(
-        "td",
-        {},
-        element("div", { className: "bar" },
-          element("i", { style: `left: ${Math.min(left, 99)}%; width: ${Math.min(percent(span.duration_ms ?? 0), 100 - left)}%` })),
-      ),
-    );
-  });
-  return table(["Span", "Service", "Took", ""], rows);
+async function send(path) {
+  try {
+    const accepted = await read(`${restUrl}${path}`, { method: "POST" });
+    await explain(accepted.correlation_id, LOOKS_MAX);
+  } catch (error) {
+    byId("story").replaceChildren(element("p", { className: "missing", text: error.message }));
+  }
 }
 
 async function showEndpoints() {
   const endpoints = await read("/api/endpoints");
+  byId("endpoint-count").textContent = `${endpoints.length} paths`;
   byId("endpoints").replaceChildren(
     ...endpoints.map((endpoint) =>
       element(
         "tr",
         {},
-        element("td", { text: endpoint.verb }),
+        element("td", {}, element("span", { className: `verb ${endpoint.verb}`, text: endpoint.verb })),
         element("td", { className: "mono", text: endpoint.path }),
         element("td", { text: endpoint.rpc }),
-        element("td", { text: endpoint.stores.join(", ") || "query" }),
+        element(
+          "td",
+          {},
+          ...(endpoint.stores.length
+            ? endpoint.stores.map((store) => storeChip(store))
+            : [element("span", { className: "soft", text: "query" })]),
+        ),
       ),
     ),
   );
@@ -174,7 +150,7 @@ async function refresh() {
     await Promise.all([showPlatform(), showOperations()]);
   } catch (error) {
     byId("overall").textContent = `the monitor does not answer: ${error.message}`;
-    byId("overall").className = "badge UNHEALTHY";
+    byId("overall").className = "pill UNHEALTHY";
   }
   setTimeout(refresh, REFRESH_MS);
 }
@@ -183,6 +159,12 @@ byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   explain(byId("correlation-id").value.trim());
 });
+byId("only").addEventListener("change", showOperations);
+byId("samples").append(
+  ...SAMPLES.map(([label, path]) =>
+    element("button", { className: "quiet", text: label, title: `POST ${path}`, onclick: () => send(path) }),
+  ),
+);
 showEndpoints();
 refresh();
 if (location.hash.length > 1) explain(location.hash.slice(1));

@@ -33,5 +33,7 @@ def test_newman_runs_the_collection(platform: Platform, repository: Path, tmp_pa
     assert finished.returncode == 0, finished.stdout[-5000:] + finished.stderr
     run: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))["run"]
     assert run["failures"] == []
-    assert run["stats"]["items"]["total"] == len(run["executions"]) >= 54
-    assert all(execution["assertions"] for execution in run["executions"])
+    # Executions are those of the pre-request scripts too; each request of the collection has its assertions.
+    assert run["stats"]["items"]["total"] >= 54
+    asserted = {execution["item"]["id"] for execution in run["executions"] if execution.get("assertions")}
+    assert len(asserted) == run["stats"]["items"]["total"]
