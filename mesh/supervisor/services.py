@@ -113,7 +113,8 @@ ENVOY: Final = Part(
     name="envoy",
     ports=("edge", "edge_admin"),
     command=_envoy_command,
-    is_ready=lambda site: probes.http_answers(HOST, site.ports.edge_admin, "/ready"),
+    # Live is not enough: it is to answer, and that it does once it has found the gateway.
+    is_ready=lambda site: probes.envoy_reaches(HOST, site.ports.edge_admin, "gateway"),
     before_stop=_drain_edge,
 )
 # What must have run before the services start; each waits for the engines that it needs by itself.
