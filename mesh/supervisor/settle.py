@@ -5,15 +5,15 @@ from typing import Final
 
 from mesh.engines.part import HOST, Site
 
-_WAIT_MAX_S: Final = 20.0
-_STANDSTILL_S: Final = 5.0  # longer than a lane takes to join its group; then nothing more is to be hoped for
+_WAIT_MAX_S: Final = 30.0
+_STANDSTILL_S: Final = 10.0  # longer than a lane takes to join its group; then nothing more is to be hoped for
 _INTERVAL_S: Final = 0.1
 _CALL_TIMEOUT_S: Final = 2.0
 _PAGE_SIZE: Final = 1000
 
 
 def settle(site: Site) -> None:
-    """Return when no operation is open, when none is being closed any more, or after 20 s.
+    """Return when no operation is open, when none is being closed any more, or after 30 s.
 
     Raises OSError where the monitor, which knows, does not answer.
     """

@@ -1,6 +1,7 @@
 """The contract gate: what it catches, what it lets through, and what it says to do instead."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mesh.contracts import check, releases
+from mesh.contracts import check, releases, third_party
 from mesh.contracts.check import Break, avro_breaks, breaks, proto_breaks
 from mesh.contracts.releases import Contracts, ReleaseError, current, in_git, last_tag, released
 
@@ -33,6 +34,7 @@ service TrialService { rpc Tell(Told) returns (Answer); }
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with one proto more than this one, and what that one was released as."""
+    third_party.fill(_CHECKOUT / "build" / "protos", search_path=os.environ["PATH"])
     root = tmp_path_factory.mktemp("checkout")
     for name in ("proto", "build/protos", "gen/descriptors.binpb", "schemas"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

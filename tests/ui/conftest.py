@@ -16,9 +16,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Run a browser."""
+    """Run a browser. It keeps an event loop running in this thread, which no test of another module may meet."""
     with running_browser() as running:
         yield running
 
