@@ -7,6 +7,7 @@ from mesh.engines.part import HOST, Site
 
 _WAIT_MAX_S: Final = 30.0
 _STANDSTILL_S: Final = 10.0  # longer than a lane takes to join its group; then nothing more is to be hoped for
+_NEWS_S: Final = 1.5  # the monitor hears of what was accepted last a moment after it was
 _INTERVAL_S: Final = 0.1
 _CALL_TIMEOUT_S: Final = 2.0
 _PAGE_SIZE: Final = 1000
@@ -30,9 +31,9 @@ def settle(site: Site) -> None:
             while time.monotonic() < min(began + _WAIT_MAX_S, changed + _STANDSTILL_S):
                 page = log.ListOperations(request, timeout=_CALL_TIMEOUT_S)
                 still_open = {operation.correlation_id for operation in page.operations}
-                if not still_open:
+                if not still_open and time.monotonic() > began + _NEWS_S:
                     return
-                if still_open != before:
+                if still_open != before or not still_open:
                     before, changed = still_open, time.monotonic()
                 time.sleep(_INTERVAL_S)
     except grpc.RpcError as error:
