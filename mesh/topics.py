@@ -14,19 +14,19 @@ PARTITIONS: Final = 6
 _RETENTION_MS: Final = {COMMANDS: 7 * 86_400_000, RECEIPTS: 7 * 86_400_000, DEAD_LETTERS: 30 * 86_400_000}
 
 # Record headers. The first four are on both topics and part of the public contract.
-CORRELATION_ID: Final = "correlation_id"
-COMMAND: Final = "command"
-TRACEPARENT: Final = "traceparent"
-TRACESTATE: Final = "tracestate"
+CORRELATION_ID: Final = "correlation_id"  # identifies the command: a UUID of version 7
+COMMAND: Final = "command"  # the command's name, such as `CreateUser`
+TRACEPARENT: Final = "traceparent"  # the W3C trace context
+TRACESTATE: Final = "tracestate"  # its vendors' part, where there is one
 ACCEPT_TIME: Final = "accept_time"  # milliseconds since the epoch, in decimal
 SERVICE: Final = "service"  # the gateway that accepted the command
 STORE: Final = "store"  # on receipts: the store that answers
-DLQ_REASON: Final = "dlq.reason"
-DLQ_ERROR: Final = "dlq.error"
-DLQ_TOPIC: Final = "dlq.topic"
-DLQ_PARTITION: Final = "dlq.partition"
-DLQ_OFFSET: Final = "dlq.offset"
-DLQ_LANE: Final = "dlq.lane"
+DLQ_REASON: Final = "dlq.reason"  # the reason, as in ErrorInfo
+DLQ_ERROR: Final = "dlq.error"  # what happened, without a value of the record
+DLQ_TOPIC: Final = "dlq.topic"  # the topic that it came from
+DLQ_PARTITION: Final = "dlq.partition"  # its partition there
+DLQ_OFFSET: Final = "dlq.offset"  # its offset there
+DLQ_LANE: Final = "dlq.lane"  # the lane that gave it up
 DLQ_TIME: Final = "dlq.time"  # milliseconds since the epoch, in decimal
 DLQ_OMITTED: Final = "dlq.omitted_bytes"  # the size of a record too large for the topic: only its place is told
 

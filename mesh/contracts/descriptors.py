@@ -15,7 +15,7 @@ DEMO_OPTION = "polystream.options.v1.demo"
 EVENT_OPTION = "polystream.options.v1.event"
 
 # Field numbers in descriptor.proto, of which the paths of source locations are made.
-_FILE_MESSAGES, _FILE_ENUMS, _FILE_SERVICES = 4, 5, 6
+_FILE_MESSAGES, _FILE_ENUMS, _FILE_SERVICES, _FILE_EXTENSIONS = 4, 5, 6, 7
 _MESSAGE_FIELDS, _MESSAGE_NESTED, _MESSAGE_ENUMS = 2, 3, 4
 _ENUM_VALUES, _SERVICE_METHODS = 2, 2
 
@@ -97,6 +97,8 @@ def _paths(file: FileDescriptorProto) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield from _message_paths(message, prefix, (_FILE_MESSAGES, i))
     for i, enum in enumerate(file.enum_type):
         yield from _enum_paths(enum, prefix, (_FILE_ENUMS, i))
+    for i, extension in enumerate(file.extension):
+        yield prefix + extension.name, (_FILE_EXTENSIONS, i)
     for i, service in enumerate(file.service):
         yield prefix + service.name, (_FILE_SERVICES, i)
         for j, method in enumerate(service.method):
