@@ -74,8 +74,9 @@ def _newest(db: Database[Document], match: Mapping[str, Any], limit: int) -> lis
 
 
 def _latest_recorded(db: Database[Document]) -> Iterator[Viewing]:
-    # In the reverse order of insertion: no index is read, and none has to be kept for it.
-    return _viewings(db[VIEWS].find({}, sort=[("$natural", DESCENDING)], limit=MAX_COUNTED_VIEWS))
+    # In the reverse order of insertion: no index is read, and none has to be kept for it. The hint says the same as
+    # a sort would, which the embedded server does not heed.
+    return _viewings(db[VIEWS].find({}, hint=[("$natural", DESCENDING)], limit=MAX_COUNTED_VIEWS))
 
 
 def _viewings(documents: Iterable[Document]) -> Iterator[Viewing]:
