@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines import redis as redis_engine
 from mesh.engines.part import HOST, Command, Part, Site
 from mesh.ports import Ports
