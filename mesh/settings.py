@@ -171,6 +171,17 @@ class MigrationSettings(_Settings):
     demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # puts the fixtures of the tour there
 
 
+class JaegerSettings(_Settings):
+    """The Jaeger that the monitor passes the spans on to which it receives."""
+
+    # `host:port` or `http://host:port`, or `https://` for TLS; where it is empty, nothing is passed on
+    otlp_endpoint: str = Field("", validation_alias="JAEGER_OTLP_ENDPOINT", pattern=r"^((https?://)?[^/:]+:\d+/?)?$")
+    # What waits for a Jaeger that is away or slow; beyond it, the oldest is dropped.
+    queue_max_bytes: int = Field(16 * 1024 * 1024, validation_alias="JAEGER_QUEUE_MAX_BYTES", gt=0)
+    export_timeout_s: float = Field(5.0, validation_alias="JAEGER_EXPORT_TIMEOUT_S", gt=0)  # of one attempt, in seconds
+    drain_timeout_s: float = Field(2.0, validation_alias="JAEGER_DRAIN_TIMEOUT_S", ge=0)  # at the stop, in seconds
+
+
 class MonitorSettings(_Settings):
     """The monitor's own settings."""
 

@@ -21,6 +21,8 @@ async def run() -> None:
     monitor = build()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if monitor.forwarder is not None:
+        monitor.forwarder.start()
     await monitor.grpc_server.start()
     monitor.ingest.start()
     retention = asyncio.create_task(monitor.retention.run())
@@ -37,6 +39,8 @@ async def run() -> None:
     retention.cancel()
     await asyncio.to_thread(monitor.ingest.stop)
     await monitor.grpc_server.stop(_GRPC_GRACE_S)
+    if monitor.forwarder is not None:
+        await monitor.forwarder.stop()
     await monitor.gateway.close()
     monitor.store.close()
     log.info("stopped")

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import grpc
 import uvicorn
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import add_TraceServiceServicer_to_server
 from polystream.monitor.v1.event_log_pb2_grpc import add_EventLogServiceServicer_to_server
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Decoder
 from mesh.schemas import RegistryClient, load_schema
-from mesh.settings import EventStoreSettings, KafkaSettings, MonitorSettings, RegistrySettings
+from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
+from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
 from monitor.otlp import TraceReceiver
 from monitor.pages import Pages
@@ -33,6 +33,7 @@ class Monitor:
     """The monitor's parts, in the order in which they start."""
 
     store: EventStore
+    forwarder: TraceForwarder | None
     grpc_server: grpc.aio.Server
     gateway: grpc.aio.Channel
     http_server: uvicorn.Server
@@ -46,9 +47,11 @@ def build() -> Monitor:
     catalog = load_catalog()
     store = _event_store(EventStoreSettings(), catalog)
     log = EventLog(store, catalog)
+    jaeger = JaegerSettings()
+    forwarder = TraceForwarder(jaeger) if jaeger.otlp_endpoint else None
 
     grpc_server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_OTLP_MESSAGE_BYTES)])
-    add_TraceServiceServicer_to_server(TraceReceiver(store), grpc_server)  # type: ignore[no-untyped-call] # generated
+    TraceReceiver(store, forwarder).add_to(grpc_server)
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
     grpc_server.add_insecure_port(f"{settings.host}:{settings.otlp_port}")
 
@@ -63,7 +66,7 @@ def build() -> Monitor:
         CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
     )
     ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store)
-    return Monitor(store, grpc_server, gateway, http_server, ingest, Retention(store, settings))
+    return Monitor(store, forwarder, grpc_server, gateway, http_server, ingest, Retention(store, settings))
 
 
 def _event_store(settings: EventStoreSettings, catalog: Catalog) -> EventStore:

@@ -1,4 +1,4 @@
-"""Receives spans by OTLP over gRPC."""
+"""Receives spans by OTLP over gRPC, keeps them, and has them passed on."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -6,20 +6,22 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceServicer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 from polystream.v1.operations_pb2 import Span
 
 from mesh.errors import PolystreamError
+from monitor.forwarder import FORWARDED_KEY, TraceForwarder
 from monitor.store.port import EventStore
 
+_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 _MAX_WAITING_SPANS = 20_000  # beyond this, what arrives is refused rather than kept in memory
 _MAX_ATTRIBUTES = 64
 _MAX_ATTRIBUTE_CHARACTERS = 500
@@ -34,20 +36,29 @@ _KINDS = {
 log = structlog.stdlib.get_logger(__name__)
 
 
-class TraceReceiver(TraceServiceServicer):
+class TraceReceiver:
     """`opentelemetry.proto.collector.trace.v1.TraceService`."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, forwarder: TraceForwarder | None) -> None:
         self._store = store
+        self._forwarder = forwarder
         self._waiting_spans = 0
 
-    async def Export(  # noqa: N802 # the service's own name
-        self,
-        request: ExportTraceServiceRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 # the service's own form
-    ) -> ExportTraceServiceResponse:
-        """Keep the spans of a request, or say how many were refused."""
-        spans = list(read_spans(request))
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve on `server`. Requests are taken as bytes, so that they can be passed on as they came."""
+        export: grpc.RpcMethodHandler[bytes, ExportTraceServiceResponse] = grpc.unary_unary_rpc_method_handler(
+            self.export, response_serializer=ExportTraceServiceResponse.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Export": export}),))
+
+    async def export(self, content: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> ExportTraceServiceResponse:
+        """Keep the spans of a serialized request, or say how many were refused."""
+        try:
+            spans = list(read_spans(ExportTraceServiceRequest.FromString(content)))
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not an ExportTraceServiceRequest")
+        if self._forwarder is not None and not _was_forwarded(context):
+            self._forwarder.offer(content, len(spans))
         if self._waiting_spans + len(spans) > _MAX_WAITING_SPANS:
             return _rejected(len(spans), "too many spans wait to be written")
         self._waiting_spans += len(spans)
@@ -59,6 +70,10 @@ class TraceReceiver(TraceServiceServicer):
         finally:
             self._waiting_spans -= len(spans)
         return ExportTraceServiceResponse()
+
+
+def _was_forwarded(context: grpc.aio.ServicerContext[Any, Any]) -> bool:
+    return any(key == FORWARDED_KEY for key, _ in context.invocation_metadata() or ())
 
 
 def read_spans(request: ExportTraceServiceRequest) -> Iterator[Span]:

@@ -5,19 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from mesh.engines import mongodb
-from mesh.engines.native import fetch, kafka, opensearch, postgresql, redis, schema_registry
+from mesh.engines.native import fetch, golang, jaeger, kafka, opensearch, postgresql, redis, schema_registry
 from mesh.engines.native.archive import make_archive
 from mesh.engines.native.place import moved
 from mesh.engines.part import Engine
 
 _JAVA: Final = (kafka.ENGINE, schema_registry.ENGINE, opensearch.ENGINE)
 # A real MongoDB is in no package registry: the wheel's server stands in for it here too.
-NATIVE: Final[tuple[Engine, ...]] = (postgresql.ENGINE, moved(mongodb.ENGINE), redis.ENGINE, *_JAVA)
+NATIVE: Final[tuple[Engine, ...]] = (postgresql.ENGINE, moved(mongodb.ENGINE), redis.ENGINE, *_JAVA, jaeger.ENGINE)
 
 
 def provide(report: Callable[[str], None]) -> None:
     """Fetch, verify and prepare what the engines need, side by side; quick where all is there. Raises PartError."""
+    jaeger_built = golang.begin(jaeger.MODULE, report)
     fetch.provide([engine.name for engine in _JAVA], report)
     with ThreadPoolExecutor(len(_JAVA)) as workers:
         for done in [workers.submit(make_archive, engine, report) for engine in _JAVA]:
             done.result()
+    jaeger_built.result()

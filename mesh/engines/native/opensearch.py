@@ -80,6 +80,11 @@ def _endpoint(site: Site) -> str:
     return f"http://{HOST}:{site.ports.opensearch}"
 
 
+def ready_url(site: Site) -> str:
+    """Return what is answered with 200 once the node serves."""
+    return f"{_endpoint(site)}{_READY_PATH}"
+
+
 ENGINE = Engine(
     name=_NAME,
     ports=("opensearch",),

@@ -1,0 +1,187 @@
+"""Passes on to Jaeger the spans that were received, as they came, without making anybody wait for it."""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import deque
+from typing import NamedTuple
+
+import grpc
+import structlog
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from mesh.settings import JaegerSettings
+
+FORWARDED_KEY = "polystream-forwarded"  # metadata of what is passed on: it is not passed on once more, in a circle
+
+_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_BACKOFF_FIRST_S = 0.1
+_BACKOFF_MAX_S = 2.0
+_TELL_INTERVAL_S = 10.0
+_CHANNEL_OPTIONS = (
+    # A Jaeger that comes back is to be noticed within seconds, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+# As OTLP has it, less RESOURCE_EXHAUSTED: what is too large for Jaeger now will be so again.
+_TRANSIENT = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class _Request(NamedTuple):
+    content: bytes
+    span_count: int
+
+
+class TraceForwarder:
+    """A bounded queue of export requests, and the task that sends them one by one. It belongs to one event loop."""
+
+    def __init__(self, settings: JaegerSettings) -> None:
+        """Prepare to send to `settings.otlp_endpoint`, which is set."""
+        self._settings = settings
+        self._channel = _open_channel(settings.otlp_endpoint)
+        # Without a serializer: the bytes as they came.
+        self._export: grpc.aio.UnaryUnaryMultiCallable[bytes, ExportTraceServiceResponse] = self._channel.unary_unary(
+            _METHOD, response_deserializer=ExportTraceServiceResponse.FromString
+        )
+        self._waiting: deque[_Request] = deque()
+        self._waiting_bytes = 0  # with the one that is being sent
+        self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._task: asyncio.Task[None] | None = None
+        self._losses = _Losses()
+
+    @property
+    def dropped_spans(self) -> int:
+        """How many spans were not passed on and never will be."""
+        return self._losses.total
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits, with what is being sent."""
+        return self._waiting_bytes
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._task = asyncio.create_task(self._run(), name="forward spans")
+
+    def offer(self, content: bytes, span_count: int) -> None:
+        """Take a serialized export request, and return at once. Where the queue is full, the oldest are dropped."""
+        self._waiting.append(_Request(content, span_count))
+        self._waiting_bytes += len(content)
+        while self._waiting and self._waiting_bytes > self._settings.queue_max_bytes:
+            oldest = self._waiting.popleft()
+            self._waiting_bytes -= len(oldest.content)
+            self._losses.add(oldest.span_count, "too many wait for Jaeger")
+        if self._waiting:
+            self._drained.clear()
+            self._wake.set()
+
+    async def stop(self) -> None:
+        """Send what waits, within the settings' bound; drop the rest."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._drained.wait(), self._settings.drain_timeout_s)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for request in self._waiting:
+            self._losses.add(request.span_count, "the monitor stopped before Jaeger took them")
+        self._losses.tell()
+        await self._channel.close()
+
+    async def _run(self) -> None:
+        pause_s = _BACKOFF_FIRST_S
+        while True:
+            await self._wake.wait()
+            while self._waiting:
+                request = self._waiting.popleft()
+                try:
+                    done = await self._send(request)
+                except asyncio.CancelledError:
+                    self._waiting.appendleft(request)
+                    raise
+                if done:
+                    self._waiting_bytes -= len(request.content)
+                    pause_s = _BACKOFF_FIRST_S
+                else:
+                    # Back in its place: it is the oldest, and the first to go where others need the room.
+                    self._waiting.appendleft(request)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, _BACKOFF_MAX_S)
+            self._wake.clear()
+            self._drained.set()
+
+    async def _send(self, request: _Request) -> bool:
+        """Send once; False where it is worth another try."""
+        try:
+            answer = await self._export(
+                request.content, timeout=self._settings.export_timeout_s, metadata=((FORWARDED_KEY, "1"),)
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _TRANSIENT:
+                self._losses.note_absence(error.code().name)
+                return False
+            self._losses.add(request.span_count, f"Jaeger refused them: {error.code().name}")
+            return True
+        self._losses.note_presence()
+        if answer.partial_success.rejected_spans:
+            self._losses.add(answer.partial_success.rejected_spans, "Jaeger refused some of a request")
+        return True
+
+
+class _Losses:
+    """Counts spans that are lost, and tells of them and of Jaeger's absence now and then."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._untold = 0
+        self._reason = ""
+        self._told_s = -math.inf
+        self._absent = False
+
+    def add(self, span_count: int, reason: str) -> None:
+        """Count spans."""
+        self.total += span_count
+        self._untold += span_count
+        self._reason = reason
+        if time.monotonic() - self._told_s >= _TELL_INTERVAL_S:
+            self.tell()
+
+    def tell(self) -> None:
+        """Log what was lost since the last time."""
+        if self._untold:
+            log.warning("spans not passed on", spans=self._untold, reason=self._reason, total=self.total)
+            self._untold, self._told_s = 0, time.monotonic()
+
+    def note_absence(self, code: str) -> None:
+        """Log that Jaeger does not answer, once until it does."""
+        if not self._absent:
+            self._absent = True
+            log.warning("Jaeger does not answer: spans wait", code=code)
+
+    def note_presence(self) -> None:
+        """Log that Jaeger answers again."""
+        if self._absent:
+            self._absent = False
+            log.info("Jaeger answers again")
+            self.tell()
+
+
+def _open_channel(endpoint: str) -> grpc.aio.Channel:
+    scheme, separator, address = endpoint.rstrip("/").rpartition("://")
+    if separator and scheme == "https":
+        return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(), options=_CHANNEL_OPTIONS)
+    return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
