@@ -182,6 +182,19 @@ class JaegerSettings(_Settings):
     drain_timeout_s: float = Field(2.0, validation_alias="JAEGER_DRAIN_TIMEOUT_S", ge=0)  # at the stop, in seconds
 
 
+class DashboardsSettings(_Settings):
+    """The OpenSearch Dashboards or Kibana that is given the platform's index pattern and dashboard."""
+
+    model_config = SettingsConfigDict(env_prefix="DASHBOARDS_")
+
+    url: str = "http://127.0.0.1:5601"  # with its base path, if it has one
+    user: str = ""  # where it asks who one is
+    password: SecretStr = SecretStr("")  # of that user
+    ca_file: str = ""  # of its certificate, where it is a private one
+    wait_max_s: float = Field(180.0, gt=0)  # for it to be ready and to take everything, in seconds
+    timeout_s: float = Field(30.0, gt=0)  # of one request, in seconds
+
+
 class MonitorSettings(_Settings):
     """The monitor's own settings."""
 

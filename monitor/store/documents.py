@@ -22,7 +22,10 @@ _SPAN_TEXTS = tuple(f.name for f in Span.DESCRIPTOR.fields if f.type == _TEXT)
 
 
 def event_document(traced: TracedEvent) -> Document:
-    """Return an event's document: the fields of `polystream.v1.Event`, and whether its trace was sampled."""
+    """Return an event's document: the fields of `polystream.v1.Event`, and whether its trace was sampled.
+
+    Beside an error stands its reason, by which failures are counted.
+    """
     event = traced.event
     document: Document = {name: value for name in _EVENT_TEXTS if (value := getattr(event, name))}
     document |= {name: getattr(event, name) for name in _EVENT_VALUES}
@@ -30,6 +33,8 @@ def event_document(traced: TracedEvent) -> Document:
         document["user_id"] = event.user_id
     document["timestamp"] = event.timestamp.ToJsonString()
     document["sampled"] = traced.sampled
+    if event.error:
+        document["reason"] = event.error.partition(":")[0]
     return document
 
 

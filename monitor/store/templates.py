@@ -29,6 +29,7 @@ _EVENT_FIELDS: Final[dict[str, Any]] = {
     "duration_ms": _MILLISECONDS,
     "trace_id": _IDENTIFIER,
     "error": _SENTENCE,
+    "reason": _NAME,  # the error without its sentence, to count by
     "duplicate": {"type": "boolean"},
     "sampled": {"type": "boolean"},
 }
@@ -52,7 +53,7 @@ _SPAN_FIELDS: Final[dict[str, Any]] = {
     "kind": _NAME,
     "start_time": {"type": "date_nanos"},
     "duration_ms": _MILLISECONDS,
-    "error": {"type": "boolean"},
+    "error": _NAME,  # true or false; of the events' type, since a pattern that fits both can have only one
     "correlation_id": _IDENTIFIER,
     # Their names are anybody's: as fields, `a.b` and `a.b.c` could not stand in one index.
     "attributes": {"type": "object", "enabled": False},

@@ -1,0 +1,1 @@
+"""What people find in OpenSearch Dashboards or Kibana: an index pattern, a search, visualizations, a dashboard."""
