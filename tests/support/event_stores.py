@@ -1,6 +1,7 @@
 """Event stores for tests, and the engines that keep what is in them."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -8,6 +9,7 @@ import httpx
 
 from mesh.catalog import load_catalog
 from mesh.engines.native import NATIVE
+from mesh.engines.part import Engine
 from mesh.settings import EventStoreSettings
 from monitor.store.local import LocalEventStore
 from monitor.store.opensearch import OpenSearchEventStore
@@ -15,7 +17,7 @@ from monitor.store.port import EventStore
 from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
-from tests.support.native import provide_native
+from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
 from tests.support.platform import EngineSet
 
 _NAME: Final = "opensearch"
@@ -23,15 +25,15 @@ _SPOOL_MAX_BYTES: Final = 100 * 1024 * 1024
 
 
 def open_store(engine: str, target: str) -> EventStore:
-    """Open a store: `local` in a folder, `opensearch` at a URL, `spooled` at both."""
+    """Open a store: `local` in a folder, `opensearch` and `elasticsearch` at a URL, `spooled` at both."""
     catalog = load_catalog()
     if engine == "local":
         return LocalEventStore(Path(target), catalog)
     url, _, folder = target.partition(" ")
-    opensearch = OpenSearchEventStore(SearchApi(settings_for(url)), catalog)
-    if engine == "opensearch":
-        return opensearch
-    return SpooledEventStore(opensearch, SpoolFile(Path(folder), _SPOOL_MAX_BYTES), catalog)
+    searched = OpenSearchEventStore(SearchApi(settings_for(url)), catalog)
+    if engine == "spooled":
+        return SpooledEventStore(searched, SpoolFile(Path(folder), _SPOOL_MAX_BYTES), catalog)
+    return searched
 
 
 def settings_for(url: str, **others: str | float) -> EventStoreSettings:
@@ -75,11 +77,11 @@ class LocalEngine:
 class OpenSearchEngine:
     """OpenSearch as the native engine set runs it."""
 
-    def __init__(self, folder: Path) -> None:
-        provide_native()
-        self.engines = EngineSet({_NAME}, folder, NATIVE)
-        self.engines.start(_NAME)
-        self.target = self.engines.endpoints[_NAME]
+    def __init__(self, folder: Path, name: str = _NAME, among: Sequence[Engine] = NATIVE) -> None:
+        self._name = name
+        self.engines = EngineSet({name}, folder, among)
+        self.engines.start(name)
+        self.target = self.engines.endpoints[name]
 
     def empty(self) -> None:
         """Delete every index of the platform."""
@@ -87,8 +89,8 @@ class OpenSearchEngine:
 
     def kill(self) -> None:
         """Send it SIGKILL and start it again on its data."""
-        self.engines.kill(_NAME)
-        self.engines.start(_NAME)
+        self.engines.kill(self._name)
+        self.engines.start(self._name)
 
     def forget(self) -> None:
         """Lose its data, while it does not run."""
@@ -97,6 +99,14 @@ class OpenSearchEngine:
     def stop(self) -> None:
         """Stop it as the supervisor would, if it runs."""
         self.engines.stop_all()
+
+
+class ElasticsearchEngine(OpenSearchEngine):
+    """Elasticsearch 7.17, which answers the same requests."""
+
+    def __init__(self, folder: Path) -> None:
+        provide_elasticsearch()
+        super().__init__(folder, ELASTICSEARCH.name, [ELASTICSEARCH])
 
 
 class SpooledEngine(OpenSearchEngine):
@@ -115,4 +125,9 @@ class SpooledEngine(OpenSearchEngine):
         self.target = f"{self._url} {self._spools / str(self._count)}"
 
 
-STORE_ENGINES: Final = {"local": LocalEngine, "opensearch": OpenSearchEngine, "spooled": SpooledEngine}
+STORE_ENGINES: Final = {
+    "local": LocalEngine,
+    "opensearch": OpenSearchEngine,
+    "elasticsearch": ElasticsearchEngine,
+    "spooled": SpooledEngine,
+}

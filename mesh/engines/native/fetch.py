@@ -33,29 +33,30 @@ def cache_folder() -> Path:
     return Path(base).absolute() / "polystream" / "engines"
 
 
-def engine_folder(name: str) -> Path:
+def engine_folder(name: str, poms: Path | None = None) -> Path:
     """Return the folder of an engine's files, which may not be there yet."""
-    return cache_folder() / f"{name}-{Lock.read(name).digest}"
+    return _folder_of(Lock.read(name, poms))
 
 
-def made_folder(name: str) -> Path:
+def made_folder(name: str, poms: Path | None = None) -> Path:
     """Return the folder for what is made from an engine's files on this machine."""
-    return cache_folder() / f"{name}-{Lock.read(name).digest}.made"
+    return cache_folder() / f"{name}-{Lock.read(name, poms).digest}.made"
 
 
-def provide(names: Collection[str], report: Report = silent) -> None:
+def provide(names: Collection[str], report: Report = silent, poms: Path | None = None) -> None:
     """Make sure that the files of the engines are there, and are those of the locks. Raises PartError.
 
-    Safe to call from several threads and processes: one downloads, the others wait for it.
+    `poms` is the folder of the engines' poms and locks, where it is not the platform's own. Safe to call from several
+    threads and processes: one downloads, the others wait for it.
     """
     with _provision:
-        locks = [Lock.read(name) for name in sorted(names)]
+        locks = [Lock.read(name, poms) for name in sorted(names)]
         if not any(_missing(lock, report) for lock in locks):
             return
         with locked(cache_folder() / "lock", report):
             missing = [lock for lock in locks if _missing(lock, report)]
             if missing:
-                _fetch(missing, report)
+                _fetch(missing, report, poms)
 
 
 @contextmanager
@@ -79,8 +80,12 @@ def locked(file: Path, report: Report) -> Iterator[None]:
         yield
 
 
+def _folder_of(lock: Lock) -> Path:
+    return cache_folder() / f"{lock.name}-{lock.digest}"
+
+
 def _missing(lock: Lock, report: Report) -> bool:
-    folder = engine_folder(lock.name)
+    folder = _folder_of(lock)
     if folder in _verified:
         return False
     if not folder.exists():
@@ -92,13 +97,13 @@ def _missing(lock: Lock, report: Report) -> bool:
     return False
 
 
-def _fetch(locks: list[Lock], report: Report) -> None:
+def _fetch(locks: list[Lock], report: Report, poms: Path | None) -> None:
     names = [lock.name for lock in locks]
     report(f"engines: fetching {', '.join(names)}")
     # In the cache itself, so that finished folders can be moved into place.
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="staging-") as scratch:
         staging = Path(scratch)
-        maven.copy_dependencies(names, staging, report)
+        maven.copy_dependencies(names, staging, report, poms)
         for lock in locks:
             folder = staging / lock.name
             _require(lock, folder, lock.archives)
@@ -106,7 +111,7 @@ def _fetch(locks: list[Lock], report: Report) -> None:
             _require(lock, folder, lock.kept)
             for path in lock.added(folder):
                 (folder / path).unlink()
-            target = engine_folder(lock.name)
+            target = _folder_of(lock)
             shutil.rmtree(target, ignore_errors=True)
             folder.rename(target)
             _verified.add(target)
@@ -116,7 +121,7 @@ def _fetch(locks: list[Lock], report: Report) -> None:
 def _require(lock: Lock, folder: Path, paths: list[str]) -> None:
     if wrong := lock.wrong(folder, paths):
         raise PartError(
-            f"{lock.name}: {wrong[0]} is not the file that deploy/native/{lock.name}.sha256 names. "
+            f"{lock.name}: {wrong[0]} is not the file that {lock.file} names. "
             "Remove it from the local Maven repository (~/.m2/repository) and try again; if it comes back, the "
             "repository that Maven asks gives another file than was released."
         )

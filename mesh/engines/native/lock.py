@@ -1,11 +1,12 @@
 """The lock of an engine's files: `deploy/native/NAME.sha256`, in the form of `sha256sum`.
 
 `python -m mesh.engines.native.lock` writes the locks anew, after a version in a pom was changed: it trusts what
-Maven brings at that moment, so compare the difference before committing it.
+Maven brings at that moment, so compare the difference before committing it. Arguments are the names of engines; with
+`--poms FOLDER` they are those of another folder, which has its own `pom.xml`, and its locks beside it.
 """
 
+import argparse
 import hashlib
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +22,18 @@ class Lock:
     """Every file that an engine is made of, and what each must hash to."""
 
     name: str  # of the engine
+    file: Path  # the lock itself
     hashes: dict[str, str]  # SHA-256 in hexadecimal, by path relative to the engine's folder
-    digest: str  # of the lock itself: names the folder in the cache
+    digest: str  # of the lock: names the folder in the cache
 
     @classmethod
-    def read(cls, name: str) -> Self:
-        """Read the lock of an engine."""
-        text = (POMS / f"{name}.sha256").read_text(encoding="ascii")
+    def read(cls, name: str, poms: Path | None = None) -> Self:
+        """Read the lock of an engine: of the platform's own, unless `poms` is the folder of another one."""
+        file = (poms or POMS) / f"{name}.sha256"
+        text = file.read_text(encoding="ascii")
         pairs = (line.split("  ", 1) for line in text.splitlines() if line)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return cls(name, {path: value for value, path in pairs}, digest)
+        return cls(name, file, {path: value for value, path in pairs}, digest)
 
     @property
     def archives(self) -> list[str]:
@@ -64,13 +67,13 @@ def files_in(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
 
 
-def write_locks(names: Sequence[str]) -> None:
+def write_locks(names: Sequence[str], poms: Path) -> None:
     """Ask Maven for the files of the engines and write down what came. Raises PartError."""
     from mesh.engines.native import maven  # noqa: PLC0415 - fetching needs it, reading does not
 
     with tempfile.TemporaryDirectory() as scratch:
         staging = Path(scratch)
-        maven.copy_dependencies(names, staging, print)
+        maven.copy_dependencies(names, staging, print, poms)
         for name in names:
             archives = {
                 path: sha256(staging / name / path)
@@ -80,8 +83,14 @@ def write_locks(names: Sequence[str]) -> None:
             maven.unpack(staging / name, list(archives))
             hashes = archives | {path: sha256(staging / name / path) for path in files_in(staging / name)}
             lines = [f"{value}  {path}\n" for path, value in sorted(hashes.items())]
-            (POMS / f"{name}.sha256").write_text("".join(lines), encoding="ascii")
+            (poms / f"{name}.sha256").write_text("".join(lines), encoding="ascii")
 
 
 if __name__ == "__main__":
-    write_locks(sys.argv[1:] or sorted(pom.parent.name for pom in POMS.glob("*/pom.xml")))
+    parser = argparse.ArgumentParser(prog="python -m mesh.engines.native.lock")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--poms", type=Path, default=POMS)
+    arguments = parser.parse_args()
+    write_locks(
+        arguments.names or sorted(pom.parent.name for pom in arguments.poms.glob("*/pom.xml")), arguments.poms.resolve()
+    )

@@ -26,8 +26,10 @@ _BYTES: Final = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 _SHOWN_ERRORS: Final = 3
 
 
-def copy_dependencies(names: Collection[str], staging: Path, report: Report) -> None:
+def copy_dependencies(names: Collection[str], staging: Path, report: Report, poms: Path | None = None) -> None:
     """Put the files of each engine into `staging`/NAME. One Maven does it for all of them, side by side.
+
+    `poms` is the folder of the engines' poms, where it is not the platform's own.
 
     Raises PartError where there is no Maven, or with what it says.
     """
@@ -37,7 +39,7 @@ def copy_dependencies(names: Collection[str], staging: Path, report: Report) -> 
             f"the native engines are fetched with Maven, and there is none. Install it with "
             f"`apt-get install maven`. To fetch: {', '.join(sorted(names))}."
         )
-    options = ("-B", "-T", str(max(2, len(names))), "-f", str(POMS / "pom.xml"), f"-Dstaging={staging}")
+    options = ("-B", "-T", str(max(2, len(names))), "-f", str((poms or POMS) / "pom.xml"), f"-Dstaging={staging}")
     command = Command(
         argv=(program, *options, "-pl", ",".join(sorted(names)), _GOAL),
         env=os.environ | {"JAVA_HOME": str(find_java().home)},  # proxies and the like are for it

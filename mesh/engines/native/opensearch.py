@@ -1,23 +1,20 @@
 """OpenSearch: one node, by the runner that its users' tests know, and a few lines of Java."""
 
-import subprocess
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import Final
 
 from mesh.engines import probes
 from mesh.engines.native.fetch import engine_folder, made_folder, provide
-from mesh.engines.native.java import class_path, find_java, java_argv
-from mesh.engines.native.lock import POMS, sha256
+from mesh.engines.native.java import class_path, java_argv
+from mesh.engines.native.launcher import compile_launcher, launcher
+from mesh.engines.native.lock import POMS
 from mesh.engines.native.place import data_folder, scratch_folder
-from mesh.engines.part import HOST, Command, Engine, PartError, Site
+from mesh.engines.part import HOST, Command, Engine, Site
 from mesh.engines.process import bare_environment
 
 _NAME: Final = "opensearch"
 _HEAP_MB: Final = 512
 _SOURCE: Final = POMS / "OpenSearchNode.java"
-_COMPILE_TIMEOUT_S: Final = 120.0
 _READY_PATH: Final = "/_cluster/health?wait_for_status=yellow&timeout=0s"  # 408 while a primary shard is missing
 
 
@@ -25,8 +22,7 @@ def prepare(site: Site) -> None:
     """Fetch OpenSearch where it is missing, compile its launcher once, and write its settings."""
     provide([_NAME])
     scratch_folder(site, _NAME)
-    if not _launcher().exists():
-        _compile()
+    compile_launcher(_SOURCE, engine_folder(_NAME), _launcher())
     node = data_folder(site, _NAME) / "node_1" / "config"  # the runner's own layout
     node.mkdir(parents=True, exist_ok=True)
     (node / "log4j2.properties").write_bytes((POMS / "log4j2.properties").read_bytes())
@@ -36,30 +32,7 @@ def prepare(site: Site) -> None:
 
 
 def _launcher() -> Path:
-    return made_folder(_NAME) / f"node-{sha256(_SOURCE)[:16]}.jar"
-
-
-def _compile() -> None:
-    """Compile the launcher with the compiler among the engine's files: many a Java comes without one."""
-    launcher = _launcher()
-    launcher.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=launcher.parent) as scratch:
-        classes, jar = Path(scratch, "classes"), Path(scratch, "node.jar")
-        command = [find_java().program, "-cp", class_path(engine_folder(_NAME))]
-        command += ["org.eclipse.jdt.internal.compiler.batch.Main", "-17", "-d", str(classes), str(_SOURCE)]
-        try:
-            done = subprocess.run(  # noqa: S603 - fixed arguments
-                command, capture_output=True, text=True, check=False, timeout=_COMPILE_TIMEOUT_S
-            )
-        except subprocess.TimeoutExpired as error:
-            raise PartError(f"opensearch: compiling {_SOURCE.name} took over {_COMPILE_TIMEOUT_S:.0f} s") from error
-        if done.returncode != 0:
-            raise PartError(f"opensearch: {_SOURCE.name} does not compile:\n{done.stderr}")
-        # A jar and no folder: Java archives classes of jars only.
-        with zipfile.ZipFile(jar, "w") as archive:
-            for file in sorted(classes.rglob("*.class")):
-                archive.write(file, file.relative_to(classes))
-        jar.replace(launcher)
+    return launcher(_SOURCE, made_folder(_NAME))
 
 
 def _command(site: Site) -> Command:
