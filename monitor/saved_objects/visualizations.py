@@ -13,7 +13,9 @@ from monitor.records import DEAD_LETTERED, FAILED, RECEIVED, SUCCEEDED
 Parameters = Mapping[str, Any]
 
 _METRIC_ID: Final = "1"
-_TERMS_MAX: Final = 10  # bars or slices, the largest first
+_BY_COUNT: Final = {"orderBy": _METRIC_ID, "order": "desc"}
+_BY_NAME: Final = {"orderBy": "_key", "order": "asc"}
+_TERMS_MAX: Final = 10  # bars or slices
 _REASONS_MAX: Final = 50  # rows of a table
 _CATEGORY_AXIS: Final = {
     "id": "CategoryAxis-1",
@@ -87,7 +89,7 @@ def visualizations() -> tuple[Visualization, ...]:
             query=f'event_type:("{SUCCEEDED}" OR "{FAILED}")',
             type="histogram",
             parameters=_bars("ms", "normal"),
-            aggregations=(_percentiles("duration_ms", (50, 95, 99)), _terms("2", "segment", "store")),
+            aggregations=(_percentiles("duration_ms", (50, 95, 99)), _terms("2", "segment", "store", order=_BY_NAME)),
         ),
         Visualization(
             id="polystream-failures",
@@ -117,11 +119,18 @@ def _percentiles(field: str, percents: tuple[int, ...]) -> Parameters:
     return _aggregation(_METRIC_ID, "percentiles", "metric", {"field": field, "percents": list(percents)})
 
 
-def _terms(number: str, schema: str, field: str, *, size: int = _TERMS_MAX, with_missing: bool = False) -> Parameters:
+def _terms(
+    number: str,
+    schema: str,
+    field: str,
+    *,
+    size: int = _TERMS_MAX,
+    order: Parameters = _BY_COUNT,
+    with_missing: bool = False,
+) -> Parameters:
     parameters = {
         "field": field,
-        "orderBy": "_key",
-        "order": "asc",
+        **order,
         "size": size,
         "otherBucket": False,
         "otherBucketLabel": "other",
