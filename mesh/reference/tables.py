@@ -38,6 +38,10 @@ _REACTIONS: Final = {
     errors.Reaction.DEAD_LETTER: "dead-letters the record",
 }
 _SERVICE_SETTINGS: Final = "_Settings"
+_ONLY_IN_DOCUMENTS: Final = {
+    "reason": "The error's reason alone, to count by.",
+    "sampled": "Whether spans of its trace are to be expected.",
+}
 # What clients read in the headers of a record that was set apart; the other headers are on the topics themselves.
 _DEAD_LETTER_PREFIX: Final = "dlq."
 
@@ -137,8 +141,11 @@ def event_table(descriptors: Descriptors, mapping: Mapping[str, Any]) -> str:
     """Return the fields of an event document, with their types in the index."""
     event = descriptors.message("polystream.v1.Event")
     said = {field.name: descriptors.comment(field.full_name) for field in event.fields}
-    said["sampled"] = "Whether spans of its trace are to be expected."
-    rows = [(code(name), code(kind["type"]), said[name]) for name, kind in mapping.items()]
+    said |= _ONLY_IN_DOCUMENTS
+    rows = [
+        (code(name), code(kind["type"]), _demand(said.get(name, ""), f"the event document's field {name}"))
+        for name, kind in mapping.items()
+    ]
     return table(("field", "type in the index", "is"), rows)
 
 

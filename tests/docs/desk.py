@@ -1,0 +1,161 @@
+"""Where the documentation's commands are run: a fresh copy of the checkout, and what a reader has beside it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+from mesh.ports import Ports
+from tests.docs.blocks import Block, matches
+from tests.support.npm_tools import newman
+from tests.support.platform import free_offset
+from tests.support.tools import go_tool
+
+_STEP_TIMEOUT_S: Final = 300
+_SECOND_OFFSET: Final = 1000  # what the pages give to a second platform
+_CTRL_C: Final = Path(__file__).with_name("ctrl_c.py")
+_MARK: Final = "=== run: "
+_ADDRESS: Final = re.compile(r"(?P<host>localhost|127\.0\.0\.1):(?P<port>\d+)\b")
+_START: Final = re.compile(
+    r"^(?P<start>python3 start\.py)(?P<options>| up\b[^#|&>\n]*)(?P<rest>\s*(?:#.*)?)$", re.MULTILINE
+)
+_WHOLE_SUITE: Final = re.compile(r"^(python3 start\.py test)(?=\s*(?:[#|&>\d].*)?$)", re.MULTILINE)
+# The suite can't be run inside of itself: one file of it stands for all.
+_ONE_FILE: Final = "tests/unit/test_ids.py"
+
+
+class Desk:
+    """A copy of the checkout with its own `.venv`, a Python of the reader's, the tools, and at most one platform."""
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        """Copy the checkout, and install into it as a reader would who runs the tests."""
+        self.checkout = folder / "polystream"
+        self._offset = free_offset()
+        self._second_offset = free_offset()
+        self._runs: str | None = None  # the engine set that runs
+        _copy(repository, self.checkout)
+        self._environment = _environment(folder, self.checkout)
+        self.run_text("python3 start.py test --version")
+
+    def have(self, engine_set: str | None) -> None:
+        """Make sure that a platform of this set runs in the copy; none where it is None."""
+        if engine_set == self._runs:
+            return
+        if self._runs:
+            self.run_text("python3 start.py down")
+        self._runs = None
+        if engine_set:
+            self.run_text(f"python3 start.py up --engines {engine_set} --detach --no-browser")
+            self._runs = engine_set
+
+    def run(self, blocks: Sequence[Block], python: str) -> None:
+        """Run blocks in one shell, one after the other, programs by `python`; hold what they say to what is shown."""
+        lines = ["set -euo pipefail"]
+        for number, block in enumerate(blocks):
+            here = self.rewritten(block.text)
+            program = f"{python} - <<'PROGRAM'\n{here}PROGRAM\n"
+            lines += [f"printf '\\n{_MARK}{number}\\n'", program if block.language == "python" else here]
+        finished = self._bash("\n".join(lines))
+        parts = re.split(rf"^{_MARK}\d+$", finished.stdout, flags=re.MULTILINE)[1:]
+        last = blocks[len(parts) - 1].place if parts else ""
+        assert finished.returncode == 0, f"{last} failed with {finished.returncode}:\n{finished.stdout[-6000:]}"
+        for block, said in zip(blocks, parts, strict=True):
+            if block.output is not None:
+                shown = self.rewritten(block.output)
+                assert matches(shown, said), f"{block.place} says otherwise than the page:\n{said}\n--- shown:\n{shown}"
+
+    def run_text(self, text: str) -> str:
+        """Run commands, and return what they wrote."""
+        finished = self._bash(f"set -euo pipefail\n{self.rewritten(text)}")
+        assert finished.returncode == 0, f"{text} failed:\n{finished.stdout}"
+        return finished.stdout
+
+    def rewritten(self, text: str) -> str:
+        """Return commands for this desk: other ports, no browser, and Ctrl-C for what would stay."""
+        text = _WHOLE_SUITE.sub(rf"\1 {_ONE_FILE}", text)
+        return _ADDRESS.sub(self._address, _START.sub(self._start, text))
+
+    def syntax_error(self, text: str) -> str:
+        """Return what bash says against commands that are not run; nothing where they are well formed."""
+        return subprocess.run(
+            ["bash", "-n"], input=text, capture_output=True, text=True, check=False, timeout=10
+        ).stderr
+
+    def close(self) -> None:
+        """Stop what runs."""
+        self.have(None)
+
+    def _bash(self, script: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-c", script]
+        with subprocess.Popen(
+            command,
+            cwd=self.checkout,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # what hangs is ended with all that it started
+        ) as process:
+            try:
+                said, _ = process.communicate(timeout=_STEP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, said)
+
+    def _start(self, found: re.Match[str]) -> str:
+        options = found["options"] or " up"
+        if f"--port-offset {_SECOND_OFFSET}" in options:
+            options = options.replace(f"--port-offset {_SECOND_OFFSET}", f"--port-offset {self._second_offset}")
+        else:
+            options += f" --port-offset {self._offset}"
+        if "--no-browser" not in options:
+            options += " --no-browser"
+        stays = "" if "--detach" in options else f"{sys.executable} {_CTRL_C} "
+        return f"{stays}{found['start']}{options}{found['rest']}"
+
+    def _address(self, found: re.Match[str]) -> str:
+        port, known = int(found["port"]), {field.default for field in fields(Ports)}
+        if port in known:
+            port += self._offset
+        elif port - _SECOND_OFFSET in known:
+            port += self._second_offset - _SECOND_OFFSET
+        return f"{found['host']}:{port}"
+
+
+def _copy(repository: Path, copy: Path) -> None:
+    """Copy what git knows or would take, as it stands."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (repository / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(repository / name, copy / name)
+    if (repository / "build" / "protos").exists():  # else they are fetched again
+        shutil.copytree(repository / "build" / "protos", copy / "build" / "protos")
+
+
+def _environment(folder: Path, checkout: Path) -> dict[str, str]:
+    """Return a reader's environment: a Python with pip of their own, and the tools that the pages name."""
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, capture_output=True)
+    tools = folder / "tools"
+    tools.mkdir()
+    for name in ("grpcurl", "grpc-health-probe"):
+        (tools / name).symlink_to(go_tool(name))
+    (tools / "newman").symlink_to(newman())
+    kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    # The copy's own tools come last: a page that means its Python says so.
+    path = [folder / "venv" / "bin", tools, *os.environ["PATH"].split(os.pathsep), checkout / ".venv" / "bin"]
+    return kept | {"PATH": os.pathsep.join(map(str, path))}

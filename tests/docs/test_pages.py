@@ -1,0 +1,110 @@
+"""Every command of the documentation does what the page says: it succeeds, and says what is shown."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.docs.blocks import Block, blocks_of
+from tests.docs.desk import Desk
+
+ROOT: Final = Path(__file__).parents[2]
+# Beside docs/: what a visitor of the repository reads first. Their sections stand for themselves.
+_ELSEWHERE: Final = ("README.md", "README.pt-BR.md", "CONTRIBUTING.md", "sdk/README.md", "deploy/compose/README.md")
+_ADDING: Final = "docs/adding-a-command.md"
+_STARTS: Final = re.compile(r"^python3 start\.py( up\b|\s*(#|$))", re.MULTILINE)
+# Programs are run by the checkout's Python, but for the SDK's, which needs nothing of the platform.
+_PYTHON: Final = defaultdict(lambda: ".venv/bin/python", {"sdk/README.md": "python3", "docs/sdk.md": "python3"})
+# All that is not run, and why: nothing but what a machine without containers, or without the network, can't do.
+NOT_RUN: Final[set[tuple[str, str]]] = {
+    ("CONTRIBUTING.md", "asks the package index"),
+}
+
+
+def pages() -> list[str]:
+    """Return every page that has commands."""
+    site = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+    # A page that is another file as a whole is run as that file.
+    return [page for page in (*_ELSEWHERE, *site) if (ROOT / page).exists() and page != "docs/sdk.md"]
+
+
+def units(*, start: bool) -> list[tuple[str, list[Block]]]:
+    """Return what is run in one shell each: a page, or a section of one outside of docs/.
+
+    Those that start a platform by themselves, or those that find one running. What was seen in another is left out.
+    """
+    seen: set[str] = set()
+    found: list[tuple[str, list[Block]]] = []
+    for name, blocks in _all_units():
+        code = "".join(_bare(block) for block in blocks)
+        if _starts(blocks) == start and code not in seen:
+            found.append((name, blocks))
+            seen.add(code)
+    return found
+
+
+def _all_units() -> list[tuple[str, list[Block]]]:
+    grouped: dict[str, list[Block]] = defaultdict(list)
+    for page in pages():
+        for block in blocks_of(ROOT, page):
+            if page != _ADDING and not block.not_run:
+                grouped[f"{page}: {block.section}" if page in _ELSEWHERE else page].append(block)
+    return list(grouped.items())
+
+
+def _starts(blocks: Sequence[Block]) -> bool:
+    return any(block.language != "python" and _STARTS.search(block.text) for block in blocks)
+
+
+def _bare(block: Block) -> str:
+    """Return the commands without what is said of them."""
+    return re.sub(r"\s+# .*$", "", block.text, flags=re.MULTILINE)
+
+
+def _cases(units_: list[tuple[str, list[Block]]]) -> list[object]:
+    return [pytest.param(blocks, id=name) for name, blocks in units_]
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("blocks", _cases(units(start=False)))
+def test_what_a_page_says_is_so(desk: Desk, blocks: list[Block]) -> None:
+    """With the platform running on the native engines, every command and program succeeds, in order."""
+    desk.have("native")
+    desk.run(blocks, _PYTHON[blocks[0].page])
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("blocks", _cases(units(start=True)))
+def test_what_a_page_starts_it_stops(desk: Desk, blocks: list[Block]) -> None:
+    """A page that starts a platform by itself leaves none running."""
+    desk.have(None)
+    desk.run(blocks, _PYTHON[blocks[0].page])
+    assert "nothing is running" in desk.run_text("python3 start.py down")
+
+
+@pytest.mark.timeout(400)
+def test_a_command_is_added_as_the_page_says(desk: Desk) -> None:
+    """Three files are touched; the contract tests accept them, and the new command runs from REST to its store."""
+    desk.have(None)
+    desk.run(blocks_of(ROOT, _ADDING), _PYTHON[_ADDING])
+    assert "nothing is running" in desk.run_text("python3 start.py down")
+
+
+def test_what_is_not_run_is_listed(desk: Desk) -> None:
+    """Every block that is kept from being run has a reason that stands here too, and is well-formed all the same."""
+    kept = [block for page in pages() for block in blocks_of(ROOT, page) if block.not_run]
+    assert {(block.page, block.not_run) for block in kept} == NOT_RUN
+    for block in kept:
+        assert desk.syntax_error(block.text) == "", block.place
+
+
+def test_every_page_with_commands_is_run() -> None:
+    """No block is lost between the pages and what is run."""
+    run = [block for start in (False, True) for _, blocks in units(start=start) for block in blocks]
+    codes = {_bare(block) for block in run}
+    for page in pages():
+        for block in blocks_of(ROOT, page):
+            assert block.not_run or page == _ADDING or _bare(block) in codes, block.place
