@@ -29,10 +29,12 @@ const SAMPLES = [
 ];
 
 let restUrl = "";
+let jaegerUrl = "";
 
 async function showPlatform() {
   const { endpoints, health } = await read("/api/platform");
   restUrl = endpoints.rest ?? "";
+  jaegerUrl = endpoints.jaeger ?? "";
   const overall = byId("overall");
   overall.textContent = health.status.toLowerCase();
   overall.className = `pill ${health.status}`;
@@ -104,7 +106,7 @@ async function explain(correlationId, looks = 1) {
   for (let look = 1; look <= looks; look += 1) {
     try {
       const told = await read(`/api/operations/${encodeURIComponent(correlationId)}`);
-      story.replaceChildren(...storyParts(told));
+      story.replaceChildren(...storyParts(told, jaegerUrl));
       if (told.operation.state !== "ACCEPTED" && !(told.missing ?? []).length) return;
     } catch (error) {
       if (look === looks) story.replaceChildren(element("p", { className: "missing", text: error.message }));
@@ -160,11 +162,11 @@ byId("search").addEventListener("submit", (event) => {
   explain(byId("correlation-id").value.trim());
 });
 byId("only").addEventListener("change", showOperations);
+showEndpoints();
+await refresh(); // what follows needs the platform's addresses
 byId("samples").append(
   ...SAMPLES.map(([label, path]) =>
     element("button", { className: "quiet", text: label, title: `POST ${path}`, onclick: () => send(path) }),
   ),
 );
-showEndpoints();
-refresh();
 if (location.hash.length > 1) explain(location.hash.slice(1));

@@ -2,15 +2,23 @@
 
 import { element, milliseconds, pill, storeChips, storeName, table, time, tookMs } from "./dom.js";
 
-export function storyParts({ operation, hops = [], spans = [], missing = [] }) {
+export function storyParts({ operation, hops = [], spans = [], missing = [] }, jaegerUrl) {
   return [
     headline(operation),
     ...missing.map((text) => element("p", { className: "missing", text: `Missing: ${text}` })),
     element("h3", { text: "Hops" }),
     hopsTable(hops),
-    element("h3", { text: "Trace" }),
+    traceTitle(spans, jaegerUrl),
     spans.length ? spansTable(spans) : element("p", { className: "soft", text: "The command's trace was not sampled." }),
   ];
+}
+
+function traceTitle([span], jaegerUrl) {
+  const title = element("h3", { text: "Trace" });
+  if (span && jaegerUrl) {
+    title.append(" ", element("a", { href: `${jaegerUrl}/trace/${span.trace_id}`, text: "in Jaeger" }));
+  }
+  return title;
 }
 
 function headline(operation) {

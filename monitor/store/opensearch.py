@@ -28,6 +28,8 @@ _MERGES_MAX: Final = 10  # tries to write operations that other monitors write a
 _SPANS_MAX: Final = 10_000  # of one trace; what a search gives at the most
 _DAY_FORMAT: Final = "%Y.%m.%d"
 _IDENTIFIER_MAX_BYTES: Final = 512  # OpenSearch's own bound
+# Daily in the same form, as deploy/jaeger/config.yaml has it.
+_JAEGER: Final = ("polystream-jaeger-span", "polystream-jaeger-service")
 
 
 class OpenSearchEventStore:
@@ -86,8 +88,11 @@ class OpenSearchEventStore:
         return [self._fold(document["events"]) for document in found]
 
     def purge(self, *, before_us: int, max_spans: int) -> int:
-        """Forget the days, and the operations, that are older than a time, and the oldest spans over a number."""
-        gone = sum(self._drop_days(prefix, before_us) for prefix in (EVENTS, SPANS))
+        """Forget the days, and the operations, that are older than a time, and the oldest spans over a number.
+
+        Jaeger's days go too, where it keeps its spans in the same place: it never deletes any.
+        """
+        gone = sum(self._drop_days(prefix, before_us) for prefix in (EVENTS, SPANS, *_JAEGER))
         self._operations.refresh()
         old = {"query": {"range": {"accept_time_us": {"lt": before_us}}}}
         gone += _deleted(self._api.call("POST", f"/{OPERATIONS}/_delete_by_query", old, conflicts="proceed"))

@@ -5,14 +5,19 @@ import time
 from collections.abc import Iterator
 
 import grpc
+import httpx
 import psutil
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from mesh.catalog import load_catalog
 from mesh.engines import process as processes
 from mesh.engines.native import NATIVE, jaeger
+from mesh.settings import EventStoreSettings
+from monitor.store.opensearch import OpenSearchEventStore
+from monitor.store.search_api import SearchApi
 from tests.support.jaeger import spans_in_jaeger
 from tests.support.platform import EngineSet, engines
 from tests.support.waiting import eventually
@@ -101,6 +106,22 @@ def test_spans_wait_in_it_while_its_store_is_away(running: EngineSet) -> None:
     running._wait("jaeger")
     assert _find(running, trace_id) == ["waited"]
     assert running.pid("jaeger") == pid
+
+
+def test_its_old_days_are_forgotten_with_the_events(running: EngineSet) -> None:
+    """The monitor deletes Jaeger's days that are older than its own, and nothing of a Jaeger that is another's."""
+    store = running.settings["ELASTICSEARCH_HOST"]
+    trace_id = _send_span(running, "new")
+    assert _find(running, trace_id) == ["new"]
+    old = [f"polystream-jaeger-{kind}-2020.01.31" for kind in ("span", "service")]
+    another = "jaeger-span-2020-01-31"
+    for index in (*old, another):
+        httpx.put(f"{store}/{index}/_doc/1?refresh=true", json={}).raise_for_status()
+    events = OpenSearchEventStore(SearchApi(EventStoreSettings(ELASTICSEARCH_HOST=store)), load_catalog())
+    assert events.purge(before_us=(time.time_ns() // 1000) - 86_400_000_000, max_spans=1000) == len(old)
+    events.close()
+    assert [httpx.head(f"{store}/{index}").status_code for index in (*old, another)] == [404, 404, 200]
+    assert _find(running, trace_id) == ["new"]
 
 
 def test_it_stops_cleanly_when_asked(running: EngineSet) -> None:

@@ -13,6 +13,7 @@ from mesh.engines.process import bare_environment
 
 MODULE: Final = GoModule("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
 _CONFIG: Final = Path(__file__).resolve().parents[3] / "deploy" / "jaeger" / "config.yaml"
+_PAGES: Final = MODULE.folder / "ui"  # its own are made by tools that are not in its module
 _AFTER: Final = Path(__file__).with_name("after.py")
 _MEMORY_LIMIT: Final = "192MiB"  # near it, Go's garbage collector works harder
 _STORE_WAIT_MAX_S: Final = opensearch.ENGINE.ready_timeout_s
@@ -33,6 +34,7 @@ def _command(site: Site) -> Command:
         "JAEGER_OTLP_PORT": str(ports.jaeger_otlp),
         "JAEGER_HEALTH_PORT": str(ports.jaeger_health),
         "JAEGER_OPENSEARCH_URL": opensearch.ENGINE.endpoint(site),
+        "JAEGER_UI_ASSETS": str(_PAGES),
         "GOMEMLIMIT": _MEMORY_LIMIT,
     }
     # It ends where its store does not answer yet; the engines are started side by side.

@@ -1,0 +1,36 @@
+"""The way from a story to its trace in Jaeger, which the native set has."""
+
+from playwright.sync_api import Page, expect
+
+from tests.support.platform import Platform
+from tests.support.waiting import eventually
+
+_FAR_MS = 15_000
+
+
+def test_a_story_leads_to_its_trace_where_there_is_a_jaeger(page: Page, platform: Platform) -> None:
+    """A link beside the story's trace opens the same one in Jaeger, as a tree, and among the latest; else none does."""
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(platform.endpoints["dashboard"])
+    page.get_by_role("button", name="Take a payment").click()
+    expect(page.locator("#story .bar").first).to_be_visible(timeout=_FAR_MS)
+    link = page.locator("#story").get_by_role("link", name="in Jaeger")
+    if platform.endpoints["jaeger"] is None:
+        expect(link).to_have_count(0)
+        return
+    trace_id = (link.get_attribute("href") or "").rpartition("/")[2]
+    page.goto(f"{platform.endpoints['jaeger']}/?service=edge")
+    row = page.get_by_role("row", name=trace_id)
+
+    def is_listed() -> bool:
+        page.reload()
+        page.locator("#found > *").first.wait_for()
+        return bool(row.count())
+
+    eventually(is_listed, _FAR_MS / 1000)
+    expect(row).to_contain_text("edge: polystream.v1.PaymentService/CreatePayment")
+    row.get_by_role("link").click()
+    for name in ("polystream.v1.PaymentService/CreatePayment", "send user_events", "CreatePayment postgresql"):
+        expect(page.get_by_role("row", name=name).first).to_be_visible(timeout=_FAR_MS)
+    assert wrong == []
