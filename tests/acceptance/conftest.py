@@ -8,6 +8,7 @@ import grpc
 import httpx
 import pytest
 
+from tests.support.engine_sets import chosen_sets
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
@@ -17,10 +18,17 @@ Json = dict[str, Any]
 Finished = Callable[[str], Json]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses the platform on every set of engines that was chosen, or on those that a test names itself."""
+    named = any("engine_set" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "engine_set" in metafunc.fixturenames and not named:
+        metafunc.parametrize("engine_set", chosen_sets(), scope="session")
+
+
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(engine_set: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Run the whole platform on free ports and its own data."""
-    with Platform(tmp_path_factory.mktemp("platform")) as running:
+    with Platform(tmp_path_factory.mktemp("platform"), engine_set=engine_set) as running:
         yield running
 
 

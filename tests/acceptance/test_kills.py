@@ -94,6 +94,11 @@ def _until(moment_s: float) -> None:
 @pytest.mark.parametrize(("run", "part"), list(enumerate(PARTS, start=1)))
 def test_a_kill_loses_nothing_and_repeats_nothing(platform: Platform, run: int, part: str) -> None:
     """Every acknowledged command has its one effect in its store, and nothing has two."""
+    kill_under_load(platform, run, part)
+
+
+def kill_under_load(platform: Platform, run: int, part: str) -> None:
+    """Kill a part while commands come in, and count what they did. `run` is a number that no other has."""
     load = Load(platform.endpoints["grpc"], run)
     sender = threading.Thread(target=load.send)
     sender.start()
@@ -153,7 +158,7 @@ def _absent_contents(platform: Platform, load: Load) -> list[int]:
 
 @pytest.mark.timeout(180)
 def test_a_broker_that_was_killed_is_used_again(platform: Platform) -> None:
-    """The embedded broker forgets its topics when it dies; commands sent once it is back reach every store."""
+    """Commands sent once it is back reach every store, even where it has forgotten its topics, as the embedded one."""
     before = platform.pid("kafka")
     platform.kill("kafka")
     eventually(lambda: platform.pid("kafka") not in (0, before), SETTLE_TIMEOUT_S)

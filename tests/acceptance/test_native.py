@@ -12,7 +12,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from polystream.v1 import operations_pb2, operations_pb2_grpc, users_pb2, users_pb2_grpc
 from polystream.v1.operations_pb2 import Operation
 
-from tests.support.native import provide_native
+from tests.acceptance.test_kills import kill_under_load
 from tests.support.people import person
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
@@ -26,8 +26,7 @@ _TIMEOUT_S = 60.0
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Run the whole platform on the native engines."""
-    provide_native()
-    with Platform(tmp_path_factory.mktemp("native"), "--engines", "native") as running:
+    with Platform(tmp_path_factory.mktemp("native"), engine_set="native") as running:
         yield running
 
 
@@ -76,6 +75,13 @@ def test_a_foreign_client_reads_both_topics(native: Platform) -> None:
         consumer.close()
     assert str(read["user_events"]["name"]).startswith("Pessoa")
     assert (read["response_events"]["command"], read["response_events"]["state"]) == ("CreateUser", "SUCCEEDED")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("run", "part"), [(101, "kafka"), (102, "schema_registry")])
+def test_the_broker_and_the_registry_keep_what_they_took(native: Platform, run: int, part: str) -> None:
+    """Killed under load, each comes back with all that it had acknowledged; what the registry gave is known."""
+    kill_under_load(native, run, part)
 
 
 @pytest.mark.timeout(240)

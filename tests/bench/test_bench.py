@@ -11,12 +11,14 @@ from mesh.bench.run import run_bench
 from mesh.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST
 from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, create_topics
+from tests.support.h2load import provide_h2load
 from tests.support.platform import engines
 
 
 @pytest.mark.timeout(180)
 def test_a_small_run_measures_every_subject(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command that is counted is in Kafka, and by gRPC a command costs less CPU than the peer's."""
+    provide_h2load()
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     steps: list[str] = []
     report = run_bench(Schedule(rounds=2, round_s=0.5, limit_s=20), steps.append)

@@ -14,6 +14,7 @@ import redis
 from confluent_kafka.admin import AdminClient
 from pymongo.errors import PyMongoError
 
+from mesh.engines import EMBEDDED
 from mesh.engines import process as processes
 from mesh.engines import redis as redis_engine
 from mesh.engines.part import PartError
@@ -24,7 +25,7 @@ from tests.support.platform import EngineSet, engines
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
     """Run the three stores for this module."""
-    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("stores")) as running:
+    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("stores"), EMBEDDED) as running:
         yield running
 
 
@@ -125,7 +126,7 @@ def test_stores_stop_cleanly_when_asked(stores: EngineSet) -> None:
 
 def test_kafka_answers_its_clients(tmp_path: Path) -> None:
     """The broker is known to clients under the address that the settings give."""
-    with engines({"kafka"}, tmp_path) as running:
+    with engines({"kafka"}, tmp_path, EMBEDDED) as running:
         admin = AdminClient({"bootstrap.servers": running.settings["KAFKA_BOOTSTRAP_SERVERS"]})
         brokers = admin.list_topics(timeout=5).brokers
         assert [f"{broker.host}:{broker.port}" for broker in brokers.values()] == [running.endpoints["kafka"]]
@@ -133,10 +134,10 @@ def test_kafka_answers_its_clients(tmp_path: Path) -> None:
 
 def test_other_credentials_reach_the_same_database(tmp_path: Path) -> None:
     """A password that was changed in the settings is the role's password after the next start."""
-    first = EngineSet({"postgresql"}, tmp_path)
+    first = EngineSet({"postgresql"}, tmp_path, EMBEDDED)
     first.start_all()
     first.stop_all()
-    second = EngineSet({"postgresql"}, tmp_path)
+    second = EngineSet({"postgresql"}, tmp_path, EMBEDDED)
     secret = type(second.site.postgres.password)("it's \\new\n")
     changed = second.site.postgres.model_copy(update={"password": secret})
     second.site = type(second.site)(second.site.data_dir, second.site.ports, changed)
@@ -150,7 +151,7 @@ def test_other_credentials_reach_the_same_database(tmp_path: Path) -> None:
 
 def test_a_cluster_of_another_version_is_left_alone(tmp_path: Path) -> None:
     """A data folder of another PostgreSQL is refused with a remedy, and not touched."""
-    other = EngineSet({"postgresql"}, tmp_path)
+    other = EngineSet({"postgresql"}, tmp_path, EMBEDDED)
     cluster = tmp_path / "postgresql" / "cluster"
     cluster.mkdir(parents=True)
     (cluster / "PG_VERSION").write_text("15\n")
@@ -161,11 +162,11 @@ def test_a_cluster_of_another_version_is_left_alone(tmp_path: Path) -> None:
 
 def test_postgresql_is_never_root(tmp_path: Path) -> None:
     """It runs as an ordinary user without privileges; only below a closed folder it may pass through folders."""
-    with folder_for_everybody() as folder, engines({"postgresql"}, folder / "data") as running:
+    with folder_for_everybody() as folder, engines({"postgresql"}, folder / "data", EMBEDDED) as running:
         assert _uid_and_capabilities(running.pid("postgresql")) == (_expected_uid(), 0)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    with engines({"postgresql"}, closed / "data") as running:
+    with engines({"postgresql"}, closed / "data", EMBEDDED) as running:
         may_pass = 1 << 1 if os.geteuid() == 0 else 0
         assert _uid_and_capabilities(running.pid("postgresql")) == (_expected_uid(), may_pass)
 
@@ -181,7 +182,7 @@ def _uid_and_capabilities(pid: int) -> tuple[int, int]:
 
 def test_nothing_starts_for_a_parent_that_is_gone(tmp_path: Path) -> None:
     """The launcher starts no program when its parent died before it could tie itself to it."""
-    site = EngineSet({"redis"}, tmp_path).site
+    site = EngineSet({"redis"}, tmp_path, EMBEDDED).site
     argv = processes.launcher_argv(redis_engine.ENGINE.command(site))
     argv[argv.index(str(os.getpid()))] = "1"  # another parent than the one that starts it
     assert subprocess.run(argv, timeout=10, check=False).returncode == 1

@@ -14,7 +14,6 @@ from confluent_kafka.cimpl import NewTopic
 from mesh.engines import process as processes
 from mesh.engines.native import NATIVE
 from mesh.settings import RegistrySettings
-from tests.support.native import provide_native
 from tests.support.platform import EngineSet, engines
 
 _JAVA = ("kafka", "schema_registry", "opensearch")
@@ -23,7 +22,6 @@ _JAVA = ("kafka", "schema_registry", "opensearch")
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
     """Run the three engines on Java for this module."""
-    provide_native()
     with engines(_JAVA, tmp_path_factory.mktemp("native"), NATIVE) as started:
         yield started
 

@@ -15,7 +15,6 @@ from mesh.engines import probes
 from mesh.engines.native import kafka
 from mesh.engines.part import HOST, Command, Engine, Site
 from mesh.engines.process import bare_environment
-from tests.support.native import provide_native
 from tests.support.platform import EngineSet
 from tests.support.tools import go_tool
 
@@ -44,8 +43,6 @@ class Broker:
     """A broker on a free port, over one data folder that outlives its process."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        if name == "kafka":
-            provide_native()
         self._engines = EngineSet({"kafka"}, folder, [BROKERS[name]])
         self.config: dict[str, Any] = {
             "bootstrap.servers": self._engines.endpoints["kafka"],

@@ -1,17 +1,16 @@
 """A browser for tests: Chromium from Debian, driven by Playwright's own driver."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.support.debian import install
+from tests.support.unavailable import UnavailableError, once
+
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
-_INSTALL: Final = ("apt-get update -qq", "apt-get install -y -qq --no-install-recommends chromium")
-_INSTALL_TIMEOUT_S: Final = 300
 # What a browser does by itself needs a network, which tests do not have.
 _FLAGS: Final = (
     "--no-sandbox",
@@ -24,17 +23,17 @@ _FLAGS: Final = (
 )
 
 
+@once
 def chromium() -> str:
     """Return the path of a browser, installed where this is root on Debian.
 
-    Raises AssertionError, with the command to run, where there is none.
+    Raises UnavailableError, with the command to run, where there is none.
     """
+    if _installed() is None:
+        install("chromium")
     found = _installed()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in _INSTALL:
-            subprocess.run(command.split(), capture_output=True, timeout=_INSTALL_TIMEOUT_S, check=False)
-        found = _installed()
-    assert found, "there is no Chromium: install it, for instance with `sudo apt-get install chromium`"
+    if found is None:
+        raise UnavailableError("Chromium: install it, for instance with `sudo apt-get install chromium`")
     return found
 
 

@@ -1,11 +1,14 @@
 """Tools from npm, installed once into a cache outside the checkout, in the versions that package.json names."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
+
+from tests.support.unavailable import UnavailableError, once
 
 _MANIFESTS: Final = Path(__file__).parents[1] / "tools"
 _INSTALL_TIMEOUT_S: Final = 300
@@ -13,12 +16,16 @@ _TRIES: Final = 3  # a registry may fail for a moment
 
 
 def newman() -> Path:
-    """Return the path of newman, installed if it is not in the cache. Raises AssertionError where it cannot be had."""
+    """Return the path of newman, installed if it is not in the cache. Raises UnavailableError where it can't be had."""
     return npm_folder("node") / "node_modules" / ".bin" / "newman"
 
 
+@once
 def npm_folder(manifest: str) -> Path:
-    """Return a folder with what `tests/tools/<manifest>/package.json` names installed below `node_modules`."""
+    """Return a folder with what `tests/tools/<manifest>/package.json` names installed below `node_modules`.
+
+    Raises UnavailableError where it can't be had.
+    """
     package = _MANIFESTS / manifest / "package.json"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polystream" / "npm"
     folder = cache / hashlib.sha256(package.read_bytes()).hexdigest()[:16]
@@ -29,7 +36,9 @@ def npm_folder(manifest: str) -> Path:
 
 def _install(package: Path, folder: Path) -> None:
     npm = shutil.which("npm")
-    assert npm, f"{package.parent.name} needs npm: install Node.js 20 or later, for instance with `apt-get install npm`"
+    if npm is None:
+        needs = ", ".join(json.loads(package.read_text(encoding="utf-8"))["dependencies"])
+        raise UnavailableError(f"{needs}: npm is missing: install Node.js 20 or later, as with `apt-get install npm`")
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
     fresh.mkdir(parents=True)
     shutil.copy(package, fresh)
@@ -40,7 +49,8 @@ def _install(package: Path, folder: Path) -> None:
         )
         if done.returncode == 0:
             break
-    assert done.returncode == 0, f"`npm install` failed:\n{done.stderr}"
+    if done.returncode != 0:
+        raise UnavailableError(f"{package.parent.name}: `npm install` failed:\n{done.stderr}")
     try:
         fresh.rename(folder)
     except OSError:  # another run was first

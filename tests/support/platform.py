@@ -9,7 +9,8 @@ Some engines, for a test of one service::
             running.kill("postgresql")      # SIGKILL; returns when it is dead
             running.start("postgresql")     # on the same data and port; returns when it is ready
 
-Names: `postgresql`, `mongodb`, `redis`, `kafka`, `schema_registry`. `running.settings` has only the engines'
+Names: `postgresql`, `mongodb`, `redis`, `kafka`, `schema_registry`; they are of the set that the run uses, see
+`tests/support/engine_sets.py`. `running.settings` has only the engines'
 variables, for `monkeypatch.setenv`. Start it from the main thread: Linux kills children with their thread.
 
 All of it, as a user starts it::
@@ -34,12 +35,13 @@ from typing import Any, Self
 
 import psutil
 
-from mesh.engines import EMBEDDED
 from mesh.engines import process as processes
 from mesh.engines.part import Command, Engine, Site
 from mesh.ports import Ports
 from mesh.settings import PostgresSettings
 from mesh.supervisor.ports import is_free
+from tests.support.engine_sets import chosen_engines, chosen_set
+from tests.support.native import provide_for, provide_native
 from tests.support.waiting import eventually
 
 _OFFSETS = range(100, 12_000)
@@ -72,13 +74,15 @@ def free_ports() -> Ports:
 class EngineSet:
     """Engines that run for a test."""
 
-    def __init__(self, names: Collection[str], data_dir: Path, among: Sequence[Engine] = EMBEDDED) -> None:
+    def __init__(self, names: Collection[str], data_dir: Path, among: Sequence[Engine] | None = None) -> None:
+        among = chosen_engines() if among is None else among
         unknown = set(names) - {engine.name for engine in among}
         if unknown:
             raise ValueError(f"there is no engine {', '.join(sorted(unknown))}")
         self.site = Site(data_dir.resolve(), free_ports(), PostgresSettings(_env_file=None))  # type: ignore[call-arg]
         self._engines: dict[str, Engine] = {engine.name: engine for engine in among if engine.name in names}
         self._running: dict[str, tuple[subprocess.Popen[bytes], Command]] = {}
+        provide_for(self._engines.values())
 
     @property
     def settings(self) -> dict[str, str]:
@@ -150,8 +154,8 @@ class EngineSet:
 
 
 @contextmanager
-def engines(names: Collection[str], data_dir: Path, among: Sequence[Engine] = EMBEDDED) -> Iterator[EngineSet]:
-    """Run engines of a set on free ports, their data below `data_dir`, while the block runs."""
+def engines(names: Collection[str], data_dir: Path, among: Sequence[Engine] | None = None) -> Iterator[EngineSet]:
+    """Run engines on free ports, their data below `data_dir`, while the block runs: of the run's set, or `among`."""
     running = EngineSet(names, data_dir, among)
     try:
         running.start_all()
@@ -163,10 +167,12 @@ def engines(names: Collection[str], data_dir: Path, among: Sequence[Engine] = EM
 class Platform:
     """The whole platform, started by the command line on free ports, its data below `data_dir`."""
 
-    def __init__(self, data_dir: Path, *options: str, checkout: Path = CHECKOUT) -> None:
-        """`options` are further ones of `up`; `checkout` is what runs."""
+    def __init__(self, data_dir: Path, *, engine_set: str | None = None, checkout: Path = CHECKOUT) -> None:
+        """`engine_set` is what `up --engines` takes, the run's if it is not given; `checkout` is what runs."""
+        self.engine_set = engine_set or chosen_set()
+        if self.engine_set == "native":
+            provide_native()
         self.data_dir = data_dir.resolve()
-        self._options = options
         self._checkout = checkout
         self._up: subprocess.Popen[bytes] | None = None
         self._output = self.data_dir / "up.log"
@@ -214,9 +220,9 @@ class Platform:
         self._endpoints = {}
         for _ in range(_STARTS_MAX):
             argv = (sys.executable, "-m", "mesh.cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
-            offset = ("--port-offset", str(free_offset()))
+            options = ("--engines", self.engine_set, "--port-offset", str(free_offset()))
             # Through the launcher: were this process killed, the platform would stop too.
-            command = Command(argv=(*argv, *offset, *self._options), env=dict(os.environ), cwd=self._checkout)
+            command = Command(argv=(*argv, *options), env=dict(os.environ), cwd=self._checkout)
             self._output.unlink(missing_ok=True)
             self._up = processes.spawn(command, self._output)
             eventually(self._is_ready_or_dead, _START_TIMEOUT_S)

@@ -13,7 +13,6 @@ import httpx
 from mesh.engines import process as processes
 from mesh.engines.native import NATIVE
 from mesh.provision import COMPATIBILITY
-from tests.support.native import provide_native
 from tests.support.platform import EngineSet
 from tests.support.waiting import eventually
 
@@ -77,7 +76,6 @@ class ApicurioRegistry:
     _NAME = "schema_registry"
 
     def __init__(self, folder: Path) -> None:
-        provide_native()
         self._engines = EngineSet({self._NAME}, folder, NATIVE)
         self._provisioned = False
         self.url = self._engines.endpoints[self._NAME]

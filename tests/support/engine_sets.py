@@ -1,0 +1,32 @@
+"""The engine sets that a run of the tests uses.
+
+Tests of one service run on one set, `native` if nothing else is asked for: the engines that a production would have.
+The acceptance tests run on both, since users start both. `pytest --engines SET` chooses one for all.
+"""
+
+import os
+from typing import Final
+
+from mesh.engines import ENGINE_SETS
+from mesh.engines.part import Engine
+
+VARIABLE: Final = "POLYSTREAM_TEST_ENGINES"  # inherited by a pytest that a test starts
+BOTH: Final = "both"
+CHOICES: Final = ("native", "embedded", BOTH)
+_SETS: Final = ("native", "embedded")
+
+
+def chosen_sets() -> tuple[str, ...]:
+    """Return the sets that the acceptance tests run on."""
+    choice = os.environ.get(VARIABLE, BOTH)
+    return _SETS if choice == BOTH else (choice,)
+
+
+def chosen_set() -> str:
+    """Return the set that every other test runs on."""
+    return chosen_sets()[0]
+
+
+def chosen_engines() -> tuple[Engine, ...]:
+    """Return the engines of that set."""
+    return ENGINE_SETS[chosen_set()]

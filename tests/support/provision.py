@@ -1,0 +1,66 @@
+"""Providing what a run needs before its first test: side by side, with its progress shown, and outside of any limit.
+
+What fails here fails again, at once, for each test that asks for it; so nothing is reported from here.
+"""
+
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from tests.support.browser import chromium
+from tests.support.engine_sets import chosen_set
+from tests.support.h2load import provide_h2load
+from tests.support.native import provide_native
+from tests.support.npm_tools import newman
+from tests.support.tools import go_tool
+from tests.support.unavailable import UnavailableError
+
+_WORKERS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something to provide, and the tests that ask for it, by the beginning of their paths."""
+
+    name: str
+    provide: Callable[[], object]
+    used_by: tuple[str, ...]
+
+
+_WITH_ENGINES: Final = ("tests/acceptance", "tests/bench", "tests/docs", "tests/integration", "tests/sdk", "tests/ui")
+_THINGS: Final = (
+    # Those that take longest come first.
+    Thing("native engines", provide_native, ("tests/compose", "tests/conformance")),
+    Thing("compose", lambda: go_tool("compose"), ("tests/compose",)),
+    Thing("grpcurl", lambda: go_tool("grpcurl"), ("tests/acceptance", "tests/docs")),
+    Thing("grpc-health-probe", lambda: go_tool("grpc-health-probe"), ("tests/acceptance/test_tools.py", "tests/docs")),
+    Thing("kfake", lambda: go_tool("kfake"), ("tests/conformance",)),
+    Thing("newman", newman, ("tests/acceptance/test_postman.py", "tests/docs")),
+    Thing("Chromium", chromium, ("tests/ui",)),
+    Thing("h2load", provide_h2load, ("tests/bench", "tests/docs")),
+)
+
+
+def provide_all(paths: Collection[str], report: Callable[[str], None]) -> None:
+    """Provide what the tests in these files ask for. `paths` begin with `tests/`."""
+    with ThreadPoolExecutor(_WORKERS) as workers:
+        started: list[Future[None]] = [
+            workers.submit(_provide, thing, report) for thing in _THINGS if _is_used(thing, paths)
+        ]
+        for future in started:
+            future.result()
+
+
+def _is_used(thing: Thing, paths: Collection[str]) -> bool:
+    used_by = thing.used_by
+    if thing.provide is provide_native and chosen_set() == "native":
+        used_by += _WITH_ENGINES
+    return any(path.startswith(used_by) for path in paths)
+
+
+def _provide(thing: Thing, report: Callable[[str], None]) -> None:
+    with suppress(UnavailableError):
+        thing.provide()
+        report(thing.name)
