@@ -1,8 +1,9 @@
 """Engines under conformance tests: every suite runs over each parameter of its fixture."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -12,6 +13,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from tests.conformance.opt_outs import OPT_OUTS
 from tests.support.registry_api import CONTENT_TYPE
 from tests.support.registry_server import ApicurioRegistry, PocketRegistry, RegistryServer
+from tests.support.store_engines import CACHE, DOCUMENT, RELATIONAL, Port, StoreServer
 
 _REGISTRIES = {"pocket": PocketRegistry, "apicurio": ApicurioRegistry}
 
@@ -68,3 +70,26 @@ def client(registry: RegistryServer) -> Iterator[SchemaRegistryClient]:
 def subject() -> str:
     """A subject that nobody else uses."""
     return f"topic-test.Record{uuid4().hex}"
+
+
+def _served(port: Port, names: Sequence[str]) -> Any:
+    """Return the fixture of a store's server that runs for a module, over its engines."""
+
+    @pytest.fixture(scope="module", params=names)
+    def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
+        made = StoreServer(port, request.param, tmp_path_factory.mktemp(request.param))
+        made.start()
+        yield made
+        made.stop()
+
+    return server
+
+
+# Shared by tests that each use users, a database or keys of their own.
+relational = _served(RELATIONAL, RELATIONAL.all)
+document = _served(DOCUMENT, DOCUMENT.all)
+cache = _served(CACHE, CACHE.all)
+# Those that a test may stop and kill; it leaves them running.
+own_relational = _served(RELATIONAL, RELATIONAL.own)
+own_document = _served(DOCUMENT, DOCUMENT.own)
+own_cache = _served(CACHE, CACHE.own)

@@ -1,0 +1,118 @@
+"""The stores' engines, for conformance tests: every one that the platform starts, and servers of somebody else's.
+
+To hold another server to a suite, name its URL in CONFORMANCE_POSTGRESQL_URL, CONFORMANCE_MONGODB_URL or
+CONFORMANCE_REDIS_URL: PostgreSQL 15 and later, MongoDB 7 and later, Redis 7 and later. The database in the URL has to
+be empty, and is left with what the tests put there. Tests that kill the server run on the platform's own engines only.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from psycopg.conninfo import conninfo_to_dict
+
+from mesh.engines import mongodb, postgresql, redis
+from mesh.engines.native import postgresql as native_postgresql
+from mesh.engines.native import redis as native_redis
+from mesh.engines.part import Command, Engine, Site
+from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
+from tests.support.platform import EngineSet
+from tests.support.unavailable import UnavailableError
+
+EXTERNAL: Final = "external"
+_DEBIAN: Final[Mapping[str, tuple[Path, str]]] = {
+    "postgresql-15": (Path("/usr/lib/postgresql/15/bin/initdb"), "postgresql"),
+    "redis": (Path("/usr/bin/redis-server"), "redis-server"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the platform's, and the engines that claim it."""
+
+    engines: Mapping[str, Engine]
+    url_variable: str
+
+    @property
+    def own(self) -> list[str]:
+        """The engines that the platform starts: they may be killed."""
+        return list(self.engines)
+
+    @property
+    def all(self) -> list[str]:
+        """They, and the server of somebody else's where one is named."""
+        return [*self.engines, *([EXTERNAL] if os.environ.get(self.url_variable) else [])]
+
+
+RELATIONAL: Final = Port(
+    {"postgresql-18": postgresql.ENGINE, "postgresql-15": native_postgresql.ENGINE}, "CONFORMANCE_POSTGRESQL_URL"
+)
+# The native set starts the same program: a MongoDB is in no package registry.
+DOCUMENT: Final = Port({"secantusdb": mongodb.ENGINE}, "CONFORMANCE_MONGODB_URL")
+CACHE: Final = Port({"valkey": redis.ENGINE, "redis": native_redis.ENGINE}, "CONFORMANCE_REDIS_URL")
+
+
+class StoreServer:
+    """A store's server: on a free port, over a data folder that outlives its process; or somebody else's."""
+
+    def __init__(self, port: Port, name: str, folder: Path, *options: str) -> None:
+        """`options` are further arguments of its command line."""
+        self.name = name
+        if name == EXTERNAL:
+            self.url = os.environ[port.url_variable]
+            return
+        _require(name)
+        engine = port.engines[name]
+        self.kind = engine.name
+        self.engines = EngineSet({engine.name}, folder, [_with(engine, options)])
+        self.url = self.engines.endpoints[engine.name]
+
+    @property
+    def postgres(self) -> PostgresSettings:
+        """Settings that lead to it."""
+        parts = {key: value for key, value in conninfo_to_dict(self.url).items() if value is not None}
+        names = {"host": "host", "port": "port", "user": "user", "password": "password", "dbname": "db"}
+        return PostgresSettings(_env_file=None, **{names[key]: parts[key] for key in names if key in parts})  # type: ignore[call-arg, arg-type]
+
+    @property
+    def mongo(self) -> MongoSettings:
+        """Settings that lead to it."""
+        return MongoSettings(_env_file=None, url=self.url)  # type: ignore[call-arg]
+
+    @property
+    def redis(self) -> RedisSettings:
+        """Settings that lead to it."""
+        return RedisSettings(_env_file=None, url=self.url)  # type: ignore[call-arg]
+
+    def start(self) -> None:
+        """Start it, again on its data if it ran before, and wait until it is ready."""
+        if self.name != EXTERNAL:
+            self.engines.start(self.kind)
+
+    def stop(self) -> None:
+        """Stop it as the supervisor would, if it runs."""
+        if self.name != EXTERNAL:
+            self.engines.stop_all()
+
+    def kill(self) -> None:
+        """Send it SIGKILL, and wait until it is dead."""
+        self.engines.kill(self.kind)
+
+
+def _require(name: str) -> None:
+    """Raise UnavailableError where the engine is Debian's and is not installed: nothing else may stand in for it."""
+    program, package = _DEBIAN.get(name, (None, ""))
+    if program is not None and not program.exists():
+        raise UnavailableError(
+            f"{name} is not installed ({program} is missing): apt-get install -y --no-install-recommends {package}"
+        )
+
+
+def _with(engine: Engine, options: Sequence[str]) -> Engine:
+    def command(site: Site) -> Command:
+        plain = engine.command(site)
+        return replace(plain, argv=(*plain.argv, *options))
+
+    return replace(engine, command=command)
