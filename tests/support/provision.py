@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.support.browser import chromium
+from tests.support.elasticsearch import provide_elasticsearch
 from tests.support.engine_sets import chosen_set
 from tests.support.h2load import provide_h2load
 from tests.support.native import provide_native
@@ -30,12 +31,14 @@ class Thing:
 
 
 _WITH_ENGINES: Final = ("tests/acceptance", "tests/bench", "tests/docs", "tests/integration", "tests/sdk", "tests/ui")
+_WITH_ELASTICSEARCH: Final = ("tests/conformance/test_event_store.py", "tests/integration/test_saved_objects.py")
 _THINGS: Final = (
     # Those that take longest come first.
     Thing("native engines", provide_native, ("tests/compose", "tests/conformance")),
     Thing("compose", lambda: go_tool("compose"), ("tests/compose",)),
     Thing("grpcurl", lambda: go_tool("grpcurl"), ("tests/acceptance", "tests/docs")),
     Thing("grpc-health-probe", lambda: go_tool("grpc-health-probe"), ("tests/acceptance/test_tools.py", "tests/docs")),
+    Thing("Elasticsearch 7.17", provide_elasticsearch, _WITH_ELASTICSEARCH),
     Thing("kfake", lambda: go_tool("kfake"), ("tests/conformance",)),
     Thing("newman", newman, ("tests/acceptance/test_postman.py", "tests/docs")),
     Thing("Chromium", chromium, ("tests/ui",)),
