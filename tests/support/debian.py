@@ -3,18 +3,22 @@
 import os
 import shutil
 import subprocess
+import threading
 from typing import Final
 
 _TIMEOUT_S: Final = 300
+_ONE_AT_A_TIME: Final = threading.Lock()  # apt would give up where another one is at work
 
 
 def install(*packages: str) -> None:
     """Try to install packages, where this is root on Debian. The caller sees whether it has what it wanted."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # In runlevel 1 a package's service is not started: what the tests want is the program.
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (
         ["apt-get", "update", "-qq"],
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
     ):
-        subprocess.run(command, env=quiet, capture_output=True, timeout=_TIMEOUT_S, check=False)
+        with _ONE_AT_A_TIME:
+            subprocess.run(command, env=quiet, capture_output=True, timeout=_TIMEOUT_S, check=False)

@@ -15,6 +15,7 @@ from tests.support.engine_sets import chosen_set
 from tests.support.h2load import provide_h2load
 from tests.support.native import provide_native
 from tests.support.npm_tools import newman
+from tests.support.store_engines import provide_debian_stores
 from tests.support.tools import go_tool
 from tests.support.unavailable import UnavailableError
 
@@ -38,6 +39,7 @@ _THINGS: Final = (
     Thing("compose", lambda: go_tool("compose"), ("tests/compose",)),
     Thing("grpcurl", lambda: go_tool("grpcurl"), ("tests/acceptance", "tests/docs")),
     Thing("grpc-health-probe", lambda: go_tool("grpc-health-probe"), ("tests/acceptance/test_tools.py", "tests/docs")),
+    Thing("PostgreSQL 15 and Redis 7", provide_debian_stores, ("tests/conformance",)),
     Thing("Elasticsearch 7.17", provide_elasticsearch, _WITH_ELASTICSEARCH),
     Thing("kfake", lambda: go_tool("kfake"), ("tests/conformance",)),
     Thing("newman", newman, ("tests/acceptance/test_postman.py", "tests/docs")),

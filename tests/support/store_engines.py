@@ -18,10 +18,12 @@ from mesh.engines.native import postgresql as native_postgresql
 from mesh.engines.native import redis as native_redis
 from mesh.engines.part import Command, Engine, Site
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
+from tests.support.debian import install
 from tests.support.platform import EngineSet
-from tests.support.unavailable import UnavailableError
+from tests.support.unavailable import UnavailableError, once
 
 EXTERNAL: Final = "external"
+# Nothing else may stand in for these: by the engine, a program and the package that has it.
 _DEBIAN: Final[Mapping[str, tuple[Path, str]]] = {
     "postgresql-15": (Path("/usr/lib/postgresql/15/bin/initdb"), "postgresql"),
     "redis": (Path("/usr/bin/redis-server"), "redis-server"),
@@ -63,7 +65,8 @@ class StoreServer:
         if name == EXTERNAL:
             self.url = os.environ[port.url_variable]
             return
-        _require(name)
+        if name in _DEBIAN:
+            provide_debian_stores()
         engine = port.engines[name]
         self.kind = engine.name
         self.engines = EngineSet({engine.name}, folder, [_with(engine, options)])
@@ -101,13 +104,20 @@ class StoreServer:
         self.engines.kill(self.kind)
 
 
-def _require(name: str) -> None:
-    """Raise UnavailableError where the engine is Debian's and is not installed: nothing else may stand in for it."""
-    program, package = _DEBIAN.get(name, (None, ""))
-    if program is not None and not program.exists():
+@once
+def provide_debian_stores() -> None:
+    """Make sure that Debian's PostgreSQL and Redis are there, installed where this is root on Debian."""
+    if packages := _missing():
+        install(*packages)
+    if packages := _missing():
         raise UnavailableError(
-            f"{name} is not installed ({program} is missing): apt-get install -y --no-install-recommends {package}"
+            "PostgreSQL 15 and Redis 7 of Debian's: install them with "
+            f"`apt-get install -y --no-install-recommends {' '.join(packages)}`"
         )
+
+
+def _missing() -> list[str]:
+    return [package for program, package in _DEBIAN.values() if not program.exists()]
 
 
 def _with(engine: Engine, options: Sequence[str]) -> Engine:
