@@ -153,7 +153,7 @@ def test_conflicts_are_told(product: Product, url: str) -> None:
 
 
 def test_the_stand_in_is_as_strict_as_the_products(product: Product, url: str) -> None:
-    """Without the header, the form, the file's name or its JSON, nothing is imported."""
+    """Without the header, the form, the file's name or its JSON, or with another attribute, nothing is imported."""
     path, headers = f"{url}/api/saved_objects/_import?overwrite=true", {product.xsrf_header: "test"}
     file = FILE.read_bytes()
     assert httpx.post(path, files={"file": ("x.ndjson", file)}).status_code == 400
@@ -162,8 +162,10 @@ def test_the_stand_in_is_as_strict_as_the_products(product: Product, url: str) -
     assert httpx.post(path, files={"file": ("x.json", file)}, headers=headers).status_code == 400
     assert httpx.post(path, files={"file": ("x.ndjson", file[:-9])}, headers=headers).status_code == 400
     lone = file.splitlines()[-2]
-    answer = httpx.post(path, files={"file": ("x.ndjson", lone)}, headers=headers).json()
-    assert [error["error"]["type"] for error in answer["errors"]] == ["missing_references"]
+    odd = lone.replace(b'"hits"', b'"hit"').replace(b'"references": [', b'"references": [], "x": [')
+    for line, cause in ((lone, "missing_references"), (odd, "unknown")):
+        answer = httpx.post(path, files={"file": ("x.ndjson", line)}, headers=headers).json()
+        assert [error["error"]["type"] for error in answer["errors"]] == [cause]
     assert product.objects == {}
 
 

@@ -21,6 +21,17 @@ JSON = Mapping[str, Any]
 Answer = tuple[int, JSON | str]
 
 _MAX_IMPORT_BYTES: Final = 26_214_400  # the default of `savedObjects.maxImportPayloadBytes`
+# The attributes that each type's mapping names: both products keep their objects in an index that takes no others.
+_ATTRIBUTES: Final[Mapping[str, set[str]]] = {
+    "search": {"columns", "description", "hits", "kibanaSavedObjectMeta", "sort", "title", "version"},
+    "visualization": {
+        *("description", "kibanaSavedObjectMeta", "savedSearchRefName", "title", "uiStateJSON", "version", "visState"),
+    },
+    "dashboard": {
+        *("description", "hits", "kibanaSavedObjectMeta", "optionsJSON", "panelsJSON", "refreshInterval", "timeFrom"),
+        *("timeRestore", "timeTo", "title", "version"),
+    },
+}
 _ENFORCED_REFERENCES: Final = {"index-pattern", "search"}
 
 
@@ -104,12 +115,16 @@ class Product:
                 errors.append(_error(saved, type="missing_references", references=missing))
             elif not overwrite and _key(saved) in self.objects:
                 errors.append(_error(saved, type="conflict"))
+            elif unknown := set(saved["attributes"]) - _ATTRIBUTES.get(saved["type"], set(saved["attributes"])):
+                message = f"mapping set to strict, dynamic introduction of {sorted(unknown)} is not allowed"
+                errors.append(_error(saved, type="unknown", statusCode=400, message=message))
         for saved in known:
             version = saved["migrationVersion"].get(saved["type"], "0.0.0")
             newer = _parts(version) > _parts(self.newest[saved["type"]])
             _require(not newer, 422, f'Document "{saved["id"]}" belongs to a more recent version of {self.name}')
-        if all(error["error"]["type"] == "unsupported_type" for error in errors):
-            self.objects |= {_key(saved): saved for saved in known}
+        if not {error["error"]["type"] for error in errors} & {"conflict", "missing_references"}:
+            refused = {_key(error) for error in errors}
+            self.objects |= {_key(saved): saved for saved in known if _key(saved) not in refused}
         answer = {"success": not errors, "successCount": len(objects) - len(errors)}
         return answer | ({"errors": errors} if errors else {})
 
