@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mesh.engines.native import golang, jaeger, lock
@@ -164,7 +165,7 @@ def test_a_built_program_needs_no_go(fake_go: FakeGo, monkeypatch: pytest.Monkey
     golang.begin(_TRIAL).result(_TIMEOUT_S)
     monkeypatch.setattr(golang, "_verified", set())
     monkeypatch.setenv("PATH", "/nowhere")
-    golang.begin(_TRIAL).result(0)
+    golang.begin(_TRIAL).result(_TIMEOUT_S)
     golang.provide(_TRIAL)
     assert fake_go.builds == 1
 
@@ -174,6 +175,30 @@ def test_a_build_in_the_background_tells_its_failure(fake_go: FakeGo) -> None:
     fake_go.program.write_text("#!/bin/sh\n[ $1 = version ] && echo go version go1.27.3 && exit\nexit 3\n")
     with pytest.raises(PartError, match="it ended with 3"):
         golang.begin(_TRIAL).result(_TIMEOUT_S)
+
+
+def test_a_stop_does_not_wait_for_a_build(fake_go: FakeGo, tmp_path: Path) -> None:
+    """A process that ends meanwhile ends at once, and Go with it."""
+    started = tmp_path / "started"
+    fake_go.program.write_text(
+        "#!/bin/sh\n[ $1 = version ] && echo go version go1.27.3 && exit\n"
+        f"echo $$ > {started}.new && mv {started}.new {started}\nexec sleep 600\n"
+    )
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from mesh.engines.native import golang\n"
+        "golang.POMS = Path(sys.argv[1])\n"
+        f"golang.begin(golang.{_TRIAL!r})\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program, str(_TRIAL.folder.parent)]
+    with subprocess.Popen(command, cwd=_CHECKOUT, stdin=subprocess.PIPE) as process:
+        go = psutil.Process(int(eventually(started.read_text, _TIMEOUT_S)))
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(_TIMEOUT_S) == 0
+    go.wait(_TIMEOUT_S)
+    assert not _TRIAL.program.exists()
 
 
 def test_jaegers_module_pins_everything_by_hash() -> None:

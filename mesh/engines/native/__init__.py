@@ -1,12 +1,13 @@
 """The `native` set: real engines, as processes without containers."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from mesh.engines import mongodb
 from mesh.engines.native import fetch, golang, jaeger, kafka, opensearch, postgresql, redis, schema_registry
 from mesh.engines.native.archive import make_archive
+from mesh.engines.native.background import in_background
 from mesh.engines.native.place import moved
 from mesh.engines.part import Engine
 
@@ -17,9 +18,8 @@ NATIVE: Final[tuple[Engine, ...]] = (postgresql.ENGINE, moved(mongodb.ENGINE), r
 
 def provide(report: Callable[[str], None]) -> None:
     """Fetch, verify and prepare what the engines need, side by side; quick where all is there. Raises PartError."""
-    jaeger_built = golang.begin(jaeger.MODULE, report)
+    built = golang.begin(jaeger.MODULE, report)
     fetch.provide([engine.name for engine in _JAVA], report)
-    with ThreadPoolExecutor(len(_JAVA)) as workers:
-        for done in [workers.submit(make_archive, engine, report) for engine in _JAVA]:
-            done.result()
-    jaeger_built.result()
+    archives = [in_background(partial(make_archive, engine, report), f"archive {engine.name}") for engine in _JAVA]
+    for done in (*archives, built):
+        done.result()

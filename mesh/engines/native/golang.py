@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from mesh.engines.native.background import in_background
 from mesh.engines.native.fetch import cache_folder, locked, silent
 from mesh.engines.native.lock import POMS, sha256
 from mesh.engines.native.maven import Report
@@ -60,26 +62,10 @@ class GoModule:
 
 
 def begin(module: GoModule, report: Report = silent) -> "Future[None]":
-    """Provide the program in the background. Raises PartError at once where it is to be built and can't be.
-
-    The thread does not keep this process from ending, and the build ends with it.
-    """
-    done: Future[None] = Future()
-    if _is_intact(module, silent):
-        done.set_result(None)
-        return done
-    find_go(module)
-
-    def run() -> None:
-        try:
-            provide(module, report)
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-            done.set_exception(error)
-        else:
-            done.set_result(None)
-
-    threading.Thread(target=run, name=f"build {module.name}", daemon=True).start()
-    return done
+    """Provide the program in the background. Raises PartError at once where it is to be built and can't be."""
+    if not _is_intact(module, silent):
+        find_go(module)
+    return in_background(partial(provide, module, report), f"build {module.name}")
 
 
 def provide(module: GoModule, report: Report = silent) -> None:
