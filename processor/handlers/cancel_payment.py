@@ -11,7 +11,8 @@ from polystream.v1.payments_pb2 import CancelPaymentRequest, Payment
 
 from mesh.errors import Reason
 from mesh.texts import PAYMENT_METHODS
-from processor.handling import refuse, requests_of, timestamp
+from processor.cancellation import Cancellation
+from processor.handling import requests_of, timestamp
 from processor.model import Delivery, Outcome
 
 _NANOS_A_CENT = 10_000_000
@@ -33,27 +34,23 @@ SELECT pedido.user_id, u.user_id IS NOT NULL, p.id IS NOT NULL
   LEFT JOIN pagamentos p ON p.id = pedido.id AND p.user_id = pedido.user_id
 """
 
-_Canceled = tuple[Decimal, str, datetime]  # valor, forma_pagamento, data_pagamento
+_CANCELLATION = Cancellation(
+    cancel=_CANCEL,
+    find=_FIND,
+    field="payment_id",
+    not_found=Reason.PAYMENT_NOT_FOUND,
+    not_cancelable=Reason.PAYMENT_NOT_APPROVED,
+)
 
 
 def postgresql(batch: Sequence[Delivery], db: psycopg.Cursor[Any]) -> Sequence[Outcome]:
     """Take back the payments that are approved."""
     requests = requests_of(batch, CancelPaymentRequest)
-    db.execute(_CANCEL, _columns(requests))
-    canceled: dict[int, _Canceled] = {user_id: (valor, forma, paid) for user_id, valor, forma, paid in db.fetchall()}
-    others = [request for request in requests if request.user_id not in canceled]
-    refusals: dict[int, Outcome] = {}
-    if others:
-        db.execute(_FIND, _columns(others))
-        refusals = {user_id: _refusal(has_user, has_row) for user_id, has_user, has_row in db.fetchall()}
-    return [
-        _canceled(request, canceled[request.user_id]) if request.user_id in canceled else refusals[request.user_id]
-        for request in requests
-    ]
+    canceled, refusals = _CANCELLATION.run([r.user_id for r in requests], [r.payment_id for r in requests], db)
+    return [refusals.get(r.user_id) or _canceled(r, *canceled[r.user_id]) for r in requests]
 
 
-def _canceled(request: CancelPaymentRequest, row: _Canceled) -> Outcome:
-    valor, forma_pagamento, data_pagamento = row
+def _canceled(request: CancelPaymentRequest, valor: Decimal, forma_pagamento: str, data_pagamento: datetime) -> Outcome:
     cents = int(valor * 100)
     return Outcome(
         result=Payment(
@@ -65,15 +62,3 @@ def _canceled(request: CancelPaymentRequest, row: _Canceled) -> Outcome:
             pay_time=timestamp(data_pagamento),
         )
     )
-
-
-def _refusal(has_user: bool, has_row: bool) -> Outcome:
-    if not has_user:
-        return refuse(Reason.USER_NOT_FOUND, "user_id")
-    if not has_row:
-        return refuse(Reason.PAYMENT_NOT_FOUND, "payment_id")
-    return refuse(Reason.PAYMENT_NOT_APPROVED, "payment_id")
-
-
-def _columns(requests: Sequence[CancelPaymentRequest]) -> tuple[list[int], list[int]]:
-    return [request.user_id for request in requests], [request.payment_id for request in requests]

@@ -9,7 +9,8 @@ from polystream.v1.subscriptions_pb2 import CancelSubscriptionRequest, Subscript
 
 from mesh.errors import Reason
 from mesh.texts import PLANS
-from processor.handling import refuse, requests_of, timestamp
+from processor.cancellation import Cancellation
+from processor.handling import requests_of, timestamp
 from processor.model import Delivery, Outcome
 
 # `ativa` alone does not mean in force: a row past its term is marked `expirada` only now and then.
@@ -31,27 +32,23 @@ SELECT pedido.user_id, u.user_id IS NOT NULL, a.id IS NOT NULL
   LEFT JOIN assinaturas a ON a.id = pedido.id AND a.user_id = pedido.user_id
 """
 
-_Canceled = tuple[str, datetime, datetime]  # plano, inicio, fim
+_CANCELLATION = Cancellation(
+    cancel=_CANCEL,
+    find=_FIND,
+    field="subscription_id",
+    not_found=Reason.SUBSCRIPTION_NOT_FOUND,
+    not_cancelable=Reason.SUBSCRIPTION_NOT_ACTIVE,
+)
 
 
 def postgresql(batch: Sequence[Delivery], db: psycopg.Cursor[Any]) -> Sequence[Outcome]:
     """Cancel the subscriptions that are in force."""
     requests = requests_of(batch, CancelSubscriptionRequest)
-    db.execute(_CANCEL, _columns(requests))
-    canceled: dict[int, _Canceled] = {user_id: (plano, inicio, fim) for user_id, plano, inicio, fim in db.fetchall()}
-    others = [request for request in requests if request.user_id not in canceled]
-    refusals: dict[int, Outcome] = {}
-    if others:
-        db.execute(_FIND, _columns(others))
-        refusals = {user_id: _refusal(has_user, has_row) for user_id, has_user, has_row in db.fetchall()}
-    return [
-        _canceled(request, canceled[request.user_id]) if request.user_id in canceled else refusals[request.user_id]
-        for request in requests
-    ]
+    canceled, refusals = _CANCELLATION.run([r.user_id for r in requests], [r.subscription_id for r in requests], db)
+    return [refusals.get(r.user_id) or _canceled(r, *canceled[r.user_id]) for r in requests]
 
 
-def _canceled(request: CancelSubscriptionRequest, row: _Canceled) -> Outcome:
-    plano, inicio, fim = row
+def _canceled(request: CancelSubscriptionRequest, plano: str, inicio: datetime, fim: datetime) -> Outcome:
     return Outcome(
         result=Subscription(
             subscription_id=request.subscription_id,
@@ -62,15 +59,3 @@ def _canceled(request: CancelSubscriptionRequest, row: _Canceled) -> Outcome:
             state=Subscription.State.CANCELED,
         )
     )
-
-
-def _refusal(has_user: bool, has_row: bool) -> Outcome:
-    if not has_user:
-        return refuse(Reason.USER_NOT_FOUND, "user_id")
-    if not has_row:
-        return refuse(Reason.SUBSCRIPTION_NOT_FOUND, "subscription_id")
-    return refuse(Reason.SUBSCRIPTION_NOT_ACTIVE, "subscription_id")
-
-
-def _columns(requests: Sequence[CancelSubscriptionRequest]) -> tuple[list[int], list[int]]:
-    return [request.user_id for request in requests], [request.subscription_id for request in requests]
