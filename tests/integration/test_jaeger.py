@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import httpx
@@ -18,6 +19,7 @@ from mesh.engines.native import NATIVE, jaeger
 from mesh.settings import EventStoreSettings
 from monitor.store.opensearch import OpenSearchEventStore
 from monitor.store.search_api import SearchApi
+from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
 from tests.support.jaeger import spans_in_jaeger
 from tests.support.platform import EngineSet, engines
 from tests.support.waiting import eventually
@@ -132,3 +134,15 @@ def test_it_stops_cleanly_when_asked(running: EngineSet) -> None:
     assert process.wait(command.stop_timeout_s) == 0, running.log("jaeger")
     running.start("jaeger")
     assert _find(running, trace_id) == ["last"]
+
+
+def test_elasticsearch_will_do_as_its_store(tmp_path: Path) -> None:
+    """The same configuration stores in Elasticsearch 7.17, under the same names."""
+    provide_elasticsearch()
+    with engines({"elasticsearch", "jaeger"}, tmp_path, [ELASTICSEARCH, jaeger.ENGINE]) as running:
+        trace_id = _send_span(running, "kept")
+        assert _find(running, trace_id) == ["kept"]
+        with httpx.Client(base_url=running.endpoints["elasticsearch"]) as store:
+            indices = store.get("/_cat/indices", params={"h": "index", "format": "json"}).json()
+        kinds = {row["index"].rpartition("-")[0] for row in indices}
+        assert kinds == {"polystream-jaeger-span", "polystream-jaeger-service"}

@@ -32,7 +32,11 @@ class Thing:
 
 
 _WITH_ENGINES: Final = ("tests/acceptance", "tests/bench", "tests/docs", "tests/integration", "tests/sdk", "tests/ui")
-_WITH_ELASTICSEARCH: Final = ("tests/conformance/test_event_store.py", "tests/integration/test_saved_objects.py")
+_WITH_ELASTICSEARCH: Final = (
+    "tests/conformance/test_event_store.py",
+    "tests/integration/test_jaeger.py",
+    "tests/integration/test_saved_objects.py",
+)
 _THINGS: Final = (
     # Those that take longest come first.
     Thing("native engines", provide_native, ("tests/compose", "tests/conformance")),
