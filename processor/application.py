@@ -8,7 +8,7 @@ what its first application met, and beside it that application's own effects, wh
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from polystream.v1.events_pb2 import CommandReceipt
 
@@ -17,7 +17,7 @@ from processor.handlers import AnyHandler
 from processor.handling import refuse
 from processor.model import Delivery, Outcome
 from processor.receipts import repeat
-from processor.users import BatchUsers, UserDirectory, Verdict, checks_user
+from processor.users import BatchUsers, UserDirectory, Verdict, checks_user, erases_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,28 @@ def split_runs(batch: Sequence[Delivery]) -> list[list[Delivery]]:
     return waves
 
 
-def by_command(wave: Sequence[Decided]) -> Iterator[list[Delivery]]:
+def refusals_of(wave: Sequence[Decided]) -> dict[str, Outcome]:
+    """Return the outcomes of what a wave refuses, by correlation ID."""
+    return {d.delivery.correlation_id: d.refusal for d in wave if d.refusal is not None}
+
+
+def run_handlers(
+    wave: Sequence[Decided], users: BatchUsers, handlers: Mapping[str, AnyHandler], client: Any
+) -> dict[str, Any]:
+    """Run the handlers of what a wave applies, and return what each said of its commands, by correlation ID.
+
+    A command that erases its user leaves the tombstone first: what a crash interrupts must not be written again.
+    """
+    said: dict[str, Any] = {}
+    for group in _by_command(wave):
+        handler = handlers[group[0].command.name]
+        if erases_user(handler):
+            users.erase(group)
+        said |= {d.correlation_id: one for d, one in zip(group, handler(group, client), strict=True)}
+    return said
+
+
+def _by_command(wave: Sequence[Decided]) -> Iterator[list[Delivery]]:
     """Yield the deliveries of a wave that are to be applied, one group a command, each in the batch's order."""
     groups: dict[str, list[Delivery]] = {}
     for decided in wave:

@@ -34,7 +34,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
 from mesh.telemetry.logs import describe
-from processor.application import Decided, apply_in_waves, by_command
+from processor.application import Decided, apply_in_waves, refusals_of, run_handlers
 from processor.documents import (
     INBOX,
     KNOWN_USERS,
@@ -49,7 +49,7 @@ from processor.handlers import AnyHandler
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
 from processor.user_lookup import PostgresUsers
-from processor.users import BatchUsers, Erasure, UserDirectory, erases_user
+from processor.users import BatchUsers, Erasure, UserDirectory
 
 _SERVER_SELECTION_TIMEOUT_MS = 2000
 _CONNECT_TIMEOUT_MS = 2000
@@ -155,13 +155,7 @@ class MongoStore:
 
     def apply_wave(self, wave: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
         """Write a wave's effects, then its receipts."""
-        outcomes = {d.delivery.correlation_id: d.refusal for d in wave if d.refusal is not None}
-        for group in by_command(wave):
-            handler = self._handlers[group[0].command.name]
-            if erases_user(handler):
-                users.erase(group)
-            results: Sequence[Outcome] = handler(group, self._db)
-            outcomes |= {d.correlation_id: outcome for d, outcome in zip(group, results, strict=True)}
+        outcomes: dict[str, Outcome] = refusals_of(wave) | run_handlers(wave, users, self._handlers, self._db)
         complete_time_ns = time.time_ns()
         receipts = {
             decided.delivery.correlation_id: make_receipt(

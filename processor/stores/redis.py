@@ -36,13 +36,13 @@ from redis.retry import Retry
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import PostgresSettings, RedisSettings
 from mesh.telemetry.logs import describe
-from processor.application import Decided, apply_in_waves, by_command
+from processor.application import Decided, apply_in_waves, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery
 from processor.plans import RedisPlan, Word
 from processor.receipts import make_receipt, repeat
 from processor.user_lookup import PostgresUsers
-from processor.users import BatchUsers, Erasure, UserDirectory, erases_user
+from processor.users import BatchUsers, Erasure, UserDirectory
 
 _KNOWN_USERS: Final = "usuarios:conhecidos"
 _CONNECT_TIMEOUT_S = 2.0
@@ -121,13 +121,8 @@ class RedisStore:
 
     def apply_wave(self, wave: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
         """Run the script for each command, all in one round trip."""
-        plans = {d.delivery.correlation_id: RedisPlan(outcome=d.refusal) for d in wave if d.refusal is not None}
-        for group in by_command(wave):
-            handler = self._handlers[group[0].command.name]
-            if erases_user(handler):
-                users.erase(group)
-            made: Sequence[RedisPlan] = handler(group, self._client)
-            plans |= {d.correlation_id: plan for d, plan in zip(group, made, strict=True)}
+        plans = {id_: RedisPlan(outcome=refusal) for id_, refusal in refusals_of(wave).items()}
+        plans |= run_handlers(wave, users, self._handlers, self._client)
         deliveries = [decided.delivery for decided in wave]
         prepared = [self._prepare(delivery, plans[delivery.correlation_id]) for delivery in deliveries]
         results = self._run([call for call, _, _ in prepared])
