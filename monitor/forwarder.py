@@ -143,41 +143,56 @@ class TraceForwarder:
 
 
 class _Losses:
-    """Counts spans that are lost, and tells of them and of Jaeger's absence now and then."""
+    """Counts spans that are lost, and tells of them and of Jaeger's absence now and then, however often they come."""
 
     def __init__(self) -> None:
         self.total = 0
         self._untold = 0
         self._reason = ""
-        self._told_s = -math.inf
-        self._absent = False
+        self._told = _Pace()
+        self._absence_told = _Pace()
+        self._is_absence_open = False  # it was told, and its end was not
 
     def add(self, span_count: int, reason: str) -> None:
         """Count spans."""
         self.total += span_count
         self._untold += span_count
         self._reason = reason
-        if time.monotonic() - self._told_s >= _TELL_INTERVAL_S:
+        if self._told.is_due():
             self.tell()
 
     def tell(self) -> None:
         """Log what was lost since the last time."""
         if self._untold:
             log.warning("spans not passed on", spans=self._untold, reason=self._reason, total=self.total)
-            self._untold, self._told_s = 0, time.monotonic()
+            self._untold = 0
+            self._told.begin()
 
     def note_absence(self, code: str) -> None:
-        """Log that Jaeger does not answer, once until it does."""
-        if not self._absent:
-            self._absent = True
-            log.warning("Jaeger does not answer: spans wait", code=code)
+        """Log that Jaeger takes nothing now."""
+        if not self._is_absence_open and self._absence_told.is_due():
+            log.warning("Jaeger takes no spans now: they wait", code=code)
+            self._absence_told.begin()
+            self._is_absence_open = True
 
     def note_presence(self) -> None:
-        """Log that Jaeger answers again."""
-        if self._absent:
-            self._absent = False
-            log.info("Jaeger answers again")
-            self.tell()
+        """Log that Jaeger takes spans again, where it was told that it did not."""
+        if self._is_absence_open:
+            self._is_absence_open = False
+            log.info("Jaeger takes spans again", lost=self._untold)
+
+
+class _Pace:
+    """Lets something happen at once, and then once an interval."""
+
+    def __init__(self) -> None:
+        self._last_s = -math.inf
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._last_s >= _TELL_INTERVAL_S
+
+    def begin(self) -> None:
+        self._last_s = time.monotonic()
 
 
 def _open_channel(endpoint: str) -> grpc.aio.Channel:

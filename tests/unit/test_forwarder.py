@@ -209,6 +209,27 @@ async def test_losses_are_told_now_and_then(jaeger: Receiver, monkeypatch: pytes
     ]
 
 
+async def test_a_jaeger_that_comes_and_goes_is_told_of_now_and_then(
+    jaeger: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has its first absence and that one's end, not each of many."""
+    told = CapturingLogger()
+    monkeypatch.setattr(forwarder_module, "log", told)
+    monkeypatch.setattr(forwarder_module, "_BACKOFF_FIRST_S", 0.001)
+    await jaeger.start()
+    forwarder = TraceForwarder(_settings(jaeger))
+    forwarder.start()
+    for number in range(10):
+        jaeger.refusals = [grpc.StatusCode.UNAVAILABLE]
+        forwarder.offer(_request(str(number)), 1)
+        await eventually_async(lambda count=number + 1: _is(len(jaeger.taken) == count), _TIMEOUT_S)
+    await forwarder.stop()
+    assert [call.args for call in told.calls] == [
+        ("Jaeger takes no spans now: they wait",),
+        ("Jaeger takes spans again",),
+    ]
+
+
 class Monitor:
     """A monitor's OTLP port on a store of its own."""
 
