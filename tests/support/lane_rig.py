@@ -1,0 +1,208 @@
+"""The lane's loop with a source, a store and an outbox that a test steers."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from google.protobuf.message import Message
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.users_pb2 import DeleteUserRequest
+
+from mesh import topics
+from mesh.codec import Decoder, Encoder
+from mesh.errors import PolystreamError, Reason
+from mesh.ids import new_correlation_id
+from mesh.schemas import load_schema
+from mesh.settings import TelemetrySettings
+from mesh.telemetry.tracing import Tracing
+from processor.lanes.deferral import Deferral
+from processor.lanes.intake import Intake
+from processor.lanes.lane import Lane, Limits
+from processor.lanes.outbox import SendError
+from processor.lanes.ready import ReadyFile
+from processor.lanes.records import Outgoing, Record
+from processor.lanes.replies import Replies
+from processor.lanes.spans import LaneSpans
+from processor.model import Delivery, Outcome
+from processor.receipts import make_receipt
+from tests.support.lanes import CATALOG, COMMAND_OF, RECEIPT_RECORD
+
+STORE: Final = "MONGODB"
+UNAVAILABLE: Final = PolystreamError(Reason.STORE_UNAVAILABLE)
+
+
+class Schemas:
+    """A registry with the one schema that these tests use."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def schema_by_id(self, schema_id: int) -> str:
+        """Return the schema, once the failures are used up."""
+        if self.failures:
+            self.failures -= 1
+            raise PolystreamError(Reason.REGISTRY_UNAVAILABLE)
+        record = RECEIPT_RECORD if schema_id == 2 else "polystream.v1.DeleteUserRequest"
+        return json.dumps(load_schema(record))
+
+
+class FakeSource:
+    """Gives out the records that a test has put into it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Record] = []
+        self.lost: set[int] = set()
+        self.owned: frozenset[int] | None = frozenset({0, 1})
+        self.committed: dict[int, int] = {}
+        self.idles = 0
+        self.on_idle: Callable[[], None] = lambda: None
+        self._next: dict[int, int] = {}
+
+    def put(self, request: Message, correlation_id: str = "", partition: int = 0) -> str:
+        """Add a command's record, and return its correlation ID."""
+        correlation_id = correlation_id or new_correlation_id()
+        name = str(request.DESCRIPTOR.full_name)
+        value = Encoder(request.DESCRIPTOR, load_schema(name), 1).encode(request)  # type: ignore[arg-type]
+        self.put_raw(value, COMMAND_OF[type(request)].name, correlation_id, partition)
+        return correlation_id
+
+    def put_raw(self, value: bytes, command: str, correlation_id: str, partition: int = 0) -> None:
+        """Add a record."""
+        offset = self._next.get(partition, 0)
+        self._next[partition] = offset + 1
+        headers = [(topics.CORRELATION_ID, correlation_id.encode()), (topics.COMMAND, command.encode())]
+        self.waiting.append(Record(partition, offset, b"7", value, headers, 1_700_000_000_000_000_000))
+
+    def partitions(self) -> frozenset[int] | None:
+        """Return what the lane has."""
+        return self.owned
+
+    def read(self, max_records: int, wait_s: float) -> list[Record]:
+        """Return the next records."""
+        del wait_s
+        records, self.waiting = self.waiting[:max_records], self.waiting[max_records:]
+        return records
+
+    def idle(self, wait_s: float) -> None:
+        """Count the pause, and let the test do something in it."""
+        del wait_s
+        self.idles += 1
+        self.on_idle()
+
+    def take_lost(self) -> frozenset[int]:
+        """Return what was taken away."""
+        lost, self.lost = frozenset(self.lost), set()
+        return lost
+
+    def commit(self, next_offsets: Mapping[int, int]) -> None:
+        """Keep the offsets."""
+        self.committed.update(next_offsets)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class FakeStore:
+    """Applies everything, but what a test has planned otherwise by user ID."""
+
+    name = STORE
+
+    def __init__(self) -> None:
+        self.plans: dict[int, list[BaseException | None]] = {}  # an error, or None to defer
+        self.applied: list[str] = []
+        self.batches: list[int] = []
+        self.overdue: set[str] = set()
+
+    def ping(self) -> None:
+        """Answer."""
+
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+        """Apply the batch, or raise the first planned error that it meets."""
+        self.batches.append(len(batch))
+        self.overdue |= overdue
+        for delivery in batch:
+            plan = self.plans.get(delivery.request.user_id, [])  # type: ignore[attr-defined]
+            if plan and plan[0] is not None:
+                raise plan.pop(0) or AssertionError
+        receipts: list[CommandReceipt | None] = []
+        deferred: set[bytes] = set()
+        for delivery in batch:
+            plan = self.plans.get(delivery.request.user_id, [])  # type: ignore[attr-defined]
+            if delivery.key in deferred or (plan and delivery.correlation_id not in overdue):
+                if delivery.key not in deferred:
+                    plan.pop(0)
+                deferred.add(delivery.key)
+                receipts.append(None)
+                continue
+            self.applied.append(delivery.correlation_id)
+            receipts.append(make_receipt(delivery, Outcome(result=delivery.request), STORE, 1))
+        return receipts
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class FakeOutbox:
+    """Keeps what is sent, unless a test wants it to fail."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self.fails = False
+
+    def send(self, batch: Sequence[Outgoing], idle: Callable[[float], None]) -> None:
+        """Keep the batch."""
+        if self.fails:
+            idle(0)
+            raise SendError
+        self.sent += batch
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Rig:
+    """A lane with all its surroundings."""
+
+    def __init__(self, folder: Path, *, max_deferred: int = 100, max_wait_s: float = 60) -> None:
+        self.source, self.store, self.outbox = FakeSource(), FakeStore(), FakeOutbox()
+        self.schemas, self.stop = Schemas(), Event()
+        self.now_s = 0.0
+        self.doubts = 0
+        self.progress: list[dict[int, int]] = []
+        self.ready_file = folder / "ready.json"
+        tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))  # type: ignore[call-arg]
+        encoder = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT_RECORD), 2)  # type: ignore[arg-type]
+        self.lane = Lane(
+            source=self.source,
+            intake=Intake(STORE, CATALOG, self.schemas),
+            store=self.store,
+            replies=Replies(self.outbox, encoder, LaneSpans(tracing, STORE, "processor-mongodb"), STORE, "lane-0"),
+            deferral=Deferral(max_deferred, max_wait_s, lambda: self.now_s),
+            ready=ReadyFile(self.ready_file, STORE),
+            stop=self.stop,
+            limits=Limits(max_batch_records=100, max_read_wait_s=0.01, max_backoff_s=0.01),
+            on_doubt=self.doubt,
+            on_progress=lambda offsets: self.progress.append(dict(offsets)),
+        )
+
+    def doubt(self) -> None:
+        """Count the times at which the topic may have become another one."""
+        self.doubts += 1
+
+    def receipts(self) -> dict[str, CommandReceipt]:
+        """Return the receipts sent, by correlation ID."""
+        decoder = Decoder(CommandReceipt, load_schema(RECEIPT_RECORD), self.schemas)
+        receipts = [decoder.decode(sent.value) for sent in self.outbox.sent if sent.topic == topics.RECEIPTS]
+        return {receipt.correlation_id: receipt for receipt in receipts if isinstance(receipt, CommandReceipt)}
+
+    def dead_letters(self) -> list[dict[str, str]]:
+        """Return the headers of the dead letters sent."""
+        return [topics.header_text(sent.headers) for sent in self.outbox.sent if sent.topic == topics.DEAD_LETTERS]
+
+
+def delete(user_id: int) -> DeleteUserRequest:
+    """Return a command about a user."""
+    return DeleteUserRequest(user_id=user_id)
