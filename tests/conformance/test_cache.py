@@ -214,6 +214,7 @@ class TestMemory:
         assert db.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         write = db.register_script("#!lua\nredis.call('DEL', 'comando:0') return redis.call('SET', KEYS[1], 'x')")
         db.script_load(write.script)
+        limit = db.config_get("maxmemory")["maxmemory"]
         db.config_set("maxmemory", 1)
         try:
             with pytest.raises(redis.exceptions.OutOfMemoryError):
@@ -222,7 +223,7 @@ class TestMemory:
                 write(keys=["more"])
             assert db.get("comando:1") == b"x" * 100
         finally:
-            db.config_set("maxmemory", 0)
+            db.config_set("maxmemory", limit)
         assert db.dbsize() == 2000
         assert write(keys=["more"]) == b"OK"
 

@@ -293,7 +293,7 @@ class TestReads:
 
     def test_a_read_that_takes_too_long_is_ended(self, db: Db) -> None:
         """The server keeps to the time that it is given, and says so."""
-        insert_absent(db["c"], [{"_id": number, "itens": list(range(500))} for number in range(500)])
+        insert_absent(db["c"], [{"_id": number, "itens": list(range(300))} for number in range(3000)])
         with pytest.raises(ExecutionTimeout):
             list(db["c"].find({"itens": {"$elemMatch": {"$lt": 0}}}).max_time_ms(1))
 
