@@ -137,8 +137,8 @@ class KafkaSource:
 
     def _on_assign(self, consumer: Consumer, added: list[TopicPartition]) -> None:
         consumer.incremental_assign(added)
-        if self._paused:
-            consumer.pause(added)
+        # Said either way: librdkafka remembers of a partition that was taken away that it was paused.
+        (consumer.pause if self._paused else consumer.resume)(added)
         self._was_assigned = True
         self._owned.update(p.partition for p in added)
         _LOG.info("partitions assigned", added=sorted(p.partition for p in added), owned=sorted(self._owned))
