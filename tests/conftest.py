@@ -1,16 +1,14 @@
 """What holds for every run: which engines, and what is provided before the first test."""
 
 import os
-from pathlib import Path
-from typing import Final
+from typing import Any
 
 import pytest
 
 from tests.support import not_run
 from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
 from tests.support.provision import provide_all
-
-_ROOT: Final = Path(__file__).parents[1]
+from tests.support.sharing import share
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,10 +27,29 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(not_run, "not_run")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Share the tests where there are several workers; each of them comes here."""
+    if _is_worker(config):
+        share(items)
+
+
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Provide what the collected tests need, before the first of them and its time limit."""
-    if session.config.option.collectonly:
-        return
-    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    paths = {item.path.relative_to(_ROOT).as_posix() for item in session.items}
-    provide_all(paths, lambda name: terminal.write_line(f"provided: {name}"))
+    if not session.config.option.collectonly and not _is_worker(session.config):
+        _provide(session.config, {item.nodeid for item in session.items})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Do the same once for all workers: the first test begins when this has returned."""
+    _provide(node.config, set(ids))
+
+
+def _provide(config: pytest.Config, ids: set[str]) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    provide_all(ids, lambda name: terminal.write_line(f"provided: {name}"))
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")

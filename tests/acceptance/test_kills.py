@@ -106,7 +106,7 @@ def kill_under_load(platform: Platform, run: int, part: str) -> None:
     before = platform.pid(part)
     platform.kill(part)
     sender.join()
-    eventually(lambda: platform.pid(part) not in (0, before), SETTLE_TIMEOUT_S)
+    eventually(lambda: platform.is_back(part, before), SETTLE_TIMEOUT_S)
 
     acknowledged = len(load.users) + len(load.views) + len(load.contents)
     assert acknowledged > COMMANDS_A_SECOND * KILL_AFTER_S * 0.8, f"too little got through: {load.refused} refused"
@@ -161,7 +161,7 @@ def test_a_broker_that_was_killed_is_used_again(platform: Platform) -> None:
     """Commands sent once it is back reach every store, even where it has forgotten its topics, as the embedded one."""
     before = platform.pid("kafka")
     platform.kill("kafka")
-    eventually(lambda: platform.pid("kafka") not in (0, before), SETTLE_TIMEOUT_S)
+    eventually(lambda: platform.is_back("kafka", before), SETTLE_TIMEOUT_S)
 
     def gets_through() -> bool:
         load = Load(platform.endpoints["grpc"], len(PARTS) + 1)

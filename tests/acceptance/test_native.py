@@ -110,7 +110,7 @@ def test_the_event_store_is_killed_under_load_and_misses_nothing(native: Platfor
             eventually(lambda newest=newest: explained(newest), _TIMEOUT_S)  # type: ignore[misc]
             told += 1
         assert told > 10
-        eventually(lambda: native.pid("opensearch") not in (0, before), _TIMEOUT_S)
+        eventually(lambda: native.is_back("opensearch", before), _TIMEOUT_S)
         eventually(lambda: all(explained(correlation_id) for correlation_id in sent[::50]), _TIMEOUT_S)
     sender.join()
     with httpx.Client(base_url=native.endpoints["opensearch"], timeout=30) as search:

@@ -7,18 +7,32 @@ which any test was skipped, for whatever reason.
 import os
 from collections import Counter
 from collections.abc import Generator
+from typing import Final
 
 import pytest
 from _pytest.terminal import TerminalReporter  # the type has no public name
 
 from tests.support.unavailable import UnavailableError
 
-_WANTED = pytest.StashKey[Counter[str]]()  # by what is missing, how many tests wanted it
+_COUNTER: Final = "not_run_counter"
+
+
+class _Counter:
+    """Hears of every test, whichever worker ran it."""
+
+    def __init__(self) -> None:
+        self.wanted: Counter[str] = Counter()  # by what is missing, how many tests wanted it
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what a test lacked."""
+        missing = getattr(report, "missing", None)
+        if missing is not None:
+            self.wanted[missing] += 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin with nothing missing."""
-    config.stash[_WANTED] = Counter()
+    config.pluginmanager.register(_Counter(), _COUNTER)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -28,11 +42,10 @@ def pytest_runtest_makereport(
     """Report a test that lacks something as not run."""
     report = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, UnavailableError):
-        missing = str(call.excinfo.value)
-        item.config.stash[_WANTED][missing] += 1
+        report.missing = str(call.excinfo.value)  # goes with the report, from a worker too
         if not _is_ci():
             report.outcome = "skipped"
-            report.longrepr = (str(item.path), item.location[1] or 0, missing)
+            report.longrepr = (str(item.path), item.location[1] or 0, report.missing)
     return report
 
 
@@ -47,11 +60,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say what was missing, below everything else."""
-    terminal = _terminal(config)
-    if terminal is None or not config.stash[_WANTED]:
+    terminal, counter = _terminal(config), config.pluginmanager.get_plugin(_COUNTER)
+    if terminal is None or counter is None or not counter.wanted:
         return
     terminal.section("NOT RUN, because these could not be provided", red=True, bold=True)
-    for missing, tests in config.stash[_WANTED].items():
+    for missing, tests in counter.wanted.items():
         terminal.write_line(f"{tests} {'test' if tests == 1 else 'tests'}: {missing}", red=True)
 
 

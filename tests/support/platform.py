@@ -206,6 +206,11 @@ class Platform:
         """Return the process ID of a part, 0 while it is being started again."""
         return next(process["pid"] or 0 for process in self.status["processes"] if process["name"] == name)
 
+    def is_back(self, name: str, before: int) -> bool:
+        """Tell whether a part is ready, as another process than `before`."""
+        part = next(process for process in self.status["processes"] if process["name"] == name)
+        return part["status"] == "ready" and part["pid"] != before
+
     def environment(self, name: str) -> dict[str, str]:
         """Return the environment that a part runs with."""
         return psutil.Process(self.pid(name)).environ()

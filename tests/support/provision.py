@@ -52,21 +52,21 @@ _THINGS: Final = (
 )
 
 
-def provide_all(paths: Collection[str], report: Callable[[str], None]) -> None:
-    """Provide what the tests in these files ask for. `paths` begin with `tests/`."""
+def provide_all(ids: Collection[str], report: Callable[[str], None]) -> None:
+    """Provide what these tests ask for. Their IDs begin with their paths."""
     with ThreadPoolExecutor(_WORKERS) as workers:
         started: list[Future[None]] = [
-            workers.submit(_provide, thing, report) for thing in _THINGS if _is_used(thing, paths)
+            workers.submit(_provide, thing, report) for thing in _THINGS if _is_used(thing, ids)
         ]
         for future in started:
             future.result()
 
 
-def _is_used(thing: Thing, paths: Collection[str]) -> bool:
+def _is_used(thing: Thing, ids: Collection[str]) -> bool:
     used_by = thing.used_by
     if thing.provide is provide_native and chosen_set() == "native":
         used_by += _WITH_ENGINES
-    return any(path.startswith(used_by) for path in paths)
+    return any(test.startswith(used_by) for test in ids)
 
 
 def _provide(thing: Thing, report: Callable[[str], None]) -> None:

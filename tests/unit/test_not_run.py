@@ -35,11 +35,21 @@ def test_without():
 """
 
 
-def _run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def _run(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_hammer.py").write_text(_TESTS)
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.support.not_run", "-p", "no:cacheprovider", "test_hammer.py"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.support.not_run",
+            "-p",
+            "no:cacheprovider",
+            "test_hammer.py",
+            *options,
+        ],
         cwd=folder,
         env=inherited | {"PYTHONPATH": str(CHECKOUT), "COLUMNS": "120"} | environment,
         capture_output=True,
@@ -49,17 +59,19 @@ def _run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_is_missing_is_told_in_the_last_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "worker"])
+def test_what_is_missing_is_told_in_the_last_lines(tmp_path: Path, options: tuple[str, ...]) -> None:
     """The other tests run; the end names what is missing, and how many tests wanted it."""
-    finished = _run(tmp_path)
+    finished = _run(tmp_path, *options)
     assert finished.returncode == pytest.ExitCode.OK, finished.stdout
     assert "1 passed, 2 skipped" in finished.stdout
     assert finished.stdout.rstrip().splitlines()[-1] == "2 tests: a hammer: install one"
 
 
-def test_in_ci_it_is_a_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "worker"])
+def test_in_ci_it_is_a_failure(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Where `CI` is set, a test that could not have what it needs has failed."""
-    finished = _run(tmp_path, CI="1")
+    finished = _run(tmp_path, *options, CI="1")
     assert finished.returncode == pytest.ExitCode.TESTS_FAILED
     assert "2 errors" in finished.stdout
     assert finished.stdout.rstrip().splitlines()[-1] == "2 tests: a hammer: install one"
