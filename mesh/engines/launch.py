@@ -5,6 +5,7 @@ that becomes the program. It does what a function between fork and exec would, w
 in a process with threads.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -12,6 +13,8 @@ import sys
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_NO_SETUID_FIXUP = 1 << 2  # access(2) counts the capabilities of an ordinary user, too
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1  # passes over the permissions of files and folders
@@ -37,6 +40,8 @@ def become(uid: int, *, keep_access: bool) -> None:
     """Become another user; with `keep_access`, one that still reaches every file, through the exec too."""
     if keep_access:
         _prctl(_PR_SET_KEEPCAPS, 1)
+        with contextlib.suppress(OSError):  # a container may not allow it, and few programs ask before they open
+            _prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP)
     os.setgroups([])
     os.setgid(uid)
     os.setuid(uid)
