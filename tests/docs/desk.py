@@ -19,7 +19,7 @@ from tests.support.tools import go_tool
 
 _STEP_TIMEOUT_S: Final = 300
 _SECOND_OFFSET: Final = 1000  # what the pages give to a second platform
-_CTRL_C: Final = Path(__file__).with_name("ctrl_c.py")
+_STARTING: Final = Path(__file__).with_name("starting.py")
 _MARK: Final = "=== run: "
 _ADDRESS: Final = re.compile(r"(?P<host>localhost|127\.0\.0\.1):(?P<port>\d+)\b")
 _START: Final = re.compile(
@@ -45,11 +45,12 @@ class Desk:
 
     def have(self, engine_set: str | None) -> None:
         """Make sure that a platform of this set runs in the copy; none where it is None."""
-        if engine_set == self._runs:
+        if engine_set and engine_set == self._runs:
             return
         if self._runs:
             self.run_text("python3 start.py down")
         self._runs = None
+        self._offset, self._second_offset = free_offset(), free_offset()  # others may have taken what was free
         if engine_set:
             self.run_text(f"python3 start.py up --engines {engine_set} --detach --no-browser")
             self._runs = engine_set
@@ -118,8 +119,8 @@ class Desk:
             options += f" --port-offset {self._offset}"
         if "--no-browser" not in options:
             options += " --no-browser"
-        stays = "" if "--detach" in options else f"{sys.executable} {_CTRL_C} "
-        return f"{stays}{found['start']}{options}{found['rest']}"
+        by_hand = f"{sys.executable} {_STARTING} {'' if '--detach' in options else '--ctrl-c '}"
+        return f"{by_hand}{found['start']}{options}{found['rest']}"
 
     def _address(self, found: re.Match[str]) -> str:
         port, known = int(found["port"]), {field.default for field in fields(Ports)}

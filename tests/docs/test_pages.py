@@ -14,6 +14,8 @@ from tests.docs.desk import Desk
 ROOT: Final = Path(__file__).parents[2]
 # Beside docs/: what a visitor of the repository reads first. Their sections stand for themselves.
 _ELSEWHERE: Final = ("README.md", "README.pt-BR.md", "CONTRIBUTING.md", "sdk/README.md", "deploy/compose/README.md")
+# Sections that a test of their own runs, on every engine set.
+_RUN_BY: Final = {"README.md: A five-minute tour": "tests/acceptance/test_tour.py"}
 _ADDING: Final = "docs/adding-a-command.md"
 _STARTS: Final = re.compile(r"^python3 start\.py( up\b|\s*(#|$))", re.MULTILINE)
 # Programs are run by the checkout's Python, but for the SDK's, which needs nothing of the platform.
@@ -39,6 +41,8 @@ def units(*, start: bool) -> list[tuple[str, list[Block]]]:
     seen: set[str] = set()
     found: list[tuple[str, list[Block]]] = []
     for name, blocks in _all_units():
+        if name in _RUN_BY:
+            continue
         code = "".join(_bare(block) for block in blocks)
         if _starts(blocks) == start and code not in seen:
             found.append((name, blocks))
@@ -104,6 +108,9 @@ def test_what_is_not_run_is_listed(desk: Desk) -> None:
 def test_every_page_with_commands_is_run() -> None:
     """No block is lost between the pages and what is run."""
     run = [block for start in (False, True) for _, blocks in units(start=start) for block in blocks]
+    for name, test in _RUN_BY.items():
+        assert (ROOT / test).exists()
+        run += dict(_all_units())[name]
     codes = {_bare(block) for block in run}
     for page in pages():
         for block in blocks_of(ROOT, page):
