@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from mesh.cli import compose
 from mesh.cli.platform import add_data_dir
 from mesh.engines.part import PartError
 from mesh.supervisor.leftovers import end_leftovers
@@ -24,6 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Stop the platform: 0 when nothing of it runs any more."""
     data_dir: Path = arguments.data_dir.resolve()
+    if engine := compose.started_with(data_dir):
+        return _stop_containers(engine, data_dir)
     state = RunFolder(data_dir).read()
     try:
         if state is None or not (state.is_alive() or any(process.is_alive() for process in state.processes)):
@@ -36,6 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"stopped in {time.monotonic() - began:.1f} s\n")
+    return 0
+
+
+def _stop_containers(engine: Sequence[str], data_dir: Path) -> int:
+    try:
+        compose.down(engine, data_dir)
+    except (compose.ComposeError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"stopped; the data is kept in volumes, and `{compose.down_command(engine)}` removes it\n")
     return 0
 
 

@@ -8,6 +8,7 @@ import grpc
 from google.protobuf import json_format
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
+from mesh.cli import compose
 from mesh.cli.platform import add_data_dir, find_platform
 from mesh.cli.story import show
 
@@ -24,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the story: 0 when nothing is missing, 1 when something is, 2 when there is no story to be had."""
     state = find_platform(arguments.data_dir)
-    address = state.endpoints.get("grpc") if state else None
+    endpoints = state.endpoints if state else compose.endpoints() if compose.started_with(arguments.data_dir) else {}
+    address = endpoints.get("grpc")
     if address is None:
         sys.stderr.write(f"no platform runs on {arguments.data_dir}: start one with `up`, or say --data-dir\n")
         return 2

@@ -23,6 +23,12 @@ _SHOWN = (
     "redis",
     "opensearch",
     "otlp",
+    "jaeger",
+    "dashboards",
+    "kafka_ui",
+    "adminer",
+    "mongo_express",
+    "redis_commander",
 )
 
 

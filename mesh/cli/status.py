@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psutil
 
+from mesh.cli import compose
 from mesh.cli.platform import add_data_dir, find_platform
 from mesh.supervisor.state import PlatformState, for_display
 
@@ -34,8 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the status: 0 when everything is ready, 1 when it is not, 3 when nothing runs."""
-    state = find_platform(arguments.data_dir)
-    report = describe(state)
+    try:
+        engine = compose.started_with(arguments.data_dir)
+        report = compose.describe(engine) if engine else describe(find_platform(arguments.data_dir))
+    except compose.ComposeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     if arguments.json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
@@ -103,8 +108,9 @@ def _show(report: dict[str, Any]) -> None:
             process["name"], process["status"], str(process["pid"] or ""), str(process["restarts"] or ""), memory
         )
     console.print(table)
-    total = sum(process["memory_bytes"] or 0 for process in (*report["processes"], report["supervisor"]))
-    console.print(f"memory, supervisor included: {total / 2**20:.0f} MiB")
+    if report["supervisor"]:
+        total = sum(process["memory_bytes"] or 0 for process in (*report["processes"], report["supervisor"]))
+        console.print(f"memory, supervisor included: {total / 2**20:.0f} MiB")
     addresses = Table("address", "", box=None, show_header=False)
     for name, address in report["endpoints"].items():
         if address:

@@ -13,8 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from mesh.cli import compose
 from mesh.cli.platform import add_data_dir, work_dir
 from mesh.cli.progress import Progress
+from mesh.engines.part import PartError
 from mesh.engines.process import rotate, tail
 
 
@@ -23,8 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engines",
         choices=("embedded", "native", "external"),
-        default="embedded",
-        help="embedded: from pip alone; native: real engines as processes; external: what the environment names",
+        help="embedded: from pip alone, the default; native: real engines as processes; "
+        "external: what the environment names",
+    )
+    parser.add_argument(
+        "--compose",
+        action="store_true",
+        help="with the external engines: start these, and all the rest, in containers by Docker Compose; "
+        "leaves when it is ready",
     )
     add_data_dir(parser)
     parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="move every port by N")
@@ -37,6 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     # Seconds since the epoch; `start.py` hands on when it began itself.
     began = float(os.environ.get("POLYSTREAM_START_TIME") or time.time())
     progress = Progress()
+    if arguments.compose:
+        return _run_compose(arguments, progress, began)
+    arguments.engines = arguments.engines or "embedded"
     log = arguments.data_dir.resolve() / "logs" / "supervisor.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +73,26 @@ def run(arguments: argparse.Namespace) -> int:
         progress.failed(f"the supervisor ended with {code}. The end of {log}:\n{tail(log)}")
     progress.close()
     return 0 if code == 0 else 1
+
+
+def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float) -> int:
+    """Start the platform in containers, which need nobody to stay."""
+    if arguments.engines not in {None, "external"}:
+        progress.failed(f"--compose brings engines of its own: leave --engines {arguments.engines} out")
+        return 2
+    if arguments.port_offset:
+        progress.failed("--compose has the ports that stand in deploy/compose/compose.yaml: leave --port-offset out")
+        return 2
+    data_dir = arguments.data_dir.resolve()
+    try:
+        endpoints = compose.up(data_dir)
+    except (compose.ComposeError, PartError, OSError) as error:
+        progress.failed(str(error))
+        return 1
+    progress.ready(time.time() - began, endpoints)
+    if not arguments.no_browser and _has_display():
+        webbrowser.open(str(endpoints["dashboard"]))
+    return 0
 
 
 def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Popen[bytes]:
