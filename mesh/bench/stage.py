@@ -19,11 +19,11 @@ import psutil
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from mesh import topics
+from mesh import probes, topics
 from mesh.bench.load import LoadError
 from mesh.bench.records import RecordCounter
 from mesh.bench.sink import span_sink
-from mesh.engines import EMBEDDED, probes
+from mesh.engines import EMBEDDED
 from mesh.engines import process as processes
 from mesh.engines.part import HOST, Command, Part, Site
 from mesh.ports import Ports

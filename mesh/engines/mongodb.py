@@ -2,7 +2,7 @@
 
 import sys
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.part import HOST, Command, Engine, Site
 from mesh.engines.process import bare_environment
 from mesh.engines.wheels import wheel_folder

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.part import HOST, Command, Engine, PartError, Site
 from mesh.engines.process import bare_environment, run, tail
 from mesh.engines.wheels import wheel_program

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.part import HOST, Command, Engine, PartError, Site
 from mesh.engines.process import bare_environment
 from mesh.engines.wheels import wheel_program

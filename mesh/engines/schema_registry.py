@@ -3,7 +3,7 @@
 import os
 import sys
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.part import HOST, Command, Engine, Site
 from mesh.engines.process import bare_environment
 

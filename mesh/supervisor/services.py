@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.part import HOST, Command, Part, Site, nothing
 from mesh.engines.process import bare_environment
 from mesh.supervisor.settle import settle

@@ -10,8 +10,8 @@ from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from mesh import probes
 from mesh.engines import kafka as tansu
-from mesh.engines import probes
 from mesh.engines.native import kafka
 from mesh.engines.part import HOST, Command, Engine, Site
 from mesh.engines.process import bare_environment

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.native import fetch
 from mesh.engines.native.archive import make_archive
 from mesh.engines.native.java import class_path, java_argv

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.native import opensearch
 from mesh.engines.native.golang import GoModule, provide
 from mesh.engines.native.place import data_folder

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Final
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.native.fetch import engine_folder, made_folder, provide
 from mesh.engines.native.java import class_path, java_argv
 from mesh.engines.native.lock import POMS

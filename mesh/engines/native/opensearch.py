@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.native.fetch import engine_folder, made_folder, provide
 from mesh.engines.native.java import class_path, java_argv
 from mesh.engines.native.launcher import compile_launcher, launcher

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mesh.engines import probes
+from mesh import probes
 from mesh.engines.native.fetch import engine_folder, made_folder, provide
 from mesh.engines.native.java import java_argv
 from mesh.engines.native.place import data_folder, scratch_folder
