@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.support.browser import chromium
+from tests.support.compose_programs import health_programs
 from tests.support.elasticsearch import provide_elasticsearch
 from tests.support.engine_sets import chosen_set
 from tests.support.h2load import provide_h2load
@@ -33,6 +34,7 @@ class Thing:
 
 _WITH_ENGINES: Final = ("tests/acceptance", "tests/bench", "tests/docs", "tests/integration", "tests/sdk", "tests/ui")
 _WITH_ELASTICSEARCH: Final = (
+    "tests/compose/test_health_engines.py",
     "tests/conformance/test_event_store.py",
     "tests/integration/test_jaeger.py",
     "tests/integration/test_saved_objects.py",
@@ -41,6 +43,7 @@ _THINGS: Final = (
     # Those that take longest come first.
     Thing("native engines", provide_native, ("tests/compose", "tests/conformance")),
     Thing("compose", lambda: go_tool("compose"), ("tests/compose",)),
+    Thing("what compose's health checks run", health_programs, ("tests/compose",)),
     Thing("grpcurl", lambda: go_tool("grpcurl"), ("tests/acceptance", "tests/docs")),
     Thing("grpc-health-probe", lambda: go_tool("grpc-health-probe"), ("tests/acceptance/test_tools.py", "tests/docs")),
     Thing("PostgreSQL 15 and Redis 7", provide_debian_stores, ("tests/conformance",)),

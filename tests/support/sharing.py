@@ -10,7 +10,7 @@ import pytest
 
 # What takes longest comes first, so that the workers end together.
 _FIRST: Final = ("tests/acceptance", "tests/compose", "tests/integration", "tests/conformance", "tests/docs")
-_ONE_PLATFORM: Final = ("tests/sdk", "tests/ui")
+_ONE_PLATFORM: Final = ("tests/compose", "tests/sdk", "tests/ui")
 # Marks the set of engines of a session's platform, see tests/acceptance/conftest.py.
 _SET_PARAMETER: Final = "engine_set"
 
