@@ -1,7 +1,7 @@
 """What holds for every run: which engines, and what is provided before the first test."""
 
 import os
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -9,6 +9,8 @@ from tests.support import not_run
 from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
 from tests.support.provision import provide_all
 from tests.support.sharing import share
+
+_PROVIDED: Final = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,8 +44,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    """Do the same once for all workers: the first test begins when this has returned."""
-    _provide(node.config, set(ids))
+    """Do the same once for all workers, which collect the same: the first test begins when this has returned."""
+    if not node.config.stash.get(_PROVIDED, False):
+        node.config.stash[_PROVIDED] = True
+        _provide(node.config, set(ids))
 
 
 def _provide(config: pytest.Config, ids: set[str]) -> None:

@@ -43,7 +43,7 @@ def test_every_part_is_ready_and_told(native: Platform) -> None:
     """The status names each engine, and gives an address for each that a client can use."""
     status = native.status
     ready = {process["name"] for process in status["processes"] if process["status"] == "ready"}
-    assert {"postgresql", "mongodb", "redis", "kafka", "schema_registry", "opensearch", "monitor"} <= ready
+    assert {"postgresql", "mongodb", "redis", "kafka", "schema_registry", "opensearch", "jaeger", "monitor"} <= ready
     assert httpx.get(f"{status['endpoints']['opensearch']}/_cluster/health").json()["status"] == "green"
     level = httpx.get(f"{status['endpoints']['schema_registry']}/config").json()
     assert level == {"compatibilityLevel": "FULL_TRANSITIVE"}
