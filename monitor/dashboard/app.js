@@ -11,6 +11,11 @@ const LINKS = {
   schema_registry: "Schema registry",
   jaeger: "Jaeger",
   opensearch: "OpenSearch",
+  dashboards: "Event dashboards",
+  kafka_ui: "Kafka UI",
+  adminer: "Adminer",
+  mongo_express: "Mongo Express",
+  redis_commander: "Redis Commander",
 };
 const PART_NAMES = {
   gateway: "Gateway",

