@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ FOLDER: Final = CHECKOUT / "deploy" / "compose"
 FILE: Final = FOLDER / "compose.yaml"
 _PROGRAMS: Final = ("docker", "podman")
 _PROFILES: Final = ("--profile", "opensearch", "--profile", "elasticsearch")
+_OLDEST: Final = (2, 24)  # the oldest Compose that reads the file, and waits for its tasks
 _ASK_TIMEOUT_S: Final = 30.0
 _WAIT_TIMEOUT_S: Final = 900  # for all of it to be well, once the images are there
 _MARKER: Final = "compose.json"
@@ -36,14 +38,21 @@ def find_engine() -> tuple[str, ...]:
             "Engine with its Compose plugin (https://docs.docker.com/engine/install/), or podman with podman-compose. "
             "Without containers, `up --engines native` starts the same engines as processes."
         )
-    found = [program for program in there if _answers(program, "compose", "version")]
+    versions = {program: _output(program, "compose", "version", "--short") for program in there}
+    found = [program for program in there if versions[program] is not None]
     if not found:
         raise ComposeError(
             f"{' and '.join(there)} is there, and Compose is not: `{there[0]} compose version` fails. Install Compose "
-            "2.24 or later: on Debian and Ubuntu the package docker-compose-plugin, for podman docker-compose or "
-            "podman-compose."
+            f"{_OLDEST[0]}.{_OLDEST[1]} or later: on Debian and Ubuntu the package docker-compose-plugin, for podman "
+            "docker-compose or podman-compose."
         )
-    running = [program for program in found if _answers(program, "info")]
+    numbers = re.match(r"v?(\d+)\.(\d+)", versions[found[0]] or "")
+    if found[0] == "docker" and numbers and (int(numbers[1]), int(numbers[2])) < _OLDEST:
+        raise ComposeError(
+            f"Compose {numbers[0]} is too old: {_OLDEST[0]}.{_OLDEST[1]} or later is needed. Update Docker Desktop, or "
+            "the package docker-compose-plugin."
+        )
+    running = [program for program in found if _output(program, "info") is not None]
     if not running:
         raise ComposeError(
             f"{found[0]} is installed, and its engine does not answer: `{found[0]} info` fails. Start it (Docker "
@@ -140,12 +149,15 @@ def endpoints() -> dict[str, str | None]:
     }
 
 
-def _answers(*command: str) -> bool:
+def _output(*command: str) -> str | None:
+    """Return what a command writes, None where it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=_ASK_TIMEOUT_S)  # noqa: S603 - fixed
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            command, capture_output=True, text=True, check=False, timeout=_ASK_TIMEOUT_S
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _command(engine: Sequence[str], *arguments: str) -> list[str]:

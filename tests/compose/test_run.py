@@ -7,6 +7,7 @@ import httpx
 
 from tests.support.compose_probe import SERVICES
 from tests.support.compose_run import ComposedRun
+from tests.support.dashboards_server import opensearch_dashboards, serving
 from tests.support.waiting import eventually
 
 _START_TIMEOUT_S: Final = 60
@@ -20,6 +21,15 @@ def test_the_services_come_up_work_and_stop_as_compose_would_have_it(run: Compos
         _command_succeeds(f"http://127.0.0.1:{run.wiring.ports['envoy', 8000]}")
         codes = {name: processes[name].stop() for name in reversed(SERVICES)}
         assert codes == dict.fromkeys(SERVICES, 0)
+
+
+def test_the_pages_for_events_are_filled(run: ComposedRun) -> None:
+    """The task finds them by the name that both profiles give them, and ends when the index pattern is there."""
+    pages = opensearch_dashboards()
+    with serving(pages) as url:
+        port = int(url.rpartition(":")[2])
+        run.run_task("dashboards-import", run.with_ports("opensearch-dashboards", {5601: port}))
+    assert "api_*" in {saved["attributes"]["title"] for saved in pages.objects.values()}
 
 
 def _command_succeeds(rest: str) -> None:

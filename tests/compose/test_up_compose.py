@@ -126,6 +126,15 @@ def test_docker_without_compose_is_told_apart(machine: Machine) -> None:
     assert "docker-compose-plugin" in up.stderr.replace("\n", " ")
 
 
+@pytest.mark.parametrize(("version", "code"), [("2.23.3\n", 1), ("v2.24.0\n", 0), ("5.0.1\n", 0)])
+def test_a_compose_that_is_too_old_is_told(machine: Machine, version: str, code: int) -> None:
+    """It would not read the file, and say so in its own words only."""
+    machine.install("docker", version=(0, version))
+    up = machine.polystream("up", "--compose", "--no-browser")
+    assert up.returncode == code
+    assert ("is too old: 2.24 or later" in up.stderr.replace("\n", " ")) == bool(code)
+
+
 def test_an_engine_that_does_not_run_is_told_apart(machine: Machine) -> None:
     """It says how to start it."""
     machine.install("docker", info=(1, ""))

@@ -106,9 +106,9 @@ class ComposedRun:
         service, wiring = self.service(name), wiring or self.wiring
         return run_check(service, wiring, self._environment(service), self._work_dir(service))
 
-    def run_task(self, name: str, timeout_s: float = 60) -> None:
+    def run_task(self, name: str, wiring: Wiring | None = None, timeout_s: float = 60) -> None:
         """Run a service that ends by itself. Fails where it does not end well."""
-        with self.started(name) as process:
+        with self.started(name, wiring) as process:
             code = process.popen.wait(timeout_s)
             assert code == 0, f"{name} ended with {code}:\n{process.output}"
 
