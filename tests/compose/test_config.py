@@ -93,7 +93,7 @@ def test_the_versions_are_those_that_the_tests_run(composed: Composition) -> Non
     module = re.search(r"jaegertracing/jaeger v1\.(\d+)\.(\d+)", (poms / "jaeger" / "go.mod").read_text())
     assert module is not None
     assert images["jaeger"] == f"2.{int(module[1]) - 63}.{module[2]}"
-    minor = {"opensearch": "2.19", "elasticsearch": "7.17", "postgresql": "15", "mongodb": "7.0", "redis": "7.4"}
+    minor = {"opensearch": "2.19", "elasticsearch": "7.17", "postgresql": "15", "mongodb": "7.0", "redis": "7.2"}
     for name in minor.keys() & images.keys():
         assert images[name].startswith(f"{minor[name]}."), name
 

@@ -1,6 +1,7 @@
 """The image of the services, as far as it can be made without a container engine."""
 
 import re
+import tomllib
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -47,6 +48,13 @@ def test_the_image_has_the_locked_versions_of_the_services_packages_alone() -> N
     image, checkout = (_versions((CHECKOUT / name).read_text()) for name in (LOCK.name, "requirements.lock"))
     assert not _NOT_IN_IT & set(image)
     assert {name: checkout.get(name) for name in image} == image
+
+
+def test_the_image_has_every_package_that_the_project_asks_for() -> None:
+    """A dependency that was added without locking the image's packages again is named."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[\[<>=~! ]", requirement)[0].lower() for requirement in project["dependencies"]}
+    assert not wanted - set(_versions(LOCK.read_text()))
 
 
 def test_the_context_has_nothing_else() -> None:
