@@ -1,6 +1,8 @@
 """Running a health check of compose.yaml as the process that it is."""
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -70,4 +72,6 @@ def programs_path() -> str:
 
 @cache
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="polystream-compose-"))
+    made = Path(tempfile.mkdtemp(prefix="polystream-compose-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
