@@ -1,5 +1,6 @@
 """Engines under conformance tests: every suite runs over each parameter of its fixture."""
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,10 +13,11 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from tests.conformance.opt_outs import OPT_OUTS
 from tests.support.registry_api import CONTENT_TYPE
-from tests.support.registry_server import ApicurioRegistry, PocketRegistry, RegistryServer
+from tests.support.registry_server import ApicurioRegistry, ExternalRegistry, PocketRegistry, RegistryServer
 from tests.support.store_engines import CACHE, DOCUMENT, RELATIONAL, Port, StoreServer
 
 _REGISTRIES = {"pocket": PocketRegistry, "apicurio": ApicurioRegistry}
+_EXTERNAL = {"external": ExternalRegistry} if os.environ.get(ExternalRegistry.VARIABLE) else {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,10 +36,10 @@ def _opt_out(item: pytest.Item) -> str | None:
     return next((tests[name] for tests in listed for name in (item.name, item.originalname) if name in tests), None)
 
 
-@pytest.fixture(scope="module", params=list(_REGISTRIES))
+@pytest.fixture(scope="module", params=[*_REGISTRIES, *_EXTERNAL])
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
     """A running registry, shared by tests that each use subjects of their own."""
-    server = _REGISTRIES[request.param](tmp_path_factory.mktemp("registry"))
+    server = {**_REGISTRIES, **_EXTERNAL}[request.param](tmp_path_factory.mktemp("registry"))
     server.start()
     yield server
     server.stop()

@@ -11,13 +11,13 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicCollection, Topi
 from confluent_kafka.cimpl import NewTopic
 
 from mesh.topics import COMMANDS, DEAD_LETTERS, PARTITIONS, RECEIPTS, create_topics, topic_incarnation
-from tests.support.brokers import BROKERS, Broker, read
+from tests.support.brokers import BROKERS, Broker, all_brokers, read
 from tests.support.waiting import eventually
 
 _TIMEOUT_S = 20.0
 
 
-@pytest.fixture(scope="module", params=list(BROKERS))
+@pytest.fixture(scope="module", params=all_brokers())
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A running broker, shared by tests that each use topics and groups of their own."""
     made = Broker(request.param, tmp_path_factory.mktemp("broker"))

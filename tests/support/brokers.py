@@ -1,5 +1,10 @@
-"""Kafka-protocol brokers for tests: what runs one, and short forms of what clients do."""
+"""Kafka-protocol brokers for tests: what runs one, and short forms of what clients do.
 
+CONFORMANCE_KAFKA_BOOTSTRAP_SERVERS names a broker of somebody else's, which is held to the same suite, but for the
+tests that kill it. Their topics stay there.
+"""
+
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,23 +41,30 @@ _KFAKE: Final = Engine(
     environment=lambda site: {"KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{site.ports.kafka}"},
     endpoint=lambda site: f"{HOST}:{site.ports.kafka}",
 )
+_EXTERNAL: Final = "external"
+_VARIABLE: Final = "CONFORMANCE_KAFKA_BOOTSTRAP_SERVERS"
 BROKERS: Final[dict[str, Engine]] = {"tansu": tansu.ENGINE, "kafka": kafka.ENGINE, "kfake": _KFAKE}
 
 
+def all_brokers() -> list[str]:
+    """Return the names of the brokers that the platform knows, and of the one that the environment names."""
+    return [*BROKERS, *([_EXTERNAL] if os.environ.get(_VARIABLE) else [])]
+
+
 class Broker:
-    """A broker on a free port, over one data folder that outlives its process."""
+    """A broker on a free port, over one data folder that outlives its process; or somebody else's."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self._engines = EngineSet({"kafka"}, folder, [BROKERS[name]])
+        self._engines = EngineSet({"kafka"}, folder, [BROKERS[name]]) if name in BROKERS else EngineSet((), folder)
         self.config: dict[str, Any] = {
-            "bootstrap.servers": self._engines.endpoints["kafka"],
+            "bootstrap.servers": self._engines.endpoints.get("kafka") or os.environ[_VARIABLE],
             "reconnect.backoff.max.ms": 500,
             "log_level": 2,  # attempts to connect to a broker that was killed are no news
         }
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        self._engines.start("kafka")
+        self._engines.start_all()
 
     def stop(self) -> None:
         """Stop the process as the supervisor would, if it runs."""

@@ -1,4 +1,8 @@
-"""Schema registries as processes of their own, for tests that talk to them, stop them and kill them."""
+"""Schema registries as processes of their own, for tests that talk to them, stop them and kill them.
+
+CONFORMANCE_SCHEMA_REGISTRY_URL names one of somebody else's, which is held to the same suite, but for the tests that
+stop it. Its global level has to be the platform's; the tests' subjects stay there.
+"""
 
 import os
 import signal
@@ -6,7 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import httpx
 
@@ -93,6 +97,22 @@ class ApicurioRegistry:
         processes.send(process, how)
         status = process.wait(_STOP_TIMEOUT_S)
         return 0 if status == 128 + how else status
+
+
+class ExternalRegistry:
+    """The registry that the environment names: nobody here starts or stops it."""
+
+    VARIABLE: Final = "CONFORMANCE_SCHEMA_REGISTRY_URL"
+
+    def __init__(self, _: Path) -> None:
+        self.url = os.environ[self.VARIABLE]
+
+    def start(self) -> None:
+        """Leave it as it is."""
+
+    def stop(self, _: signal.Signals = signal.SIGTERM) -> int:
+        """Leave it as it is."""
+        return 0
 
 
 def free_port() -> int:
