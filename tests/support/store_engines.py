@@ -23,6 +23,7 @@ from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from tests.support.debian import install
 from tests.support.platform import EngineSet
 from tests.support.unavailable import UnavailableError, once
+from tests.support.waiting import eventually
 
 EXTERNAL: Final = "external"
 _DEATH_TIMEOUT_S: Final = 10.0
@@ -110,7 +111,15 @@ class StoreServer:
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
-        psutil.wait_procs(children, _DEATH_TIMEOUT_S)
+        eventually(lambda: all(map(_is_dead, children)), _DEATH_TIMEOUT_S, interval_s=0.01)
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    """Tell whether a process has ended, whether or not its new parent has taken note."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @once
