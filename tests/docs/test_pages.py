@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,13 @@ _STARTS: Final = re.compile(r"^python3 start\.py( up\b|\s*(#|$))", re.MULTILINE)
 # Programs are run by the checkout's Python, but for the SDK's, which needs nothing of the platform.
 _PYTHON: Final = defaultdict(lambda: ".venv/bin/python", {"sdk/README.md": "python3", "docs/sdk.md": "python3"})
 # All that is not run, and why: nothing but what a machine without containers, or without the network, can't do.
-NOT_RUN: Final[set[tuple[str, str]]] = {
+_CONTAINERS: Final = "needs a container engine"
+NOT_RUN: Final = {
     ("CONTRIBUTING.md", "asks the package index"),
+    ("docs/running/start.md", _CONTAINERS),
 }
+# Everything on this page is about containers that run.
+_ABOUT_CONTAINERS: Final = "deploy/compose/README.md"
 
 
 def pages() -> list[str]:
@@ -31,6 +36,12 @@ def pages() -> list[str]:
     site = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
     # A page that is another file as a whole is run as that file.
     return [page for page in (*_ELSEWHERE, *site) if (ROOT / page).exists() and page != "docs/sdk.md"]
+
+
+def blocks_on(page: str) -> list[Block]:
+    """Return the blocks of a page."""
+    found = blocks_of(ROOT, page)
+    return [replace(block, not_run=_CONTAINERS) for block in found] if page == _ABOUT_CONTAINERS else found
 
 
 def units(*, start: bool) -> list[tuple[str, list[Block]]]:
@@ -56,7 +67,7 @@ def _new_units() -> list[tuple[str, list[Block]]]:
 def _all_units() -> list[tuple[str, list[Block]]]:
     grouped: dict[str, list[Block]] = defaultdict(list)
     for page in pages():
-        for block in blocks_of(ROOT, page):
+        for block in blocks_on(page):
             if page != _ADDING and not block.not_run:
                 grouped[f"{page}: {block.section}" if page in _ELSEWHERE else page].append(block)
     return list(grouped.items())
@@ -102,8 +113,8 @@ def test_a_command_is_added_as_the_page_says(desk: Desk) -> None:
 
 def test_what_is_not_run_is_listed(desk: Desk) -> None:
     """Every block that is kept from being run has a reason that stands here too, and is well-formed all the same."""
-    kept = [block for page in pages() for block in blocks_of(ROOT, page) if block.not_run]
-    assert {(block.page, block.not_run) for block in kept} == NOT_RUN
+    kept = [block for page in pages() for block in blocks_on(page) if block.not_run]
+    assert {(block.page, block.not_run) for block in kept if block.page != _ABOUT_CONTAINERS} == NOT_RUN
     for block in kept:
         assert desk.syntax_error(block.text) == "", block.place
 
@@ -117,5 +128,5 @@ def test_every_page_with_commands_is_run() -> None:
         run += elsewhere[name]
     lines = {line for block in run for line in _lines(block)}
     for page in pages():
-        for block in blocks_of(ROOT, page):
+        for block in blocks_on(page):
             assert block.not_run or page == _ADDING or set(_lines(block)) <= lines, block.place
