@@ -313,7 +313,7 @@ def test_a_registry_that_is_down_is_waited_for(
 
 @pytest.mark.usefixtures("lane")
 def test_a_broker_that_starts_anew_is_followed(running: EngineSet, db: psycopg.Connection[Any]) -> None:
-    """A broker that keeps its topics in memory loses them: the lane goes on with the new ones, and its positions."""
+    """The lane goes on; where the broker kept its topics in memory, with new ones, and with positions in those."""
     before = {topic_id for (topic_id,) in db.execute("SELECT DISTINCT topic_id FROM lane_positions").fetchall()}
     running.kill("kafka")
     running.start("kafka")
@@ -326,4 +326,4 @@ def test_a_broker_that_starts_anew_is_followed(running: EngineSet, db: psycopg.C
     wire.close()
     assert rows(db, [user]) == [user.user_id]
     after = {topic_id for (topic_id,) in db.execute("SELECT DISTINCT topic_id FROM lane_positions").fetchall()}
-    assert len(after - before) == 1
+    assert len(after - before) == (1 if running.is_volatile("kafka") else 0)
