@@ -55,17 +55,18 @@ def build() -> Monitor:
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
     grpc_server.add_insecure_port(f"{settings.host}:{settings.otlp_port}")
 
+    receipts = Decoder(
+        CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
+    )
+    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store)
+
     gateway = grpc.aio.insecure_channel(settings.gateway_address)
-    pages = Pages(log, catalog, settings, gateway)
+    pages = Pages(log, catalog, settings, gateway, ingest.has_joined)
     http_server = uvicorn.Server(
         uvicorn.Config(
             pages.app(), host=settings.host, port=settings.http_port, log_config=None, access_log=False, lifespan="off"
         )
     )
-    receipts = Decoder(
-        CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
-    )
-    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store)
     return Monitor(store, forwarder, grpc_server, gateway, http_server, ingest, Retention(store, settings))
 
 

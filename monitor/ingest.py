@@ -15,7 +15,6 @@ from monitor.store.port import EventStore
 _GROUP = "monitor"
 _BATCH_MAX_RECORDS = 1000
 _BATCH_WAIT_S = 0.1
-_SESSION_TIMEOUT_MS = 6000
 _FETCH_WAIT_MAX_MS = 50  # some brokers answer late rather than when a record comes
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
@@ -33,20 +32,26 @@ class Ingest:
                 "group.id": _GROUP,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "session.timeout.ms": _SESSION_TIMEOUT_MS,
+                "session.timeout.ms": settings.session_timeout_ms,
                 "fetch.wait.max.ms": _FETCH_WAIT_MAX_MS,
             },
             logger=None,
         )
         self._reader = reader
         self._store = store
+        self._joined = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
 
     def start(self) -> None:
         """Begin to follow the topics."""
-        self._consumer.subscribe([topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS])
+        followed = [topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS]
+        self._consumer.subscribe(followed, on_assign=lambda *_: self._joined.set())
         self._thread.start()
+
+    def has_joined(self) -> bool:
+        """Tell whether the group has given it the topics: from then on, what is accepted is soon told of."""
+        return self._joined.is_set()
 
     def stop(self) -> None:
         """Finish the batch at hand, and leave the group."""

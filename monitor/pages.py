@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,8 +62,17 @@ SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true
 class Pages:
     """Handlers of the monitor's HTTP port."""
 
-    def __init__(self, log: EventLog, catalog: Catalog, settings: MonitorSettings, gateway: grpc.aio.Channel) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        catalog: Catalog,
+        settings: MonitorSettings,
+        gateway: grpc.aio.Channel,
+        is_following: Callable[[], bool],
+    ) -> None:
+        """`is_following` tells whether what is accepted from now on gets into the log."""
         self._log = log
+        self._is_following = is_following
         self._endpoint_rows = [asdict(endpoint) for endpoint in endpoints(catalog)]
         self._endpoints = json.loads(settings.endpoints_json)
         self._system = SystemServiceStub(gateway)
@@ -91,7 +100,9 @@ class Pages:
         return FileResponse(_FOLDER / "index.html")
 
     async def healthz(self, _: Request) -> Response:
-        """Say that the monitor works: its store answers."""
+        """Say that the monitor works: it follows the topics, and its store answers."""
+        if not self._is_following():
+            return JSONResponse({"message": "the topics are not followed yet"}, status_code=503)
         return await _json(asyncio.to_thread(self._log.page, pb.ListOperationsRequest(page_size=1)))
 
     async def platform(self, _: Request) -> Response:

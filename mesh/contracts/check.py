@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from mesh.contracts import third_party
-from mesh.contracts.presence import newly_required
+from mesh.contracts.presence import RulesError, newly_required
 from mesh.contracts.releases import ROOT, Contracts, ReleaseError, current, in_git, last_tag, released
 from mesh.registry.canonical import InvalidSchemaError, canonical_text
 from mesh.registry.compatibility import Level, broken_promises
@@ -122,8 +122,15 @@ def proto_breaks(root: Path, release: Contracts) -> list[Break]:
             may_find=True,
         )
         found = [json.loads(line) for line in told.splitlines()]
-        required = newly_required(before.read_bytes(), now.read_bytes(), _OURS)
-    return [*_told_by_buf(found), *(Break("FIELD_REQUIRED", file, what) for file, what in required)]
+        broken = list(_told_by_buf(found))
+        try:
+            required = list(newly_required(before.read_bytes(), now.read_bytes(), _OURS))
+        except RulesError as error:
+            # A rule that names a field under its old name follows from what is told already.
+            if not broken:
+                raise CheckError(str(error)) from error
+            required = []
+    return [*broken, *(Break("FIELD_REQUIRED", file, what) for file, what in required)]
 
 
 def avro_breaks(schemas: dict[str, str], releases: Sequence[Contracts]) -> list[Break]:

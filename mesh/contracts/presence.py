@@ -10,12 +10,16 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 
+class RulesError(Exception):
+    """A message's rules can't be applied, for instance since one names a field that is gone."""
+
+
 def newly_required(before: bytes, now: bytes, folder: str) -> Iterator[tuple[str, str]]:
     """Yield the file and a sentence for each field that has to be set now and had not to be before.
 
     `before` and `now` are FileDescriptorSets, imports included; `folder` is where the files of interest are. Whatever
     the rule is by which an unset field is refused, an empty message shows it. A message that is new may ask for what it
-    likes.
+    likes. Raises RulesError where a message's rules can't be applied.
     """
     old_pool, new_pool = _pool(before), _pool(now)
     # A validator remembers messages by their names, which the two sets share.
@@ -41,8 +45,11 @@ def _pool(descriptors: bytes) -> DescriptorPool:
 
 
 def _required(message: Descriptor, rules: protovalidate.Validator) -> dict[str, str]:
-    """Return the fields that an empty message is refused for, with the rule by which it is."""
-    violations = rules.collect_violations(GetMessageClass(message)())
+    """Return the fields that an empty message is refused for, with the rule by which it is. Raises RulesError."""
+    try:
+        violations = rules.collect_violations(GetMessageClass(message)())
+    except (protovalidate.CompilationError, protovalidate.EvaluationError) as error:
+        raise RulesError(f"the rules of {message.full_name} can't be applied: {error}") from error
     return {_field(violation.proto): violation.proto.rule_id for violation in reversed(violations)}
 
 

@@ -122,6 +122,15 @@ def test_what_clients_survive_is_let_through(checkout: Path, release: Contracts,
     assert _after(checkout, release, old, new) == []
 
 
+def test_a_rule_that_names_a_renamed_field_hides_nothing(checkout: Path, release: Contracts) -> None:
+    """A rule of the message that no longer fits is a consequence of the break; alone, it is told as what it is."""
+    rule = '  option (buf.validate.message).cel = {id: "r", message: "m", expression: "this.name != \'x\'"};\n'
+    (broken,) = _after(checkout, release, "  string name", f"{rule}  string full_name")
+    assert broken.rule == "FIELD_SAME_NAME"
+    with pytest.raises(check.CheckError, match=r"polystream\.trial\.v1\.Told"):
+        _after(checkout, release, "  string name", f"{rule.replace('this.name', 'this.nom')}  string name")
+
+
 def test_a_file_that_is_gone_is_a_break(checkout: Path, release: Contracts) -> None:
     """Files of others, which a release has as imports, are not ours to miss."""
     _proto(checkout).unlink()
