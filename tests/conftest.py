@@ -8,7 +8,7 @@ import pytest
 from tests.support import not_run
 from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
 from tests.support.provision import provide_all
-from tests.support.sharing import share
+from tests.support.sharing import GroupScheduling, put_in_order
 
 _PROVIDED: Final = pytest.StashKey[bool]()
 
@@ -29,11 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(not_run, "not_run")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Share the tests where there are several workers; each of them comes here."""
+    """Let what takes longest come first, where there are several workers."""
     if _is_worker(config):
-        share(items)
+        put_in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    """Keep tests together that share what is expensive."""
+    return GroupScheduling(config, log)
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:

@@ -4,36 +4,47 @@ Most tests wait most of the time, so two at once take little more than half as l
 fixture stay on one worker: those of one file, and those of one running platform.
 """
 
+import re
 from typing import Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # What takes longest comes first, so that the workers end together.
-_FIRST: Final = ("tests/acceptance", "tests/compose", "tests/integration", "tests/conformance", "tests/docs")
+_FIRST: Final = ("tests/acceptance", "tests/compose", "tests/docs", "tests/integration", "tests/conformance")
 _ONE_PLATFORM: Final = ("tests/compose", "tests/sdk", "tests/ui")
-# Marks the set of engines of a session's platform, see tests/acceptance/conftest.py.
-_SET_PARAMETER: Final = "engine_set"
+# The acceptance tests of one set of engines share a platform: the set comes first among their parameters.
+_ON_A_SET: Final = re.compile(r"tests/acceptance/[^\[]*\[(native|embedded)[-\]]")
 
 
-def share(items: list[pytest.Item]) -> None:
-    """Put each test into its group, and the groups into their order."""
-    items.sort(key=_rank)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+class GroupScheduling(LoadScopeScheduling):
+    """Gives whole groups to the workers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
 
 
-def _rank(item: pytest.Item) -> int:
-    folder = item.nodeid.rsplit("/", 1)[0]
+def group_of(nodeid: str) -> str:
+    """Return the group of a test."""
+    if on_a_set := _ON_A_SET.match(nodeid):
+        return f"tests/acceptance on {on_a_set[1]}"
+    folder = _folder(nodeid)
+    return folder if folder in _ONE_PLATFORM else _path(nodeid)
+
+
+def put_in_order(items: list[pytest.Item]) -> None:
+    """Put what takes longest first, and leave the order within each folder."""
+    items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def _rank(nodeid: str) -> int:
+    folder = _folder(nodeid)
     return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
 
-def _group(item: pytest.Item) -> str:
-    path = item.nodeid.split("::")[0]
-    folder = path.rsplit("/", 1)[0]
-    if isinstance(item, pytest.Function) and _SET_PARAMETER in getattr(item, "callspec", _NoParameters).params:
-        return f"{folder}/{item.callspec.params[_SET_PARAMETER]}"
-    return folder if folder in _ONE_PLATFORM else path
+def _path(nodeid: str) -> str:
+    return nodeid.split("::", maxsplit=1)[0]
 
 
-class _NoParameters:
-    params: Final = ()
+def _folder(nodeid: str) -> str:
+    return _path(nodeid).rsplit("/", 1)[0]
