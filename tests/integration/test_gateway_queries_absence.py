@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,6 +21,9 @@ from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from processor.migrations.runner import load_migrations, migrate
 from tests.support.closing import close_stores
 from tests.support.platform import EngineSet, engines
+from tests.support.waiting import eventually
+
+_STILL_TIMEOUT_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +59,19 @@ def frozen(pid: int) -> Iterator[None]:
     for process in family:
         process.suspend()
     try:
+        # The signal stops a thread when that one next gets its turn: until then it may answer.
+        eventually(lambda: all(map(_is_still, family)), _STILL_TIMEOUT_S, interval_s=0.01)
         yield
     finally:
         for process in family:
             process.resume()
+
+
+def _is_still(process: psutil.Process) -> bool:
+    """Tell whether every thread of a process is stopped."""
+    threads = Path(f"/proc/{process.pid}/task").glob("*/stat")
+    states = [thread.read_text().rpartition(")")[2].split()[0] for thread in threads]
+    return all(state in "TZ" for state in states)
 
 
 QUERIES: dict[str, Callable[[Stores], Any]] = {

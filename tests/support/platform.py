@@ -28,7 +28,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -44,6 +44,7 @@ from tests.support.engine_sets import chosen_engines, chosen_set
 from tests.support.native import provide_for, provide_native
 from tests.support.waiting import eventually
 
+_DEATH_TIMEOUT_S = 10.0
 _OFFSETS = range(100, 12_000)
 _STARTS_MAX = 3  # somebody may take a port between the look and the start
 _RESTART_TIMEOUT_S = 30.0
@@ -128,10 +129,16 @@ class EngineSet:
         processes.stop(*self._running.pop(name))
 
     def kill(self, name: str) -> None:
-        """Send SIGKILL to an engine, and wait until it is dead."""
+        """Send SIGKILL to an engine and its children, as the machine's end would, and wait until all are dead."""
         process, _ = self._running.pop(name)
+        # A child of PostgreSQL's that outlives the server answers once more, and keeps a new one from starting.
+        children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        eventually(lambda: all(map(_is_dead, children)), _DEATH_TIMEOUT_S, interval_s=0.01)
 
     def stop_all(self) -> None:
         """Stop every engine that runs."""
@@ -155,6 +162,14 @@ class EngineSet:
         eventually(ready_or_dead, deadline - time.monotonic(), interval_s=0.02)
         if self._running[name][0].poll() is not None:
             raise AssertionError(f"{name} ended at its start:\n{self.log(name)}")
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    """Tell whether a process has ended, whether or not its new parent has taken note."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextmanager

@@ -7,12 +7,10 @@ be empty, and is left with what the tests put there. Tests that kill the server 
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import psutil
 from psycopg.conninfo import conninfo_to_dict
 
 from mesh.engines import mongodb, postgresql, redis
@@ -23,10 +21,8 @@ from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from tests.support.debian import install
 from tests.support.platform import EngineSet
 from tests.support.unavailable import UnavailableError, once
-from tests.support.waiting import eventually
 
 EXTERNAL: Final = "external"
-_DEATH_TIMEOUT_S: Final = 10.0
 # Nothing else may stand in for these: by the engine, a program and the package that has it.
 _DEBIAN: Final[Mapping[str, tuple[Path, str]]] = {
     "postgresql-15": (Path("/usr/lib/postgresql/15/bin/initdb"), "postgresql"),
@@ -104,22 +100,8 @@ class StoreServer:
             self.engines.stop_all()
 
     def kill(self) -> None:
-        """Send SIGKILL to it and its children, as the machine's end would, and wait until all of them are dead."""
-        # A child of PostgreSQL's that outlives the server would answer once more, and commit.
-        children = psutil.Process(self.engines.pid(self.kind)).children(recursive=True)
+        """Send SIGKILL to it and its children, and wait until all of them are dead."""
         self.engines.kill(self.kind)
-        for child in children:
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
-        eventually(lambda: all(map(_is_dead, children)), _DEATH_TIMEOUT_S, interval_s=0.01)
-
-
-def _is_dead(process: psutil.Process) -> bool:
-    """Tell whether a process has ended, whether or not its new parent has taken note."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @once
