@@ -43,7 +43,7 @@ _Kind = Content.Kind
 
 # user_id, nome, email, cpf, plano
 _USERS: Final = (
-    (USER_ID, "Ana Beatriz Souza", "ana.souza@example.com", "52998224725", "premium"),
+    (USER_ID, "Ana Beatriz Souza", "ana.beatriz@example.com", "31415926590", "premium"),
     (1235, "Bruno Carvalho Lima", "bruno.lima@example.com", "11144477735", "básico"),
     (1236, "Camila Ferreira Rocha", "camila.rocha@example.com", "24681357928", "padrão"),
     (1237, "Diego Nogueira Alves", "diego.alves@example.com", "13579246828", "premium"),
