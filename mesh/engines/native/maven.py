@@ -3,9 +3,7 @@
 import os
 import re
 import shutil
-import subprocess
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import Final
 
 from mesh.engines.native.java import find_java
 from mesh.engines.native.lock import POMS
+from mesh.engines.native.output import run_following
 from mesh.engines.part import Command, PartError
-from mesh.engines.process import launcher_argv
 
 Report = Callable[[str], None]
 
@@ -45,26 +43,11 @@ def copy_dependencies(names: Collection[str], staging: Path, report: Report, pom
         env=os.environ | {"JAVA_HOME": str(find_java().home)},  # proxies and the like are for it
         cwd=staging,
     )
-    with subprocess.Popen(  # noqa: S603 - fixed arguments
-        launcher_argv(command),
-        cwd=command.cwd,
-        env=dict(command.env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        overdue = threading.Timer(_TIMEOUT_S, process.kill)
-        overdue.start()
-        try:
-            errors = _follow(process, report)
-            code = process.wait()
-        finally:
-            overdue.cancel()
-            process.kill()
+    download = _Download(report)
+    code = run_following(command, download.read, timeout_s=_TIMEOUT_S)
+    download.tell()
     if code != 0:
-        told = "\n".join(errors[:_SHOWN_ERRORS]) or f"it ended with {code}"
+        told = "\n".join(download.errors[:_SHOWN_ERRORS]) or f"it ended with {code}"
         raise PartError(
             f"Maven could not fetch {', '.join(sorted(names))}. Check the network, and its settings in "
             f"~/.m2/settings.xml where a proxy or a mirror is needed. It says:\n{told}"
@@ -79,19 +62,28 @@ def unpack(folder: Path, archives: Sequence[str]) -> None:
         (folder / name).unlink()
 
 
-def _follow(process: "subprocess.Popen[str]", report: Report) -> list[str]:
-    """Report what Maven downloads until it ends; return the errors that it told."""
-    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    errors: list[str] = []
-    count, size_bytes, next_report_s = 0, 0.0, time.monotonic() + _REPORT_INTERVAL_S
-    for line in process.stdout:
+class _Download:
+    """What Maven tells of its downloads."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._count = 0
+        self._size_bytes = 0.0
+        self._next_report_s = time.monotonic() + _REPORT_INTERVAL_S
+        self.errors: list[str] = []
+
+    def read(self, line: str) -> None:
+        """Take a line, and report now and then."""
         if line.startswith("[ERROR]"):
-            errors.append(line.strip())
+            self.errors.append(line.strip())
         elif found := _DOWNLOADED.search(line):
-            count, size_bytes = count + 1, size_bytes + float(found[1]) * _BYTES[found[2]]
-            if time.monotonic() >= next_report_s:
-                next_report_s = time.monotonic() + _REPORT_INTERVAL_S
-                report(f"engines: {count} files, {size_bytes / 1e6:.0f} MB downloaded")
-    if count:
-        report(f"engines: {count} files, {size_bytes / 1e6:.0f} MB downloaded")
-    return errors
+            self._count += 1
+            self._size_bytes += float(found[1]) * _BYTES[found[2]]
+            if time.monotonic() >= self._next_report_s:
+                self._next_report_s = time.monotonic() + _REPORT_INTERVAL_S
+                self.tell()
+
+    def tell(self) -> None:
+        """Report what has been downloaded, if anything."""
+        if self._count:
+            self._report(f"engines: {self._count} files, {self._size_bytes / 1e6:.0f} MB downloaded")
