@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.canned import canned_http, canned_tcp
 from tests.support.compose_probe import ENGINES, is_healthy, no_ports
-from tests.support.compose_run import ComposedRun, hanging
+from tests.support.compose_run import ComposedRun
 from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
+from tests.support.freezing import frozen
 from tests.support.platform import engines
 from tests.support.waiting import eventually
 
@@ -29,7 +30,7 @@ _REDIS_LOADS: Final = b"-LOADING Redis is loading the dataset in memory\r\n"
 def test_an_engine_that_runs_is_told_from_one_that_hangs_or_is_gone(run: ComposedRun, name: str) -> None:
     """Healthy while it works, sick while it hangs with its port open, healthy after, and sick where nothing listens."""
     assert run.is_healthy(name)
-    with hanging(run.engines.pid(ENGINES[name])):
+    with frozen(run.engines.pid(ENGINES[name])):
         assert not run.is_healthy(name)
     eventually(lambda: run.is_healthy(name), 20)
     assert not run.is_healthy(name, run.with_ports(name, no_ports(name)))
@@ -75,7 +76,7 @@ def test_elasticsearch_is_told_from_one_that_hangs_or_is_gone(tmp_path: Path) ->
     with engines({ELASTICSEARCH.name}, tmp_path, (ELASTICSEARCH,)) as running:
         ports = {9200: running.site.ports.opensearch}
         assert is_healthy(ELASTICSEARCH.name, ports)
-        with hanging(running.pid(ELASTICSEARCH.name)):
+        with frozen(running.pid(ELASTICSEARCH.name)):
             assert not is_healthy(ELASTICSEARCH.name, ports)
         eventually(lambda: is_healthy(ELASTICSEARCH.name, ports), 20)
     assert not is_healthy(ELASTICSEARCH.name, ports)

@@ -1,7 +1,6 @@
 """The event log on a real OpenSearch that is killed, halted and wiped while events come in."""
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 from tests.support.event_stores import OpenSearchEngine, settings_for
+from tests.support.freezing import frozen
 from tests.support.waiting import eventually
 
 _CATALOG = load_catalog()
@@ -178,14 +178,11 @@ def test_a_halted_store_holds_up_nothing(engine: OpenSearchEngine, event_log: Lo
     load = Load(event_log)
     try:
         load.more(50)
-        os.kill(engine.engines.pid("opensearch"), signal.SIGSTOP)
-        try:
+        with frozen(engine.engines.pid("opensearch")):
             load.more(300)
             began = time.monotonic()
             assert event_log.log.story(load.appended[-1]).missing == []
             assert time.monotonic() - began < _PATIENCE_S
-        finally:
-            os.kill(engine.engines.pid("opensearch"), signal.SIGCONT)
         load.more(50)
     finally:
         load.stop()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from polystream.v1 import operations_pb2_grpc, users_pb2_grpc
@@ -22,9 +20,10 @@ from polystream.v1.users_pb2 import CreateUserRequest
 from mesh import topics
 from mesh.settings import KafkaSettings
 from mesh.topics import create_topics
+from tests.support.freezing import frozen
 from tests.support.gateways import SERVERS, CommandLog, Refusal, Served, refused, serving
 from tests.support.platform import EngineSet, engines, free_ports
-from tests.support.waiting import eventually, eventually_async
+from tests.support.waiting import eventually_async
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
 PATIENT_S = 20.0  # more than any test needs, however slow the machine
@@ -58,25 +57,6 @@ def make_topics() -> None:
 def users(served: Served) -> Any:
     """Return the service's client."""
     return users_pb2_grpc.UserServiceStub(served.channel)  # type: ignore[no-untyped-call]
-
-
-@contextlib.contextmanager
-def stopped(running: EngineSet, engine: str) -> Iterator[None]:
-    """Freeze an engine: it keeps its connections and answers nothing."""
-    pid = running.pid(engine)
-    os.kill(pid, signal.SIGSTOP)
-    # A thread that runs on the other core stops a moment later.
-    eventually(lambda: {state_of(pid, thread.id) for thread in psutil.Process(pid).threads()} == {"T"}, 5, 0.001)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # the test may have killed it
-            os.kill(pid, signal.SIGCONT)
-
-
-def state_of(pid: int, thread_id: int) -> str:
-    """Return what the kernel says that a thread does: T when it is stopped."""
-    return Path(f"/proc/{pid}/task/{thread_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
 async def waiting_in_kafka(served: Served, count: int) -> None:
@@ -121,7 +101,7 @@ async def outlive_the_broker(running: EngineSet, served: Served) -> None:
 async def test_a_command_waits_for_a_broker_that_comes_back(running: EngineSet, served: Served) -> None:
     """A short absence is a delay, not an error."""
     await users(served).CreateUser(VALID)
-    with stopped(running, "kafka"):
+    with frozen(running.pid("kafka")):
         sent = asyncio.ensure_future(users(served).CreateUser(VALID))
         await waiting_in_kafka(served, 1)
     operation = await sent
@@ -131,7 +111,7 @@ async def test_a_command_waits_for_a_broker_that_comes_back(running: EngineSet, 
 async def test_commands_outlast_a_broker_that_lost_its_memory(running: EngineSet, served: Served) -> None:
     """A broker that comes back as a new one gets what waited for it: what is acknowledged then is really there."""
     await users(served).CreateUser(VALID)
-    with stopped(running, "kafka"):
+    with frozen(running.pid("kafka")):
         sent = [asyncio.ensure_future(users(served).CreateUser(VALID)) for _ in range(3)]
         await waiting_in_kafka(served, 3)
         running.kill("kafka")
@@ -144,7 +124,7 @@ async def test_commands_outlast_a_broker_that_lost_its_memory(running: EngineSet
 async def test_too_many_commands_are_refused_at_once(running: EngineSet, served: Served) -> None:
     """Over the limit nothing waits; the ones within it are taken as soon as Kafka answers."""
     await users(served).CreateUser(VALID)
-    with stopped(running, "kafka"):
+    with frozen(running.pid("kafka")):
         sent = [asyncio.ensure_future(users(served).CreateUser(VALID)) for _ in range(4)]
         await waiting_in_kafka(served, 4)
         began_s = time.monotonic()
@@ -159,7 +139,7 @@ async def test_too_many_commands_are_refused_at_once(running: EngineSet, served:
 async def test_a_deadline_is_answered_before_it_passes(running: EngineSet, served: Served) -> None:
     """The caller learns the correlation ID, and the command that Kafka takes later is known by it."""
     await users(served).CreateUser(VALID)
-    with stopped(running, "kafka"):
+    with frozen(running.pid("kafka")):
         refusal = await refused(users(served).CreateUser(VALID, timeout=2))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
     correlation_id = refusal.info.metadata[topics.CORRELATION_ID]
@@ -174,7 +154,7 @@ async def test_a_deadline_is_answered_before_it_passes(running: EngineSet, serve
 async def test_a_caller_who_leaves_takes_nothing_along(running: EngineSet, served: Served) -> None:
     """The command that was sent is Kafka's, and the place of the caller is free again."""
     await users(served).CreateUser(VALID)
-    with stopped(running, "kafka"):
+    with frozen(running.pid("kafka")):
         call = users(served).CreateUser(VALID)
         await waiting_in_kafka(served, 1)
         call.cancel()
@@ -218,7 +198,7 @@ async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, serv
         operations = operations_pb2_grpc.OperationServiceStub(served.channel)  # type: ignore[no-untyped-call]
         watching = operations.WatchOperation(WatchOperationRequest(correlation_id=first.correlation_id))
         assert (await watching.read()).state == Operation.ACCEPTED
-        with stopped(running, "kafka"):
+        with frozen(running.pid("kafka")):
             sent = asyncio.ensure_future(users(served).CreateUser(VALID))
             await waiting_in_kafka(served, 1)
             stopping = asyncio.create_task(served.gateway.stop())
@@ -248,7 +228,7 @@ async def test_the_process_drains_on_sigterm(running: EngineSet, server: str) ->
                 return operation
 
             await eventually_async(accepted, 20)
-            with stopped(running, "kafka"):
+            with frozen(running.pid("kafka")):
                 sent = asyncio.ensure_future(stub.CreateUser(CreateUserRequest()))
                 # The second command is refused once the signal has been taken: by then the first one was sent.
                 await eventually_async(lambda: _sent(stub), 5)

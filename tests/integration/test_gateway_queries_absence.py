@@ -2,11 +2,8 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from polystream.v1.contents_pb2 import ListContentsRequest
 from polystream.v1.users_pb2 import ListUsersRequest
@@ -20,10 +17,8 @@ from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from processor.migrations.runner import load_migrations, migrate
 from tests.support.closing import close_stores
+from tests.support.freezing import frozen
 from tests.support.platform import EngineSet, engines
-from tests.support.waiting import eventually
-
-_STILL_TIMEOUT_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +44,6 @@ async def reason_of(answer: Any) -> Reason:
     with pytest.raises(PolystreamError) as caught:
         await answer
     return caught.value.reason
-
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """Stop a process and its children in their tracks while the block runs."""
-    server = psutil.Process(pid)
-    family = [server, *server.children(recursive=True)]
-    for process in family:
-        process.suspend()
-    try:
-        # The signal stops a thread when that one next gets its turn: until then it may answer.
-        eventually(lambda: all(map(_is_still, family)), _STILL_TIMEOUT_S, interval_s=0.01)
-        yield
-    finally:
-        for process in family:
-            process.resume()
-
-
-def _is_still(process: psutil.Process) -> bool:
-    """Tell whether every thread of a process is stopped."""
-    threads = Path(f"/proc/{process.pid}/task").glob("*/stat")
-    states = [thread.read_text().rpartition(")")[2].split()[0] for thread in threads]
-    return all(state in "TZ" for state in states)
 
 
 QUERIES: dict[str, Callable[[Stores], Any]] = {

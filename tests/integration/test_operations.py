@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-import psutil
 import pytest
 import redis
 from polystream.v1.operations_pb2 import (
@@ -19,6 +18,7 @@ from mesh.settings import (
     KafkaSettings,
 )
 from mesh.telemetry.context import TraceContext
+from tests.support.freezing import frozen
 from tests.support.operations import STORES, Lane, accepted, done, gateway, provision, saved
 from tests.support.platform import EngineSet, engines, free_ports
 from tests.support.waiting import eventually_async
@@ -144,9 +144,7 @@ async def test_redis_hanging_delays_nobody_for_long(running: EngineSet) -> None:
         warm = new_correlation_id()
         lane.answer(warm, *STORES)
         await done(here.tracker.find, warm)
-        server = psutil.Process(running.pid("redis"))
-        server.suspend()
-        try:
+        with frozen(running.pid("redis")):
             for correlation_id in correlation_ids:
                 here.tracker.accepted(accepted(correlation_id))
                 lane.answer(correlation_id, *STORES)
@@ -158,8 +156,6 @@ async def test_redis_hanging_delays_nobody_for_long(running: EngineSet) -> None:
             began_s = time.monotonic()
             assert await here.tracker.claim_request(new_correlation_id(), b"a") is Claim.UNKNOWN
             assert time.monotonic() - began_s < 2
-        finally:
-            server.resume()
         await saved(running, correlation_ids)
 
 

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from mesh.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
+from tests.support.freezing import frozen
 from tests.support.platform import CHECKOUT, free_port_run
 from tests.support.waiting import eventually
 
@@ -142,11 +143,8 @@ def test_a_hung_part_is_shown(start: Callable[..., Dummy]) -> None:
     dummy = start()
     dummy.until("ready")
     pid = dummy.part("web").pid or 0
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen(pid):
         eventually(lambda: dummy.part("web").status == "unhealthy" and dummy.state().status == "degraded", 20)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     eventually(lambda: dummy.part("web").status == "ready" and dummy.state().status == "ready", 20)
 
 

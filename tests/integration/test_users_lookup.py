@@ -1,8 +1,6 @@
 """Users across lanes: the MongoDB and Redis stores beside a real PostgreSQL that is behind, ahead, down or stopped."""
 
 import itertools
-import os
-import signal
 import time
 from collections.abc import Iterator
 
@@ -16,6 +14,7 @@ from mesh.settings import PostgresSettings
 from processor.model import Delivery, Store
 from processor.user_lookup import PostgresUsers
 from processor.users import UserMemory
+from tests.support.freezing import frozen
 from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet, engines
 from tests.support.stores import TOPIC_ID, Users, ending, fresh_database, mongo_store, postgres_settings, redis_store
@@ -226,13 +225,10 @@ def test_a_stopped_postgresql_is_not_waited_for(lookup: PostgresUsers) -> None:
     """A server that keeps its connections and answers nothing costs a bounded time, and a fifth of the time after."""
     assert lookup._connection is not None
     backend = lookup._connection.info.backend_pid
-    os.kill(backend, signal.SIGSTOP)
-    try:
+    with frozen(backend):
         started_s = time.monotonic()
         assert lookup.ask([1], TOPIC_ID) is None
         ended_s = time.monotonic()
-    finally:
-        os.kill(backend, signal.SIGCONT)
     assert 1 < ended_s - started_s < 10
     assert lookup._closed_until_s - ended_s > 3 * (ended_s - started_s)
 

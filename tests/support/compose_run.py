@@ -1,6 +1,5 @@
 """The services of compose.yaml as processes, on the native engines."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from mesh.engines.part import Command, Engine, Site
 from tests.support.compose_file import Service, composition
 from tests.support.compose_probe import programs_path, run_check, service_of
 from tests.support.compose_wiring import INNER_PORTS, Wiring
+from tests.support.freezing import frozen
 from tests.support.image_tree import Image
 from tests.support.platform import EngineSet, free_port_run
 
@@ -58,7 +58,7 @@ class Process:
     @contextmanager
     def hanging(self) -> Iterator[None]:
         """Let it hang for a while: its ports take connections, and it answers none."""
-        with hanging(self.popen.pid):
+        with frozen(self.popen.pid):
             yield
 
     def kill(self) -> None:
@@ -160,16 +160,6 @@ class ComposedRun:
                 kafka._format(site)
 
         return replace(kafka.ENGINE, prepare=prepare)
-
-
-@contextmanager
-def hanging(pid: int) -> Iterator[None]:
-    """Let a process hang while the block runs, with what it has started: it leads a process group."""
-    os.killpg(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.killpg(pid, signal.SIGCONT)
 
 
 def _shared(drawn: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
