@@ -54,6 +54,8 @@ class Boundary:
         self._tracing = tracing
         self._interrupted = False
         self._queries: set[asyncio.Task[Any]] = set()
+        self._calls = 0  # that have no answer yet
+        self._quiet: asyncio.Event | None = None  # set once there are none, where somebody waits for that
 
     def command(
         self, method: str, handler: CommandHandler, identify: Callable[[Any], str]
@@ -68,6 +70,8 @@ class Boundary:
                 response = await handler(request, call)
             except BaseException as error:  # noqa: BLE001 - every end of a call has a status
                 await self._fail(call, error)
+            finally:
+                self._leave()
             await context.send_initial_metadata(((CORRELATION_ID_METADATA, correlation_id),))
             if call.span is not None:
                 _end(call.span, grpc.StatusCode.OK)
@@ -81,6 +85,7 @@ class Boundary:
         async def answer(request: Any, context: Any) -> Message:
             call = self._enter_query(method, context)
             try:
+                self._check_open()
                 _check(request, rules, call.json_fields)
                 response: Message = await handler(request, context)
             except BaseException as error:  # noqa: BLE001 - every end of a call has a status
@@ -100,6 +105,7 @@ class Boundary:
         async def answer(request: Any, context: Any) -> AsyncIterator[Message]:
             call = self._enter_query(method, context)
             try:
+                self._check_open()
                 _check(request, rules, call.json_fields)
                 await context.send_initial_metadata(((CORRELATION_ID_METADATA, call.correlation_id),))
                 async with aclosing(handler(request, context)) as responses:
@@ -119,12 +125,28 @@ class Boundary:
         return answer
 
     def interrupt_queries(self) -> None:
-        """End the queries that still run: the gateway stops, and each is told so."""
+        """End the queries that still run, and refuse those that come: the gateway stops, and each is told so."""
         self._interrupted = True
         for task in self._queries:
             task.cancel()
 
+    async def quiet(self, timeout_s: float) -> bool:
+        """Wait until every call has its answer, and tell whether that came in time."""
+        if self._calls == 0:
+            return True
+        self._quiet = asyncio.Event()
+        try:
+            await asyncio.wait_for(self._quiet.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def _check_open(self) -> None:
+        if self._interrupted:
+            raise PolystreamError(Reason.GATEWAY_DRAINING)
+
     def _enter(self, method: str, correlation_id: str, context: Any) -> Call:
+        self._calls += 1
         traceparent = tracestate = json_fields = None
         for key, value in context.invocation_metadata():
             if key == "traceparent":
@@ -155,10 +177,16 @@ class Boundary:
             self._queries.add(task)
         return self._enter(method, new_correlation_id(), context)
 
+    def _leave(self) -> None:
+        self._calls -= 1
+        if self._calls == 0 and self._quiet is not None:
+            self._quiet.set()
+
     def _leave_query(self) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._queries.discard(task)
+        self._leave()
 
     async def _fail(self, call: Call, error: BaseException) -> NoReturn:
         """End the call with the error's status."""

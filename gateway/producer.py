@@ -62,7 +62,8 @@ class CommandProducer:
     """Produces to one topic, acks=all and idempotent.
 
     `send` belongs to the event loop that called `start`. Every record sent is settled exactly once, on that
-    loop, before `ack_timeout_s` has passed: librdkafka gives up earlier, so its answer is the last word.
+    loop, before `ack_timeout_s` has passed: librdkafka gives up earlier, so its answer is the last word. A record
+    that is sent again gets the same time once more.
 
     A producer that failed for good, or lost every broker, is replaced, and what it had is sent again by the new
     one: a broker that comes back without its memory knows no producer IDs, refuses the old one for ever, or takes

@@ -29,6 +29,7 @@ LONG_RUNNING: ServiceDescriptor = operations_proto_pb2.DESCRIPTOR.services_by_na
 
 # The largest request that is read at all: what is above max_request_bytes and below this is refused in full form.
 _READ_FACTOR = 16
+_FLUSH_S = 0.1  # a hundred times what it takes; nothing tells that it is done
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -84,11 +85,12 @@ class GatewayServer:
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float) -> None:
-        """Close the port. Queries that still run are told that the gateway stops."""
-        stopping = asyncio.ensure_future(self._server.stop(grace_s))
-        await asyncio.sleep(0)
+        """Close the port once every call has its answer. Queries that still run are told that the gateway stops."""
         self._boundary.interrupt_queries()
-        await stopping
+        await self._boundary.quiet(grace_s)
+        # The native server hands answers to threads of its own, and drops what they have not written when it closes.
+        await asyncio.sleep(_FLUSH_S)
+        await self._server.stop(grace_s)
 
     def _command(self, path: CommandPath, prepared: Prepared) -> Callable[..., Any]:
         return self._boundary.command(

@@ -1,6 +1,6 @@
 """What a request must be: known fields only, representable values, and the rules of its proto."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -11,7 +11,6 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from mesh.errors import FieldFault, PolystreamError, Reason
 
-_MAX_DEPTH = 16  # of nested messages; a type that holds itself ends here
 _MAX_KNOWN_BODIES = 100
 _MAX_KNOWN_CHARACTERS = 500
 _MAX_FAULTS = 50  # in one answer
@@ -27,7 +26,8 @@ _FREE_FORM = (
 
 _NULL_MARK, _LIST_MARK, _MARKS = "!", "[", "![{"
 
-_Names = Mapping[str, "_Names | None"]  # JSON names of a message's fields; None where any name is allowed
+# JSON names of a message's fields; None where any name is allowed. A type that holds itself is found in itself here.
+_Names = dict[str, "_Names | None"]
 _Finder = Callable[[Any], Iterator[FieldFault]]
 
 
@@ -35,9 +35,9 @@ class RequestRules:
     """The checks of one request message, compiled once."""
 
     def __init__(self, descriptor: Descriptor, validator: protovalidate.Validator) -> None:
-        self._names = _json_names(descriptor, _MAX_DEPTH)
+        self._names = _json_names(descriptor, {})
         self._shapes = {name: shape for field in descriptor.fields for name, shape in _shapes(field)}
-        self._nested = _nested_fields(descriptor, _MAX_DEPTH)
+        self._nested = _nested_fields(descriptor, {})
         self._texts = tuple(_text_finder(field) for field in descriptor.fields if _holds_text(field))
         self._times = tuple(_time_finder(field) for field in descriptor.fields if _holds_time(field))
         self._choices = {field.name: _choices(field) for field in descriptor.fields if field.enum_type is not None}
@@ -156,33 +156,34 @@ def _unknown(faults: Iterator[FieldFault]) -> PolystreamError:
     return PolystreamError(Reason.UNKNOWN_FIELD, faults=list(faults)[:_MAX_FAULTS])
 
 
-def _json_names(descriptor: Descriptor, depth: int) -> _Names | None:
-    """Return both JSON names of every field, each with the names below it."""
-    if depth == 0 or descriptor.full_name in _FREE_FORM:
+def _json_names(descriptor: Descriptor, known: dict[str, _Names]) -> _Names | None:
+    """Return both JSON names of every field, each with the names below it; those of each type are made once."""
+    if descriptor.full_name in _FREE_FORM:
         return None
-    names: dict[str, _Names | None] = {}
+    if descriptor.full_name in known:
+        return known[descriptor.full_name]
+    names = known[descriptor.full_name] = {}
     for field in descriptor.fields:
         below: _Names | None = {}
         if field.message_type is not None:
             is_map = field.message_type.GetOptions().map_entry
             is_time = field.message_type.full_name in _MIN_SECONDS  # a text in JSON, with no names below it
-            below = None if is_map else {} if is_time else _json_names(field.message_type, depth - 1)
+            below = None if is_map else {} if is_time else _json_names(field.message_type, known)
         names[field.name] = names[field.json_name] = below
     return names
 
 
-_Nested = Mapping[str, tuple[bool, "_Nested"]]  # message fields by name: whether repeated, and theirs
+_Nested = dict[str, tuple[bool, "_Nested"]]  # message fields by name: whether repeated, and theirs
 
 
-def _nested_fields(descriptor: Descriptor, depth: int) -> _Nested:
+def _nested_fields(descriptor: Descriptor, known: dict[str, _Nested]) -> _Nested:
     """Return the fields that hold messages. Maps are left out: an entry's unknown fields are not kept."""
-    if depth == 0:
-        return {}
-    return {
-        field.name: (field.is_repeated, _nested_fields(field.message_type, depth - 1))
-        for field in descriptor.fields
-        if field.message_type is not None and not field.message_type.GetOptions().map_entry
-    }
+    if descriptor.full_name not in known:
+        nested = known[descriptor.full_name] = {}
+        for field in descriptor.fields:
+            if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+                nested[field.name] = (field.is_repeated, _nested_fields(field.message_type, known))
+    return known[descriptor.full_name]
 
 
 def _unknown_numbers(message: Message, nested: _Nested, prefix: str) -> Iterator[str]:

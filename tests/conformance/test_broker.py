@@ -302,7 +302,7 @@ class TestDurability:
         """Under load, one SIGKILL and one start later, every record is there once, in order within its key."""
         topic = own_broker.topic()
         answered: list[int] = []
-        stop, enough = threading.Event(), threading.Event()
+        stop, enough, recovered = threading.Event(), threading.Event(), threading.Event()
 
         def produce() -> int:
             producer = own_broker.producer()
@@ -318,7 +318,7 @@ class TestDurability:
                 number += 1
                 if len(answered) >= 300:
                     enough.set()
-            producer.flush(_TIMEOUT_S)
+            producer.flush(_TIMEOUT_S if recovered.is_set() else 0)
             return number
 
         with ThreadPoolExecutor(1) as pool:
@@ -327,8 +327,10 @@ class TestDurability:
                 assert enough.wait(_TIMEOUT_S)
                 own_broker.kill()
                 own_broker.start()
+                assert topic in own_broker.admin().list_topics(timeout=_TIMEOUT_S).topics
                 before = len(answered)
                 eventually(lambda: len(answered) > before + 300, _TIMEOUT_S)
+                recovered.set()
             finally:
                 stop.set()
             sent = producing.result()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -29,16 +28,23 @@ VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf=
 PATIENT_S = 20.0  # more than any test needs, however slow the machine
 
 
-@pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineSet]:
-    """Run the engines for one test, which may kill them, and lead the settings there."""
-    with engines({"kafka", "schema_registry", "redis"}, tmp_path) as started:
-        for name, value in started.settings.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
-        monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-        make_topics()
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+    """Run the engines for all tests."""
+    with engines({"kafka", "schema_registry", "redis"}, tmp_path_factory.mktemp("faults")) as started:
         yield started
+
+
+@pytest.fixture
+def running(shared: EngineSet, monkeypatch: pytest.MonkeyPatch) -> EngineSet:
+    """Lead the settings to the engines, each of which runs, whatever the test before did to it."""
+    shared.start_all()
+    for name, value in shared.settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    make_topics()
+    return shared
 
 
 @pytest.fixture(params=SERVERS)
@@ -195,18 +201,19 @@ async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, serv
     """Commands that wait for Kafka are answered, new ones and streams are told that the gateway stops."""
     async with serving(server, kafka_ack_timeout_s=PATIENT_S, drain_timeout_s=PATIENT_S) as served:
         first = await users(served).CreateUser(VALID)
-        operations = operations_pb2_grpc.OperationServiceStub(served.channel)  # type: ignore[no-untyped-call]
-        watching = operations.WatchOperation(WatchOperationRequest(correlation_id=first.correlation_id))
+        stub = operations_pb2_grpc.OperationServiceStub(served.channel)  # type: ignore[no-untyped-call]
+        watching = stub.WatchOperation(WatchOperationRequest(correlation_id=first.correlation_id))
         assert (await watching.read()).state == Operation.ACCEPTED
         with frozen(running.pid("kafka")):
-            sent = asyncio.ensure_future(users(served).CreateUser(VALID))
-            await waiting_in_kafka(served, 1)
+            sent = [asyncio.ensure_future(users(served).CreateUser(VALID)) for _ in range(20)]
+            await waiting_in_kafka(served, 20)
             stopping = asyncio.create_task(served.gateway.stop())
             refusal = await eventually_async(lambda: draining(served), 5)
             assert refusal.retry_delay_s > 0
-            assert not sent.done()
-        operation = await sent
-        assert in_kafka(operation.correlation_id)
+            assert not any(call.done() for call in sent)
+        # All are answered at once, in the moment in which the port closes.
+        operations = await asyncio.gather(*sent)
+        assert in_kafka(*(operation.correlation_id for operation in operations))
         assert (await refused(watching.read())).reason == "GATEWAY_DRAINING"
         await stopping
 

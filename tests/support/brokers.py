@@ -20,11 +20,11 @@ from mesh.engines import kafka as tansu
 from mesh.engines.native import kafka
 from mesh.engines.part import HOST, Command, Engine, Site
 from mesh.engines.process import bare_environment
+from mesh.settings import KafkaSettings
 from tests.support.platform import EngineSet
 from tests.support.tools import go_tool
 
 PARTITIONS: Final = 6
-_SESSION_TIMEOUT_MS: Final = 6000
 _TIMEOUT_S: Final = 20.0
 
 
@@ -61,6 +61,9 @@ class Broker:
             "reconnect.backoff.max.ms": 500,
             "log_level": 2,  # attempts to connect to a broker that was killed are no news
         }
+        # What the platform asks of this one: some let a group wait for half of it.
+        settings = self._engines.settings
+        self._session_timeout_ms = int(settings.get("KAFKA_SESSION_TIMEOUT_MS", KafkaSettings().session_timeout_ms))
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
@@ -100,8 +103,8 @@ class Broker:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": _SESSION_TIMEOUT_MS,
-                "heartbeat.interval.ms": _SESSION_TIMEOUT_MS // 4,
+                "session.timeout.ms": self._session_timeout_ms,
+                "heartbeat.interval.ms": self._session_timeout_ms // 4,
                 "fetch.wait.max.ms": 20,
             }
             | config

@@ -118,10 +118,11 @@ class EngineSet:
         self._wait(name)
 
     def start_all(self) -> None:
-        """Start every engine, side by side."""
-        for name in self._engines:
+        """Start every engine that does not run, side by side, again on its data if it ran before."""
+        absent = [name for name in self._engines if name not in self._running]
+        for name in absent:
             self._spawn(name)
-        for name in self._engines:
+        for name in absent:
             self._wait(name)
 
     def stop(self, name: str) -> None:

@@ -111,6 +111,18 @@ def test_unknown_fields_are_found_in_nested_and_repeated_messages() -> None:
     assert refused_fields(message, "") == ["child.127", "children.127"]
 
 
+def test_a_type_that_holds_itself_is_checked_at_any_depth() -> None:
+    """Its checks are made at once, however deep a request goes: it does so in JSON and by its bytes."""
+    trial = trial_message()
+    path = ".".join(["child"] * 40)
+    rules(trial).refuse_unknown(trial(), f"{path}.text")
+    assert refused_fields(trial(), f"{path}.nothing") == [f"{path}.nothing"]
+    message = trial.FromString(b"\xf8\x07\x01")
+    for _ in range(40):
+        message = trial(child=message)
+    assert refused_fields(message, "") == [f"{path}.127"]
+
+
 @pytest.mark.parametrize("fields", [{"text": "a\0"}, {"texts": ["a", "\0"]}])
 def test_no_store_is_given_a_nul(fields: dict[str, Any]) -> None:
     """PostgreSQL's text cannot hold it, whatever a proto's own rules say."""
