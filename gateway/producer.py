@@ -16,7 +16,6 @@ _LINGER_MS = 1  # 0.2 did worse: more requests to the broker, and more wake-ups 
 _SCAN_MARGIN_S = 1.5  # librdkafka looks for expired messages once a second
 _POLL_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
-_RETIRE_TIMEOUT_S = 1.0
 _REPLACE_PAUSE_S = 1.0
 _LOG_CRITICAL = 2  # librdkafka would log every attempt to connect; what matters is logged here
 
@@ -98,6 +97,7 @@ class CommandProducer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Event | None = None
         self._producer: Any = None
+        self._retired: list[Any] = []  # producers that were replaced and have records still
         self._thread = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
 
     @property
@@ -154,6 +154,8 @@ class CommandProducer:
         """Serve the producer's callbacks until it is closed."""
         while not self._stopping.is_set():
             self._producer.poll(_POLL_S)
+            if self._retired:
+                self._take_back()
             self._announce()
             if self._worn_out and time.monotonic() >= self._replace_after_s:
                 self._replace()
@@ -213,11 +215,18 @@ class CommandProducer:
 
     def _replace(self) -> None:
         """Put a new producer in the place of one that cannot go on, which gives back what it had."""
-        old, self._producer = self._producer, Producer(self._config)
+        self._retired.append(self._producer)
+        self._producer = Producer(self._config)
         self._worn_out = False
         self._replace_after_s = time.monotonic() + _REPLACE_PAUSE_S
-        old.purge()
-        give_up_s = time.monotonic() + _RETIRE_TIMEOUT_S
-        while len(old) and time.monotonic() < give_up_s:
-            old.poll(_POLL_S)
-            self._announce()
+
+    def _take_back(self) -> None:
+        """Make the retired producers give back what they have, and let go of those that have nothing.
+
+        Once is not enough: what comes back from a broken connection is queued again, after the purge. Each ends at
+        the latest when its records' time is up.
+        """
+        for old in self._retired:
+            old.purge()
+            old.poll(0)
+        self._retired = [old for old in self._retired if len(old)]
