@@ -92,6 +92,15 @@ class KafkaSettings(_Settings):
         }
         return config | {name: value for name, value in optional.items() if value}
 
+    def group_config(self, group: str) -> dict[str, str | int]:
+        """Return what the members of a consumer group have in common."""
+        return {
+            "group.id": group,
+            "session.timeout.ms": self.session_timeout_ms,
+            # librdkafka's own three seconds may be more than the whole timeout.
+            "heartbeat.interval.ms": self.session_timeout_ms // 4,
+        }
+
 
 class RegistrySettings(_Settings):
     """The schema registry, by the Confluent API's base URL."""

@@ -1,5 +1,6 @@
 """Follows the platform's topics into the event store, at least once, in a thread of its own."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 
@@ -19,6 +20,8 @@ _FETCH_WAIT_MAX_MS = 50  # some brokers answer late rather than when a record co
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
 
+_KAFKA_LOG = logging.getLogger("kafka")  # librdkafka's own lines, among the others
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -28,14 +31,13 @@ class Ingest:
     def __init__(self, settings: KafkaSettings, reader: EventReader, store: EventStore) -> None:
         self._consumer = Consumer(
             settings.client_config("monitor")
+            | settings.group_config(_GROUP)
             | {
-                "group.id": _GROUP,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "session.timeout.ms": settings.session_timeout_ms,
                 "fetch.wait.max.ms": _FETCH_WAIT_MAX_MS,
             },
-            logger=None,
+            logger=_KAFKA_LOG,
         )
         self._reader = reader
         self._store = store

@@ -8,6 +8,11 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from mesh.settings import TelemetrySettings
+from mesh.telemetry.repeats import Repeats
+
+# They say several times a second that they cannot connect, for as long as that lasts.
+_REPETITIVE = ("kafka", "opentelemetry")
+_REPEAT_INTERVAL_S = 10.0
 
 
 def configure_logging(service: str, settings: TelemetrySettings) -> None:
@@ -38,6 +43,7 @@ def configure_logging(service: str, settings: TelemetrySettings) -> None:
             ],
         )
     )
+    handler.addFilter(Repeats(_REPETITIVE, _REPEAT_INTERVAL_S))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)

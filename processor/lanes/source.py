@@ -71,9 +71,7 @@ class KafkaSource:
         config = {
             **settings.client_config(client_id),
             **_CONFIG,
-            "session.timeout.ms": settings.session_timeout_ms,
-            "heartbeat.interval.ms": settings.session_timeout_ms // 4,
-            "group.id": group,
+            **settings.group_config(group),
             "on_commit": self._on_commit,
         }
         self._consumer = Consumer(config, logger=_KAFKA_LOG)

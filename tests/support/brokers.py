@@ -62,8 +62,8 @@ class Broker:
             "log_level": 2,  # attempts to connect to a broker that was killed are no news
         }
         # What the platform asks of this one: some let a group wait for half of it.
-        settings = self._engines.settings
-        self._session_timeout_ms = int(settings.get("KAFKA_SESSION_TIMEOUT_MS", KafkaSettings().session_timeout_ms))
+        own = self._engines.settings.get("KAFKA_SESSION_TIMEOUT_MS")
+        self._kafka = KafkaSettings() if own is None else KafkaSettings(session_timeout_ms=int(own))
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
@@ -97,14 +97,12 @@ class Broker:
         """Run a consumer as a lane's: offsets committed by hand, from the beginning where there are none."""
         made = Consumer(
             self.config
+            | self._kafka.group_config(group)
             | {
-                "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": self._session_timeout_ms,
-                "heartbeat.interval.ms": self._session_timeout_ms // 4,
                 "fetch.wait.max.ms": 20,
             }
             | config
