@@ -17,7 +17,7 @@ from mesh.telemetry.sampling import RATE_LIMITED, Admission, RateLimit
 _SCHEDULE_DELAY_MS = 250  # a finished command's spans are to be found at once
 _MAX_QUEUED_SPANS = 8192
 _MAX_EXPORT_SPANS = 512
-_EXPORT_TIMEOUT_S = 5
+_EXPORT_TIMEOUT_S = 10  # with its pauses of 1, 2 and 4 s: a monitor that starts again within 7 s misses nothing
 
 
 class Tracing:

@@ -5,15 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from polystream.v1 import users_pb2_grpc
+from polystream.v1.users_pb2 import CreateUserRequest
 
 from mesh.telemetry import names
 from tests.acceptance.conftest import Finished, Json
 from tests.acceptance.test_inherited_calls import COMMANDS
+from tests.support.people import person
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
+RESTART_TIMEOUT_S = 30.0
 STORY_TIMEOUT_S = 15.0
 
 
@@ -62,6 +67,27 @@ def test_a_refused_command_is_explained_too(rest: httpx.Client, finished: Finish
     story = whole_story(rest, correlation_id)
     assert story["hops"][-1]["event_type"] == "command.failed"
     assert story["hops"][-1]["error"].startswith("USER_NOT_FOUND")
+
+
+def test_a_story_is_whole_although_the_monitor_was_killed(
+    platform: Platform, rest: httpx.Client, gateway_channel: grpc.Channel
+) -> None:
+    """What happens while it is away is told once it is back: services keep their spans, and Kafka the records."""
+    before = platform.pid("monitor")
+    platform.kill("monitor")
+    users = users_pb2_grpc.UserServiceStub(gateway_channel)  # type: ignore[no-untyped-call]
+    correlation_id = users.CreateUser(CreateUserRequest(**person())).correlation_id
+    eventually(lambda: platform.is_back("monitor", before), RESTART_TIMEOUT_S)
+
+    def told() -> Json:
+        story: Json = rest.get(f"/v1/operations/{correlation_id}:explain").raise_for_status().json()
+        assert not story.get("missing"), story["missing"]
+        return story
+
+    story = eventually(told, STORY_TIMEOUT_S)
+    assert [hop["event_type"] for hop in story["hops"]] == ["command.accepted", "command.received", "command.succeeded"]
+    hops = {names.GATEWAY_SEND, names.LANE_PROCESS, names.LANE_SEND}
+    assert hops <= {span["name"] for span in story["spans"]}
 
 
 def test_a_callers_trace_is_continued(rest: httpx.Client, finished: Finished) -> None:
