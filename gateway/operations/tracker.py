@@ -34,6 +34,7 @@ from mesh.telemetry.tracing import Tracing
 _FRESH_S: Final = 2.0  # an ID that young may be of a command that nobody has told of yet
 _FRESH_WAIT_S: Final = 1.0
 _FRESH_PAUSE_S: Final = 0.1
+_UNHEARD_OF: Final = "the event log has not heard of the command yet; ask again in a moment"
 _RECHECK_S: Final = 1.0  # while waiting: for news that came to Redis by another gateway alone
 _WATCH_MAX_S: Final = 3600.0
 _STOP_TIMEOUT_S: Final = 5.0
@@ -152,15 +153,20 @@ class OperationTracker:
     async def explain(self, correlation_id: str) -> OperationStory | None:
         """Return an operation's story from the event log, as patiently as `find`; None where there is none.
 
+        Of an operation that the event log has yet to hear of, the story is what memory and Redis know.
         Raises PolystreamError: EVENT_LOG_UNAVAILABLE.
         """
         correlation_id = correlation_id.lower()
         give_up_s = time.monotonic() + (_FRESH_WAIT_S if _is_fresh(correlation_id) else 0.0)
         while True:
             story = await self._event_log.explain(correlation_id)
-            if story is not None or time.monotonic() >= give_up_s:
+            if story is not None:
                 return story
+            if time.monotonic() >= give_up_s:
+                break
             await asyncio.sleep(_FRESH_PAUSE_S)
+        operation = await self._with_shelf(correlation_id)
+        return None if operation is None else OperationStory(operation=operation, missing=[_UNHEARD_OF])
 
     async def _look_up(self, correlation_id: str) -> Operation | None:
         operation = self._memory.get(correlation_id)

@@ -214,6 +214,11 @@ async def test_lists_and_stories_come_from_the_event_log(monitor: MonitorDouble)
             await here.queries.list_operations(ListOperationsRequest(page_token="foreign"), Context())
         assert caught.value.reason is Reason.INVALID_PAGE_TOKEN
         assert [fault.field for fault in caught.value.faults] == ["page_token"]
+        unheard = request_correlation_id("test", new_correlation_id())
+        here.tracker.accepted(accepted(unheard))
+        story = await here.queries.explain_operation(ExplainOperationRequest(correlation_id=unheard), Context())
+        assert story.operation == accepted(unheard)
+        assert story.missing == ["the event log has not heard of the command yet; ask again in a moment"]
         unknown = request_correlation_id("test", new_correlation_id())
         with pytest.raises(PolystreamError) as caught:
             await here.queries.explain_operation(ExplainOperationRequest(correlation_id=unknown), Context())
