@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -130,16 +130,12 @@ class Boundary:
         for task in self._queries:
             task.cancel()
 
-    async def quiet(self, timeout_s: float) -> bool:
-        """Wait until every call has its answer, and tell whether that came in time."""
-        if self._calls == 0:
-            return True
-        self._quiet = asyncio.Event()
-        try:
-            await asyncio.wait_for(self._quiet.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
+    async def quiet(self, timeout_s: float) -> None:
+        """Wait until every call has its answer, or the time is up."""
+        if self._calls:
+            self._quiet = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), timeout_s)
 
     def _check_open(self) -> None:
         if self._interrupted:

@@ -161,6 +161,29 @@ async def test_a_query_that_runs_at_the_end_is_told_so(boundary: Boundary) -> No
     with pytest.raises(grpc.aio.AbortError):
         await call
     assert context.reason == "GATEWAY_DRAINING"
+    late = Context()
+    with pytest.raises(grpc.aio.AbortError):
+        await boundary.query(METHOD, wait, RULES)(REQUEST, late)
+    assert late.reason == "GATEWAY_DRAINING"
+
+
+async def test_it_is_quiet_once_every_call_has_its_answer(boundary: Boundary) -> None:
+    """A call that waits is waited for, for so long and no longer."""
+    await boundary.quiet(0)
+    answerable = asyncio.Event()
+
+    async def wait(_request: Any, _context: Any) -> User:
+        await answerable.wait()
+        return User()
+
+    call = asyncio.ensure_future(boundary.query(METHOD, wait, RULES)(REQUEST, Context()))
+    await asyncio.sleep(0)
+    await boundary.quiet(0.01)
+    assert not call.done()
+    quiet = asyncio.ensure_future(boundary.quiet(10))
+    answerable.set()
+    await quiet
+    await call
 
 
 async def test_a_stream_is_wrapped_like_an_answer(boundary: Boundary) -> None:
