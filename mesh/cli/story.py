@@ -48,7 +48,7 @@ def _hops(story: OperationStory) -> Table:
             hop.service,
             hop.store,
             f"{hop.topic}/{hop.partition}@{hop.offset}" if hop.topic else "",
-            f"{hop.duration_ms:.1f}" if hop.duration_ms else "",
+            f"{hop.duration_ms:.1f}",
             escape(_note(hop)),
         )
     return table
