@@ -1,6 +1,5 @@
 """Follows the platform's topics into the event store, at least once, in a thread of its own."""
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 
@@ -10,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from mesh import topics
 from mesh.errors import PolystreamError
 from mesh.settings import KafkaSettings
+from mesh.telemetry.logs import KAFKA_LOG
 from monitor.records import EventReader, Record, TracedEvent
 from monitor.store.port import EventStore
 
@@ -19,8 +19,6 @@ _BATCH_WAIT_S = 0.1
 _FETCH_WAIT_MAX_MS = 50  # some brokers answer late rather than when a record comes
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
-
-_KAFKA_LOG = logging.getLogger("kafka")  # librdkafka's own lines, among the others
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -37,7 +35,7 @@ class Ingest:
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": _FETCH_WAIT_MAX_MS,
             },
-            logger=_KAFKA_LOG,
+            logger=KAFKA_LOG,
         )
         self._reader = reader
         self._store = store

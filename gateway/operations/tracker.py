@@ -34,10 +34,10 @@ from mesh.telemetry.tracing import Tracing
 _FRESH_S: Final = 2.0  # an ID that young may be of a command that nobody has told of yet
 _FRESH_WAIT_S: Final = 1.0
 _FRESH_PAUSE_S: Final = 0.1
-_UNHEARD_OF: Final = "the event log has not heard of the command yet; ask again in a moment"
 _RECHECK_S: Final = 1.0  # while waiting: for news that came to Redis by another gateway alone
 _WATCH_MAX_S: Final = 3600.0
 _STOP_TIMEOUT_S: Final = 5.0
+_UNHEARD_OF: Final = "the event log has not heard of the command yet; ask again in a moment"
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -10,8 +10,10 @@ from structlog.tracebacks import ExceptionDictTransformer
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.repeats import Repeats
 
+KAFKA_LOG = logging.getLogger("kafka")  # librdkafka's own lines, among the others
+
 # They say several times a second that they cannot connect, for as long as that lasts.
-_REPETITIVE = ("kafka", "opentelemetry")
+_REPETITIVE = (KAFKA_LOG.name, "opentelemetry")
 _REPEAT_INTERVAL_S = 10.0
 
 

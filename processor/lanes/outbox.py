@@ -1,16 +1,15 @@
 """A lane's writing end of Kafka: what is sent is sent whole, or the lane does not go on."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from mesh.telemetry.logs import KAFKA_LOG
 from processor.lanes.records import Outgoing
 
 _LOG = structlog.get_logger(__name__)
-_KAFKA_LOG = logging.getLogger("kafka")  # librdkafka's own lines, among the others
 
 _CONFIG: Mapping[str, str | int | bool] = {
     "enable.idempotence": True,
@@ -99,7 +98,7 @@ class KafkaOutbox:
                 return
 
     def _new_producer(self) -> Producer:
-        return Producer({**self._client_config, **_CONFIG}, logger=_KAFKA_LOG)
+        return Producer({**self._client_config, **_CONFIG}, logger=KAFKA_LOG)
 
     def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

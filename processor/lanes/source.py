@@ -1,6 +1,5 @@
 """A lane's reading end of Kafka: one consumer group, offsets committed by hand."""
 
-import logging
 import time
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,11 +8,11 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mesh.settings import KafkaSettings
+from mesh.telemetry.logs import KAFKA_LOG
 from mesh.topics import COMMANDS, header_pairs
 from processor.lanes.records import Record
 
 _LOG = structlog.get_logger(__name__)
-_KAFKA_LOG = logging.getLogger("kafka")  # librdkafka's own lines, among the others
 
 _CONFIG: Mapping[str, str | int | bool] = {
     "enable.auto.commit": False,
@@ -74,7 +73,7 @@ class KafkaSource:
             **settings.group_config(group),
             "on_commit": self._on_commit,
         }
-        self._consumer = Consumer(config, logger=_KAFKA_LOG)
+        self._consumer = Consumer(config, logger=KAFKA_LOG)
         self._consumer.subscribe(
             [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )

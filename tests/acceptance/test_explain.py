@@ -22,13 +22,13 @@ RESTART_TIMEOUT_S = 30.0
 STORY_TIMEOUT_S = 15.0
 
 
-def whole_story(rest: httpx.Client, correlation_id: str) -> Json:
-    """Return an operation's story, once nothing is missing and the edge's span has come too."""
+def whole_story(rest: httpx.Client, correlation_id: str, *, entered_by: str = "edge") -> Json:
+    """Return an operation's story, once nothing is missing and a span of where it entered has come too."""
     told: list[Json] = []
 
     def whole() -> bool:
         told[:] = [rest.get(f"/v1/operations/{correlation_id}:explain").raise_for_status().json()]
-        return not told[0].get("missing") and any(span["service"] == "edge" for span in told[0].get("spans", []))
+        return not told[0].get("missing") and any(span["service"] == entered_by for span in told[0].get("spans", []))
 
     eventually(whole, STORY_TIMEOUT_S)
     return told[0]
@@ -78,13 +78,7 @@ def test_a_story_is_whole_although_the_monitor_was_killed(
     users = users_pb2_grpc.UserServiceStub(gateway_channel)  # type: ignore[no-untyped-call]
     correlation_id = users.CreateUser(CreateUserRequest(**person())).correlation_id
     eventually(lambda: platform.is_back("monitor", before), RESTART_TIMEOUT_S)
-
-    def told() -> Json:
-        story: Json = rest.get(f"/v1/operations/{correlation_id}:explain").raise_for_status().json()
-        assert not story.get("missing"), story["missing"]
-        return story
-
-    story = eventually(told, STORY_TIMEOUT_S)
+    story = whole_story(rest, correlation_id, entered_by="gateway")
     assert [hop["event_type"] for hop in story["hops"]] == ["command.accepted", "command.received", "command.succeeded"]
     hops = {names.GATEWAY_SEND, names.LANE_PROCESS, names.LANE_SEND}
     assert hops <= {span["name"] for span in story["spans"]}

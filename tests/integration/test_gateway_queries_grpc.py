@@ -50,8 +50,8 @@ class NoCommands:
     """Stands where the command path is: no test here sends a command."""
 
     async def handle(self, *_: Any) -> NoReturn:
-        """Refuse."""
-        raise NotImplementedError
+        """Fail the test."""
+        raise AssertionError("a command was sent")
 
     def identify(self, *_: Any) -> str:
         """Return an ID."""

@@ -170,14 +170,15 @@ async def test_a_query_that_runs_at_the_end_is_told_so(boundary: Boundary) -> No
 async def test_it_is_quiet_once_every_call_has_its_answer(boundary: Boundary) -> None:
     """A call that waits is waited for, for so long and no longer."""
     await boundary.quiet(0)
-    answerable = asyncio.Event()
+    begun, answerable = asyncio.Event(), asyncio.Event()
 
     async def wait(_request: Any, _context: Any) -> User:
+        begun.set()
         await answerable.wait()
         return User()
 
     call = asyncio.ensure_future(boundary.query(METHOD, wait, RULES)(REQUEST, Context()))
-    await asyncio.sleep(0)
+    await begun.wait()
     await boundary.quiet(0.01)
     assert not call.done()
     quiet = asyncio.ensure_future(boundary.quiet(10))
