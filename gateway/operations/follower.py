@@ -71,6 +71,7 @@ class ReceiptFollower:
         self._redis_away = False
         self._backoff_s = _BACKOFF_FIRST_S
         self._retry_at_s = 0.0
+        self.caught_up = False  # true from when everything that came before the start has been handed on
 
     def start(self) -> None:
         """Begin. Does not wait for Kafka."""
@@ -103,6 +104,7 @@ class ReceiptFollower:
         if delivered is not None:
             # No further than one batch ahead of the event loop.
             delivered.result(_DELIVER_TIMEOUT_S)
+        self.caught_up = self.caught_up or receipts.at_end()
         receipts.commit_when_due()
 
     def _save(self, batch: Sequence[Received], receipts: ReceiptLog) -> None:

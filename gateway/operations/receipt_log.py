@@ -78,6 +78,12 @@ class ReceiptLog:
                 self._read_to[partition] = offset + 1
         return messages
 
+    def at_end(self) -> bool:
+        """Whether everything has been read that was there at the last look, in every partition."""
+        return bool(self._read_to) and all(
+            0 <= self._end_when_last_fetched(partition) <= offset for partition, offset in self._read_to.items()
+        )
+
     def done(self) -> None:
         """Take what has been read as done: it needs no second reading."""
         self._done_to.update(self._read_to)
@@ -162,6 +168,10 @@ class ReceiptLog:
         for position in found:
             starts[position.partition] = position.offset if position.offset > _UNSET else ends[position.partition]
         return starts
+
+    def _end_when_last_fetched(self, partition: int) -> int:
+        """Return a partition's end; below 0 before the first fetch."""
+        return int(self._consumer.get_watermark_offsets(TopicPartition(RECEIPTS, partition), cached=True)[1])
 
     def _suspect(self, error: KafkaError) -> None:
         """Look at the topic again soon: a broker that went away may come back without it."""

@@ -35,6 +35,7 @@ _FRESH_S: Final = 2.0  # an ID that young may be of a command that nobody has to
 _FRESH_WAIT_S: Final = 1.0
 _FRESH_PAUSE_S: Final = 0.1
 _RECHECK_S: Final = 1.0  # while waiting: for news that came to Redis by another gateway alone
+_CATCH_UP_MAX_S: Final = 30.0  # after the start: how long a result may wait for its receipt to be read
 _WATCH_MAX_S: Final = 3600.0
 _STOP_TIMEOUT_S: Final = 5.0
 _UNHEARD_OF: Final = "the event log has not heard of the command yet; ask again in a moment"
@@ -62,6 +63,8 @@ class OperationTracker:
         self._shelf = OperationShelf(redis_client, settings.operation_ttl_s)
         self._event_log = event_log
         self._tracing = tracing
+        self._ttl_s = settings.operation_ttl_s
+        self._catch_up_until_s = time.monotonic() + _CATCH_UP_MAX_S
         self._group = f"gateway-operations-{settings.name}"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._follower = ReceiptFollower(
@@ -96,19 +99,21 @@ class OperationTracker:
     async def find(self, correlation_id: str) -> Operation | None:
         """Return an operation; None where there is none.
 
-        An ID made less than two seconds ago gets a second before it is given up.
+        An ID made less than two seconds ago, and a result that is on its way, get a second before they are given up.
         Raises PolystreamError: EVENT_LOG_UNAVAILABLE when nobody who answers knows the ID.
         """
         correlation_id = correlation_id.lower()
-        give_up_s = time.monotonic() + (_FRESH_WAIT_S if _is_fresh(correlation_id) else 0.0)
+        fresh = _is_fresh(correlation_id)
+        give_up_s = time.monotonic() + _FRESH_WAIT_S
         while True:
             try:
                 operation = await self._look_up(correlation_id)
             except PolystreamError:
-                if time.monotonic() >= give_up_s:
+                if not fresh or time.monotonic() >= give_up_s:
                     raise
             else:
-                if operation is not None or time.monotonic() >= give_up_s:
+                is_early = fresh if operation is None else self._awaits_result(operation)
+                if not is_early or time.monotonic() >= give_up_s:
                     return operation
             await asyncio.sleep(_FRESH_PAUSE_S)
 
@@ -124,7 +129,7 @@ class OperationTracker:
                 changed.clear()
                 operation = await self.find(correlation_id)
                 remaining_s = give_up_s - time.monotonic()
-                if operation is None or is_done(operation) or remaining_s <= 0:
+                if operation is None or self._is_final(operation) or remaining_s <= 0:
                     return operation
                 await _set_within(changed, min(remaining_s, _RECHECK_S))
 
@@ -142,10 +147,10 @@ class OperationTracker:
                 operation = await self.find(correlation_id)
                 if operation is None:
                     raise not_found(Reason.OPERATION_NOT_FOUND, "correlation_id")
-                if operation != last:
+                if operation != last and not self._awaits_result(operation):
                     last = operation
                     yield operation
-                if is_done(operation):
+                if self._is_final(operation):
                     return
                 await _set_within(changed, _RECHECK_S)
         raise PolystreamError(Reason.DEADLINE_EXCEEDED, "an operation is watched for an hour at most; watch it again")
@@ -185,6 +190,21 @@ class OperationTracker:
         if told is None or (operation is not None and len(operation.receipts) > len(told.receipts)):
             return operation
         return told
+
+    def _is_final(self, operation: Operation) -> bool:
+        return is_done(operation) and not self._awaits_result(operation)
+
+    def _awaits_result(self, operation: Operation) -> bool:
+        """Whether a receipt may still bring the result of an operation that the event log, without it, told of.
+
+        The event log may hear of a receipt before this gateway does: by a moment, or by what a gateway that has just
+        started has yet to read.
+        """
+        if operation.state != Operation.SUCCEEDED or operation.result.type_url:
+            return False
+        age_s = time.time() - operation.complete_time.ToMilliseconds() / 1000
+        is_behind = not self._follower.caught_up and time.monotonic() < self._catch_up_until_s
+        return age_s < (self._ttl_s if is_behind else _FRESH_S)
 
     async def _with_shelf(self, correlation_id: str) -> Operation | None:
         """Return what memory and Redis know together; memory alone while Redis is away."""

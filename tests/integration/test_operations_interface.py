@@ -91,6 +91,46 @@ async def test_a_fresh_id_gets_a_second(monitor: MonitorDouble) -> None:
         assert 0.5 < time.monotonic() - began_s < 2
 
 
+def told(correlation_id: str, age_s: float) -> Operation:
+    """Return a success as the event log tells it: without its result."""
+    operation = accepted(correlation_id)
+    operation.state = Operation.SUCCEEDED
+    operation.complete_time.FromMilliseconds(int((time.time() - age_s) * 1000))
+    return operation
+
+
+async def test_a_gateway_that_has_just_started_reads_the_result_first(monitor: MonitorDouble) -> None:
+    """The event log knows of a success whose receipt the gateway has yet to read: who waits gets the result."""
+    waited, watched = request_correlation_id("test", new_correlation_id()), new_correlation_id()
+    async with gateway("g-behind") as here:
+        warm = new_correlation_id()
+        here.tracker.accepted(accepted(warm))
+        Lane().answer(warm, *STORES)
+        await here.tracker.wait(warm, 10)
+    for correlation_id in (waited, watched):
+        monitor.operations[correlation_id] = told(correlation_id, age_s=60)
+        Lane().answer(correlation_id, *STORES)
+    async with gateway("g-behind") as here:
+        operation, seen = await asyncio.gather(here.tracker.wait(waited, 10), anext(here.tracker.watch(watched)))
+        assert operation is not None
+        assert [bool(each.result.type_url) for each in (operation, seen)] == [True, True]
+
+
+async def test_a_result_that_nobody_has_is_not_waited_for(monitor: MonitorDouble) -> None:
+    """What the event log alone knows is told without a result: at once if it is old, after two seconds if it is new."""
+    old, new = (request_correlation_id("test", new_correlation_id()) for _ in range(2))
+    async with gateway("g-no-result") as here:
+        warm = new_correlation_id()
+        here.tracker.accepted(accepted(warm))
+        Lane().answer(warm, *STORES)
+        await here.tracker.wait(warm, 10)
+        for correlation_id, age_s, least_s, most_s in ((old, 60, 0, 0.5), (new, 0, 1, 5)):
+            monitor.operations[correlation_id] = told(correlation_id, age_s)
+            began_s = time.monotonic()
+            assert await here.tracker.wait(correlation_id, 10) == monitor.operations[correlation_id]
+            assert least_s < time.monotonic() - began_s < most_s
+
+
 async def test_waiting_ends_with_the_timeout_or_the_calls_deadline(monitor: MonitorDouble) -> None:
     """The operation is then given as it stands, before the deadline has passed."""
     del monitor
