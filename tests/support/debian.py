@@ -2,9 +2,10 @@
 
 import os
 import shutil
-import subprocess
 import threading
 from typing import Final
+
+from tests.support.bounded import run_bounded
 
 _TIMEOUT_S: Final = 300
 _ONE_AT_A_TIME: Final = threading.Lock()  # apt would give up where another one is at work
@@ -21,4 +22,4 @@ def install(*packages: str) -> None:
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
     ):
         with _ONE_AT_A_TIME:
-            subprocess.run(command, env=quiet, capture_output=True, timeout=_TIMEOUT_S, check=False)
+            run_bounded(command, env=quiet, timeout_s=_TIMEOUT_S)

@@ -4,15 +4,16 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
+from tests.support.bounded import run_bounded
 from tests.support.unavailable import UnavailableError, once
 
 _MANIFESTS: Final = Path(__file__).parents[1] / "tools"
 _INSTALL_TIMEOUT_S: Final = 300
-_TRIES: Final = 3  # a registry may fail for a moment
+_TRIES: Final = 3  # a registry may fail for a moment; what has come is kept for the next try
+_PATIENCE: Final = ("--fetch-timeout", "20000", "--fetch-retries", "5")  # npm's own five minutes are all there is
 
 
 def newman() -> Path:
@@ -42,11 +43,9 @@ def _install(package: Path, folder: Path) -> None:
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
     fresh.mkdir(parents=True)
     shutil.copy(package, fresh)
-    command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--no-update-notifier"]
+    command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--no-update-notifier", *_PATIENCE]
     for _ in range(_TRIES):
-        done = subprocess.run(
-            command, cwd=fresh, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
-        )
+        done = run_bounded(command, cwd=fresh, timeout_s=_INSTALL_TIMEOUT_S)
         if done.returncode == 0:
             break
     if done.returncode != 0:

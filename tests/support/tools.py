@@ -3,11 +3,11 @@
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
+from tests.support.bounded import run_bounded
 from tests.support.unavailable import UnavailableError, once
 
 _TOOLS: Final = Path(__file__).parents[1] / "tools"
@@ -42,14 +42,8 @@ def _build(name: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     built = path.with_name(f"{name}.{os.getpid()}")
     module, package = _PACKAGES[name]
-    finished = subprocess.run(
-        [go, "build", "-mod=readonly", "-o", str(built), package],
-        cwd=module,
-        capture_output=True,
-        text=True,
-        timeout=_BUILD_TIMEOUT_S,
-        check=False,
-    )
+    command = [go, "build", "-mod=readonly", "-o", str(built), package]
+    finished = run_bounded(command, cwd=module, timeout_s=_BUILD_TIMEOUT_S)
     if finished.returncode != 0:
         raise UnavailableError(f"{name}: `go build` in {module} failed:\n{finished.stderr}")
     built.replace(path)
