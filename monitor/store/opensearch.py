@@ -26,6 +26,7 @@ from monitor.story import fold
 
 _MERGES_MAX: Final = 10  # tries to write operations that other monitors write at the same moment
 _SPANS_MAX: Final = 10_000  # of one trace; what a search gives at the most
+_NO_INDEX: Final = "index_not_found_exception"
 _DAY_FORMAT: Final = "%Y.%m.%d"
 _IDENTIFIER_MAX_BYTES: Final = 512  # OpenSearch's own bound
 # Daily in the same form, as deploy/jaeger/config.yaml has it.
@@ -67,7 +68,7 @@ class OpenSearchEventStore:
         """Return the spans of a trace, in no order."""
         self._spans.refresh()
         query = {"query": {"term": {"trace_id": trace_id}}, "size": _SPANS_MAX}
-        return [read_span(document) for document in _sources(self._api.call("POST", f"/{SPANS}-*/_search", query))]
+        return [read_span(document) for document in self._search(f"{SPANS}-*", query)]
 
     def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
         """Return operations, newest first."""
@@ -84,8 +85,7 @@ class OpenSearchEventStore:
         }
         if after is not None:
             query["search_after"] = [after.accept_time_us, after.correlation_id]
-        found = _sources(self._api.call("POST", f"/{OPERATIONS}/_search", query))
-        return [self._fold(document["events"]) for document in found]
+        return [self._fold(document["events"]) for document in self._search(OPERATIONS, query)]
 
     def purge(self, *, before_us: int, max_spans: int) -> int:
         """Forget the days, and the operations, that are older than a time, and the oldest spans over a number.
@@ -141,8 +141,10 @@ class OpenSearchEventStore:
     def _known(self, identifiers: Sequence[str]) -> dict[str, Answer]:
         """Return the documents of those operations that there are, as they were last acknowledged."""
         # No path takes every identifier: `..` leads elsewhere however it is quoted.
-        found = self._api.call("POST", f"/{OPERATIONS}/_mget", {"ids": list(identifiers)})
-        return {document["_id"]: document for document in found.get("docs", ()) if document.get("found")}
+        documents = self._api.call("POST", f"/{OPERATIONS}/_mget", {"ids": list(identifiers)}).get("docs", ())
+        if any(_is_out_of_reach(document) for document in documents):
+            raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE)
+        return {document["_id"]: document for document in documents if document.get("found")}
 
     def _merged(self, identifier: str, added: list[Document], known: Answer | None) -> Action | None:
         """Return what is to be written so that an operation has the added events; None where it has them."""
@@ -174,6 +176,11 @@ class OpenSearchEventStore:
 
     def _fold(self, events: Iterable[Mapping[str, Any]]) -> Operation:
         return fold([read_event(document).event for document in events], self._catalog)
+
+    def _search(self, index: str, query: Answer) -> list[Document]:
+        """Return what is found in every shard: raises where one does not answer, as just after a start."""
+        answer = self._api.call("POST", f"/{index}/_search", query, allow_partial_search_results="false")
+        return [hit["_source"] for hit in answer["hits"]["hits"]] if answer else []
 
     def _drop_days(self, prefix: str, before_us: int) -> int:
         """Delete the daily indices that end before a time; return how many documents they had."""
@@ -233,8 +240,9 @@ def _daily(prefix: str, timestamp: str) -> str:
     return f"{prefix}-{timestamp[:10].replace('-', '.')}"
 
 
-def _sources(answer: Answer) -> list[Document]:
-    return [hit["_source"] for hit in answer["hits"]["hits"]] if answer else []
+def _is_out_of_reach(document: Answer) -> bool:
+    """Whether a document could not be looked for: the answer as a whole is a success all the same."""
+    return bool(document.get("error", {}).get("type", _NO_INDEX) != _NO_INDEX)
 
 
 def _deleted(answer: Answer) -> int:

@@ -12,12 +12,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.catalog import load_catalog
+from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
 from monitor.service import EventLog
 from monitor.store.opensearch import OpenSearchEventStore
-from monitor.store.port import EventStore
+from monitor.store.port import EventStore, OperationFilter
 from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
@@ -189,6 +190,29 @@ def test_a_halted_store_holds_up_nothing(engine: OpenSearchEngine, event_log: Lo
     # Two requests of one append may each wait as long.
     assert load.slowest_s < 4 * _PATIENCE_S
     _assert_everything_once(event_log, search, load.appended)
+
+
+def test_what_is_out_of_reach_is_not_taken_for_missing(engine: OpenSearchEngine, search: httpx.Client) -> None:
+    """A shard that is not there yet, as just after a start, is an outage: nobody is told half of what there is."""
+    engine.empty()
+    store = OpenSearchEventStore(SearchApi(settings_for(engine.target, ELASTICSEARCH_TIMEOUT_S=_PATIENCE_S)), _CATALOG)
+    correlation_id, trace_id = new_correlation_id(), os.urandom(16).hex()
+    assert list(store.events_of(correlation_id)) == []  # there is no index yet
+    store.add_spans([Span(trace_id=trace_id, span_id="s", start_time=_now())])
+    assert len(store.spans_of(trace_id)) == 1
+    settings = {"index.number_of_replicas": 0, "index.routing.allocation.require._name": "no such node"}
+    for index in ("api_operations", "api_spans-2000.01.01"):
+        search.put(f"/{index}", json={"settings": settings}, params={"wait_for_active_shards": "0"}).raise_for_status()
+    for read in (
+        lambda: store.events_of(correlation_id),
+        lambda: store.append(_events(correlation_id)),
+        lambda: store.operations(OperationFilter(), None, 10),
+        lambda: store.spans_of(trace_id),
+    ):
+        with pytest.raises(PolystreamError) as raised:
+            read()
+        assert raised.value.reason is Reason.EVENT_LOG_UNAVAILABLE
+    store.close()
 
 
 def test_a_monitor_that_starts_without_its_store_delivers_what_was_left(
