@@ -70,6 +70,9 @@ class KafkaSettings(_Settings):
     # After that long without a sign of life, a lane's partitions go to another. Brokers take 6000 and more, if they
     # are not told otherwise; one that forms a group only after half of it is better off with less.
     session_timeout_ms: int = 6000
+    # How long a broker may hold an empty fetch; it answers when a record comes. One that looks for records less often
+    # than at once is the quicker, and the busier, the shorter this is.
+    fetch_wait_max_ms: int = 500
 
     def client_config(self, client_id: str) -> dict[str, str | int | bool]:
         """Return what every librdkafka client of the platform has in common."""
@@ -99,6 +102,7 @@ class KafkaSettings(_Settings):
             "session.timeout.ms": self.session_timeout_ms,
             # librdkafka's own three seconds may be more than the whole timeout.
             "heartbeat.interval.ms": self.session_timeout_ms // 4,
+            "fetch.wait.max.ms": self.fetch_wait_max_ms,
         }
 
 

@@ -16,7 +16,6 @@ from monitor.store.port import EventStore
 _GROUP = "monitor"
 _BATCH_MAX_RECORDS = 1000
 _BATCH_WAIT_S = 0.1
-_FETCH_WAIT_MAX_MS = 50  # some brokers answer late rather than when a record comes
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
 
@@ -30,11 +29,7 @@ class Ingest:
         self._consumer = Consumer(
             settings.client_config("monitor")
             | settings.group_config(_GROUP)
-            | {
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": _FETCH_WAIT_MAX_MS,
-            },
+            | {"enable.auto.commit": False, "auto.offset.reset": "earliest"},
             logger=KAFKA_LOG,
         )
         self._reader = reader

@@ -46,8 +46,7 @@ class ReceiptLog:
                 # There is no session, but librdkafka gives up a commit after that: it bounds `close`.
                 "session.timeout.ms": 2000,
                 "heartbeat.interval.ms": 500,
-                # Some brokers look for news only when a fetch's time is up: a short one is a quick answer.
-                "fetch.wait.max.ms": 20,
+                "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
                 "queued.max.messages.kbytes": 4096,
                 "error_cb": self._suspect,
             }

@@ -19,8 +19,6 @@ _CONFIG: Mapping[str, str | int | bool] = {
     "enable.auto.offset.store": False,
     "auto.offset.reset": "earliest",
     "partition.assignment.strategy": "cooperative-sticky",  # what a rebalance leaves here goes on undisturbed
-    # Some brokers answer a fetch only when its time is over, records or not: half of this is added to every command.
-    "fetch.wait.max.ms": 20,
     # Far behind, a lane would otherwise hold a hundred thousand records of each partition.
     "queued.min.messages": 2000,
     "queued.max.messages.kbytes": 8192,

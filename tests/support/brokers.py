@@ -61,9 +61,9 @@ class Broker:
             "reconnect.backoff.max.ms": 500,
             "log_level": 2,  # attempts to connect to a broker that was killed are no news
         }
-        # What the platform asks of this one: some let a group wait for half of it.
-        own = self._engines.settings.get("KAFKA_SESSION_TIMEOUT_MS")
-        self._kafka = KafkaSettings() if own is None else KafkaSettings(session_timeout_ms=int(own))
+        # What the platform asks of this one: some let a group wait for half a session, or a reader for a whole fetch.
+        asked = {name.removeprefix("KAFKA_").lower(): value for name, value in self._engines.settings.items()}
+        self._kafka = KafkaSettings.model_validate(asked)
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
@@ -103,7 +103,6 @@ class Broker:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
-                "fetch.wait.max.ms": 20,
             }
             | config
         )
