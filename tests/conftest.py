@@ -1,6 +1,8 @@
 """What holds for every run: which engines, and what is provided before the first test."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any, Final
 
 import pytest
@@ -8,9 +10,10 @@ import pytest
 from tests.support import not_run
 from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
 from tests.support.provision import provide_all
-from tests.support.sharing import GroupScheduling, put_in_order
+from tests.support.sharing import GroupScheduling, group_of, put_in_order
 
 _PROVIDED: Final = pytest.StashKey[bool]()
+_UNTIL_GROUP_ENDS: Final = pytest.StashKey[ExitStack]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +56,21 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
     if not node.config.stash.get(_PROVIDED, False):
         node.config.stash[_PROVIDED] = True
         _provide(node.config, set(ids))
+
+
+@pytest.fixture(scope="session")
+def until_group_ends(pytestconfig: pytest.Config) -> Iterator[ExitStack]:
+    """Return what is closed when a worker is done with a group: a platform that ran on would slow down all others."""
+    with pytestconfig.stash.setdefault(_UNTIL_GROUP_ENDS, ExitStack()) as stack:
+        yield stack
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Close it, after the group's last test. A worker gets whole groups; without workers, a group's tests lie apart."""
+    is_last = nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid)
+    if is_last and _is_worker(item.config) and (stack := item.config.stash.get(_UNTIL_GROUP_ENDS, None)):
+        stack.close()
 
 
 def _provide(config: pytest.Config, ids: set[str]) -> None:

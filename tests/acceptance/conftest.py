@@ -1,6 +1,7 @@
 """One platform for the acceptance tests, started by the command line as a user would."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def platform(engine_set: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(
+    engine_set: str, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
+) -> Iterator[Platform]:
     """Run the whole platform on free ports and its own data."""
     with Platform(tmp_path_factory.mktemp("platform"), engine_set=engine_set) as running:
+        until_group_ends.callback(running.stop)
         yield running
 
 

@@ -1,7 +1,7 @@
 """The platform on the native engines: a real broker, registry and event store."""
 
+import json
 import threading
-from collections.abc import Iterator
 
 import grpc
 import httpx
@@ -17,17 +17,12 @@ from tests.support.people import person
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.parametrize("engine_set", ["native"], scope="session")
+
 _COMMANDS = 600
 _COMMANDS_A_SECOND = 100
 _EVENTS_A_COMMAND = 3  # accepted, received, succeeded
 _TIMEOUT_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Run the whole platform on the native engines."""
-    with Platform(tmp_path_factory.mktemp("native"), engine_set="native") as running:
-        yield running
 
 
 def _create_users(address: str, count: int, sent: list[str]) -> None:
@@ -39,9 +34,9 @@ def _create_users(address: str, count: int, sent: list[str]) -> None:
             pace.wait(1 / _COMMANDS_A_SECOND)
 
 
-def test_every_part_is_ready_and_told(native: Platform) -> None:
+def test_every_part_is_ready_and_told(platform: Platform) -> None:
     """The status names each engine, and gives an address for each that a client can use."""
-    status = native.status
+    status = json.loads(platform.command("status", "--json").stdout)
     ready = {process["name"] for process in status["processes"] if process["status"] == "ready"}
     assert {"postgresql", "mongodb", "redis", "kafka", "schema_registry", "opensearch", "jaeger", "monitor"} <= ready
     assert httpx.get(f"{status['endpoints']['opensearch']}/_cluster/health").json()["status"] == "green"
@@ -49,14 +44,14 @@ def test_every_part_is_ready_and_told(native: Platform) -> None:
     assert level == {"compatibilityLevel": "FULL_TRANSITIVE"}
 
 
-def test_a_foreign_client_reads_both_topics(native: Platform) -> None:
+def test_a_foreign_client_reads_both_topics(platform: Platform) -> None:
     """Confluent's own consumer and Avro deserializer, with nothing of the platform, read commands and receipts."""
     sent: list[str] = []
-    _create_users(native.endpoints["grpc"], 1, sent)
-    with SchemaRegistryClient({"url": native.endpoints["schema_registry"]}) as registry:
+    _create_users(platform.endpoints["grpc"], 1, sent)
+    with SchemaRegistryClient({"url": platform.endpoints["schema_registry"]}) as registry:
         consumer = DeserializingConsumer(
             {
-                "bootstrap.servers": native.endpoints["kafka"],
+                "bootstrap.servers": platform.endpoints["kafka"],
                 "group.id": "a-foreign-one",
                 "auto.offset.reset": "earliest",
                 "value.deserializer": AvroDeserializer(registry),
@@ -79,18 +74,18 @@ def test_a_foreign_client_reads_both_topics(native: Platform) -> None:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("run", "part"), [(101, "kafka"), (102, "schema_registry")])
-def test_the_broker_and_the_registry_keep_what_they_took(native: Platform, run: int, part: str) -> None:
+def test_the_broker_and_the_registry_keep_what_they_took(platform: Platform, run: int, part: str) -> None:
     """Killed under load, each comes back with all that it had acknowledged; what the registry gave is known."""
-    kill_under_load(native, run, part)
+    kill_under_load(platform, run, part)
 
 
 @pytest.mark.timeout(240)
-def test_the_event_store_is_killed_under_load_and_misses_nothing(native: Platform) -> None:
+def test_the_event_store_is_killed_under_load_and_misses_nothing(platform: Platform) -> None:
     """SIGKILL, and the supervisor's start: `explain` works all the while, then every event is in the index, once."""
     sent: list[str] = []
-    sender = threading.Thread(target=_create_users, args=(native.endpoints["grpc"], _COMMANDS, sent))
+    sender = threading.Thread(target=_create_users, args=(platform.endpoints["grpc"], _COMMANDS, sent))
     sender.start()
-    with grpc.insecure_channel(native.endpoints["grpc"]) as channel:
+    with grpc.insecure_channel(platform.endpoints["grpc"]) as channel:
         operations = operations_pb2_grpc.OperationServiceStub(channel)
 
         def explained(correlation_id: str) -> bool:
@@ -101,8 +96,8 @@ def test_the_event_store_is_killed_under_load_and_misses_nothing(native: Platfor
         eventually(lambda: len(sent) > _COMMANDS // 4, _TIMEOUT_S)
         earlier = sent[0]
         eventually(lambda: explained(earlier), _TIMEOUT_S)
-        before = native.pid("opensearch")
-        native.kill("opensearch")
+        before = platform.pid("opensearch")
+        platform.kill("opensearch")
         told = 0
         while sender.is_alive():
             assert explained(earlier)
@@ -110,10 +105,10 @@ def test_the_event_store_is_killed_under_load_and_misses_nothing(native: Platfor
             eventually(lambda newest=newest: explained(newest), _TIMEOUT_S)  # type: ignore[misc]
             told += 1
         assert told > 10
-        eventually(lambda: native.is_back("opensearch", before), _TIMEOUT_S)
+        eventually(lambda: platform.is_back("opensearch", before), _TIMEOUT_S)
         eventually(lambda: all(explained(correlation_id) for correlation_id in sent[::50]), _TIMEOUT_S)
     sender.join()
-    with httpx.Client(base_url=native.endpoints["opensearch"], timeout=30) as search:
+    with httpx.Client(base_url=platform.endpoints["opensearch"], timeout=30) as search:
 
         def found() -> list[str]:
             search.post("/api_events-*/_refresh").raise_for_status()

@@ -1,6 +1,7 @@
 """The engines and the image that the tests of compose share."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,9 +19,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 @pytest.fixture(scope="session")
-def run(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposedRun]:
+def run(image: Image, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[ComposedRun]:
     """Give the native engines, wired as compose.yaml says, after the tasks that prepare them."""
     with ComposedRun(image, tmp_path_factory.mktemp("compose")) as running:
+        until_group_ends.callback(running.engines.stop_all)
         for task in _TASKS:
             running.run_task(task)
         yield running

@@ -74,7 +74,7 @@ def test_a_stop_loses_nothing_and_a_kill_leaves_nothing(tmp_path: Path) -> None:
     """What was accepted up to Ctrl-C is in the store after the next start; killing `up` ends all of that one, too."""
     platform = Platform(tmp_path)
     platform.start()
-    pids = [process["pid"] for process in platform.status["processes"]]
+    pids = _pids(platform)
     lane = psutil.Process(platform.pid("lane-postgresql-0"))
     lane.suspend()  # so that everything is still to be done when it is stopped
     accepted = _create_users(platform.endpoints["rest"], 50)
@@ -90,11 +90,18 @@ def test_a_stop_loses_nothing_and_a_kill_leaves_nothing(tmp_path: Path) -> None:
     with psycopg.connect(platform.endpoints["postgresql"]) as connection:
         stored = {row[0] for row in connection.execute("SELECT user_id FROM usuarios")}
     assert accepted - stored == set()
-    supervisor = psutil.Process(platform.status["supervisor"]["pid"])
+    supervisor, pids = psutil.Process(platform.state.pid), _pids(platform)
     platform._up.kill()
     platform._up.wait()
     eventually(lambda: not supervisor.is_running(), 60)
-    assert not any(process["pid"] for process in platform.status["processes"])
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def _pids(platform: Platform) -> list[int]:
+    """Return the process IDs of all parts."""
+    pids = [process.pid for process in platform.state.processes]
+    assert pids
+    return [pid for pid in pids if pid is not None]
 
 
 def _create_users(rest: str, count: int) -> set[int]:

@@ -1,6 +1,7 @@
 """A server that answers as a test tells it, the SDK's client of it, and the SDK as it is installed."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def sdk_environment(sdk_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[Platform]:
     """Run the whole platform on free ports and its own data."""
     with Platform(tmp_path_factory.mktemp("platform")) as running:
+        until_group_ends.callback(running.stop)
         yield running

@@ -20,7 +20,6 @@ All of it, as a user starts it::
         platform.kill("lane-redis-0")       # SIGKILL; the supervisor starts it again
 """
 
-import json
 import os
 import random
 import signal
@@ -35,11 +34,13 @@ from typing import Any, Self
 
 import psutil
 
+from mesh.cli.platform import find_platform
 from mesh.engines import process as processes
 from mesh.engines.part import Command, Engine, Site
 from mesh.ports import Ports
 from mesh.settings import PostgresSettings
 from mesh.supervisor.ports import is_free
+from mesh.supervisor.state import PlatformState, ProcessState
 from tests.support.engine_sets import chosen_engines, chosen_set
 from tests.support.native import provide_for, provide_native
 from tests.support.waiting import eventually
@@ -208,15 +209,17 @@ class Platform:
         self.stop()
 
     @property
-    def status(self) -> dict[str, Any]:
-        """What `status --json` says."""
-        return dict(json.loads(self.command("status", "--json").stdout))
+    def state(self) -> PlatformState:
+        """What `status` would show. Fails while nothing runs."""
+        state = find_platform(self.data_dir)
+        assert state is not None, self.output
+        return state
 
     @property
     def endpoints(self) -> dict[str, Any]:
         """Where each part is, by the names of `status --json`."""
         if not self._endpoints:
-            self._endpoints = dict(self.status["endpoints"])
+            self._endpoints = dict(self.state.endpoints)
         return self._endpoints
 
     @property
@@ -226,12 +229,12 @@ class Platform:
 
     def pid(self, name: str) -> int:
         """Return the process ID of a part, 0 while it is being started again."""
-        return next(process["pid"] or 0 for process in self.status["processes"] if process["name"] == name)
+        return self._part(name).pid or 0
 
     def is_back(self, name: str, before: int) -> bool:
         """Tell whether a part is ready, as another process than `before`."""
-        part = next(process for process in self.status["processes"] if process["name"] == name)
-        return part["status"] == "ready" and part["pid"] != before
+        part = self._part(name)
+        return part.status == "ready" and part.pid != before
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the environment that a part runs with."""
@@ -272,6 +275,9 @@ class Platform:
         return subprocess.run(
             argv, cwd=self._checkout, capture_output=True, text=True, timeout=_STOP_TIMEOUT_S, check=False
         )
+
+    def _part(self, name: str) -> ProcessState:
+        return next(process for process in self.state.processes if process.name == name)
 
     def _is_ready_or_dead(self) -> bool:
         assert self._up is not None

@@ -13,8 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 # What takes longest comes first, so that the workers end together.
 _FIRST: Final = ("tests/acceptance", "tests/compose", "tests/docs", "tests/integration", "tests/conformance")
 _ONE_PLATFORM: Final = ("tests/compose", "tests/sdk", "tests/ui")
-# The acceptance tests of one set of engines share a platform: the set comes first among their parameters.
-_ON_A_SET: Final = re.compile(r"tests/acceptance/[^\[]*\[(native|embedded)[-\]]")
+# The acceptance tests of one set of engines share a platform: the set is among their parameters.
+_ON_A_SET: Final = re.compile(r"tests/acceptance/[^\[]*\[(?:[^\]]*-)?(native|embedded)[-\]]")
 
 
 class GroupScheduling(LoadScopeScheduling):

@@ -1,6 +1,7 @@
 """One platform and one browser for the tests that look at pages."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -10,9 +11,10 @@ from tests.support.platform import Platform
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[Platform]:
     """Run the whole platform on free ports and its own data."""
     with Platform(tmp_path_factory.mktemp("platform")) as running:
+        until_group_ends.callback(running.stop)
         yield running
 
 
