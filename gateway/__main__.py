@@ -1,7 +1,11 @@
 """Runs the gateway: `python -m gateway`. SIGTERM and SIGINT drain it."""
 
+from mesh import collector
+
+collector.pause()
+# ruff: noqa: E402 - what is imported from here on is not looked through for garbage
+
 import asyncio
-import gc
 import signal
 import sys
 
@@ -16,7 +20,6 @@ from mesh.telemetry.logs import configure_logging
 from mesh.telemetry.tracing import Tracing
 
 SERVICE = "gateway"
-_COLLECT_AFTER = 20_000  # objects; the default is 700, less than what 128 commands under way hold
 
 log = structlog.stdlib.get_logger(SERVICE)
 
@@ -34,7 +37,7 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
     except OSError as error:
         log.error("the gateway cannot start", error=str(error))
         return 1
-    _calm_collector()
+    collector.resume()
     starting = asyncio.create_task(gateway.start())
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -51,13 +54,6 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
     tracing.shutdown()
     log.info("stopped")
     return 1 if failed else 0
-
-
-def _calm_collector() -> None:
-    """Let the garbage collector look seldom, and never at what stays for good: it took a tenth of a command's time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
 def main() -> int:

@@ -1,5 +1,10 @@
 """`python -m monitor`: settings → store → servers → topics → drain."""
 
+from mesh import collector
+
+collector.pause()
+# ruff: noqa: E402 - what is imported from here on is not looked through for garbage
+
 import asyncio
 import signal
 import sys
@@ -19,6 +24,7 @@ log = structlog.stdlib.get_logger("monitor")
 async def run() -> None:
     """Serve until SIGTERM or SIGINT."""
     monitor = build()
+    collector.resume()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     if monitor.forwarder is not None:

@@ -19,8 +19,8 @@ from tests.support.waiting import eventually
 
 COMMANDS_A_SECOND = 200
 COMMANDS_MAX = 6000  # half a minute of load
-ACKNOWLEDGED_BEFORE = 200  # commands, when the kill comes
-ACKNOWLEDGED_AFTER = 100  # commands, after the part is back
+ACKNOWLEDGED_BEFORE = 120  # commands, when the kill comes
+ACKNOWLEDGED_AFTER = 60  # commands, after the part is back
 LOAD_TIMEOUT_S = 30.0
 SETTLE_TIMEOUT_S = 60.0
 PARTS = [

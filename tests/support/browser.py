@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.debian import install
 from tests.support.unavailable import UnavailableError, once
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_PAGE_TIMEOUT_MS: Final = 20_000
 # What a browser does by itself needs a network, which tests do not have.
 _FLAGS: Final = (
     "--no-sandbox",
@@ -50,3 +51,14 @@ def running_browser() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def new_page(browser: Browser) -> Iterator[Page]:
+    """Open a page in a profile of its own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(_PAGE_TIMEOUT_MS)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()

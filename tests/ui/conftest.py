@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import running_browser
+from tests.support.browser import new_page, running_browser
 from tests.support.platform import Platform
 
 
@@ -28,7 +28,5 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Open a page in a profile of its own."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
-    yield context.new_page()
-    context.close()
+    with new_page(browser) as opened:
+        yield opened
