@@ -1,8 +1,8 @@
 """Runs the gateway: `python -m gateway`. SIGTERM and SIGINT drain it."""
 
-from mesh import collector
+from mesh import startup
 
-collector.pause()
+startup.begin()
 # ruff: noqa: E402 - what is imported from here on is not looked through for garbage
 
 import asyncio
@@ -37,7 +37,7 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
     except OSError as error:
         log.error("the gateway cannot start", error=str(error))
         return 1
-    collector.resume()
+    startup.end()
     starting = asyncio.create_task(gateway.start())
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)

@@ -1,8 +1,8 @@
 """`python -m monitor`: settings → store → servers → topics → drain."""
 
-from mesh import collector
+from mesh import startup
 
-collector.pause()
+startup.begin()
 # ruff: noqa: E402 - what is imported from here on is not looked through for garbage
 
 import asyncio
@@ -24,7 +24,7 @@ log = structlog.stdlib.get_logger("monitor")
 async def run() -> None:
     """Serve until SIGTERM or SIGINT."""
     monitor = build()
-    collector.resume()
+    startup.end()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     if monitor.forwarder is not None:

@@ -3,9 +3,9 @@
 SIGTERM and SIGINT let a lane finish its batch.
 """
 
-from mesh import collector
+from mesh import startup
 
-collector.pause()
+startup.begin()
 # ruff: noqa: E402 - what is imported from here on is not looked through for garbage
 
 import argparse
@@ -36,7 +36,7 @@ def run_lane(store: str, settings: LaneSettings, telemetry: TelemetrySettings) -
     structlog.contextvars.bind_contextvars(lane=settings.name, store=store)
     try:
         with open_lane(store.upper(), settings, telemetry, stop) as lane:
-            collector.resume()
+            startup.end()
             _LOG.info("lane starts")
             lane.run()
     except (PolystreamError, SendError) as error:
