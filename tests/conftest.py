@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import not_run
 from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
+from tests.support.platform import Platform
 from tests.support.provision import provide_all
 from tests.support.sharing import GroupScheduling, group_of, put_in_order
 
@@ -63,6 +64,14 @@ def until_group_ends(pytestconfig: pytest.Config) -> Iterator[ExitStack]:
     """Return what is closed when a worker is done with a group: a platform that ran on would slow down all others."""
     with pytestconfig.stash.setdefault(_UNTIL_GROUP_ENDS, ExitStack()) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[Platform]:
+    """Run the whole platform on free ports and its own data, for tests that disturb nothing in it."""
+    with Platform(tmp_path_factory.mktemp("platform")) as running:
+        until_group_ends.callback(running.stop)
+        yield running
 
 
 @pytest.hookimpl(trylast=True)

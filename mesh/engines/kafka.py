@@ -37,8 +37,8 @@ ENGINE = Engine(
         "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
         # It forms a group only after half of this, and it is the time that a killed lane's partitions lie idle.
         "KAFKA_SESSION_TIMEOUT_MS": "2000",
-        # It looks for records when half of this is over: some 5 ms a hop are worth half of the idle broker's time.
-        "KAFKA_FETCH_WAIT_MAX_MS": "50",
+        # It looks for records when half of this is over. 50 would save a command 8 ms of 48, and cost 7 % of a core.
+        "KAFKA_FETCH_WAIT_MAX_MS": "100",
     },
     endpoint=_endpoint,
     volatile=True,

@@ -1,13 +1,11 @@
 """A server that answers as a test tells it, the SDK's client of it, and the SDK as it is installed."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from polystream_sdk import Polystream, RetryPolicy
 
-from tests.support.platform import Platform
 from tests.support.scripted_server import ScriptedServer
 from tests.support.sdk_install import Environment, build, install
 
@@ -38,11 +36,3 @@ def sdk_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sdk_environment(sdk_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """Install the SDK where nothing else is."""
     return install(sdk_wheel, tmp_path_factory.mktemp("sdk") / "venv")
-
-
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[Platform]:
-    """Run the whole platform on free ports and its own data."""
-    with Platform(tmp_path_factory.mktemp("platform")) as running:
-        until_group_ends.callback(running.stop)
-        yield running

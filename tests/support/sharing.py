@@ -11,8 +11,15 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # What takes longest comes first, so that the workers end together.
-_FIRST: Final = ("tests/acceptance", "tests/compose", "tests/docs", "tests/integration", "tests/conformance")
-_ONE_PLATFORM: Final = ("tests/compose", "tests/sdk", "tests/ui")
+_FIRST: Final = (
+    *("tests/acceptance", "tests/compose", "tests/docs", "tests/sdk", "tests/ui"),
+    *("tests/integration", "tests/conformance"),
+)
+_ONE_PLATFORM: Final = {
+    "tests/compose": "tests/compose",
+    "tests/sdk": "tests/sdk and tests/ui",
+    "tests/ui": "tests/sdk and tests/ui",
+}
 # The acceptance tests of one set of engines share a platform: the set is among their parameters.
 _ON_A_SET: Final = re.compile(r"tests/acceptance/[^\[]*\[(?:[^\]]*-)?(native|embedded)[-\]]")
 
@@ -28,8 +35,7 @@ def group_of(nodeid: str) -> str:
     """Return the group of a test."""
     if on_a_set := _ON_A_SET.match(nodeid):
         return f"tests/acceptance on {on_a_set[1]}"
-    folder = _folder(nodeid)
-    return folder if folder in _ONE_PLATFORM else _path(nodeid)
+    return _ONE_PLATFORM.get(_folder(nodeid)) or _path(nodeid)
 
 
 def put_in_order(items: list[pytest.Item]) -> None:

@@ -12,6 +12,7 @@ from tests.support.sharing import group_of
         ("tests/acceptance/test_a.py::test[embedded-1]", "tests/acceptance/test_b.py::test[embedded]"),
         ("tests/acceptance/test_a.py::test[native-1]", "tests/acceptance/test_b.py::test[1-kafka-native]"),
         ("tests/ui/test_a.py::test", "tests/ui/test_b.py::test[x]"),
+        ("tests/ui/test_a.py::test", "tests/sdk/test_b.py::test"),
         ("tests/docs/test_a.py::test[docs/a.md]", "tests/docs/test_a.py::test[sdk/README.md: ]"),
     ],
 )
