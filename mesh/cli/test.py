@@ -8,8 +8,8 @@ from typing import Final
 
 from mesh.cli.platform import CHECKOUT
 
-# Two at a time: most tests wait for something most of the time. Groups and their order are the tests' own.
-_WHOLE_SUITE: Final = ("--numprocesses", "2", "--no-loadscope-reorder", "--durations", "20")
+# Three at a time keep two cores busy: many tests wait. Groups and their order are the tests' own.
+_WHOLE_SUITE: Final = ("--numprocesses", "3", "--no-loadscope-reorder", "--durations", "20")
 
 
 def configure(_: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """How a run is shared between worker processes: which tests stay together, and which come first.
 
-Most tests wait most of the time, so two at once take little more than half as long. Tests that share an expensive
+Many tests wait much of the time, so a few at once take less than one after the other. Tests that share an expensive
 fixture stay on one worker: those of one file, and those of one running platform.
 """
 

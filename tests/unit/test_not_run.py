@@ -35,6 +35,11 @@ def test_without():
 """
 
 
+# Nothing but what is asked for is loaded: the plugins that are installed take seconds.
+_ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT), "COLUMNS": "120", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+_WORKER = ("-p", "xdist", "-n", "1")
+
+
 def _run(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_hammer.py").write_text(_TESTS)
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
@@ -51,7 +56,7 @@ def _run(folder: Path, *options: str, **environment: str) -> subprocess.Complete
             *options,
         ],
         cwd=folder,
-        env=inherited | {"PYTHONPATH": str(CHECKOUT), "COLUMNS": "120"} | environment,
+        env=inherited | _ENVIRONMENT | environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -59,7 +64,7 @@ def _run(folder: Path, *options: str, **environment: str) -> subprocess.Complete
     )
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "worker"])
+@pytest.mark.parametrize("options", [(), _WORKER], ids=["alone", "worker"])
 def test_what_is_missing_is_told_in_the_last_lines(tmp_path: Path, options: tuple[str, ...]) -> None:
     """The other tests run; the end names what is missing, and how many tests wanted it."""
     finished = _run(tmp_path, *options)
@@ -68,7 +73,7 @@ def test_what_is_missing_is_told_in_the_last_lines(tmp_path: Path, options: tupl
     assert finished.stdout.rstrip().splitlines()[-1] == "2 tests: a hammer: install one"
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "worker"])
+@pytest.mark.parametrize("options", [(), _WORKER], ids=["alone", "worker"])
 def test_in_ci_it_is_a_failure(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Where `CI` is set, a test that could not have what it needs has failed."""
     finished = _run(tmp_path, *options, CI="1")
