@@ -66,5 +66,7 @@ ENGINE = Engine(
     is_ready=lambda site: probes.http_answers(HOST, site.ports.opensearch, _READY_PATH),
     environment=lambda site: {"ELASTICSEARCH_HOST": _endpoint(site)},
     endpoint=_endpoint,
-    ready_timeout_s=90.0,
+    # A node that was killed replays what it had not committed (83 s on a busy machine), and begins anew if it is killed
+    # meanwhile.
+    ready_timeout_s=300.0,
 )
