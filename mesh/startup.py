@@ -15,8 +15,8 @@ def begin() -> None:
     """Prepare the imports. To be called before anything else is imported.
 
     They make some two hundred thousand objects, and looking through them again and again took a sixth of a start.
-    Another eighth went to rich: structlog and httpx import it wherever it is installed, to draw for people what a
-    service writes as JSON. None in its place tells them that it is not there.
+    A tenth of what was left went to rich: structlog and httpx import it wherever it is installed, to draw for people
+    what a service writes as JSON. None in its place tells them that it is not there.
     """
     gc.disable()
     cast(dict[str, ModuleType | None], sys.modules).setdefault("rich", None)
