@@ -18,7 +18,8 @@ from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
 COMMANDS_A_SECOND = 200
-COMMANDS_MAX = 9000  # three quarters of a minute of load
+COMMANDS_A_SECOND_AFTER = 50  # a machine that is saturated with commands takes long to start a part again
+COMMANDS_MAX = 9000
 ACKNOWLEDGED_BEFORE = 120  # commands, when the kill comes
 ACKNOWLEDGED_AFTER = 60  # commands, after the part is back
 LOAD_TIMEOUT_S = 40.0
@@ -39,7 +40,7 @@ CONTENT_BASE = 10_000_000
 
 
 class Load:
-    """Sends commands of three stores at an even pace, and keeps what was acknowledged."""
+    """Sends commands of three stores, at an even pace until it is slowed down, and keeps what was acknowledged."""
 
     def __init__(self, address: str, run: int) -> None:
         self._address = address
@@ -48,6 +49,7 @@ class Load:
         self.views: list[str] = []  # correlation IDs
         self.contents: list[int] = []  # content IDs
         self.refused = 0
+        self.slower = threading.Event()
         self.enough = threading.Event()
 
     @property
@@ -62,10 +64,11 @@ class Load:
             users = users_pb2_grpc.UserServiceStub(channel)
             views = views_pb2_grpc.ViewServiceStub(channel)
             contents = contents_pb2_grpc.ContentServiceStub(channel)
-            start_s = time.monotonic()
+            next_s = time.monotonic()
             for number in range(commands):
-                if self.enough.wait(max(0.0, start_s + number / COMMANDS_A_SECOND - time.monotonic())):
+                if self.enough.wait(max(0.0, next_s - time.monotonic())):
                     return
+                next_s += 1 / (COMMANDS_A_SECOND_AFTER if self.slower.is_set() else COMMANDS_A_SECOND)
                 try:
                     self._one(number, users, views, contents)
                 except grpc.RpcError:
@@ -112,6 +115,7 @@ def kill_under_load(platform: Platform, run: int, part: str) -> None:
         eventually(lambda: load.acknowledged >= ACKNOWLEDGED_BEFORE, LOAD_TIMEOUT_S)
         before = platform.pid(part)
         platform.kill(part)
+        load.slower.set()
         eventually(lambda: platform.is_back(part, before), SETTLE_TIMEOUT_S)
         enough = load.acknowledged + ACKNOWLEDGED_AFTER
         eventually(lambda: load.acknowledged >= enough, LOAD_TIMEOUT_S)

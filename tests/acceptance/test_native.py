@@ -19,20 +19,32 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("engine_set", ["native"], scope="session")
 
-_COMMANDS = 600
+_COMMANDS = 400
 _COMMANDS_A_SECOND = 100
+_COMMANDS_A_SECOND_AFTER = 25  # after a kill: most of them come while the part is away
+_BETWEEN_STORIES_S = 0.1
 _EVENTS_A_COMMAND = 3  # accepted, received, succeeded
 _TIMEOUT_S = 60.0
 _RECOVERY_TIMEOUT_S = 120.0  # of an event store that was killed as it wrote, on a busy machine
 
 
-def _create_users(address: str, count: int, sent: list[str]) -> None:
-    with grpc.insecure_channel(address) as channel:
-        users = users_pb2_grpc.UserServiceStub(channel)
+class _Sender(threading.Thread):
+    """Creates users, and keeps the correlation IDs."""
+
+    def __init__(self, address: str, count: int) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+        self.pause_s = 1 / _COMMANDS_A_SECOND
+        self._address, self._count = address, count
+
+    def run(self) -> None:
         pace = threading.Event()
-        for _ in range(count):
-            sent.append(users.CreateUser(users_pb2.CreateUserRequest(**person()), timeout=10).correlation_id)
-            pace.wait(1 / _COMMANDS_A_SECOND)
+        with grpc.insecure_channel(self._address) as channel:
+            users = users_pb2_grpc.UserServiceStub(channel)
+            for _ in range(self._count):
+                created = users.CreateUser(users_pb2.CreateUserRequest(**person()), timeout=10)
+                self.sent.append(created.correlation_id)
+                pace.wait(self.pause_s)
 
 
 def test_every_part_is_ready_and_told(platform: Platform) -> None:
@@ -47,8 +59,8 @@ def test_every_part_is_ready_and_told(platform: Platform) -> None:
 
 def test_a_foreign_client_reads_both_topics(platform: Platform) -> None:
     """Confluent's own consumer and Avro deserializer, with nothing of the platform, read commands and receipts."""
-    sent: list[str] = []
-    _create_users(platform.endpoints["grpc"], 1, sent)
+    sender = _Sender(platform.endpoints["grpc"], 1)
+    sender.run()
     with SchemaRegistryClient({"url": platform.endpoints["schema_registry"]}) as registry:
         consumer = DeserializingConsumer(
             {
@@ -63,7 +75,7 @@ def test_a_foreign_client_reads_both_topics(platform: Platform) -> None:
 
         def both() -> bool:
             message = consumer.poll(0.2)
-            if message and dict(message.headers() or [])["correlation_id"] == sent[0].encode():
+            if message and dict(message.headers() or [])["correlation_id"] == sender.sent[0].encode():
                 read[message.topic()] = message.value()
             return len(read) == 2
 
@@ -83,9 +95,9 @@ def test_the_broker_and_the_registry_keep_what_they_took(platform: Platform, run
 @pytest.mark.timeout(400)
 def test_the_event_store_is_killed_under_load_and_misses_nothing(platform: Platform) -> None:
     """SIGKILL, and the supervisor's start: `explain` works all the while, then every event is in the index, once."""
-    sent: list[str] = []
-    sender = threading.Thread(target=_create_users, args=(platform.endpoints["grpc"], _COMMANDS, sent))
+    sender = _Sender(platform.endpoints["grpc"], _COMMANDS)
     sender.start()
+    sent = sender.sent
     with grpc.insecure_channel(platform.endpoints["grpc"]) as channel:
         operations = operations_pb2_grpc.OperationServiceStub(channel)
 
@@ -99,12 +111,14 @@ def test_the_event_store_is_killed_under_load_and_misses_nothing(platform: Platf
         eventually(lambda: explained(earlier), _TIMEOUT_S)
         before = platform.pid("opensearch")
         platform.kill("opensearch")
+        sender.pause_s = 1 / _COMMANDS_A_SECOND_AFTER
         told = 0
         while sender.is_alive():
             assert explained(earlier)
             newest = sent[-1]
             eventually(lambda newest=newest: explained(newest), _TIMEOUT_S)  # type: ignore[misc]
             told += 1
+            sender.join(_BETWEEN_STORIES_S)
         assert told > 10
         eventually(lambda: platform.is_back("opensearch", before), _RECOVERY_TIMEOUT_S)
         eventually(lambda: all(explained(correlation_id) for correlation_id in sent[::50]), _TIMEOUT_S)

@@ -1,8 +1,8 @@
 """Engines under conformance tests: every suite runs over each parameter of its fixture."""
 
 import os
-import signal
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -36,22 +36,30 @@ def _opt_out(item: pytest.Item) -> str | None:
     return next((tests[name] for tests in listed for name in (item.name, item.originalname) if name in tests), None)
 
 
-@pytest.fixture(scope="module", params=[*_REGISTRIES, *_EXTERNAL])
-def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+@pytest.fixture(scope="session", params=[*_REGISTRIES, *_EXTERNAL])
+def registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
+) -> Iterator[RegistryServer]:
     """A running registry, shared by tests that each use subjects of their own."""
-    server = {**_REGISTRIES, **_EXTERNAL}[request.param](tmp_path_factory.mktemp("registry"))
-    server.start()
-    yield server
-    server.stop()
+    with ExitStack() as stack:
+        until_group_ends.callback(stack.close)
+        yield _started({**_REGISTRIES, **_EXTERNAL}[request.param](tmp_path_factory.mktemp("registry")), stack)
 
 
-@pytest.fixture(params=list(_REGISTRIES))
-def own_registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """A registry that a test may stop and kill; running at first."""
-    server = _REGISTRIES[request.param](tmp_path_factory.mktemp("registry"))
+@pytest.fixture(scope="session", params=list(_REGISTRIES))
+def own_registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
+) -> Iterator[RegistryServer]:
+    """A registry that a test may stop and kill; it leaves it running, and the global level as it was."""
+    with ExitStack() as stack:
+        until_group_ends.callback(stack.close)
+        yield _started(_REGISTRIES[request.param](tmp_path_factory.mktemp("registry")), stack)
+
+
+def _started(server: RegistryServer, stack: ExitStack) -> RegistryServer:
     server.start()
-    yield server
-    server.stop(signal.SIGKILL)
+    stack.callback(server.stop)
+    return server
 
 
 @pytest.fixture

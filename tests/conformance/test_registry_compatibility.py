@@ -164,6 +164,7 @@ class TestLevelsAndModes:
             assert api.get("/config").json() == {"compatibilityLevel": "NONE"}
             assert register(api, subject, record(LONG_A)).is_success
             assert register(api, subject, record(LONG_B)).is_success
+            api.put("/config", json={"compatibility": "FULL_TRANSITIVE"}).raise_for_status()
 
     def test_a_subject_follows_the_global_level_until_it_has_its_own(self, api: httpx.Client, subject: str) -> None:
         """Its own level is set, read and taken away again."""

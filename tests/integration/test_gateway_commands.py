@@ -8,6 +8,14 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
 from opentelemetry.trace import SpanKind
 from polystream.v1 import contents_pb2_grpc, payments_pb2_grpc, users_pb2_grpc
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
@@ -22,7 +30,7 @@ from mesh.settings import KafkaSettings
 from mesh.telemetry import names
 from mesh.topics import create_topics
 from tests.support.gateways import SERVERS, CommandLog, Served, refused, serving
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
 CREATE_USER = "/polystream.v1.UserService/CreateUser"
@@ -31,13 +39,11 @@ JSON_FIELDS = "x-polystream-json-fields"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
-    """Run what the command path needs; Redis, for the request IDs."""
-    with engines({"kafka", "schema_registry", "redis"}, tmp_path_factory.mktemp("commands")) as started:
-        create_topics(
-            KafkaSettings(bootstrap_servers=started.settings["KAFKA_BOOTSTRAP_SERVERS"]).client_config("test")
-        )
-        yield started
+def running(command_path: EngineSet) -> EngineSet:
+    """Run the engines, with the topics."""
+    servers = command_path.settings["KAFKA_BOOTSTRAP_SERVERS"]
+    create_topics(KafkaSettings(bootstrap_servers=servers).client_config("test"))
+    return command_path
 
 
 @pytest.fixture(params=SERVERS)
@@ -49,6 +55,27 @@ def server(request: pytest.FixtureRequest, running: EngineSet, monkeypatch: pyte
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     return str(request.param)
+
+
+class _Collector(TraceServiceServicer):  # type: ignore[misc] # generated
+    async def Export(  # noqa: N802 - gRPC's
+        self, request: ExportTraceServiceRequest, context: object
+    ) -> ExportTraceServiceResponse:
+        del request, context
+        return ExportTraceServiceResponse()
+
+
+@pytest.fixture
+async def traced(server: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Trace, and take the spans: a gateway that stops tries for seconds to get rid of them."""
+    del server
+    collector = grpc.aio.server()
+    add_TraceServiceServicer_to_server(_Collector(), collector)  # type: ignore[no-untyped-call] # generated
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.add_insecure_port('127.0.0.1:0')}")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "false")
+    await collector.start()
+    yield
+    await collector.stop(0)
 
 
 @pytest.fixture
@@ -292,9 +319,9 @@ async def test_an_invalid_request_does_not_take_its_request_id(served: Served) -
     assert (await users(served).CreateUser(request)).state == Operation.ACCEPTED
 
 
-async def test_a_traced_command_is_one_tree(server: str, log: CommandLog, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("traced")
+async def test_a_traced_command_is_one_tree(server: str, log: CommandLog) -> None:
     """The caller's span, the gateway's, the sending, and what the record hands on to the lane."""
-    monkeypatch.setenv("OTEL_SDK_DISABLED", "false")
     async with serving(server) as served:
         traceparent = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
         metadata = (("traceparent", traceparent), ("tracestate", "vendor=1"))
@@ -320,11 +347,9 @@ async def test_a_traced_command_is_one_tree(server: str, log: CommandLog, monkey
     assert record.headers["tracestate"] == "vendor=1"
 
 
-async def test_what_the_caller_does_not_record_is_not_recorded(
-    server: str, log: CommandLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("traced")
+async def test_what_the_caller_does_not_record_is_not_recorded(server: str, log: CommandLog) -> None:
     """An unsampled context is passed on as it came, and no span is made."""
-    monkeypatch.setenv("OTEL_SDK_DISABLED", "false")
     async with serving(server) as served:
         traceparent = f"00-{TRACE_ID}-00f067aa0ba902b7-00"
         operation = await users(served).CreateUser(VALID, metadata=(("traceparent", traceparent),))
@@ -333,9 +358,9 @@ async def test_what_the_caller_does_not_record_is_not_recorded(
     assert record.headers["traceparent"] == traceparent
 
 
-async def test_a_refused_command_is_an_error_in_its_trace(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("traced")
+async def test_a_refused_command_is_an_error_in_its_trace(server: str) -> None:
     """The span has the status and the reason, and nothing was sent."""
-    monkeypatch.setenv("OTEL_SDK_DISABLED", "false")
     async with serving(server) as served:
         await refused(users(served).CreateUser(CreateUserRequest(name="Maria")))
         spans = served.named_spans()

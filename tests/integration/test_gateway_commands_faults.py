@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -21,30 +21,23 @@ from mesh.settings import KafkaSettings
 from mesh.topics import create_topics
 from tests.support.freezing import frozen
 from tests.support.gateways import SERVERS, CommandLog, Refusal, Served, refused, serving
-from tests.support.platform import EngineSet, engines, free_ports
+from tests.support.platform import EngineSet, free_ports
 from tests.support.waiting import eventually_async
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
 PATIENT_S = 20.0  # more than any test needs, however slow the machine
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
-    """Run the engines for all tests."""
-    with engines({"kafka", "schema_registry", "redis"}, tmp_path_factory.mktemp("faults")) as started:
-        yield started
-
-
 @pytest.fixture
-def running(shared: EngineSet, monkeypatch: pytest.MonkeyPatch) -> EngineSet:
+def running(command_path: EngineSet, monkeypatch: pytest.MonkeyPatch) -> EngineSet:
     """Lead the settings to the engines, each of which runs, whatever the test before did to it."""
-    shared.start_all()
-    for name, value in shared.settings.items():
+    command_path.start_all()
+    for name, value in command_path.settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     make_topics()
-    return shared
+    return command_path
 
 
 @pytest.fixture(params=SERVERS)

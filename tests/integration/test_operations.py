@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import pytest
 import redis
@@ -20,27 +19,20 @@ from mesh.settings import (
 from mesh.telemetry.context import TraceContext
 from tests.support.freezing import frozen
 from tests.support.operations import STORES, Lane, accepted, done, gateway, provision, saved
-from tests.support.platform import EngineSet, engines, free_ports
+from tests.support.platform import EngineSet, free_ports
 from tests.support.waiting import eventually_async
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
-    """Run the broker, the registry and Redis."""
-    with engines({"kafka", "schema_registry", "redis"}, tmp_path_factory.mktemp("operations")) as started:
-        yield started
-
-
 @pytest.fixture(autouse=True)
-def provisioned(running: EngineSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def provisioned(command_path: EngineSet, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lead the settings to the engines, and see that topics and schemas are there."""
-    for name, value in running.settings.items():
+    for name, value in command_path.settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
     provision()
 
 
-async def test_an_operation_succeeds_with_its_last_store(running: EngineSet) -> None:
+async def test_an_operation_succeeds_with_its_last_store(command_path: EngineSet) -> None:
     """The gateway that accepted a command sees each receipt; the last one completes it."""
     correlation_id = new_correlation_id()
     async with gateway("g-success") as here:
@@ -64,7 +56,7 @@ async def test_an_operation_succeeds_with_its_last_store(running: EngineSet) -> 
         result = User()
         assert operation.result.Unpack(result)
         assert result.user_id == 7
-    with redis.Redis.from_url(running.endpoints["redis"]) as client:
+    with redis.Redis.from_url(command_path.endpoints["redis"]) as client:
         assert set(client.hkeys(f"operation:{correlation_id}")) == {b"POSTGRESQL", b"MONGODB", b"REDIS"}
         assert 0 < client.ttl(f"operation:{correlation_id}") <= 24 * 3600
 
@@ -114,7 +106,7 @@ async def test_a_gateway_goes_on_where_its_former_self_stopped() -> None:
         assert here.tracker._memory.get(before) is None, "what was done with is not read again"
 
 
-async def test_redis_away_does_not_keep_waiters_waiting(running: EngineSet) -> None:
+async def test_redis_away_does_not_keep_waiters_waiting(command_path: EngineSet) -> None:
     """Receipts reach those who wait at the gateway; Redis gets them when it is back, also those of meanwhile."""
     lost = [new_correlation_id() for _ in range(3)]
     async with gateway("g-no-redis") as here:
@@ -122,7 +114,7 @@ async def test_redis_away_does_not_keep_waiters_waiting(running: EngineSet) -> N
         warm = new_correlation_id()
         lane.answer(warm, *STORES)
         await done(here.tracker.find, warm)
-        running.kill("redis")
+        command_path.kill("redis")
         try:
             for correlation_id in lost:
                 here.tracker.accepted(accepted(correlation_id))
@@ -132,11 +124,11 @@ async def test_redis_away_does_not_keep_waiters_waiting(running: EngineSet) -> N
                 assert operation.state == Operation.SUCCEEDED
             assert await here.tracker.claim_request(new_correlation_id(), b"a") is Claim.UNKNOWN
         finally:
-            running.start("redis")
-        await saved(running, lost)
+            command_path.start("redis")
+        await saved(command_path, lost)
 
 
-async def test_redis_hanging_delays_nobody_for_long(running: EngineSet) -> None:
+async def test_redis_hanging_delays_nobody_for_long(command_path: EngineSet) -> None:
     """A Redis that accepts and never answers costs a second at a time, and gets all receipts when it goes on."""
     correlation_ids = [new_correlation_id() for _ in range(2)]
     async with gateway("g-hanging-redis") as here:
@@ -144,7 +136,7 @@ async def test_redis_hanging_delays_nobody_for_long(running: EngineSet) -> None:
         warm = new_correlation_id()
         lane.answer(warm, *STORES)
         await done(here.tracker.find, warm)
-        with frozen(running.pid("redis")):
+        with frozen(command_path.pid("redis")):
             for correlation_id in correlation_ids:
                 here.tracker.accepted(accepted(correlation_id))
                 lane.answer(correlation_id, *STORES)
@@ -156,10 +148,10 @@ async def test_redis_hanging_delays_nobody_for_long(running: EngineSet) -> None:
             began_s = time.monotonic()
             assert await here.tracker.claim_request(new_correlation_id(), b"a") is Claim.UNKNOWN
             assert time.monotonic() - began_s < 2
-        await saved(running, correlation_ids)
+        await saved(command_path, correlation_ids)
 
 
-async def test_a_broker_that_forgot_its_topics_is_followed_again(running: EngineSet) -> None:
+async def test_a_broker_that_forgot_its_topics_is_followed_again(command_path: EngineSet) -> None:
     """The broker in memory comes back empty: positions in the topic before do not hide what is in the new one."""
     old, new = new_correlation_id(), new_correlation_id()
     async with gateway("g-new-topic") as here:
@@ -168,8 +160,8 @@ async def test_a_broker_that_forgot_its_topics_is_followed_again(running: Engine
             lane.answer(new_correlation_id(), "POSTGRESQL")
         lane.answer(old, *STORES)
         await done(here.tracker.find, old)
-        running.kill("kafka")
-        running.start("kafka")
+        command_path.kill("kafka")
+        command_path.start("kafka")
         topics.create_topics(KafkaSettings().client_config("test"))
         Lane().answer(new, *STORES)
         assert (await done(here.tracker.find, new)).state == Operation.SUCCEEDED

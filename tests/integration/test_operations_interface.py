@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -25,21 +25,14 @@ from polystream.v1.users_pb2 import User
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id, request_correlation_id
 from tests.support.operations import STORES, Context, Lane, MonitorDouble, accepted, gateway, provision
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.waiting import eventually_async
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
-    """Run the broker, the registry and Redis."""
-    with engines({"kafka", "schema_registry", "redis"}, tmp_path_factory.mktemp("operations")) as started:
-        yield started
-
-
 @pytest.fixture(autouse=True)
-def provisioned(running: EngineSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def provisioned(command_path: EngineSet, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lead the settings to the engines, and see that topics and schemas are there."""
-    for name, value in running.settings.items():
+    for name, value in command_path.settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
     provision()

@@ -1,7 +1,7 @@
 """How a run is shared between worker processes: which tests stay together, and which come first.
 
 Many tests wait much of the time, so a few at once take less than one after the other. Tests that share an expensive
-fixture stay on one worker: those of one file, and those of one running platform.
+fixture stay on one worker: those of one file, and those of one running platform or set of engines.
 """
 
 import re
@@ -20,6 +20,10 @@ _ONE_PLATFORM: Final = {
     "tests/sdk": "tests/sdk and tests/ui",
     "tests/ui": "tests/sdk and tests/ui",
 }
+_SHARED_ENGINES: Final = {
+    "the command path": re.compile(r"tests/integration/test_(gateway_commands|operations)"),
+    "the registries": re.compile(r"tests/conformance/test_registry"),
+}
 # The acceptance tests of one set of engines share a platform: the set is among their parameters.
 _ON_A_SET: Final = re.compile(r"tests/acceptance/[^\[]*\[(?:[^\]]*-)?(native|embedded)[-\]]")
 
@@ -35,6 +39,9 @@ def group_of(nodeid: str) -> str:
     """Return the group of a test."""
     if on_a_set := _ON_A_SET.match(nodeid):
         return f"tests/acceptance on {on_a_set[1]}"
+    for name, files in _SHARED_ENGINES.items():
+        if files.match(nodeid):
+            return name
     return _ONE_PLATFORM.get(_folder(nodeid)) or _path(nodeid)
 
 

@@ -13,6 +13,8 @@ from tests.support.sharing import group_of
         ("tests/acceptance/test_a.py::test[native-1]", "tests/acceptance/test_b.py::test[1-kafka-native]"),
         ("tests/ui/test_a.py::test", "tests/ui/test_b.py::test[x]"),
         ("tests/ui/test_a.py::test", "tests/sdk/test_b.py::test"),
+        ("tests/integration/test_operations.py::test", "tests/integration/test_gateway_commands_faults.py::test"),
+        ("tests/conformance/test_registry.py::test[pocket]", "tests/conformance/test_registry_client.py::test"),
         ("tests/docs/test_a.py::test[docs/a.md]", "tests/docs/test_a.py::test[sdk/README.md: ]"),
     ],
 )
@@ -26,6 +28,7 @@ def test_those_of_one_platform_or_file_stay_together(one: str, other: str) -> No
     [
         ("tests/acceptance/test_a.py::test[native]", "tests/acceptance/test_a.py::test[embedded]"),
         ("tests/acceptance/test_a.py::test", "tests/acceptance/test_b.py::test"),
+        ("tests/integration/test_operations.py::test", "tests/conformance/test_registry.py::test"),
         ("tests/integration/test_a.py::test[native]", "tests/integration/test_b.py::test[native]"),
     ],
 )
