@@ -42,6 +42,7 @@ class Progress:
         self._rows: dict[str, tuple[str, str]] = {}
         self._live: Live | None = None
         self._is_up = False
+        self._is_stopping = False
         self.is_told = False  # how it ended
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -72,8 +73,11 @@ class Progress:
         self._console.print(f"[bold green]ready[/bold green] in {seconds:.1f} s")
 
     def stopping(self) -> None:
-        """Show that it stops."""
+        """Show that it stops, once."""
+        if self._is_stopping:
+            return
         self.close()
+        self._is_stopping = True
         self._is_up = True  # from now on, one line an event
         self._console.print("stopping")
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -59,8 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
             "Give it to your user, or choose another with --data-dir."
         )
         return 1
-    _pass_signals_on(supervisor, progress)
+    is_asked_to_stop = _pass_signals_on(supervisor)
     for event in _events(supervisor):
+        if is_asked_to_stop():
+            progress.stopping()
         progress.show(event)
         if event["event"] == "ready":
             progress.ready(time.time() - began, event["endpoints"])
@@ -112,18 +114,21 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
         )
 
 
-def _pass_signals_on(supervisor: subprocess.Popen[bytes], progress: Progress) -> None:
-    """Let SIGINT and SIGTERM stop the supervisor; the second one kills it, and its children with it."""
+def _pass_signals_on(supervisor: subprocess.Popen[bytes]) -> Callable[[], bool]:
+    """Let SIGINT and SIGTERM stop the supervisor; the second one kills it, and its children with it.
+
+    Returns what tells whether one came. The handler shows nothing: it may have come in the middle of a line.
+    """
     asked = False
 
     def handle(_: int, __: FrameType | None) -> None:
         nonlocal asked
         supervisor.send_signal(signal.SIGKILL if asked else signal.SIGTERM)
         asked = True
-        progress.stopping()
 
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
+    return lambda: asked
 
 
 def _events(supervisor: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Final
 
 from mesh.ports import Ports
 from tests.docs.blocks import Block, matches
+from tests.support.bounded import run_bounded
 from tests.support.npm_tools import newman
 from tests.support.platform import free_offset
 from tests.support.tools import go_tool
@@ -100,23 +100,8 @@ class Desk:
         self.have(None)
 
     def _bash(self, script: str) -> subprocess.CompletedProcess[str]:
-        command = ["bash", "-c", script]
-        with subprocess.Popen(
-            command,
-            cwd=self.checkout,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # what hangs is ended with all that it started
-        ) as process:
-            try:
-                said, _ = process.communicate(timeout=_STEP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-        return subprocess.CompletedProcess(command, process.returncode, said)
+        command = ["bash", "-c", f"exec 2>&1\n{script}"]
+        return run_bounded(command, timeout_s=_STEP_TIMEOUT_S, cwd=self.checkout, env=self._environment)
 
     def _start(self, found: re.Match[str]) -> str:
         options = found["options"] or " up"

@@ -1,4 +1,4 @@
-"""Commands that fetch or build what a run needs: each has its time, and takes nobody with it when that is up."""
+"""Commands that have their time each, and take nobody with them when that is up."""
 
 import os
 import signal

@@ -1,16 +1,14 @@
 """Running a health check of compose.yaml as the process that it is."""
 
 import atexit
-import os
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from tests.support.bounded import run_bounded
 from tests.support.compose_file import PROFILES, Service, composition
 from tests.support.compose_programs import health_programs
 from tests.support.compose_wiring import INNER_PORTS, Wiring, search_path
@@ -45,19 +43,9 @@ def is_healthy(name: str, ports: Mapping[int, int]) -> bool:
 
 def run_check(service: Service, wiring: Wiring, environment: Mapping[str, str], cwd: Path) -> bool:
     """Run a health check once, as the engine would: its exit code counts, and it has to end in its time."""
-    with subprocess.Popen(
-        wiring.argv(service, service.health_command),
-        cwd=cwd,
-        env={**environment, **wiring.environment(service)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            return process.wait(service.health_timeout_s) == 0
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return False
+    command = wiring.argv(service, service.health_command)
+    here = {**environment, **wiring.environment(service)}
+    return run_bounded(command, timeout_s=service.health_timeout_s, cwd=cwd, env=here).returncode == 0
 
 
 def no_ports(name: str) -> dict[int, int]:

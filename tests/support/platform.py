@@ -130,6 +130,7 @@ class EngineSet:
 
     def stop(self, name: str) -> None:
         """Stop an engine as the supervisor would."""
+        self._engines[name].before_stop(self.site)
         processes.stop(*self._running.pop(name))
 
     def kill(self, name: str) -> None:
@@ -146,7 +147,8 @@ class EngineSet:
 
     def stop_all(self) -> None:
         """Stop every engine that runs."""
-        for process, command in self._running.values():
+        for name, (process, command) in self._running.items():
+            self._engines[name].before_stop(self.site)
             processes.send(process, command.stop_signal)
         for name in list(self._running):
             self.stop(name)

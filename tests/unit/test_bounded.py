@@ -1,4 +1,4 @@
-"""What provides things for a run is bounded in time, with all that it starts."""
+"""A command is bounded in time, with all that it starts."""
 
 import psutil
 
