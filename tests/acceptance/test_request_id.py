@@ -17,7 +17,8 @@ from polystream.v1 import operations_pb2, users_pb2
 from tests.acceptance.conftest import Finished
 from tests.support.doors import Answer, call_grpc, call_rest
 from tests.support.people import person
-from tests.support.platform import Platform, free_ports
+from tests.support.platform import Platform
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 CREATE = "polystream.v1.UserService/CreateUser"

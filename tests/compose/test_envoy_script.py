@@ -16,7 +16,7 @@ from mesh.edge.render import Address, EdgeLimits, render_config
 from tests.support.compose_file import script
 from tests.support.compose_probe import programs_path, service_of
 from tests.support.edge import Edge, running_edge
-from tests.support.platform import free_port_run
+from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
 _HANG: Final = {"x-echo-hang": "1"}  # the gateway's stand-in answers nothing

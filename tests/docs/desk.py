@@ -14,7 +14,7 @@ from mesh.ports import Ports
 from tests.docs.blocks import Block, matches
 from tests.support.bounded import run_bounded
 from tests.support.npm_tools import newman
-from tests.support.platform import free_offset
+from tests.support.ports import free_offset
 from tests.support.tools import go_tool
 
 # A reader comes to the first `explain` after minutes; by then the monitor follows the topics.

@@ -21,7 +21,8 @@ from mesh.settings import KafkaSettings
 from mesh.topics import create_topics
 from tests.support.freezing import frozen
 from tests.support.gateways import SERVERS, CommandLog, Refusal, Served, refused, serving
-from tests.support.platform import EngineSet, free_ports
+from tests.support.platform import EngineSet
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually_async
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")

@@ -19,7 +19,8 @@ from mesh.settings import (
 from mesh.telemetry.context import TraceContext
 from tests.support.freezing import frozen
 from tests.support.operations import STORES, Lane, accepted, done, gateway, provision, saved
-from tests.support.platform import EngineSet, free_ports
+from tests.support.platform import EngineSet
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually_async
 
 

@@ -16,7 +16,8 @@ import redis
 
 from mesh.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
 from tests.support.freezing import frozen
-from tests.support.platform import CHECKOUT, free_port_run
+from tests.support.platform import CHECKOUT
+from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
 SCRIPT = ("-m", "tests.support.dummy_supervisor")

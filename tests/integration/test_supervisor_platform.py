@@ -17,7 +17,8 @@ import pytest
 
 from mesh.ports import Ports
 from tests.support.ordinary_user import OrdinaryUser, folder_for_everybody
-from tests.support.platform import CHECKOUT, Platform, free_offset
+from tests.support.platform import CHECKOUT, Platform
+from tests.support.ports import free_offset
 from tests.support.waiting import eventually
 
 ENGINES = {"postgresql", "mongodb", "redis", "kafka", "schema_registry"}

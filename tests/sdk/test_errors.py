@@ -9,7 +9,7 @@ from polystream_sdk import Code, InvalidArgumentError, Polystream, PolystreamErr
 from mesh.errors import FieldFault, Reason
 from mesh.errors import PolystreamError as ServerError
 from tests.sdk.conftest import FAST
-from tests.support.platform import free_port_run
+from tests.support.ports import free_port_run
 from tests.support.scripted_server import ScriptedServer
 
 

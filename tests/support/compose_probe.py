@@ -12,7 +12,7 @@ from tests.support.bounded import run_bounded
 from tests.support.compose_file import PROFILES, Service, composition
 from tests.support.compose_programs import health_programs
 from tests.support.compose_wiring import INNER_PORTS, Wiring, search_path
-from tests.support.platform import free_port_run
+from tests.support.ports import free_port_run
 
 # Every service that has a health check, by what the tests run it against. The engines: with the one that each is here.
 ENGINES: Final[Mapping[str, str]] = {

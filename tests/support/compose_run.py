@@ -20,7 +20,8 @@ from tests.support.compose_probe import programs_path, run_check, service_of
 from tests.support.compose_wiring import INNER_PORTS, Wiring
 from tests.support.freezing import frozen
 from tests.support.image_tree import Image
-from tests.support.platform import EngineSet, free_port_run
+from tests.support.platform import EngineSet
+from tests.support.ports import free_port_run
 
 # The engines that stand in for the containers, and the field of `Ports` that each port of a container is here.
 _ENGINE_PORTS: Final[Mapping[tuple[str, int], str]] = {

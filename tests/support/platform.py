@@ -21,14 +21,12 @@ All of it, as a user starts it::
 """
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,42 +35,20 @@ import psutil
 from mesh.cli.platform import find_platform
 from mesh.engines import process as processes
 from mesh.engines.part import Command, Engine, Site
-from mesh.ports import Ports
 from mesh.settings import PostgresSettings
-from mesh.supervisor.ports import is_free
 from mesh.supervisor.state import PlatformState, ProcessState
 from tests.support.engine_sets import chosen_engines, chosen_set
 from tests.support.native import provide_for, provide_native
+from tests.support.ports import free_offset, free_ports
 from tests.support.waiting import eventually
 
 _DEATH_TIMEOUT_S = 10.0
-# Linux gives 32768 to 60999 to outgoing connections, and even ones first: these leave the gateway above, MongoDB's
-# port odd, and every other one below.
-_OFFSETS = range(10_950, 15_460, 2)
 _STARTS_MAX = 3  # somebody may take a port between the look and the start
 _RESTART_TIMEOUT_S = 30.0
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 90.0
-_PORT_RANGE = range(11_000, 32_000)  # below what Linux gives to outgoing connections
-
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def free_port_run(count: int) -> int:
-    """Return the first of `count` neighbouring ports that are free now, drawn at random."""
-    while True:
-        first = random.choice(_PORT_RANGE)
-        if all(is_free(port) for port in range(first, first + count)):
-            return first
-
-
-def free_ports() -> Ports:
-    """Return ports that are all free now, each drawn at random."""
-    drawn: dict[str, int] = {}
-    for field in fields(Ports):
-        drawn[field.name] = free_port_run(1)
-    return replace(Ports(), **drawn)
 
 
 class EngineSet:
@@ -284,11 +260,3 @@ class Platform:
     def _is_ready_or_dead(self) -> bool:
         assert self._up is not None
         return self._up.poll() is not None or "ready in" in self.output
-
-
-def free_offset() -> int:
-    """Return a port offset at which every port of the platform is free now."""
-    while True:
-        moved = Ports().shifted(random.choice(_OFFSETS))
-        if all(is_free(getattr(moved, field.name)) for field in fields(Ports)):
-            return moved.edge - Ports().edge

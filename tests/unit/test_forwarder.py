@@ -22,7 +22,7 @@ from monitor import forwarder as forwarder_module
 from monitor.forwarder import FORWARDED_KEY, TraceForwarder
 from monitor.otlp import TraceReceiver
 from monitor.store.local import LocalEventStore
-from tests.support.platform import free_port_run
+from tests.support.ports import free_port_run
 from tests.support.waiting import eventually_async
 
 _SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
