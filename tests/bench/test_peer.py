@@ -15,7 +15,7 @@ from mesh.bench.records import RecordCounter
 from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, PARTITIONS, create_topics
 from tests.support.platform import engines
-from tests.support.registry_server import free_port
+from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
 
@@ -31,7 +31,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str | 
 @pytest.fixture(scope="module")
 def peer(kafka: dict[str, str | int | bool]) -> Iterator[str]:
     """The peer's URL."""
-    port = free_port()
+    port = free_port_run(1)
     settings = {
         "KAFKA_BOOTSTRAP_SERVERS": str(kafka["bootstrap.servers"]),
         "PEER_TOPIC": COMMANDS,

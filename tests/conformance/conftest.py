@@ -36,30 +36,27 @@ def _opt_out(item: pytest.Item) -> str | None:
     return next((tests[name] for tests in listed for name in (item.name, item.originalname) if name in tests), None)
 
 
-@pytest.fixture(scope="session", params=[*_REGISTRIES, *_EXTERNAL])
-def registry(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
-) -> Iterator[RegistryServer]:
-    """A running registry, shared by tests that each use subjects of their own."""
-    with ExitStack() as stack:
-        until_group_ends.callback(stack.close)
-        yield _started({**_REGISTRIES, **_EXTERNAL}[request.param](tmp_path_factory.mktemp("registry")), stack)
+def _shared_registry(names: Sequence[str]) -> Any:
+    """Return the fixture of a registry that runs for all files, over its kinds."""
 
+    @pytest.fixture(scope="session", params=names)
+    def server(
+        request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
+    ) -> Iterator[RegistryServer]:
+        made = {**_REGISTRIES, **_EXTERNAL}[request.param](tmp_path_factory.mktemp("registry"))
+        with ExitStack() as stack:
+            until_group_ends.callback(stack.close)
+            made.start()
+            stack.callback(made.stop)
+            yield made
 
-@pytest.fixture(scope="session", params=list(_REGISTRIES))
-def own_registry(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
-) -> Iterator[RegistryServer]:
-    """A registry that a test may stop and kill; it leaves it running, and the global level as it was."""
-    with ExitStack() as stack:
-        until_group_ends.callback(stack.close)
-        yield _started(_REGISTRIES[request.param](tmp_path_factory.mktemp("registry")), stack)
-
-
-def _started(server: RegistryServer, stack: ExitStack) -> RegistryServer:
-    server.start()
-    stack.callback(server.stop)
     return server
+
+
+# Shared by tests that each use subjects of their own.
+registry = _shared_registry([*_REGISTRIES, *_EXTERNAL])
+# One that a test may stop and kill; it leaves it running, and the global level as it was.
+own_registry = _shared_registry(list(_REGISTRIES))
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ class TestConcurrency:
     ) -> None:
         """Sixteen producers that start together, and ask again where told of a conflict, see one identifier.
 
-        Nothing is asked by version: Apicurio looks and then writes, so that the one schema can get several.
+        Nothing is asked by version: Apicurio looks and then writes, so that the one schema can get several there.
         """
         barrier = threading.Barrier(16)
 
@@ -45,7 +45,10 @@ class TestConcurrency:
             seen = set(pool.map(attempt, range(16)))
         assert len(seen) == 1
         with httpx.Client(base_url=f"{registry.url}/subjects/{subject}", timeout=20) as api:
-            assert {api.get(f"/versions/{version}").json()["id"] for version in api.get("/versions").json()} == seen
+            versions = api.get("/versions").json()
+            assert {api.get(f"/versions/{version}").json()["id"] for version in versions} == seen
+        if isinstance(registry, PocketRegistry):
+            assert versions == [1]
 
     def test_different_schemas_registered_at_once_all_get_through(self, registry: RegistryServer, subject: str) -> None:
         """Forty schemas of one subject, from eight callers that do likewise, have forty versions and identifiers."""

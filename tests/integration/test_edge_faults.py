@@ -18,7 +18,7 @@ from polystream.v1 import users_pb2, users_pb2_grpc
 from mesh.edge.drain import drain
 from mesh.edge.render import Address, EdgeLimits
 from tests.support.edge import Edge, error_info, retry_delay_s, running_edge, status_of
-from tests.support.registry_server import free_port
+from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
 HANG = {"x-echo-hang": "1"}
@@ -74,7 +74,7 @@ def test_gateway_that_drains_gets_nothing_new(tmp_path: Path) -> None:
 
 def test_command_that_may_have_been_taken_is_not_sent_again(tmp_path: Path) -> None:
     """When the gateway is killed over a command, the caller is told that its fate is unknown, and nobody repeats it."""
-    port = free_port()
+    port = free_port_run(1)
     process = subprocess.Popen([sys.executable, "-m", "tests.support.echo_gateway", str(port)])
     try:
         eventually(lambda: _serves(port), 20)
@@ -151,7 +151,7 @@ def test_concurrency_limit(tmp_path: Path) -> None:
 
 def test_monitor_that_is_gone(tmp_path: Path) -> None:
     """Without the monitor only the documentation is missing."""
-    with running_edge(tmp_path, monitor_http=Address("127.0.0.1", free_port())) as edge:
+    with running_edge(tmp_path, monitor_http=Address("127.0.0.1", free_port_run(1))) as edge:
         _assert_refused(httpx.get(f"{edge.url}/docs"), 503, code_pb2.UNAVAILABLE, "MONITOR_UNAVAILABLE")
         httpx.post(f"{edge.url}/v1/users").raise_for_status()
 

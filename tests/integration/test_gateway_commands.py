@@ -8,14 +8,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
-    TraceServiceServicer,
-    add_TraceServiceServicer_to_server,
-)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import add_TraceServiceServicer_to_server
 from opentelemetry.trace import SpanKind
 from polystream.v1 import contents_pb2_grpc, payments_pb2_grpc, users_pb2_grpc
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
@@ -29,6 +22,7 @@ from mesh.ids import derived_user_id
 from mesh.settings import KafkaSettings
 from mesh.telemetry import names
 from mesh.topics import create_topics
+from tests.support.edge import MonitorStandIn
 from tests.support.gateways import SERVERS, CommandLog, Served, refused, serving
 from tests.support.platform import EngineSet
 
@@ -57,20 +51,12 @@ def server(request: pytest.FixtureRequest, running: EngineSet, monkeypatch: pyte
     return str(request.param)
 
 
-class _Collector(TraceServiceServicer):  # type: ignore[misc] # generated
-    async def Export(  # noqa: N802 - gRPC's
-        self, request: ExportTraceServiceRequest, context: object
-    ) -> ExportTraceServiceResponse:
-        del request, context
-        return ExportTraceServiceResponse()
-
-
 @pytest.fixture
 async def traced(server: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Trace, and take the spans: a gateway that stops tries for seconds to get rid of them."""
     del server
     collector = grpc.aio.server()
-    add_TraceServiceServicer_to_server(_Collector(), collector)  # type: ignore[no-untyped-call] # generated
+    add_TraceServiceServicer_to_server(MonitorStandIn(), collector)  # type: ignore[no-untyped-call] # generated
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.add_insecure_port('127.0.0.1:0')}")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "false")
     await collector.start()

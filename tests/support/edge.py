@@ -21,7 +21,7 @@ from mesh.edge.render import Address, EdgeConfig, envoy_argv, render_config
 from mesh.errors import DOMAIN
 from tests.support import echo_gateway
 from tests.support.echo_gateway import EchoGateway
-from tests.support.registry_server import free_port
+from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Gateways:
 
     def __init__(self, loop: LoopThread, count: int) -> None:
         self._loop = loop
-        self.ports = [free_port() for _ in range(count)]
+        self.ports = [free_port_run(1) for _ in range(count)]
         self.echoes = [EchoGateway(f"echo-{index}") for index in range(count)]
         self._servers: list[Any] = [None] * count
 
@@ -238,8 +238,8 @@ async def _stopped(server: grpc.aio.Server) -> None:
 
 def _config(gateways: Sequence[Address], servers: _Servers) -> EdgeConfig:
     return EdgeConfig(
-        listen=Address(_HOST, free_port()),
-        admin=Address(_HOST, free_port()),
+        listen=Address(_HOST, free_port_run(1)),
+        admin=Address(_HOST, free_port_run(1)),
         gateways=tuple(gateways),
         monitor_http=Address(_HOST, servers.http_port),
         otlp=Address(_HOST, servers.otlp_port),

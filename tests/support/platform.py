@@ -127,7 +127,7 @@ class EngineSet:
             self._engines[name].before_stop(self.site)
             processes.send(process, command.stop_signal)
         for name in list(self._running):
-            self.stop(name)
+            processes.stop(*self._running.pop(name))
 
     def _spawn(self, name: str) -> None:
         engine = self._engines[name]

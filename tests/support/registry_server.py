@@ -6,7 +6,6 @@ stop it. Its global level has to be the platform's; the tests' subjects stay the
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from mesh.engines import process as processes
 from mesh.engines.native import NATIVE
 from mesh.provision import COMPATIBILITY
 from tests.support.platform import EngineSet
+from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
 _START_TIMEOUT_S = 20.0
@@ -41,7 +41,7 @@ class PocketRegistry:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._folder = folder
-        self._port = free_port()
+        self._port = free_port_run(1)
         self._settings = {f"SCHEMA_REGISTRY_{name.upper()}": value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}"
@@ -113,10 +113,3 @@ class ExternalRegistry:
     def stop(self, _: signal.Signals = signal.SIGTERM) -> int:
         """Leave it as it is."""
         return 0
-
-
-def free_port() -> int:
-    """Return a TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
