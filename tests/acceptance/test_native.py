@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import httpx
@@ -19,32 +21,35 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("engine_set", ["native"], scope="session")
 
-_COMMANDS = 400
+_COMMANDS_BEFORE = 100  # when the kill comes
 _COMMANDS_A_SECOND = 100
-_COMMANDS_A_SECOND_AFTER = 25  # after a kill: most of them come while the part is away
+_COMMANDS_A_SECOND_AFTER = 15  # after a kill: a busy machine takes long to start the part again
+_COMMANDS_MAX = 3000  # three events each have to fit into one answer of OpenSearch's, which has 10,000 at the most
+_STORIES_AFTER = 10
 _BETWEEN_STORIES_S = 0.1
 _EVENTS_A_COMMAND = 3  # accepted, received, succeeded
 _TIMEOUT_S = 60.0
 _RECOVERY_TIMEOUT_S = 120.0  # of an event store that was killed as it wrote, on a busy machine
 
 
-class _Sender(threading.Thread):
-    """Creates users, and keeps the correlation IDs."""
+class _Sender:
+    """Creates users at an even pace until there are enough, and keeps the correlation IDs."""
 
-    def __init__(self, address: str, count: int) -> None:
-        super().__init__()
+    def __init__(self, address: str) -> None:
         self.sent: list[str] = []
-        self.pause_s = 1 / _COMMANDS_A_SECOND
-        self._address, self._count = address, count
+        self.slower = threading.Event()
+        self.enough = threading.Event()
+        self._address = address
 
-    def run(self) -> None:
-        pace = threading.Event()
+    def send(self, commands: int = _COMMANDS_MAX) -> None:
+        """Send so many, or until there are enough. Raises RpcError where one is not acknowledged."""
         with grpc.insecure_channel(self._address) as channel:
             users = users_pb2_grpc.UserServiceStub(channel)
-            for _ in range(self._count):
+            for _ in range(commands):
                 created = users.CreateUser(users_pb2.CreateUserRequest(**person()), timeout=10)
                 self.sent.append(created.correlation_id)
-                pace.wait(self.pause_s)
+                if self.enough.wait(1 / (_COMMANDS_A_SECOND_AFTER if self.slower.is_set() else _COMMANDS_A_SECOND)):
+                    return
 
 
 def test_every_part_is_ready_and_told(platform: Platform) -> None:
@@ -59,8 +64,8 @@ def test_every_part_is_ready_and_told(platform: Platform) -> None:
 
 def test_a_foreign_client_reads_both_topics(platform: Platform) -> None:
     """Confluent's own consumer and Avro deserializer, with nothing of the platform, read commands and receipts."""
-    sender = _Sender(platform.endpoints["grpc"], 1)
-    sender.run()
+    sender = _Sender(platform.endpoints["grpc"])
+    sender.send(1)
     with SchemaRegistryClient({"url": platform.endpoints["schema_registry"]}) as registry:
         consumer = DeserializingConsumer(
             {
@@ -95,41 +100,48 @@ def test_the_broker_and_the_registry_keep_what_they_took(platform: Platform, run
 @pytest.mark.timeout(400)
 def test_the_event_store_is_killed_under_load_and_misses_nothing(platform: Platform) -> None:
     """SIGKILL, and the supervisor's start: `explain` works all the while, then every event is in the index, once."""
-    sender = _Sender(platform.endpoints["grpc"], _COMMANDS)
-    sender.start()
-    sent = sender.sent
-    with grpc.insecure_channel(platform.endpoints["grpc"]) as channel:
-        operations = operations_pb2_grpc.OperationServiceStub(channel)
-
-        def explained(correlation_id: str) -> bool:
-            request = operations_pb2.ExplainOperationRequest(correlation_id=correlation_id)
-            story = operations.ExplainOperation(request, timeout=10)
-            return len(story.hops) == _EVENTS_A_COMMAND and story.operation.state == Operation.SUCCEEDED
-
-        eventually(lambda: len(sent) > _COMMANDS // 4, _TIMEOUT_S)
-        earlier = sent[0]
-        eventually(lambda: explained(earlier), _TIMEOUT_S)
-        before = platform.pid("opensearch")
-        platform.kill("opensearch")
-        sender.pause_s = 1 / _COMMANDS_A_SECOND_AFTER
-        told = 0
-        while sender.is_alive():
-            assert explained(earlier)
-            newest = sent[-1]
-            eventually(lambda newest=newest: explained(newest), _TIMEOUT_S)  # type: ignore[misc]
-            told += 1
-            sender.join(_BETWEEN_STORIES_S)
-        assert told > 10
-        eventually(lambda: platform.is_back("opensearch", before), _RECOVERY_TIMEOUT_S)
-        eventually(lambda: all(explained(correlation_id) for correlation_id in sent[::50]), _TIMEOUT_S)
-    sender.join()
+    sender = _Sender(platform.endpoints["grpc"])
+    with ThreadPoolExecutor(1) as pool, grpc.insecure_channel(platform.endpoints["grpc"]) as channel:
+        sending = pool.submit(sender.send)
+        try:
+            _kill_while_stories_are_told(platform, sender, operations_pb2_grpc.OperationServiceStub(channel))
+        finally:
+            sender.enough.set()
+        sending.result(_TIMEOUT_S)
+    expected = _EVENTS_A_COMMAND * len(sender.sent)
     with httpx.Client(base_url=platform.endpoints["opensearch"], timeout=30) as search:
 
         def found() -> list[str]:
             search.post("/api_events-*/_refresh").raise_for_status()
-            query = {"query": {"terms": {"correlation_id": sent}}, "size": 10_000, "_source": ["event_id"]}
+            query = {"query": {"terms": {"correlation_id": sender.sent}}, "size": 10_000, "_source": ["event_id"]}
             hits = search.post("/api_events-*/_search", json=query).raise_for_status().json()["hits"]["hits"]
             return [hit["_source"]["event_id"] for hit in hits]
 
-        eventually(lambda: len(found()) >= _EVENTS_A_COMMAND * _COMMANDS, _TIMEOUT_S)
-        assert len(found()) == len(set(found())) == _EVENTS_A_COMMAND * _COMMANDS
+        eventually(lambda: len(found()) >= expected, _TIMEOUT_S)
+        assert len(found()) == len(set(found())) == expected
+
+
+def _kill_while_stories_are_told(
+    platform: Platform, sender: _Sender, operations: operations_pb2_grpc.OperationServiceStub
+) -> None:
+    """Kill the event store, and ask for an earlier story and for the newest one until it is back."""
+
+    def explained(correlation_id: str) -> bool:
+        request = operations_pb2.ExplainOperationRequest(correlation_id=correlation_id)
+        story = operations.ExplainOperation(request, timeout=10)
+        return len(story.hops) == _EVENTS_A_COMMAND and story.operation.state == Operation.SUCCEEDED
+
+    eventually(lambda: len(sender.sent) >= _COMMANDS_BEFORE and explained(sender.sent[0]), _TIMEOUT_S)
+    before = platform.pid("opensearch")
+    platform.kill("opensearch")
+    sender.slower.set()
+    told = 0
+    deadline_s = time.monotonic() + _RECOVERY_TIMEOUT_S
+    while told < _STORIES_AFTER or not platform.is_back("opensearch", before):
+        assert time.monotonic() < deadline_s, platform.output
+        assert explained(sender.sent[0])
+        newest = sender.sent[-1]
+        eventually(lambda newest=newest: explained(newest), _TIMEOUT_S)  # type: ignore[misc]
+        told += 1
+        sender.enough.wait(_BETWEEN_STORIES_S)
+    eventually(lambda: all(map(explained, sender.sent[::50])), _TIMEOUT_S)

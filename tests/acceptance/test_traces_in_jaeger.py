@@ -1,6 +1,5 @@
 """The platform's spans in Jaeger, which the native set has."""
 
-import json
 import os
 import signal
 from typing import Any, Final
@@ -25,35 +24,40 @@ def _create_user(platform: Platform) -> str:
     return str(answer.raise_for_status().json()["correlation_id"])
 
 
-def _story(platform: Platform, correlation_id: str) -> dict[str, Any]:
-    """Return what `explain` tells, once nothing is missing, and the gateway has told what it did with the answer."""
-
-    def whole() -> dict[str, Any] | None:
-        done = platform.command("explain", correlation_id, "--json")
-        assert done.returncode == 0, done.stderr
-        story: dict[str, Any] = json.loads(done.stdout)
-        # The last span of a command: it comes after all that a story can't do without.
-        is_told = any(span["name"] == names.GATEWAY_PROCESS for span in story["spans"])
-        return story if is_told and not story.get("missing") else None
-
-    return eventually(whole, _TIMEOUT_S) or {}
+def _story(platform: Platform, correlation_id: str) -> dict[str, Any] | None:
+    """Return what `explain` tells, where nothing is missing, and the first and the last to tell have told."""
+    answer = httpx.get(f"{platform.endpoints['rest']}/v1/operations/{correlation_id}:explain", timeout=_TIMEOUT_S)
+    story: dict[str, Any] = answer.raise_for_status().json()
+    spans = story.get("spans", [])
+    # Neither keeps a story from being whole: a command may come from elsewhere, and its answer is not waited for.
+    is_told = any(span["service"] == "edge" for span in spans) and any(
+        span["name"] == names.GATEWAY_PROCESS for span in spans
+    )
+    return story if is_told and not story.get("missing") else None
 
 
-def _in_jaeger(platform: Platform, story: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the spans that Jaeger has of a story's trace, once they are those of the story."""
-    (trace_id,) = {span["trace_id"] for span in story["spans"]}
-    told = {span["span_id"] for span in story["spans"]}
+def _in_jaeger(platform: Platform, correlation_id: str) -> list[dict[str, Any]]:
+    """Return the spans that Jaeger has of a command's trace, once they are those of its story."""
 
     def all_of_them() -> list[dict[str, Any]] | None:
+        story = _story(platform, correlation_id)
+        if story is None:
+            return None
+        (trace_id,) = {span["trace_id"] for span in story["spans"]}
+        told = {span["span_id"]: span["name"] for span in story["spans"]}
         found = spans_in_jaeger(platform.endpoints["jaeger"], trace_id)
-        return found if {span["spanId"] for span in found} == told else None
+        there = {span["spanId"]: span["name"] for span in found}
+        if told.keys() != there.keys():
+            apart = [{**told, **there}[span_id] for span_id in told.keys() ^ there.keys()]
+            raise LookupError(f"in one place and not in the other: {', '.join(sorted(apart))}")
+        return found
 
     return eventually(all_of_them, _TIMEOUT_S) or []
 
 
 def test_a_commands_trace_is_one_tree_in_jaeger(platform: Platform) -> None:
     """By the trace ID of its story, Jaeger has the same spans, of every service on the way, from one root."""
-    found = _in_jaeger(platform, _story(platform, _create_user(platform)))
+    found = _in_jaeger(platform, _create_user(platform))
     by_id = {span["spanId"]: span for span in found}
     roots = [span for span in found if span.get("parentSpanId", "") not in by_id]
     assert [root["service"] for root in roots] == ["edge"]
@@ -66,10 +70,17 @@ def test_a_commands_trace_is_one_tree_in_jaeger(platform: Platform) -> None:
 def test_jaeger_hangs_and_is_killed_and_nothing_is_missing(platform: Platform) -> None:
     """Commands and `explain` go on all the while; what came meanwhile is in Jaeger once it is back."""
     pid = platform.pid("jaeger")
+    commands = []
+
+    def a_command_is_told() -> None:
+        commands.append(_create_user(platform))
+        eventually(lambda: _story(platform, commands[-1]), _TIMEOUT_S)
+
     with frozen(pid):
-        stories = [_story(platform, _create_user(platform)) for _ in range(3)]
+        for _ in range(3):
+            a_command_is_told()
         os.kill(pid, signal.SIGKILL)
-    stories.append(_story(platform, _create_user(platform)))
-    for story in stories:
-        assert _in_jaeger(platform, story)
+    a_command_is_told()
+    for correlation_id in commands:
+        assert _in_jaeger(platform, correlation_id)
     assert platform.pid("jaeger") != pid
