@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
 
 import polystream.v1
+from google.api import annotations_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -23,6 +24,7 @@ class Command:
     key_field: str  # the request field that is the Kafka key
     stores: tuple[str, ...]  # names of options.v1.Store, the first one gives the result
     result_type: str  # full name of the result's message
+    creates: bool  # whether it adds a resource and changes none: a POST to a collection, as AIP-133 has it
 
     @property
     def request_type(self) -> str:
@@ -91,4 +93,11 @@ def _command(service: ServiceDescriptor, method: MethodDescriptor) -> Command | 
         key_field=declared.key,
         stores=tuple(options_pb2.Store.Name(store) for store in declared.stores),
         result_type=declared.result,
+        creates=_posts_to_collection(options.Extensions[annotations_pb2.http].post),
     )
+
+
+def _posts_to_collection(path: str) -> bool:
+    """Tell whether a POST's path ends in a collection: neither in a resource's own ID nor in a verb."""
+    last = path.rpartition("/")[2]
+    return bool(last) and "{" not in last and ":" not in last

@@ -71,12 +71,10 @@ class Decoder:
         Raises PolystreamError: UNDECODABLE when the bytes are not such a message, REGISTRY_UNAVAILABLE when
         the writer's schema is not known yet and the registry does not answer.
         """
-        if value is None or len(value) < _HEADER.size or value[0] != _MAGIC:
-            raise PolystreamError(Reason.UNDECODABLE, "the value is not in the Confluent wire format")
-        _, schema_id = _HEADER.unpack_from(value)
+        schema_id, content = _split(value)
         writer_schema = self._writer_schema(schema_id)
         try:
-            record = fastavro.schemaless_reader(io.BytesIO(value[_HEADER.size :]), writer_schema, self._reader_schema)
+            record = fastavro.schemaless_reader(io.BytesIO(content), writer_schema, self._reader_schema)
             message: Message = self._from_avro(record)
         except PolystreamError:
             raise
@@ -90,16 +88,43 @@ class Decoder:
         known = self._writer_schemas.get(schema_id)
         if known is not None:
             return known
-        try:
-            parsed = _parsed(json.loads(self._source.schema_by_id(schema_id)))
-        except SchemaParseException as error:
-            raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not a valid Avro schema") from error
+        parsed = _fetched(schema_id, self._source)
         if not isinstance(parsed, dict) or parsed.get("name") != self._record_name:
             raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not one of {self._record_name}")
         if len(self._writer_schemas) >= _MAX_WRITER_SCHEMAS:
             self._writer_schemas.clear()
         self._writer_schemas[schema_id] = parsed
         return parsed
+
+
+def read_record(value: bytes | None, source: SchemaSource) -> Any:
+    """Return a Kafka record's value as its own schema reads it, in fastavro's types.
+
+    Raises PolystreamError: UNDECODABLE where its bytes are no record, REGISTRY_UNAVAILABLE as `Decoder.decode` does.
+    """
+    schema_id, content = _split(value)
+    schema = _fetched(schema_id, source)
+    try:
+        return fastavro.schemaless_reader(io.BytesIO(content), schema, None)
+    except Exception as error:  # fastavro raises whatever its C code meets in foreign bytes
+        raise PolystreamError(
+            Reason.UNDECODABLE, f"the value is no record of schema {schema_id}: {type(error).__name__}"
+        ) from error
+
+
+def _split(value: bytes | None) -> tuple[int, bytes]:
+    """Return the ID of the schema that a value was written with, and the Avro record in it."""
+    if value is None or len(value) < _HEADER.size or value[0] != _MAGIC:
+        raise PolystreamError(Reason.UNDECODABLE, "the value is not in the Confluent wire format")
+    _, schema_id = _HEADER.unpack_from(value)
+    return schema_id, value[_HEADER.size :]
+
+
+def _fetched(schema_id: int, source: SchemaSource) -> ParsedSchema:
+    try:
+        return _parsed(json.loads(source.schema_by_id(schema_id)))
+    except SchemaParseException as error:
+        raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not a valid Avro schema") from error
 
 
 def _parsed(schema: Any) -> ParsedSchema:

@@ -21,12 +21,15 @@ TRACESTATE: Final = "tracestate"  # its vendors' part, where there is one
 ACCEPT_TIME: Final = "accept_time"  # milliseconds since the epoch, in decimal
 SERVICE: Final = "service"  # the gateway that accepted the command
 STORE: Final = "store"  # on receipts: the store that answers
+REDRIVES: Final = "redrives"  # on commands: how often it was sent again from the dead-letter topic, in decimal
+FIRST_OFFSET: Final = "first_offset"  # on commands that were sent again: where it was at first, in the same partition
 DLQ_REASON: Final = "dlq.reason"  # the reason, as in ErrorInfo
 DLQ_ERROR: Final = "dlq.error"  # what happened, without a value of the record
 DLQ_TOPIC: Final = "dlq.topic"  # the topic that it came from
 DLQ_PARTITION: Final = "dlq.partition"  # its partition there
 DLQ_OFFSET: Final = "dlq.offset"  # its offset there
 DLQ_LANE: Final = "dlq.lane"  # the lane that gave it up
+DLQ_STORE: Final = "dlq.store"  # that lane's store
 DLQ_TIME: Final = "dlq.time"  # milliseconds since the epoch, in decimal
 DLQ_OMITTED: Final = "dlq.omitted_bytes"  # the size of a record too large for the topic: only its place is told
 

@@ -19,6 +19,7 @@ RECEIVED = "command.received"
 SUCCEEDED = "command.succeeded"
 FAILED = "command.failed"
 DEAD_LETTERED = "command.dead_lettered"
+REDRIVEN = "command.redriven"
 
 _MAX_ERROR_CHARACTERS = 1000
 
@@ -77,6 +78,8 @@ class EventReader:
             events = self._receipt_events(base, record)
         elif record.topic == topics.DEAD_LETTERS:
             events = [_dead_letter_event(base, record, headers)]
+        elif topics.REDRIVES in headers:
+            events = [_redriven_event(base, record)]
         else:
             events = [_accepted_event(base, record, headers)]
         return [TracedEvent(_identified(event), _sampled(trace)) for event in events]
@@ -119,10 +122,16 @@ def _accepted_event(base: Event, record: Record, headers: dict[str, str]) -> Eve
     return event
 
 
+def _redriven_event(base: Event, record: Record) -> Event:
+    event = _copy(base, REDRIVEN, "ACCEPTED", _timestamp(record.timestamp_ms))
+    event.service = "dlq"
+    return event
+
+
 def _dead_letter_event(base: Event, record: Record, headers: dict[str, str]) -> Event:
     event = _copy(base, DEAD_LETTERED, "FAILED", _timestamp(record.timestamp_ms))
     event.service = "processor"
-    event.store = headers.get(topics.DLQ_LANE, "")
+    event.store = headers.get(topics.DLQ_STORE, "")
     event.error = f"{headers.get(topics.DLQ_REASON, '')}: {headers.get(topics.DLQ_ERROR, '')}"[:_MAX_ERROR_CHARACTERS]
     return event
 

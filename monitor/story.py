@@ -8,12 +8,12 @@ from polystream.options.v1 import options_pb2
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 
 from mesh.catalog import Catalog, Command
-from mesh.errors import Reason, build_status
+from mesh.errors import Reaction, Reason, build_status
 from mesh.telemetry import names
-from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, SUCCEEDED
+from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, REDRIVEN, SUCCEEDED
 
 # At the same instant, what causes comes before what follows.
-_ORDER = {ACCEPTED: 0, RECEIVED: 1, DEAD_LETTERED: 2, SUCCEEDED: 3, FAILED: 3}
+_ORDER = {ACCEPTED: 0, REDRIVEN: 0, RECEIVED: 1, DEAD_LETTERED: 2, SUCCEEDED: 3, FAILED: 3}
 
 
 def ordered(events: Iterable[Event]) -> list[Event]:
@@ -34,8 +34,7 @@ def fold(events: Sequence[Event], catalog: Catalog) -> Operation:
     )
     if first.HasField("user_id"):
         operation.user_id = first.user_id
-    for event in hops:
-        _add_receipt(operation, event)
+    operation.receipts.extend(map(_receipt, _answers(hops)))
     _settle(operation, catalog.commands.get(first.command))
     return operation
 
@@ -67,18 +66,30 @@ def parents_first(spans: Sequence[Span]) -> list[Span]:
     return result
 
 
-def _add_receipt(operation: Operation, event: Event) -> None:
-    if event.event_type not in (SUCCEEDED, FAILED) or not event.store:
-        return
-    store = options_pb2.Store.Value(event.store)
-    if any(receipt.store == store for receipt in operation.receipts):
-        return  # the first answer counts
-    operation.receipts.add(
-        store=store,
-        state=Operation.SUCCEEDED if event.event_type == SUCCEEDED else Operation.FAILED,
-        complete_time=event.timestamp,
-        duplicate=event.duplicate,
-        error=_status(event),
+def _answers(hops: Sequence[Event]) -> Iterable[Event]:
+    """Return one answer a store: its first one, except that a dead letter gives way to what a redrive brought."""
+    chosen: dict[str, Event] = {}
+    for event in hops:
+        if event.event_type not in (SUCCEEDED, FAILED) or not event.store:
+            continue
+        known = chosen.get(event.store)
+        if known is None or (_tells_of_dead_letter(known) and not _tells_of_dead_letter(event)):
+            chosen[event.store] = event
+    return chosen.values()
+
+
+def _tells_of_dead_letter(answer: Event) -> bool:
+    reason = _reason(answer)
+    return reason is not None and reason.value.reaction is Reaction.DEAD_LETTER
+
+
+def _receipt(answer: Event) -> Operation.Receipt:
+    return Operation.Receipt(
+        store=answer.store,
+        state=Operation.SUCCEEDED if answer.event_type == SUCCEEDED else Operation.FAILED,
+        complete_time=answer.timestamp,
+        duplicate=answer.duplicate,
+        error=_status(answer),
     )
 
 
@@ -102,9 +113,14 @@ def _status(event: Event) -> status_pb2.Status | None:
     if event.event_type != FAILED:
         return None
     name, _, message = event.error.partition(": ")
-    known = Reason.__members__.get(name)
+    known = _reason(event)
     code = known.value.code if known else Reason.INTERNAL.value.code
     return build_status(code, name or Reason.INTERNAL.name, message)
+
+
+def _reason(event: Event) -> Reason | None:
+    """Return the reason that an event's error begins with, where it is one of the platform's."""
+    return Reason.__members__.get(event.error.partition(": ")[0])
 
 
 def _missing_hops(events: Sequence[Event], command: Command | None) -> list[str]:

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
 from mesh.cli import compose
-from mesh.cli.platform import add_data_dir, find_platform
+from mesh.cli.platform import add_data_dir, find_platform, nothing_runs
 from mesh.cli.story import show
 
 _TIMEOUT_S: Final = 10.0
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     endpoints = state.endpoints if state else compose.endpoints() if compose.started_with(arguments.data_dir) else {}
     address = endpoints.get("grpc")
     if address is None:
-        sys.stderr.write(f"no platform runs on {arguments.data_dir}: start one with `up`, or say --data-dir\n")
+        sys.stderr.write(f"{nothing_runs(arguments.data_dir)}\n")
         return 2
     request = operations_pb2.ExplainOperationRequest(correlation_id=arguments.correlation_id)
     try:

@@ -29,3 +29,8 @@ def find_platform(data_dir: Path) -> PlatformState | None:
     """Return the platform that runs on the data folder, or None."""
     state = RunFolder(data_dir.resolve()).read()
     return state if state and state.is_alive() else None
+
+
+def nothing_runs(data_dir: Path) -> str:
+    """Return what a command says that needs a platform where there is none."""
+    return f"no platform runs on {data_dir}: start one with `up`, or say --data-dir"

@@ -97,6 +97,7 @@ class Replies:
             (topics.DLQ_PARTITION, str(record.partition)),
             (topics.DLQ_OFFSET, str(record.offset)),
             (topics.DLQ_LANE, self._lane),
+            (topics.DLQ_STORE, self._store),
             (topics.DLQ_TIME, str(time.time_ns() // 1_000_000)),
         ]
         if _size_bytes(record) > _MAX_DEAD_LETTER_BYTES:

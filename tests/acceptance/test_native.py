@@ -29,7 +29,7 @@ _STORIES_AFTER = 10
 _BETWEEN_STORIES_S = 0.1
 _EVENTS_A_COMMAND = 3  # accepted, received, succeeded
 _TIMEOUT_S = 60.0
-_RECOVERY_TIMEOUT_S = 120.0  # of an event store that was killed as it wrote, on a busy machine
+_RECOVERY_TIMEOUT_S = 240.0  # of an event store that was killed as it wrote, on a busy machine
 
 
 class _Sender:

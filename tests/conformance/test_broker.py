@@ -1,6 +1,7 @@
 """What the platform asks of any broker that speaks Kafka's protocol: the same suite for each of them."""
 
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
+from mesh.deadletters.reading import Extent, TopicError, TopicReader
 from mesh.topics import COMMANDS, DEAD_LETTERS, PARTITIONS, RECEIPTS, create_topics, topic_incarnation
 from tests.support.brokers import BROKERS, Broker, all_brokers, read
 from tests.support.waiting import eventually
@@ -240,6 +242,43 @@ class TestGroups:
         _produce(broker, topic, 1000)
         with broker.consumer(group, [topic]) as consumer:
             assert consumer.get_watermark_offsets(TopicPartition(topic, 0), _TIMEOUT_S, cached=False) == (0, 1000)
+
+
+class TestStretches:
+    """Reading from here to there, in no group, as those do who look for dead letters."""
+
+    def test_a_topic_is_read_to_its_last_record(self, broker: Broker) -> None:
+        """Each partition in its order, whatever end the broker tells of; and once more, from anywhere."""
+        topic = broker.topic()
+        _produce(broker, topic, 1000)
+        with TopicReader(broker.settings) as reader:
+            whole = list(reader.read(topic, reader.extents(topic)))
+            assert sorted(int(message.value() or b"") for message in whole) == list(range(1000))
+            partitions = {message.partition() or 0 for message in whole}
+            for partition in partitions:
+                offsets = [message.offset() for message in whole if message.partition() == partition]
+                assert offsets == list(range(len(offsets)))
+            rest = list(reader.read(topic, dict.fromkeys(partitions, Extent(7, 8))))
+            assert len(rest) == 1000 - 7 * len(partitions)
+
+    def test_what_comes_is_followed_until_a_time(self, broker: Broker) -> None:
+        """From an offset on, and no longer."""
+        topic = broker.topic(1)
+        _produce(broker, topic, 10)
+        with TopicReader(broker.settings) as reader:
+            followed = reader.follow(topic, {0: 5}, time.monotonic() + _TIMEOUT_S)
+            assert [next(followed).offset() for _ in range(5)] == [5, 6, 7, 8, 9]
+            _produce(broker, topic, 1)
+            assert next(followed).offset() == 10
+            followed.close()
+            assert list(reader.follow(topic, {0: 11}, time.monotonic() + 0.1)) == []
+
+    def test_offsets_that_are_gone_are_told(self, broker: Broker) -> None:
+        """Nobody takes a stretch for read that was not."""
+        topic = broker.topic(1)
+        _produce(broker, topic, 10)
+        with TopicReader(broker.settings) as reader, pytest.raises(TopicError, match="try again"):
+            list(reader.read(topic, {0: Extent(500, 600)}))
 
 
 class TestTopics:

@@ -65,6 +65,11 @@ class Broker:
         asked = {name.removeprefix("KAFKA_").lower(): value for name, value in self._engines.settings.items()}
         self._kafka = KafkaSettings.model_validate(asked)
 
+    @property
+    def settings(self) -> KafkaSettings:
+        """What leads the platform's own clients to it."""
+        return self._kafka.model_copy(update={"bootstrap_servers": self.config["bootstrap.servers"]})
+
     def start(self) -> None:
         """Start the process and wait until it answers."""
         self._engines.start_all()

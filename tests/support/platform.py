@@ -174,7 +174,7 @@ class Platform:
         if self.engine_set == "native":
             provide_native()
         self.data_dir = data_dir.resolve()
-        self._checkout = checkout
+        self.checkout = checkout
         self._up: subprocess.Popen[bytes] | None = None
         self._output = self.data_dir / "up.log"
         self._endpoints: dict[str, Any] = {}  # asked for once a start
@@ -230,7 +230,7 @@ class Platform:
             argv = (sys.executable, "-m", "mesh.cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
             options = ("--engines", self.engine_set, "--port-offset", str(free_offset()))
             # Through the launcher: were this process killed, the platform would stop too.
-            command = Command(argv=(*argv, *options), env=dict(os.environ), cwd=self._checkout)
+            command = Command(argv=(*argv, *options), env=dict(os.environ), cwd=self.checkout)
             self._output.unlink(missing_ok=True)
             self._up = processes.spawn(command, self._output)
             eventually(self._is_ready_or_dead, _START_TIMEOUT_S)
@@ -249,10 +249,18 @@ class Platform:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the command line on this platform."""
-        argv = [sys.executable, "-m", "mesh.cli", *arguments, "--data-dir", str(self.data_dir)]
         return subprocess.run(
-            argv, cwd=self._checkout, capture_output=True, text=True, timeout=_STOP_TIMEOUT_S, check=False
+            self.argv(*arguments),
+            cwd=self.checkout,
+            capture_output=True,
+            text=True,
+            timeout=_STOP_TIMEOUT_S,
+            check=False,
         )
+
+    def argv(self, *arguments: str) -> list[str]:
+        """Return the command line of a command on this platform, to be run in `checkout`."""
+        return [sys.executable, "-m", "mesh.cli", *arguments, "--data-dir", str(self.data_dir)]
 
     def _part(self, name: str) -> ProcessState:
         return next(process for process in self.state.processes if process.name == name)

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -112,3 +113,26 @@ def test_a_failed_operation_is_told_with_its_reason() -> None:
     assert "there is a user with this CPF" in told
     assert "refused there" in told
     assert "nothing is missing" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "17"], "'17' is no PARTITION:OFFSET, as `dlq list` shows them"),
+        (["list", "--standing", "lost"], "choose from"),
+        (["redrive", "--all", "--wait-s", "0"], "'0' is no number of seconds above 0"),
+        (["redrive", "--all", "--wait-s", "soon"], "'soon' is no number of seconds above 0"),
+        ([], "required: ACTION"),
+    ],
+)
+def test_what_dlq_can_not_read_is_told(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what it takes instead."""
+    with pytest.raises(SystemExit):
+        main(["dlq", *arguments])
+    assert said in capsys.readouterr().err
+
+
+def test_dlq_needs_a_platform_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is none it says how to start one."""
+    assert main(["dlq", "list", "--data-dir", str(tmp_path)]) == 2
+    assert "start one with `up`" in capsys.readouterr().err

@@ -109,6 +109,7 @@ def test_a_batch_that_fails_is_applied_one_by_one(rig: Rig) -> None:
     assert "secret" not in str(letter)
     assert (letter[topics.DLQ_PARTITION], letter[topics.DLQ_OFFSET]) == ("0", "1")
     assert (letter[topics.DLQ_TOPIC], letter[topics.DLQ_LANE]) == (topics.COMMANDS, "lane-0")
+    assert letter[topics.DLQ_STORE] == rig.store.name
     assert letter[topics.CORRELATION_ID] == bad
     assert rig.source.committed == {0: 3}
 

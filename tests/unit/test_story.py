@@ -92,6 +92,32 @@ def test_a_refusal_fails_the_operation_with_its_reason(catalog: Catalog) -> None
     assert operation.error.message == "no such user"
 
 
+DEAD_LETTER = event("failed", 15, "POSTGRESQL", error="HANDLER_FAILED: it failed")
+REFUSED = event("failed", 50, "POSTGRESQL", error="USER_NOT_FOUND: no such user")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [(event("succeeded", 50, "POSTGRESQL"), Operation.SUCCEEDED), (REFUSED, Operation.FAILED)],
+)
+def test_a_dead_letter_gives_way_to_what_a_redrive_brought(
+    catalog: Catalog, answer: Event, state: Operation.State
+) -> None:
+    """Neither another dead letter nor anything else takes that answer's place."""
+    again = event("failed", 99, "POSTGRESQL", error="HANDLER_FAILED: it failed")
+    events = [HAPPY[0], DEAD_LETTER, event("redriven", 40), answer, again, event("succeeded", 100, "POSTGRESQL")]
+    operation = fold(events, catalog)
+    assert (operation.state, operation.complete_time) == (state, at(50))
+    assert len(operation.receipts) == 1
+    assert operation.HasField("error") == (state == Operation.FAILED)
+
+
+def test_a_redrive_comes_before_what_it_brings(catalog: Catalog) -> None:
+    """At the same instant, too."""
+    told = tell([event("succeeded", 40, "POSTGRESQL"), event("redriven", 40), HAPPY[0]], [], catalog, sampled=False)
+    assert [hop.event_type for hop in told.hops] == ["command.accepted", "command.redriven", "command.succeeded"]
+
+
 def test_the_first_receipt_of_a_store_counts(catalog: Catalog) -> None:
     """A redelivered command's second answer changes nothing."""
     operation = fold([*HAPPY, event("succeeded", 99, "POSTGRESQL")], catalog)

@@ -904,7 +904,8 @@ class Event(betterproto2.Message):
     event_type: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
     What happened: `command.accepted`, `command.received`,
-    `command.succeeded`, `command.failed` or `command.dead_lettered`.
+    `command.succeeded`, `command.failed`, `command.dead_lettered` or
+    `command.redriven`.
     """
 
     status: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
@@ -921,7 +922,8 @@ class Event(betterproto2.Message):
 
     service: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The service that did it: `gateway`, `processor`.
+    The service that did it: `gateway`, `processor`, or `dlq` for who sent a
+    dead letter again.
     """
 
     store: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)

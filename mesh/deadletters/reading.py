@@ -1,0 +1,128 @@
+"""Reading stretches of Kafka's topics from here to there, in no group."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from mesh.settings import KafkaSettings
+from mesh.telemetry.logs import KAFKA_LOG
+
+_BATCH_MAX_RECORDS: Final = 1000
+_BEYOND_MAX_RECORDS: Final = 10_000  # of a partition, behind a stretch
+_GATHER_S: Final = 0.05  # for answers that come one by one: `consume` gives none before its batch or its time is full
+_CALL_TIMEOUT_S: Final = 5.0
+_SILENCE_MAX_S: Final = 10.0  # without a record, while there are some to come
+_GROUP: Final = "polystream-dlq"  # librdkafka wants a name; nothing joins it, and nothing is committed
+
+
+class TopicError(Exception):
+    """Kafka does not answer as it should; says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The offsets that a partition has."""
+
+    begin: int  # of the oldest record that is kept
+    end: int  # of the next record to come
+
+
+class TopicReader:
+    """One consumer that goes wherever it is sent. One thread at a time; a context manager, which closes it."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._address = kafka.bootstrap_servers
+        self._consumer = Consumer(
+            {
+                **kafka.client_config(_GROUP),
+                "group.id": _GROUP,
+                "enable.auto.commit": False,
+                # An offset that retention has taken meanwhile: whoever asked for it has to hear of it.
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,  # said when a fetch brings nothing: there is no more for the moment
+                "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
+            },
+            logger=KAFKA_LOG,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()
+
+    def extents(self, topic: str) -> dict[int, Extent]:
+        """Return what each partition of a topic has now; nothing where there is no such topic. Raises TopicError."""
+        try:
+            known = self._consumer.list_topics(topic, timeout=_CALL_TIMEOUT_S).topics.get(topic)
+            if known is None or known.error is not None:
+                return {}
+            return {
+                partition: Extent(*self._consumer.get_watermark_offsets(_at(topic, partition), timeout=_CALL_TIMEOUT_S))
+                for partition in sorted(known.partitions)
+            }
+        except KafkaException as error:
+            raise self._unanswered(error) from error
+
+    def read(self, topic: str, stretches: Mapping[int, Extent]) -> Iterator[Message]:
+        """Yield the records of a stretch of each partition, each partition's in their order. Raises TopicError.
+
+        What is behind a stretch comes too, until there is no more for the moment, or 10,000 records of a partition: a
+        broker may tell of an end that is short of its newest records, as the embedded one does, which counts batches.
+        """
+        unread = {partition: extent.end for partition, extent in stretches.items() if extent.begin < extent.end}
+        self._consumer.assign([_at(topic, partition, stretches[partition].begin) for partition in unread])
+        try:
+            heard_s = time.monotonic()
+            while unread:
+                for message in self._consumer.consume(_BATCH_MAX_RECORDS, _GATHER_S):
+                    heard_s = time.monotonic()
+                    partition, offset = message.partition() or 0, message.offset() or 0
+                    if partition not in unread:
+                        continue
+                    is_end = _is_end(message)
+                    if not is_end:
+                        yield message
+                    if offset >= unread[partition] + (0 if is_end else _BEYOND_MAX_RECORDS):
+                        del unread[partition]
+                if time.monotonic() - heard_s > _SILENCE_MAX_S:
+                    raise self._unanswered(f"no record for {_SILENCE_MAX_S:g} s")
+        finally:
+            self._consumer.unassign()
+
+    def follow(self, topic: str, begins: Mapping[int, int], until_s: float) -> Iterator[Message]:
+        """Yield the records from an offset of each partition on, until a time of the monotonic clock.
+
+        Raises TopicError.
+        """
+        self._consumer.assign([_at(topic, partition, begin) for partition, begin in begins.items()])
+        try:
+            while (left_s := until_s - time.monotonic()) > 0:
+                for message in self._consumer.consume(_BATCH_MAX_RECORDS, min(left_s, _GATHER_S)):
+                    if not _is_end(message):
+                        yield message
+        finally:
+            self._consumer.unassign()
+
+    def _unanswered(self, error: object) -> TopicError:
+        return TopicError(f"Kafka at {self._address} does not answer ({error}); see that it runs, and try again")
+
+
+def _is_end(message: Message) -> bool:
+    """Tell whether it is no record but the news that there are none behind its offset. Raises TopicError."""
+    error = message.error()
+    if error is None:
+        return False
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 # librdkafka's own names
+        return True
+    raise TopicError(f"{message.topic()} could not be read: {error.str()}; try again")
+
+
+def _at(topic: str, partition: int, offset: int = 0) -> TopicPartition:
+    return TopicPartition(topic, partition, offset)

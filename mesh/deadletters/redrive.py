@@ -1,0 +1,186 @@
+"""Sending dead letters again: a few first, and the rest once those went well."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from polystream.options.v1 import options_pb2
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import Operation
+
+from mesh import topics
+from mesh.catalog import Command
+from mesh.codec import Decoder
+from mesh.deadletters.letter import Letter
+from mesh.deadletters.reading import TopicError, TopicReader
+from mesh.errors import PolystreamError
+from mesh.settings import KafkaSettings
+from mesh.telemetry.logs import KAFKA_LOG
+
+_BATCHES: Final = (1, 10)  # commands, before the cause is taken for mended
+_BATCH_MAX_COMMANDS: Final = 100
+_SEND_TIMEOUT_S: Final = 10.0
+_LANE_OF_UNKNOWN_COMMANDS: Final = "POSTGRESQL"
+
+
+class Outcome(Enum):
+    """What came of a command that was sent again."""
+
+    SUCCEEDED = "succeeded"  # its stores applied it, or had done so before
+    REFUSED = "refused"  # a store found it wanting, as it might have at first: its operation says why
+    DEAD_LETTERED = "dead-lettered"  # it was given up again
+    UNANSWERED = "unanswered"  # no answer in time: it is on `user_events`, and its operation will tell
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the command has ended as commands do."""
+        return self in {Outcome.SUCCEEDED, Outcome.REFUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """A command that was sent again."""
+
+    letter: Letter
+    outcome: Outcome
+    error: str  # the reason and what it says, where it was not applied
+
+
+class Redriver:
+    """Sends letters' commands again, and reads what the stores answer."""
+
+    def __init__(
+        self, kafka: KafkaSettings, reader: TopicReader, receipts: Decoder, commands: Mapping[str, Command]
+    ) -> None:
+        self._reader = reader
+        self._receipts = receipts
+        self._commands = commands
+        self._producer = Producer(
+            {
+                **kafka.client_config("polystream-dlq"),
+                "acks": "all",
+                "enable.idempotence": True,
+                "message.timeout.ms": int(_SEND_TIMEOUT_S * 1000),
+            },
+            logger=KAFKA_LOG,
+        )
+
+    def run(self, letters: Iterable[Letter], *, wait_s: float, keep_going: bool) -> Iterator[Sequence[Redriven]]:
+        """Send each command once, in order, and yield what came of it, batch by batch.
+
+        Ends before its time when a batch has brought a command that was given up again or not answered within
+        `wait_s`, unless it is to keep going. Raises TopicError.
+        """
+        waiting = iter(_by_command(letters))
+        for size in _sizes():
+            batch = list(islice(waiting, size))
+            if not batch:
+                return
+            begins = {partition: extent.end for partition, extent in self._reader.extents(topics.RECEIPTS).items()}
+            self._send([same[0] for same in batch])
+            done = self._answers(batch, begins, time.monotonic() + wait_s)
+            yield done
+            if not keep_going and not all(redriven.outcome.is_answer for redriven in done):
+                return
+
+    def _send(self, letters: Sequence[Letter]) -> None:
+        """Put the commands on `user_events`, and return once Kafka has them."""
+        failures: list[KafkaError] = []
+
+        def reported(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        try:
+            for letter in letters:
+                self._producer.produce(
+                    topics.COMMANDS,
+                    letter.value,
+                    letter.key,
+                    # Where it was before: what came behind it is looked for there, and order is kept there.
+                    partition=letter.source.partition,
+                    headers=_headers(letter),
+                    on_delivery=reported,
+                )
+            unsent = self._producer.flush(_SEND_TIMEOUT_S + 2)
+        except KafkaException as error:
+            raise TopicError(f"Kafka does not take the commands ({error}); see that it runs, and try again") from error
+        if failures or unsent:
+            why = failures[0].str() if failures else "no answer"
+            raise TopicError(
+                f"Kafka did not take {len(failures) + unsent} of {len(letters)} commands ({why}). "
+                "Try again: what it did take is not sent twice"
+            )
+
+    def _answers(
+        self, batch: Sequence[Sequence[Letter]], begins: Mapping[int, int], until_s: float
+    ) -> Sequence[Redriven]:
+        expected = {same[0].correlation_id: self._stores(same) for same in batch}
+        given_up_ms = {same[0].correlation_id: max(letter.time_ms for letter in same) for same in batch}
+        answers: dict[str, dict[str, CommandReceipt]] = {correlation_id: {} for correlation_id in expected}
+        for message in self._reader.follow(topics.RECEIPTS, begins, until_s):
+            correlation_id = topics.header_text(topics.header_pairs(message.headers())).get(topics.CORRELATION_ID, "")
+            if correlation_id not in expected:
+                continue
+            receipt = self._receipt(message)
+            if receipt.receive_time.ToMilliseconds() <= given_up_ms[correlation_id]:
+                continue  # the answer that the letter came with
+            answers[correlation_id][options_pb2.Store.Name(receipt.store)] = receipt
+            if all(stores <= answers[id_].keys() for id_, stores in expected.items()):
+                break
+        return [_conclude(same[0], answers[same[0].correlation_id], expected[same[0].correlation_id]) for same in batch]
+
+    def _stores(self, same: Sequence[Letter]) -> set[str]:
+        """Return the stores that are to answer: those that gave the command up, where the letters name them."""
+        named = {letter.store for letter in same if letter.store}
+        if named:
+            return named
+        command = self._commands.get(same[0].command)
+        return set(command.stores) if command else {_LANE_OF_UNKNOWN_COMMANDS}
+
+    def _receipt(self, message: Message) -> CommandReceipt:
+        try:
+            receipt = self._receipts.decode(message.value())
+        except PolystreamError as error:
+            raise TopicError(f"an answer could not be read: {error.message}") from error
+        assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
+        return receipt
+
+
+def _by_command(letters: Iterable[Letter]) -> list[Sequence[Letter]]:
+    """Return the letters of each command, in their order: several lanes may have given the same one up."""
+    found: dict[str, list[Letter]] = {}
+    for letter in sorted(letters, key=lambda letter: letter.first):
+        found.setdefault(letter.correlation_id, []).append(letter)
+    return list(found.values())
+
+
+def _sizes() -> Iterator[int]:
+    yield from _BATCHES
+    while True:
+        yield _BATCH_MAX_COMMANDS
+
+
+def _headers(letter: Letter) -> list[tuple[str, str | bytes | None]]:
+    own = {topics.REDRIVES: str(letter.redrives + 1), topics.FIRST_OFFSET: str(letter.first.offset)}
+    return [*((name, value) for name, value in letter.headers if name not in own), *own.items()]
+
+
+def _conclude(letter: Letter, answers: Mapping[str, CommandReceipt], expected: set[str]) -> Redriven:
+    given_up = next((receipt for receipt in answers.values() if receipt.dead_lettered), None)
+    if given_up is not None:
+        return Redriven(letter, Outcome.DEAD_LETTERED, _error(given_up))
+    if not expected <= answers.keys():
+        return Redriven(letter, Outcome.UNANSWERED, f"no answer from {', '.join(sorted(expected - answers.keys()))}")
+    refused = next((receipt for receipt in answers.values() if receipt.state == Operation.FAILED), None)
+    if refused is not None:
+        return Redriven(letter, Outcome.REFUSED, _error(refused))
+    return Redriven(letter, Outcome.SUCCEEDED, "")
+
+
+def _error(receipt: CommandReceipt) -> str:
+    return f"{receipt.error.reason}: {receipt.error.message}"
