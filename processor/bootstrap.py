@@ -51,7 +51,7 @@ def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySetti
 
     Waits for the schema registry, for as long as `stop` is not set. Raises PolystreamError when it refuses.
     """
-    group = f"processor-{store_name.lower()}"
+    group = lane_group(store_name)
     kafka = KafkaSettings()
     client_config = kafka.client_config(settings.name)
     catalog = load_catalog()
@@ -81,6 +81,11 @@ def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySetti
             on_doubt=incarnation.forget,
             on_progress=on_progress,
         )
+
+
+def lane_group(store_name: str) -> str:
+    """Return the consumer group of a store's lanes."""
+    return f"processor-{store_name.lower()}"
 
 
 def _open_store(

@@ -33,6 +33,7 @@ COMMANDS: Final = (
     _Command("status", "show how every part is"),
     _Command("explain", "tell the whole story of one operation"),
     _Command("dlq", "show the dead letters, and send them again"),
+    _Command("integrity", "find what the stores have lost or left over, and repair it"),
     _Command("bench", "measure the platform beside the design that it replaces"),
     _Command("contracts", "generate from the protos, or check what they break", passes_arguments_on=True),
     _Command("test", "run the tests; arguments are pytest's", passes_arguments_on=True),

@@ -149,6 +149,21 @@ def endpoints() -> dict[str, str | None]:
     }
 
 
+def settings() -> dict[str, str]:
+    """Return the variables that lead a process on this machine to the engines."""
+    there = endpoints()
+    said = {**dotenv_values(FOLDER / ".env"), **os.environ}
+    credentials = {name: said[name] or "" for name in ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")}
+    return credentials | {
+        "POSTGRES_HOST": "127.0.0.1",
+        "POSTGRES_PORT": "5432",
+        "KAFKA_BOOTSTRAP_SERVERS": there["kafka"] or "",
+        "SCHEMA_REGISTRY_URL": there["schema_registry"] or "",
+        "MONGODB_URL": there["mongodb"] or "",
+        "REDIS_URL": there["redis"] or "",
+    }
+
+
 def _output(*command: str) -> str | None:
     """Return what a command writes, None where it fails."""
     try:

@@ -10,21 +10,19 @@ from contextlib import contextmanager
 from itertools import compress
 from typing import Any, Final
 
-from polystream.v1.events_pb2 import CommandReceipt
-
 from mesh.catalog import load_catalog
-from mesh.cli import compose
 from mesh.cli.letters import describe, describe_redriven, show_case, show_cases, show_end, show_plan, show_redriven
-from mesh.cli.platform import add_data_dir, find_platform, nothing_runs
-from mesh.codec import Decoder, read_record
+from mesh.cli.platform import add_data_dir
+from mesh.cli.reach import NothingRunsError, settings_for
+from mesh.codec import read_record
 from mesh.deadletters.box import Box, Case, open_box
 from mesh.deadletters.letter import Place
-from mesh.deadletters.reading import TopicError, TopicReader
 from mesh.deadletters.redrive import Redriven, Redriver
 from mesh.deadletters.standing import Standing
 from mesh.errors import PolystreamError
-from mesh.schemas import RegistryClient, load_schema
+from mesh.schemas import RegistryClient
 from mesh.settings import KafkaSettings, RegistrySettings
+from mesh.topic_reader import TopicError, TopicReader
 
 _WAIT_S: Final = 30.0
 _WAIT_MAX_S: Final = 3600.0
@@ -70,9 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it: 0 when it is done, 1 when something of what was asked for is left, 2 when it can't be done."""
     act: Callable[[argparse.Namespace], int] = arguments.act
     try:
-        _point_settings_at(arguments)
+        os.environ.update(settings_for(arguments.data_dir))
         return act(arguments)
-    except (_UsageError, TopicError, compose.ComposeError) as error:
+    except (_UsageError, NothingRunsError, TopicError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
 
@@ -97,19 +95,6 @@ def _seconds(text: str) -> float:
 def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="R", help="only those with this reason, such as HANDLER_FAILED")
     parser.add_argument("--command", metavar="C", help="only those of this command, such as CreateUser")
-
-
-def _point_settings_at(arguments: argparse.Namespace) -> None:
-    """Have the settings lead to the platform on the data folder. Credentials are the environment's own."""
-    state = find_platform(arguments.data_dir)
-    if state is not None:
-        os.environ.update(state.environment)
-    elif compose.started_with(arguments.data_dir):
-        endpoints = compose.endpoints()
-        os.environ["KAFKA_BOOTSTRAP_SERVERS"] = endpoints["kafka"] or ""
-        os.environ["SCHEMA_REGISTRY_URL"] = endpoints["schema_registry"] or ""
-    else:
-        raise _UsageError(nothing_runs(arguments.data_dir))
 
 
 @contextmanager
@@ -154,8 +139,7 @@ def _redrive(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             _tell_plan(sent, kept, as_json=arguments.json)
             return 0
-        receipts = Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), registry)
-        redriver = Redriver(KafkaSettings(), reader, receipts, commands)
+        redriver = Redriver(KafkaSettings(), reader, registry, commands)
         letters = [case.letter for case in sent]
         done: list[Redriven] = []
         for batch in redriver.run(letters, wait_s=arguments.wait_s, keep_going=arguments.keep_going):
@@ -183,12 +167,10 @@ def _choose(box: Box, arguments: argparse.Namespace) -> tuple[list[Case], list[C
     """Return the cases that are sent again, and those that were asked for and are not sent."""
     if arguments.all:
         # Of all that there are, those that never will be sent again were not asked for.
-        cases = [
-            c for c in _filtered(box.cases, arguments) if c.standing is Standing.WAITING or c.standing.can_be_forced
-        ]
+        cases = [case for case in _filtered(box.cases, arguments) if case.standing.may_be_sent(force=True)]
     else:
         cases = [_find(box, place) for place in arguments.letters]
-    is_sent = [c.standing is Standing.WAITING or (arguments.force and c.standing.can_be_forced) for c in cases]
+    is_sent = [case.standing.may_be_sent(force=arguments.force) for case in cases]
     return list(compress(cases, is_sent)), list(compress(cases, map(operator.not_, is_sent)))
 
 

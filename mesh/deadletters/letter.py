@@ -49,6 +49,11 @@ class Letter:
     value: bytes | None
     headers: topics.Headers  # the record's own
 
+    @property
+    def identity(self) -> tuple[Place, Place, str]:
+        """What tells it from every other one, also where it stands on no dead-letter topic."""
+        return self.place, self.source, self.store
+
 
 def read_letter(place: Place, key: bytes | None, value: bytes | None, headers: topics.Headers) -> Letter | None:
     """Return the letter that a record of the dead-letter topic is; None for one that no lane has written."""

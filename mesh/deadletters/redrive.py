@@ -14,12 +14,13 @@ from polystream.v1.operations_pb2 import Operation
 
 from mesh import topics
 from mesh.catalog import Command
-from mesh.codec import Decoder
+from mesh.codec import Decoder, SchemaSource
 from mesh.deadletters.letter import Letter
-from mesh.deadletters.reading import TopicError, TopicReader
 from mesh.errors import PolystreamError
+from mesh.schemas import load_schema
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
+from mesh.topic_reader import TopicError, TopicReader
 
 _BATCHES: Final = (1, 10)  # commands, before the cause is taken for mended
 _BATCH_MAX_COMMANDS: Final = 100
@@ -54,10 +55,10 @@ class Redriver:
     """Sends letters' commands again, and reads what the stores answer."""
 
     def __init__(
-        self, kafka: KafkaSettings, reader: TopicReader, receipts: Decoder, commands: Mapping[str, Command]
+        self, kafka: KafkaSettings, reader: TopicReader, schemas: SchemaSource, commands: Mapping[str, Command]
     ) -> None:
         self._reader = reader
-        self._receipts = receipts
+        self._receipts = Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), schemas)
         self._commands = commands
         self._producer = Producer(
             {

@@ -11,7 +11,9 @@ from typing import Final
 from mesh import topics
 from mesh.catalog import Command
 from mesh.deadletters.letter import Letter, Place, first_place, redrives_of
-from mesh.deadletters.reading import Extent
+from mesh.topic_reader import Extent
+
+_Identity = tuple[Place, Place, str]
 
 REDRIVES_MAX: Final = 3  # of one command, before somebody has to insist
 
@@ -31,6 +33,10 @@ class Standing(Enum):
         """Whether it may be sent again if somebody insists."""
         return self in {Standing.OVERTAKEN, Standing.EXHAUSTED, Standing.UNCERTAIN}
 
+    def may_be_sent(self, *, force: bool) -> bool:
+        """Whether it may be sent again, `force` being whether somebody insists."""
+        return self is Standing.WAITING or (force and self.can_be_forced)
+
 
 class History:
     """What came on `user_events` from some letters' records on."""
@@ -44,8 +50,8 @@ class History:
             for place in (letter.first, letter.source):
                 self._given_up.setdefault((place, letter.correlation_id), set()).add(letter.store)
         self._seen: set[Place] = set()  # of the records that were given up, those that are still there
-        self._redriven: set[Place] = set()  # letters, by their own place
-        self._overtaken_by: dict[Place, list[str]] = {}  # correlation IDs
+        self._redriven: set[_Identity] = set()
+        self._overtaken_by: dict[_Identity, list[str]] = {}  # correlation IDs
 
     def add(self, place: Place, key: bytes | None, headers: topics.Headers) -> None:
         """Take note of a record."""
@@ -61,24 +67,24 @@ class History:
         for letter in same_key:
             if correlation_id == letter.correlation_id:
                 if is_redrive and place > letter.source:
-                    self._redriven.add(letter.place)
+                    self._redriven.add(letter.identity)
             # What the letter's store gave up itself has overtaken nobody there.
             elif first > letter.first and letter.store not in given_up and self._matters(letter, command):
-                self._overtaken_by.setdefault(letter.place, []).append(correlation_id)
+                self._overtaken_by.setdefault(letter.identity, []).append(correlation_id)
 
     def overtaken_by(self, letter: Letter) -> Sequence[str]:
         """Return the correlation IDs of the commands that have overtaken a letter, in their order."""
-        return self._overtaken_by.get(letter.place, ())
+        return self._overtaken_by.get(letter.identity, ())
 
     def standing(self, letter: Letter) -> Standing:
         """Tell how a letter stands."""
         if not letter.correlation_id or letter.omitted_bytes:
             return Standing.FOREIGN
-        if letter.place in self._redriven:
+        if letter.identity in self._redriven:
             return Standing.REDRIVEN
         if not self._seen.issuperset((letter.first, letter.source)):
             return Standing.UNCERTAIN
-        if letter.place in self._overtaken_by:
+        if letter.identity in self._overtaken_by:
             return Standing.OVERTAKEN
         return Standing.EXHAUSTED if letter.redrives >= REDRIVES_MAX else Standing.WAITING
 

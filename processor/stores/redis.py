@@ -44,7 +44,7 @@ from processor.receipts import make_receipt, repeat
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
 
-_KNOWN_USERS: Final = "usuarios:conhecidos"
+KNOWN_USERS: Final = "usuarios:conhecidos"
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
@@ -112,7 +112,7 @@ class RedisStore:
 
     def read_receipts(self, correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
         """Return the receipts of the commands that were applied before."""
-        found: list[Any] = self._client.mget([_marker(id_) for id_ in correlation_ids])
+        found: list[Any] = self._client.mget([marker_key(id_) for id_ in correlation_ids])
         return {
             id_: CommandReceipt.FromString(receipt)
             for id_, receipt in zip(correlation_ids, found, strict=True)
@@ -137,7 +137,7 @@ class RedisStore:
         applied = make_receipt(delivery, plan.outcome, self.name, now_ns)
         refused = None if plan.refusal is None else make_receipt(delivery, plan.refusal, self.name, now_ns)
         words: list[Word] = [
-            _marker(delivery.correlation_id),
+            marker_key(delivery.correlation_id),
             self._marker_ttl_s,
             applied.SerializeToString(),
             b"" if refused is None else refused.SerializeToString(),
@@ -175,7 +175,7 @@ class RedisUserMemory:
 
     def read(self, user_ids: Sequence[int]) -> dict[int, Erasure | None]:
         """Return the users that are remembered, the erased ones with their erasure."""
-        found: list[Any] = self._client.hmget(_KNOWN_USERS, [str(user_id) for user_id in user_ids])
+        found: list[Any] = self._client.hmget(KNOWN_USERS, [str(user_id) for user_id in user_ids])
         return {
             user_id: Erasure(**json.loads(value)) if value else None
             for user_id, value in zip(user_ids, found, strict=True)
@@ -184,15 +184,16 @@ class RedisUserMemory:
 
     def remember(self, user_ids: Sequence[int]) -> None:
         """Remember that the users exist."""
-        self._client.hset(_KNOWN_USERS, items=[word for user_id in user_ids for word in (str(user_id), "")])
+        self._client.hset(KNOWN_USERS, items=[word for user_id in user_ids for word in (str(user_id), "")])
 
     def erase(self, erasures: Mapping[int, Erasure]) -> None:
         """Remember that the users were erased."""
         items = [(str(user_id), json.dumps(asdict(erasure))) for user_id, erasure in erasures.items()]
-        self._client.hset(_KNOWN_USERS, items=[word for item in items for word in item])
+        self._client.hset(KNOWN_USERS, items=[word for item in items for word in item])
 
 
-def _marker(correlation_id: str) -> str:
+def marker_key(correlation_id: str) -> str:
+    """Return the key of the marker that a command leaves, with its receipt."""
     return f"comando:{correlation_id}"
 
 

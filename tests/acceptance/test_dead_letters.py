@@ -19,6 +19,8 @@ from tests.support.waiting import eventually
 PAYMENTS = 30
 REDRIVERS = 2
 TIMEOUT_S = 60.0
+# What does not depend on the broker is tried on one set.
+on_native = pytest.mark.parametrize("engine_set", ["native"], scope="session")
 BROKEN = {"currency_code": "BRL", "units": 66, "nanos": 600_000_000}
 
 
@@ -112,6 +114,7 @@ def _assert_told(rest: httpx.Client, command: str) -> None:
     assert sorted(set(expected), key=hops.index) == expected
 
 
+@on_native
 def test_what_later_commands_have_overtaken_is_sent_only_if_somebody_insists(
     platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
 ) -> None:
@@ -139,6 +142,7 @@ def test_what_later_commands_have_overtaken_is_sent_only_if_somebody_insists(
     assert (returncode, [kept["standing"] for kept in told["kept"]]) == (1, ["redriven"])
 
 
+@on_native
 def test_a_letter_is_shown_and_its_fields_only_if_they_are_asked_for(
     platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
-from mesh.deadletters.reading import Extent, TopicError, TopicReader
+from mesh.topic_reader import Extent, TopicError, TopicReader
 from mesh.topics import COMMANDS, DEAD_LETTERS, PARTITIONS, RECEIPTS, create_topics, topic_incarnation
 from tests.support.brokers import BROKERS, Broker, all_brokers, read
 from tests.support.waiting import eventually

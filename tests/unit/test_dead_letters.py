@@ -11,8 +11,8 @@ from mesh.catalog import load_catalog
 from mesh.cli.letters import show_case, show_cases, show_plan
 from mesh.deadletters.box import Case
 from mesh.deadletters.letter import Letter, Place, read_letter
-from mesh.deadletters.reading import Extent
 from mesh.deadletters.standing import REDRIVES_MAX, History, Standing, stretches_from
+from mesh.topic_reader import Extent
 
 COMMANDS = load_catalog().commands
 KEY = b"7"

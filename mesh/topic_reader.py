@@ -1,7 +1,7 @@
-"""Reading stretches of Kafka's topics from here to there, in no group."""
+"""Reading stretches of Kafka's topics from here to there, in no group, and how far a group has come."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -16,7 +16,7 @@ _BEYOND_MAX_RECORDS: Final = 10_000  # of a partition, behind a stretch
 _GATHER_S: Final = 0.05  # for answers that come one by one: `consume` gives none before its batch or its time is full
 _CALL_TIMEOUT_S: Final = 5.0
 _SILENCE_MAX_S: Final = 10.0  # without a record, while there are some to come
-_GROUP: Final = "polystream-dlq"  # librdkafka wants a name; nothing joins it, and nothing is committed
+_GROUP: Final = "polystream-reader"  # librdkafka wants a name; nothing joins it, and nothing is committed
 
 
 class TopicError(Exception):
@@ -68,7 +68,20 @@ class TopicReader:
                 for partition in sorted(known.partitions)
             }
         except KafkaException as error:
-            raise self._unanswered(error) from error
+            raise _unanswered(self._address, error) from error
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Return the offset behind the newest record of each partition, whatever end the broker tells of.
+
+        Raises TopicError.
+        """
+        told = self.extents(topic)
+        found = {partition: extent.end for partition, extent in told.items()}
+        tails = {p: Extent(max(extent.begin, extent.end - 1), extent.end) for p, extent in told.items()}
+        for message in self.read(topic, tails):
+            partition, offset = message.partition() or 0, message.offset() or 0
+            found[partition] = max(found[partition], offset + 1)
+        return found
 
     def read(self, topic: str, stretches: Mapping[int, Extent]) -> Iterator[Message]:
         """Yield the records of a stretch of each partition, each partition's in their order. Raises TopicError.
@@ -92,7 +105,7 @@ class TopicReader:
                     if offset >= unread[partition] + (0 if is_end else _BEYOND_MAX_RECORDS):
                         del unread[partition]
                 if time.monotonic() - heard_s > _SILENCE_MAX_S:
-                    raise self._unanswered(f"no record for {_SILENCE_MAX_S:g} s")
+                    raise _unanswered(self._address, f"no record for {_SILENCE_MAX_S:g} s")
         finally:
             self._consumer.unassign()
 
@@ -110,8 +123,34 @@ class TopicReader:
         finally:
             self._consumer.unassign()
 
-    def _unanswered(self, error: object) -> TopicError:
-        return TopicError(f"Kafka at {self._address} does not answer ({error}); see that it runs, and try again")
+
+class GroupPosition:
+    """How far a group has come, asked without joining it. A context manager, which closes the connection."""
+
+    def __init__(self, kafka: KafkaSettings, group: str) -> None:
+        self._address = kafka.bootstrap_servers
+        self._consumer = Consumer({**kafka.client_config(_GROUP), "group.id": group}, logger=KAFKA_LOG)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()
+
+    def committed(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
+        """Return the committed offsets by partition, but of those that have none. Raises TopicError."""
+        asked = [_at(topic, partition) for partition in partitions]
+        try:
+            found = self._consumer.committed(asked, timeout=_CALL_TIMEOUT_S)
+        except KafkaException as error:
+            raise _unanswered(self._address, error) from error
+        return {position.partition: position.offset for position in found if position.offset >= 0}
+
+
+def _unanswered(address: str, error: object) -> TopicError:
+    return TopicError(f"Kafka at {address} does not answer ({error}); see that it runs, and try again")
 
 
 def _is_end(message: Message) -> bool:

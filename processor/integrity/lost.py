@@ -1,0 +1,182 @@
+"""Commands that a store has lost: its lane has passed them, and the store knows nothing of them.
+
+So it is after a store was restored from a backup, or has lost its last writes: the lane's position in Kafka is ahead of
+it. What is missing is on `user_events`, for as long as the topic is kept, and can be sent again: by its correlation ID
+each store knows what it has applied.
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Message
+
+from mesh import topics
+from mesh.catalog import Command
+from mesh.deadletters.box import Case
+from mesh.deadletters.letter import Letter, Place, first_place, redrives_of
+from mesh.deadletters.standing import History, stretches_from
+from mesh.topic_reader import Extent, TopicReader
+from processor.integrity.sides import Side
+
+_BATCH_COMMANDS: Final = 1000
+_LOST_MAX: Final = 20_000  # they are held in memory; the rest is found once these are repaired
+_MARGIN_S: Final = 3600  # a store may forget a command that much sooner than it should
+_TIME_DIGITS_MAX: Final = 14  # milliseconds since the epoch
+_CORRELATION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+Positions = Mapping[str, Mapping[int, int]]  # by store and partition: the lane has passed every offset below
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a look at `user_events` has brought."""
+
+    commands: int  # parts of commands that were compared, one a store
+    lost: Sequence[Case]
+    is_whole: bool  # whether these are all of the lost ones
+
+
+def find_lost(
+    reader: TopicReader,
+    commands: Mapping[str, Command],
+    positions: Positions,
+    sides: Sequence[Side],
+    *,
+    letters: Sequence[Letter],
+    memory_s: float,
+) -> Findings:
+    """Compare what the lanes have passed with what the stores remember, which is as much as `memory_s` back.
+
+    `letters` are those that lanes gave up: they are nobody's loss. Raises TopicError and PolystreamError.
+    """
+    there = reader.extents(topics.COMMANDS)
+    search = Search(commands, positions, sides, letters, oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000))
+    for message in reader.read(topics.COMMANDS, there):
+        search.add(_record(message))
+    search.finish()
+    lost = search.lost[:_LOST_MAX]
+    return Findings(
+        commands=search.compared,
+        lost=_cases(reader, commands, lost, letters, there) if lost else [],
+        is_whole=len(search.lost) <= _LOST_MAX,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is looked at of a record of `user_events`."""
+
+    place: Place
+    timestamp_ms: int  # since the epoch
+    key: bytes | None
+    value: bytes | None
+    headers: topics.Headers
+
+
+class Search:
+    """Collects the parts of commands, and asks each store for them, a batch at a time."""
+
+    def __init__(
+        self,
+        commands: Mapping[str, Command],
+        positions: Positions,
+        sides: Sequence[Side],
+        letters: Sequence[Letter],
+        *,
+        oldest_ms: int,
+    ) -> None:
+        self._commands = commands
+        self._positions = positions
+        self._sides = {side.name: side for side in sides}
+        self._given_up = {(place, letter.store) for letter in letters for place in (letter.first, letter.source)}
+        self._oldest_ms = oldest_ms
+        self._waiting: dict[str, list[Letter]] = {name: [] for name in self._sides}
+        self.lost: list[Letter] = []
+        self.compared = 0
+
+    def add(self, record: Record) -> None:
+        """Take note of a record of `user_events`."""
+        headers = topics.header_text(record.headers)
+        command = self._commands.get(headers.get(topics.COMMAND, ""))
+        is_told_of = _CORRELATION_ID.fullmatch(headers.get(topics.CORRELATION_ID, "")) is not None
+        if command is None or not is_told_of or _accept_time_ms(record, headers) < self._oldest_ms:
+            return
+        for store in command.stores:
+            if record.place.offset < self._positions[store].get(record.place.partition, 0):
+                self._compare(store, record, headers)
+
+    def finish(self) -> None:
+        """Ask for what is left."""
+        for store in self._waiting:
+            self._ask(store)
+
+    def _compare(self, store: str, record: Record, headers: Mapping[str, str]) -> None:
+        if (record.place, store) in self._given_up or len(self.lost) > _LOST_MAX:
+            return
+        self._waiting[store].append(_letter(store, record, headers))
+        if len(self._waiting[store]) >= _BATCH_COMMANDS:
+            self._ask(store)
+
+    def _ask(self, store: str) -> None:
+        waiting, self._waiting[store] = self._waiting[store], []
+        if waiting:
+            applied: AbstractSet[str] = self._sides[store].applied([part.correlation_id for part in waiting])
+            self.lost += [part for part in waiting if part.correlation_id not in applied]
+            self.compared += len(waiting)
+
+
+def _accept_time_ms(record: Record, headers: Mapping[str, str]) -> int:
+    """Return when a command was accepted. It may have been sent again much later, when stores have forgotten it."""
+    text = headers.get(topics.ACCEPT_TIME, "")
+    is_time = text.isascii() and text.isdigit() and len(text) <= _TIME_DIGITS_MAX
+    return min(record.timestamp_ms, int(text)) if is_time else record.timestamp_ms
+
+
+def _letter(store: str, record: Record, headers: Mapping[str, str]) -> Letter:
+    """Return a command as what it would be if the store's lane had given it up."""
+    return Letter(
+        place=record.place,
+        source=record.place,
+        first=first_place(record.place, headers),
+        correlation_id=headers[topics.CORRELATION_ID],
+        command=headers[topics.COMMAND],
+        store=store,
+        lane="",
+        reason="LOST",
+        error=f"{store} knows nothing of it",
+        time_ms=time.time_ns() // 1_000_000,
+        redrives=redrives_of(headers),
+        omitted_bytes=0,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+    )
+
+
+def _record(message: Message) -> Record:
+    _, timestamp_ms = message.timestamp()
+    return Record(
+        place=Place(message.partition() or 0, message.offset() or 0),
+        timestamp_ms=timestamp_ms,
+        key=message.key(),
+        value=message.value(),
+        headers=topics.header_pairs(message.headers()),
+    )
+
+
+def _cases(
+    reader: TopicReader,
+    commands: Mapping[str, Command],
+    lost: Sequence[Letter],
+    letters: Sequence[Letter],
+    there: Mapping[int, Extent],
+) -> list[Case]:
+    """Tell how the lost ones stand by what came behind them."""
+    history = History([*lost, *letters], commands)
+    for record in map(_record, reader.read(topics.COMMANDS, stretches_from(lost, there))):
+        history.add(record.place, record.key, record.headers)
+    return [Case(part, history.standing(part), history.overtaken_by(part)) for part in lost]

@@ -1,0 +1,89 @@
+"""What MongoDB and Redis have of users who are not in PostgreSQL.
+
+It is there after PostgreSQL was restored to an earlier moment than the others, another store was restored to a moment
+before a DeleteUser, or somebody deleted rows by hand.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from processor.integrity.sides import PostgresSide, UserSide
+
+_BATCH_USERS: Final = 1000
+_LANES_WAIT_MAX_S: Final = 30.0
+_INTERVAL_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Users of whom a store has something, and PostgreSQL nothing."""
+
+    store: str
+    user_ids: Sequence[int]  # in their order
+
+
+class LanesBehindError(Exception):
+    """The lanes are busy with commands that may explain a difference."""
+
+
+def find_orphans(users: PostgresSide, sides: Sequence[UserSide], lanes_catch_up: Callable[[], None]) -> list[Orphans]:
+    """Compare the stores' users, and once more what looked wrong: a DeleteUser may have been on its way.
+
+    `lanes_catch_up` waits until every lane has passed what is on `user_events` now. Raises what it raises, and
+    PolystreamError.
+    """
+    lanes_catch_up()
+    suspects = {side.name: set(_unknown(users, side.users())) for side in sides}
+    if not any(suspects.values()):
+        return []
+    lanes_catch_up()
+    found = []
+    for side in sides:
+        still = suspects[side.name].intersection(_unknown(users, side.users()))
+        if still:
+            found.append(Orphans(side.name, sorted(still)))
+    return found
+
+
+def erase_orphans(users: PostgresSide, sides: Sequence[UserSide], orphans: Sequence[Orphans]) -> int:
+    """Erase what is left of them, but for those who are users by now. Return how many were erased, one a store."""
+    by_name = {side.name: side for side in sides}
+    erased = 0
+    for found in orphans:
+        for batch in _batches(iter(found.user_ids)):
+            gone = sorted(set(batch) - users.existing(batch))
+            by_name[found.store].erase(gone)
+            erased += len(gone)
+    return erased
+
+
+def wait_for_lanes(ends: Mapping[int, int], read_positions: Callable[[], Mapping[str, Mapping[int, int]]]) -> None:
+    """Return once every lane has passed these offsets. Raises LanesBehindError after half a minute."""
+    give_up_s = time.monotonic() + _LANES_WAIT_MAX_S
+    while True:
+        behind = sorted(
+            store
+            for store, positions in read_positions().items()
+            if any(positions.get(partition, 0) < end for partition, end in ends.items())
+        )
+        if not behind:
+            return
+        if time.monotonic() > give_up_s:
+            raise LanesBehindError(
+                f"{', '.join(behind)}: the lane has commands to apply that may explain a difference; see `polystream "
+                "status`, and try again once it has caught up"
+            )
+        time.sleep(_INTERVAL_S)
+
+
+def _unknown(users: PostgresSide, user_ids: Iterator[int]) -> Iterator[int]:
+    for batch in _batches(user_ids):
+        yield from set(batch) - users.existing(batch)
+
+
+def _batches(user_ids: Iterator[int]) -> Iterator[list[int]]:
+    while batch := list(islice(user_ids, _BATCH_USERS)):
+        yield batch

@@ -1,0 +1,124 @@
+"""What was found and done, on the terminal and in JSON."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mesh import topics
+from mesh.cli.console import make_console
+from mesh.cli.letters import describe_redriven
+from mesh.deadletters.box import Case
+from mesh.deadletters.redrive import Redriven
+from mesh.deadletters.standing import Standing
+from processor.integrity.lost import Findings
+from processor.integrity.orphans import Orphans
+
+_SHOWN_MAX: Final = 20  # lines of each kind on the terminal; JSON has them all
+
+
+def describe_drift(findings: Findings, orphans: Sequence[Orphans]) -> dict[str, Any]:
+    """Return what was found, as JSON has it."""
+    return {
+        "sound": not findings.lost and not orphans,
+        "compared": findings.commands,
+        "lost": [_describe_lost(case) for case in findings.lost],
+        "lost_are_all": findings.is_whole,
+        "orphans": _describe_orphans(orphans),
+    }
+
+
+def describe_repair(
+    redriven: Sequence[Redriven], left: Sequence[Case], erased: int, orphans: Sequence[Orphans]
+) -> dict[str, Any]:
+    """Return what was done and what is left, as JSON has it."""
+    return {
+        "sent_again": [describe_redriven(one) for one in redriven],
+        "left": [_describe_lost(case) for case in left],
+        "erased": erased,
+        "orphans": _describe_orphans(orphans),
+    }
+
+
+def show_drift(findings: Findings, orphans: Sequence[Orphans], console: Console | None = None) -> None:
+    """Print what was found, and what to do about it."""
+    console = console or make_console()
+    console.print(f"compared {findings.commands} parts of commands with the stores")
+    if findings.lost:
+        more = "" if findings.is_whole else ", and there are more"
+        console.print(f"[red]{len(findings.lost)} were lost[/red]{more}; `integrity repair` sends them again:")
+        console.print(_lost_table(findings.lost))
+    _show_orphans(orphans, console)
+    if not findings.lost and not orphans:
+        console.print("[green]nothing is lost, and nothing is left over[/green]")
+
+
+def show_repair(
+    redriven: Sequence[Redriven],
+    left: Sequence[Case],
+    erased: int,
+    orphans: Sequence[Orphans],
+    console: Console | None = None,
+) -> None:
+    """Print what was done, and what is left."""
+    console = console or make_console()
+    outcomes: dict[str, int] = {}
+    for one in redriven:
+        outcomes[one.outcome.value] = outcomes.get(one.outcome.value, 0) + 1
+    said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+    console.print(f"sent {len(redriven)} commands again{': ' if said else ''}{said}")
+    if erased:
+        console.print(f"erased what was left of {erased} users")
+    if left:
+        console.print(f"[red]{len(left)} are still lost[/red]: {_why(left)}")
+        console.print(_lost_table(left))
+    _show_orphans(orphans, console)
+    if not left and not orphans:
+        console.print("[green]nothing is lost, and nothing is left over[/green]")
+
+
+def _describe_lost(case: Case) -> dict[str, Any]:
+    part = case.letter
+    return {
+        "store": part.store,
+        "correlation_id": part.correlation_id,
+        "command": part.command,
+        "standing": case.standing.value,
+        "source": {"topic": topics.COMMANDS, "partition": part.source.partition, "offset": part.source.offset},
+        "overtaken_by": list(case.overtaken_by),
+    }
+
+
+def _describe_orphans(orphans: Sequence[Orphans]) -> list[dict[str, Any]]:
+    # As JSON has 64-bit integers everywhere: in strings.
+    return [{"store": found.store, "user_ids": list(map(str, found.user_ids))} for found in orphans]
+
+
+def _lost_table(cases: Sequence[Case]) -> Table:
+    table = Table("store", "command", "correlation ID", "record", "standing")
+    for case in cases[:_SHOWN_MAX]:
+        part = case.letter
+        place = f"{topics.COMMANDS}/{part.source.partition}@{part.source.offset}"
+        table.add_row(part.store, escape(part.command), part.correlation_id, place, case.standing.value)
+    if len(cases) > _SHOWN_MAX:
+        table.add_row("…", f"and {len(cases) - _SHOWN_MAX} more", "", "", "")
+    return table
+
+
+def _show_orphans(orphans: Sequence[Orphans], console: Console) -> None:
+    for found in orphans:
+        some = ", ".join(map(str, found.user_ids[:_SHOWN_MAX]))
+        more = f" and {len(found.user_ids) - _SHOWN_MAX} more" if len(found.user_ids) > _SHOWN_MAX else ""
+        console.print(
+            f"[red]{found.store} has what is left of {len(found.user_ids)} users[/red] who are not in PostgreSQL: "
+            f"{some}{more}; restore them, or `integrity repair --erase-orphans` deletes it"
+        )
+
+
+def _why(left: Sequence[Case]) -> str:
+    """Return what keeps commands from being sent again."""
+    if any(case.standing is Standing.WAITING for case in left):
+        return "one was given up or not answered, and the rest waits; see `polystream dlq list` and the lanes' logs"
+    return "later commands may be undone by them, or it can't be told; see that they are not, then say --force"

@@ -1,0 +1,163 @@
+"""What the stores tell of themselves, and what is left of users who are gone."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from bson.int64 import Int64
+from polystream.v1.contents_pb2 import CacheContentRequest, Content
+from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
+from polystream.v1.views_pb2 import RecordViewRequest
+
+from mesh.errors import PolystreamError, Reason
+from mesh.ids import new_correlation_id
+from mesh.settings import MongoSettings, RedisSettings
+from processor.integrity.orphans import Orphans, erase_orphans, find_orphans
+from processor.integrity.sides import MongoSide, PostgresSide, RedisSide
+from processor.stores.mongodb import MongoUserMemory, database_of
+from processor.stores.mongodb import connect as connect_mongodb
+from processor.stores.redis import RedisUserMemory
+from processor.stores.redis import connect as connect_redis
+from processor.users import Erasure
+from tests.support.lanes import delivery as deliver
+from tests.support.platform import EngineSet, engines
+from tests.support.stores import TOPIC_ID, Users, fresh_database, mongo_store, postgres_settings, redis_store
+
+ANA, BIA, GONE, ERASED = 11, 12, 13, 14
+MANY = 150  # more than one of MongoDB's queries takes
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+    """Run the three stores."""
+    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("stores")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def users(running: EngineSet) -> Users:
+    """PostgreSQL with two users."""
+    made = Users(postgres_settings(running))
+    made.add(ANA, BIA)
+    return made
+
+
+class Sides:
+    """The three stores from outside, and the lanes' own doors to two of them."""
+
+    def __init__(self, running: EngineSet, closing: ExitStack) -> None:
+        database = closing.enter_context(fresh_database(running)).name
+        url = f"mongodb://127.0.0.1:{running.site.ports.mongodb}/{database}"
+        redis_settings = RedisSettings(url=running.endpoints["redis"])
+        self.postgresql = PostgresSide(postgres_settings(running))
+        self.mongodb = MongoSide(MongoSettings(url=url))
+        self.redis = RedisSide(redis_settings)
+        self.mongo_lane = mongo_store(running, database)
+        self.redis_lane = redis_store(running)
+        self.db = database_of(closing.enter_context(connect_mongodb(MongoSettings(url=url))))
+        self.keys = closing.enter_context(connect_redis(redis_settings))
+        self.keys.flushdb()
+        for opened in (self.postgresql, self.mongodb, self.redis, self.mongo_lane, self.redis_lane):
+            closing.callback(opened.close)
+        self.memories = (MongoUserMemory(self.db), RedisUserMemory(self.keys))
+
+    def live(self, *user_ids: int) -> None:
+        """Have users in both stores, with a view and a session each."""
+        for memory in self.memories:
+            memory.remember(user_ids)
+        for user_id in user_ids:
+            view = RecordViewRequest(user_id=user_id, content_id=1, title="t", kind=Content.MOVIE)
+            session = CreateSessionRequest(user_id=user_id, device=Session.TV)
+            assert None not in self.mongo_lane.apply([deliver(view)], set())
+            assert None not in self.redis_lane.apply([deliver(session)], set())
+
+
+@pytest.fixture
+def sides(running: EngineSet, users: Users) -> Iterator[Sides]:
+    """Stores without anything in them."""
+    del users
+    with ExitStack() as closing:
+        yield Sides(running, closing)
+
+
+def test_a_store_knows_what_it_has_applied(sides: Sides) -> None:
+    """And nothing else."""
+    sides.live(ANA)
+    views = [
+        deliver(RecordViewRequest(user_id=ANA, content_id=n, title="t", kind=Content.MOVIE)) for n in range(1, MANY)
+    ]
+    contents = [deliver(CacheContentRequest(content_id=n, title="t", kind=Content.MOVIE)) for n in range(1, MANY)]
+    sides.mongo_lane.apply(views, set())
+    sides.redis_lane.apply(contents, set())
+    in_mongodb, in_redis = ([d.correlation_id for d in batch] for batch in (views, contents))
+    others = [new_correlation_id() for _ in range(MANY)]
+    assert sides.mongodb.applied([*others, *in_mongodb, *in_redis]) == set(in_mongodb)
+    assert sides.redis.applied([*others, *in_mongodb, *in_redis]) == set(in_redis)
+    assert sides.postgresql.applied([*others, *in_mongodb, *in_redis]) == set()
+
+
+def test_a_store_names_everybody_whom_it_has_something_of(sides: Sides) -> None:
+    """Whom it remembers too, but not those of whom it remembers that they were erased."""
+    sides.live(ANA, GONE)
+    for memory in sides.memories:
+        memory.remember([BIA])
+        memory.erase({ERASED: Erasure(TOPIC_ID, 0, 5)})
+    assert set(sides.mongodb.users()) == {ANA, BIA, GONE}
+    assert set(sides.redis.users()) == {ANA, BIA, GONE}
+    assert sides.postgresql.existing([ANA, BIA, GONE, ERASED]) == {ANA, BIA}
+
+
+def test_what_is_left_of_a_user_goes_and_nothing_else(sides: Sides) -> None:
+    """Sessions go with their index; what is remembered of an erased user stays."""
+    sides.live(ANA, GONE)
+    for memory in sides.memories:
+        memory.erase({ERASED: Erasure(TOPIC_ID, 0, 5)})
+    both = (sides.mongodb, sides.redis)
+    orphans = find_orphans(sides.postgresql, both, lambda: None)
+    assert orphans == [Orphans("MONGODB", [GONE]), Orphans("REDIS", [GONE])]
+    assert erase_orphans(sides.postgresql, both, orphans) == 2
+    assert find_orphans(sides.postgresql, both, lambda: None) == []
+    assert [document["user_id"] for document in sides.db["historico_visualizacao"].find()] == [Int64(ANA)]
+    assert len(list(sides.keys.scan_iter("sessao:*"))) == len(list(sides.keys.scan_iter("sessoes:*"))) == 1
+    for memory in sides.memories:
+        assert memory.read([ANA, GONE, ERASED]) == {ANA: None, ERASED: Erasure(TOPIC_ID, 0, 5)}
+
+
+def test_a_deletion_that_is_on_its_way_is_no_drift(sides: Sides) -> None:
+    """PostgreSQL's lane was faster: once the others have caught up, nothing is left."""
+    sides.live(GONE)
+    looks: list[int] = []
+
+    def lanes_catch_up() -> None:
+        looks.append(1)
+        if len(looks) == 2:
+            sides.mongodb.erase([GONE])
+
+    assert find_orphans(sides.postgresql, [sides.mongodb], lanes_catch_up) == []
+    assert len(looks) == 2
+
+
+def test_who_is_a_user_by_now_is_not_erased(sides: Sides) -> None:
+    """Somebody was created between the look and the repair."""
+    sides.live(ANA)
+    assert erase_orphans(sides.postgresql, [sides.mongodb], [Orphans("MONGODB", [ANA])]) == 0
+    assert set(sides.mongodb.users()) == {ANA}
+
+
+def test_a_store_that_is_down_is_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """By its name, and the reason that lanes have for it."""
+    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("down")) as started:
+        settings = postgres_settings(started)
+        mongodb = MongoSide(MongoSettings(url=f"mongodb://127.0.0.1:{started.site.ports.mongodb}/streaming_db"))
+        redis = RedisSide(RedisSettings(url=started.endpoints["redis"]))
+    asked = {
+        "POSTGRESQL": lambda: PostgresSide(settings),
+        "MONGODB": lambda: list(mongodb.users()),
+        "REDIS": lambda: redis.applied(["x"]),
+    }
+    for name, ask in asked.items():
+        with pytest.raises(PolystreamError, match=f"^{name} does not answer") as told:
+            ask()
+        assert told.value.reason is Reason.STORE_UNAVAILABLE
+    mongodb.close()
+    redis.close()

@@ -1,0 +1,163 @@
+"""What is compared of the commands on `user_events`, and what counts as lost."""
+
+import io
+from collections.abc import Iterator, Sequence
+
+import pytest
+from rich.console import Console
+
+from mesh import topics
+from mesh.catalog import load_catalog
+from mesh.deadletters.box import Case
+from mesh.deadletters.letter import Letter, Place
+from mesh.deadletters.redrive import Outcome, Redriven
+from mesh.deadletters.standing import Standing
+from processor.integrity.lost import Findings, Record, Search
+from processor.integrity.orphans import LanesBehindError, Orphans, wait_for_lanes
+from processor.integrity.report import show_drift, show_repair
+
+STORES = ("POSTGRESQL", "MONGODB", "REDIS")
+POSITIONS = {"POSTGRESQL": {0: 5}, "MONGODB": {0: 5}, "REDIS": {0: 3}}
+OLDEST_MS = 1_000
+
+
+class _Memory:
+    """A store that remembers these commands, and no more."""
+
+    def __init__(self, name: str, known: set[str]) -> None:
+        self.name = name
+        self.asked: list[str] = []
+        self._known = known
+
+    def applied(self, correlation_ids: Sequence[str]) -> set[str]:
+        self.asked += correlation_ids
+        return self._known.intersection(correlation_ids)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def command_id(number: int) -> str:
+    """Return a correlation ID."""
+    return f"0197a1b2-0000-7000-8000-{number:012d}"
+
+
+def record(offset: int, command: str, *, accept_ms: int = 5_000, redrives: int = 0, correlation_id: str = "") -> Record:
+    """Return a record of partition 0, whose command has the offset's number."""
+    headers = [
+        (topics.COMMAND, command),
+        (topics.CORRELATION_ID, correlation_id or command_id(offset)),
+        (topics.ACCEPT_TIME, str(accept_ms)),
+        *([(topics.REDRIVES, str(redrives))] if redrives else []),
+    ]
+    return Record(Place(0, offset), 9_000, b"7", b"v", headers)
+
+
+def search(
+    records: Sequence[Record], known: Sequence[int] = (), letters: Sequence[Letter] = ()
+) -> tuple[list[tuple[str, str]], int]:
+    """Return the store and the correlation ID of each lost part, and how many parts were compared."""
+    sides = [_Memory(store, {command_id(number) for number in known}) for store in STORES]
+    looking = Search(load_catalog().commands, POSITIONS, sides, letters, oldest_ms=OLDEST_MS)
+    for one in records:
+        looking.add(one)
+    looking.finish()
+    return [(part.store, part.correlation_id) for part in looking.lost], looking.compared
+
+
+def lost_part(offset: int = 0) -> Letter:
+    """Return a part of a command that PostgreSQL has lost."""
+    sides = [_Memory(store, set()) for store in STORES]
+    looking = Search(load_catalog().commands, POSITIONS, sides, [], oldest_ms=OLDEST_MS)
+    looking.add(record(offset, "CreatePayment"))
+    looking.finish()
+    return looking.lost[0]
+
+
+def test_each_named_store_is_asked_once_for_each_of_its_commands() -> None:
+    """What it knows is not lost."""
+    records = [record(0, "CreatePayment"), record(1, "RecordView"), record(2, "DeleteUser")]
+    assert search(records, known=[0, 1, 2]) == ([], 5)
+    lost = [("POSTGRESQL", command_id(2)), ("MONGODB", command_id(2)), ("REDIS", command_id(2))]
+    assert search(records, known=[0, 1]) == (lost, 5)
+
+
+def test_what_a_lane_has_yet_to_apply_is_not_lost() -> None:
+    """Its store is asked only for what is below its lane's position."""
+    assert search([record(3, "DeleteUser")]) == ([("POSTGRESQL", command_id(3)), ("MONGODB", command_id(3))], 2)
+    assert search([record(5, "DeleteUser")]) == ([], 0)
+
+
+def test_what_was_given_up_is_not_lost() -> None:
+    """By the store that gave it up: another one may have lost it."""
+    given_up = lost_part(1)
+    assert search([record(1, "CreatePayment")], letters=[given_up]) == ([], 0)
+    assert len(search([record(1, "RecordView")], letters=[given_up])[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        record(0, "NoSuchCommand"),
+        record(0, "CreatePayment", correlation_id="no ID"),
+        record(0, "CreatePayment", accept_ms=OLDEST_MS - 1),
+        record(0, "CreatePayment", accept_ms=OLDEST_MS - 1, redrives=1),  # it was sent again not long ago
+    ],
+)
+def test_what_the_stores_need_not_remember_is_not_compared(one: Record) -> None:
+    """It was never applied, or is too old."""
+    assert search([one]) == ([], 0)
+
+
+def test_many_are_asked_for_in_bounded_batches() -> None:
+    """Nothing is left out at the end."""
+    memory = _Memory("POSTGRESQL", set())
+    positions = {**POSITIONS, "POSTGRESQL": {0: 10_000}}
+    looking = Search(load_catalog().commands, positions, [memory, _Memory("MONGODB", set())], [], oldest_ms=OLDEST_MS)
+    for offset in range(2_500):
+        looking.add(record(offset, "CreatePayment"))
+    looking.finish()
+    assert len(memory.asked) == len(set(memory.asked)) == len(looking.lost) == 2_500
+
+
+def test_lanes_are_waited_for() -> None:
+    """Until each has passed every partition's end."""
+    looks: Iterator[dict[str, dict[int, int]]] = iter(
+        [{"REDIS": {0: 3}, "MONGODB": {0: 4}}, {"REDIS": {}, "MONGODB": {0: 4}}, {"REDIS": {0: 9}, "MONGODB": {0: 4}}]
+    )
+    wait_for_lanes({0: 4, 1: 0}, lambda: next(looks))
+    assert list(looks) == []
+
+
+def test_a_lane_that_stays_behind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its store's name: its commands may explain what looks wrong."""
+    monkeypatch.setattr("processor.integrity.orphans._LANES_WAIT_MAX_S", 0.0)
+    with pytest.raises(LanesBehindError, match=r"^REDIS: "):
+        wait_for_lanes({0: 4}, lambda: {"REDIS": {0: 3}, "MONGODB": {0: 4}})
+
+
+@pytest.mark.parametrize("standing", [Standing.WAITING, Standing.OVERTAKEN])
+def test_what_was_found_and_done_is_told(standing: Standing) -> None:
+    """With what to do about it, and no more lines than somebody reads."""
+    part = lost_part()
+    cases = [Case(part, standing, ["x"])] * 30
+    orphans = [Orphans("MONGODB", list(range(100, 130)))]
+    output = io.StringIO()
+    console = Console(file=output, width=250)
+    show_drift(Findings(77, cases, is_whole=False), orphans, console)
+    show_repair([Redriven(part, Outcome.REFUSED, "no")], cases, 4, orphans, console)
+    told = output.getvalue()
+    for expected in (
+        "compared 77",
+        "30 were lost, and there are more",
+        "and 10 more",
+        "what is left of 30 users",
+        "--erase-orphans",
+        "sent 1 commands again: 1 refused",
+        "erased what was left of 4 users",
+        "dlq list" if standing is Standing.WAITING else "--force",
+    ):
+        assert expected in told
+    output.truncate(0)
+    show_drift(Findings(77, [], is_whole=True), [], console)
+    assert "nothing is lost" in output.getvalue()
