@@ -94,8 +94,8 @@ class TopicReader:
         try:
             heard_s = time.monotonic()
             while unread:
-                for message in self._consumer.consume(_BATCH_MAX_RECORDS, _GATHER_S):
-                    heard_s = time.monotonic()
+                batch = self._consumer.consume(_BATCH_MAX_RECORDS, _GATHER_S)
+                for message in batch:
                     partition, offset = message.partition() or 0, message.offset() or 0
                     if partition not in unread:
                         continue
@@ -104,7 +104,9 @@ class TopicReader:
                         yield message
                     if offset >= unread[partition] + (0 if is_end else _BEYOND_MAX_RECORDS):
                         del unread[partition]
-                if time.monotonic() - heard_s > _SILENCE_MAX_S:
+                if batch:  # whoever reads may have taken its time
+                    heard_s = time.monotonic()
+                elif time.monotonic() - heard_s > _SILENCE_MAX_S:
                     raise _unanswered(self._address, f"no record for {_SILENCE_MAX_S:g} s")
         finally:
             self._consumer.unassign()

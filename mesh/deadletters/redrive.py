@@ -81,7 +81,7 @@ class Redriver:
             batch = list(islice(waiting, size))
             if not batch:
                 return
-            begins = {partition: extent.end for partition, extent in self._reader.extents(topics.RECEIPTS).items()}
+            begins = self._reader.ends(topics.RECEIPTS)
             self._send([same[0] for same in batch])
             done = self._answers(batch, begins, time.monotonic() + wait_s)
             yield done

@@ -148,7 +148,7 @@ def _letter(store: str, record: Record, headers: Mapping[str, str]) -> Letter:
         lane="",
         reason="LOST",
         error=f"{store} knows nothing of it",
-        time_ms=time.time_ns() // 1_000_000,
+        time_ms=0,  # no lane gave it up: there is no answer to tell from a new one
         redrives=redrives_of(headers),
         omitted_bytes=0,
         key=record.key,

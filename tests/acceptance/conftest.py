@@ -13,7 +13,7 @@ from tests.support.engine_sets import chosen_sets
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
-FINISH_TIMEOUT_S = 10.0
+FINISH_TIMEOUT_S = 30.0
 
 Json = dict[str, Any]
 Finished = Callable[[str], Json]

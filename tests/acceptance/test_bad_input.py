@@ -73,7 +73,7 @@ def test_over_rest(
         assert answer.fields == fields
     assert answer.error is not None
     assert answer.error["message"]
-    eventually(lambda: rest.get("/health").json()["status"] == "HEALTHY", 10)
+    eventually(lambda: rest.get("/health").json()["status"] == "HEALTHY", 30)
 
 
 def test_a_wrong_method_over_rest(rest: httpx.Client) -> None:

@@ -19,7 +19,7 @@ from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
 RESTART_TIMEOUT_S = 30.0
-STORY_TIMEOUT_S = 15.0
+STORY_TIMEOUT_S = 30.0
 
 
 def whole_story(rest: httpx.Client, correlation_id: str, *, entered_by: str = "edge") -> Json:

@@ -1,5 +1,6 @@
 """Killing any part once under load loses no acknowledged command, and applies none twice."""
 
+import json
 import threading
 import time
 from collections import Counter
@@ -166,6 +167,14 @@ def _absent_contents(platform: Platform, load: Load) -> list[int]:
         for content_id in load.contents:
             pipeline.exists(f"conteudo:{content_id}")
         return [content_id for content_id, there in zip(load.contents, pipeline.execute(), strict=True) if not there]
+
+
+def test_the_stores_agree_after_all_of_it(platform: Platform) -> None:
+    """No store has lost a command that its lane has passed, and none has what is nobody's."""
+    checked = platform.command("integrity", "check", "--json")
+    report = json.loads(checked.stdout)
+    assert (checked.returncode, report["lost"], report["orphans"]) == (0, [], []), checked.stderr
+    assert report["compared"] >= len(PARTS) * (ACKNOWLEDGED_BEFORE + ACKNOWLEDGED_AFTER)
 
 
 @pytest.mark.timeout(180)

@@ -46,7 +46,7 @@ class _Sender:
         with grpc.insecure_channel(self._address) as channel:
             users = users_pb2_grpc.UserServiceStub(channel)
             for _ in range(commands):
-                created = users.CreateUser(users_pb2.CreateUserRequest(**person()), timeout=10)
+                created = users.CreateUser(users_pb2.CreateUserRequest(**person()), timeout=30)
                 self.sent.append(created.correlation_id)
                 if self.enough.wait(1 / (_COMMANDS_A_SECOND_AFTER if self.slower.is_set() else _COMMANDS_A_SECOND)):
                     return
@@ -128,7 +128,7 @@ def _kill_while_stories_are_told(
 
     def explained(correlation_id: str) -> bool:
         request = operations_pb2.ExplainOperationRequest(correlation_id=correlation_id)
-        story = operations.ExplainOperation(request, timeout=10)
+        story = operations.ExplainOperation(request, timeout=30)
         return len(story.hops) == _EVENTS_A_COMMAND and story.operation.state == Operation.SUCCEEDED
 
     eventually(lambda: len(sender.sent) >= _COMMANDS_BEFORE and explained(sender.sent[0]), _TIMEOUT_S)

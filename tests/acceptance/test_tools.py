@@ -21,7 +21,7 @@ from tests.support.tools import go_tool
 from tests.support.waiting import eventually
 
 _TOOL_TIMEOUT_S = 30
-_RESULT_TIMEOUT_S = 10
+_RESULT_TIMEOUT_S = 30
 _NEWEST = 120  # operations: three pages of the event log
 _BUILD_TIMEOUT_S = 600  # of a test that may have to build its tool first
 _BUF = Path(sys.executable).with_name("buf")

@@ -65,7 +65,7 @@ def test_the_pages_that_the_readme_names_are_there(platform: Platform) -> None:
     assert "Polystream" in dashboard.text
     docs = httpx.get(platform.endpoints["docs"], follow_redirects=True)
     assert "swagger-ui" in docs.text
-    document = eventually(lambda: httpx.get(f"{platform.endpoints['rest']}/openapi.json").json(), 5)
+    document = eventually(lambda: httpx.get(f"{platform.endpoints['rest']}/openapi.json").json(), 30)
     assert "/usuarios" in document["paths"]
     for asset in re.findall(r'(?:src|href)="(/[^"]+)"', docs.text):
         assert httpx.get(f"{platform.endpoints['rest']}{asset}").status_code == 200, asset

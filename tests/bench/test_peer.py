@@ -53,7 +53,7 @@ def test_a_view_is_in_kafka_when_it_is_acknowledged(kafka: dict[str, str | int |
 
     consumer = Consumer({**kafka, "group.id": "test"})
     consumer.assign([TopicPartition(COMMANDS, number, 0) for number in range(PARTITIONS)])
-    record: Message = eventually(lambda: consumer.poll(1.0), 10)
+    record: Message = eventually(lambda: consumer.poll(1.0), 30)
     consumer.close()
     headers = dict(record.headers() or [])
     assert set(headers) == {"correlation_id", "command", "traceparent"}

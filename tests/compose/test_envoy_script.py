@@ -90,5 +90,5 @@ def _request_under_way(edge: Edge, url: str) -> Iterator["Future[httpx.Response]
     with ThreadPoolExecutor(1) as background:
         before = edge.gateways.echoes[0].hanging
         answer = background.submit(httpx.post, f"{url}/v1/users", headers=_HANG, timeout=30)
-        eventually(lambda: edge.gateways.echoes[0].hanging > before, 10)
+        eventually(lambda: edge.gateways.echoes[0].hanging > before, 30)
         yield answer

@@ -24,7 +24,7 @@ def test_a_gateway_is_well_while_it_serves(run: ComposedRun) -> None:
         eventually(lambda: run.is_healthy("gateway"), _START_TIMEOUT_S)
         with process.hanging():
             assert not run.is_healthy("gateway")
-        eventually(lambda: run.is_healthy("gateway"), 10)
+        eventually(lambda: run.is_healthy("gateway"), 30)
     assert not run.is_healthy("gateway")
 
 
@@ -48,7 +48,7 @@ def test_a_lane_is_well_while_it_goes_its_rounds(run: ComposedRun, name: str) ->
             long_ago_s = file.stat().st_mtime - _STALE_S
             os.utime(file, (long_ago_s, long_ago_s))
             assert not run.is_healthy(name)
-        eventually(lambda: run.is_healthy(name), 10)
+        eventually(lambda: run.is_healthy(name), 30)
         process.kill()
         assert json.loads(file.read_text())["pid"] == process.popen.pid
         assert not run.is_healthy(name)
@@ -64,7 +64,7 @@ def test_a_monitor_is_well_while_its_pages_answer(run: ComposedRun) -> None:
         eventually(lambda: run.is_healthy("monitor"), _START_TIMEOUT_S)
         with process.hanging():
             assert not run.is_healthy("monitor")
-        eventually(lambda: run.is_healthy("monitor"), 10)
+        eventually(lambda: run.is_healthy("monitor"), 30)
     with canned_http({"/healthz": (503, "{}")}) as here:
         assert not run.is_healthy("monitor", run.with_ports("monitor", {8089: here}))
     with canned_tcp(b"no HTTP\r\n") as here:
@@ -80,7 +80,7 @@ def test_an_edge_is_well_once_it_has_found_a_gateway(run: ComposedRun) -> None:
             eventually(lambda: run.is_healthy("envoy"), _START_TIMEOUT_S)
             with envoy.hanging():
                 assert not run.is_healthy("envoy")
-            eventually(lambda: run.is_healthy("envoy"), 10)
+            eventually(lambda: run.is_healthy("envoy"), 30)
         eventually(lambda: not run.is_healthy("envoy"), 30)
     assert not run.is_healthy("envoy")
 

@@ -24,7 +24,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 
 
 def _spans(edge: Edge, count: int) -> list[trace_pb2.Span]:
-    eventually(lambda: len(edge.monitor.spans) >= count, 10)
+    eventually(lambda: len(edge.monitor.spans) >= count, 30)
     assert len(edge.monitor.spans) == count
     return list(edge.monitor.spans)
 

@@ -67,7 +67,7 @@ async def waiting_in_kafka(served: Served, count: int) -> None:
         assert served.gateway.producer.in_flight == count, served.gateway.producer.in_flight
         return True
 
-    await eventually_async(check, 10)
+    await eventually_async(check, 30)
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -95,7 +95,7 @@ async def outlive_the_broker(running: EngineSet, served: Served) -> None:
         operation: Operation = await users(served).CreateUser(VALID)
         return operation
 
-    operation = await eventually_async(accepted, 15)
+    operation = await eventually_async(accepted, 30)
     assert in_kafka(operation.correlation_id)
 
 
@@ -149,7 +149,7 @@ async def test_a_deadline_is_answered_before_it_passes(running: EngineSet, serve
     async def known() -> Operation | None:
         return await served.gateway.tracker.find(correlation_id)
 
-    assert (await eventually_async(known, 5)) is not None
+    assert (await eventually_async(known, 30)) is not None
 
 
 async def test_a_caller_who_leaves_takes_nothing_along(running: EngineSet, served: Served) -> None:
@@ -203,7 +203,7 @@ async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, serv
             sent = [asyncio.ensure_future(users(served).CreateUser(VALID)) for _ in range(20)]
             await waiting_in_kafka(served, 20)
             stopping = asyncio.create_task(served.gateway.stop())
-            refusal = await eventually_async(lambda: draining(served), 5)
+            refusal = await eventually_async(lambda: draining(served), 30)
             assert refusal.retry_delay_s > 0
             assert not any(call.done() for call in sent)
         # All are answered at once, in the moment in which the port closes.
@@ -232,7 +232,7 @@ async def test_the_process_drains_on_sigterm(running: EngineSet, server: str) ->
             await eventually_async(accepted, 20)
             with frozen(running.pid("kafka")):
                 sent = [asyncio.ensure_future(stub.CreateUser(CreateUserRequest())) for _ in range(SENT)]
-                await eventually_async(lambda: _answers(stub), 5)
+                await eventually_async(lambda: _answers(stub), 30)
                 process.send_signal(signal.SIGTERM)
             answers = await asyncio.gather(*sent, return_exceptions=True)
         # Calls may overtake one another on their way in: one that came after the signal was told so.

@@ -199,7 +199,7 @@ async def test_a_client_that_leaves_a_stream_leaves_nothing_behind(served: Serve
     async def nobody_watches() -> bool:
         return not served.tracker._memory._watchers
 
-    await eventually_async(nobody_watches, 5)
+    await eventually_async(nobody_watches, 30)
 
 
 async def test_health_tells_of_each_part_in_bounded_time(served: Served) -> None:

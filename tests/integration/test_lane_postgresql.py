@@ -187,11 +187,11 @@ def test_what_the_lane_skips_is_passed_over_in_its_positions(wire: Wire, db: psy
     id_ = wire.send(new_user())
     wire.flush()
     wire.wait_receipt(id_)
-    before = eventually(total, 5)
+    before = eventually(total, 30)
     for user_id in range(20):
         wire.send(CreateSessionRequest(user_id=user_id, device=Session.Device.TV))
     wire.flush()
-    eventually(lambda: total() == before + 20, 10)
+    eventually(lambda: total() == before + 20, 30)
 
 
 def test_a_lane_that_is_told_to_stop_ends_well(lane: LaneProcess, wire: Wire, db: psycopg.Connection[Any]) -> None:
@@ -223,7 +223,7 @@ def lane_held_in_a_batch(engine: EngineSet) -> Iterator[None]:
 def wait_for_held_lane(engine: EngineSet) -> None:
     """Wait until the lane waits for a lock."""
     with psycopg.connect(engine.endpoints["postgresql"], autocommit=True) as connection:
-        eventually(lambda: connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone(), 10)
+        eventually(lambda: connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone(), 30)
 
 
 def test_killing_postgresql_in_a_batch_loses_nothing(running: EngineSet, lane: LaneProcess, wire: Wire) -> None:
@@ -233,7 +233,7 @@ def test_killing_postgresql_in_a_batch_loses_nothing(running: EngineSet, lane: L
         users, ids = send_users(wire, LOAD_COMMANDS)
         wait_for_held_lane(running)
         running.kill("postgresql")
-    eventually(lambda: "STORE_UNAVAILABLE" in lane.log[logged:], 10)
+    eventually(lambda: "STORE_UNAVAILABLE" in lane.log[logged:], 30)
     running.start("postgresql")
     wire.wait_all(ids)
     with psycopg.connect(running.endpoints["postgresql"]) as fresh:
@@ -303,7 +303,7 @@ def test_a_registry_that_is_down_is_waited_for(
     running.kill("schema_registry")
     id_ = wire.send(user)
     wire.flush()
-    eventually(lambda: "REGISTRY_UNAVAILABLE" in lane.log[logged:], 10)
+    eventually(lambda: "REGISTRY_UNAVAILABLE" in lane.log[logged:], 30)
     wire.drain()
     assert wire.receipts(id_) == []
     running.start("schema_registry")

@@ -45,7 +45,7 @@ async def test_an_operation_succeeds_with_its_last_store(command_path: EngineSet
             operation = await here.tracker.find(correlation_id)
             return operation is not None and len(operation.receipts) == 2
 
-        await eventually_async(two_receipts, 10)
+        await eventually_async(two_receipts, 30)
         found = await here.tracker.find(correlation_id.upper())
         assert found is not None
         assert found.state == Operation.ACCEPTED
@@ -85,7 +85,7 @@ async def test_another_gateway_tells_the_same_operation() -> None:
         async with gateway("g-two", operation_memory_max=1) as two:
             assert await done(two.tracker.find, first) == known
             lane.answer(second, "POSTGRESQL")
-            await eventually_async(lambda: two.tracker.find(second), 10)
+            await eventually_async(lambda: two.tracker.find(second), 30)
             waiting = asyncio.create_task(two.tracker.wait(second, 10))
             lane.answer(second, "MONGODB", "REDIS")
             operation = await waiting

@@ -122,7 +122,7 @@ def test_a_part_that_dies_is_started_again(start: Callable[..., Dummy], name: st
         part = dummy.part(name)
         return part.status == "ready" and part.pid not in {None, killed} and dummy.state().status == "ready"
 
-    eventually(mended, 10)
+    eventually(mended, 30)
     assert dummy.part(name).restarts == 1
     assert dummy.part(name).last_exit == -signal.SIGKILL
     dummy.stop()
@@ -135,8 +135,8 @@ def test_what_a_volatile_engine_forgot_is_provisioned_again(start: Callable[...,
     dummy = start("volatile")
     dummy.until("ready")
     os.kill(dummy.part("redis").pid or 0, signal.SIGKILL)
-    eventually(lambda: (dummy.data_dir / "provisioned").read_text() == "provisioned\n" * 2, 10)
-    eventually(lambda: dummy.state().status == "ready", 10)
+    eventually(lambda: (dummy.data_dir / "provisioned").read_text() == "provisioned\n" * 2, 30)
+    eventually(lambda: dummy.state().status == "ready", 30)
 
 
 def test_a_hung_part_is_shown(start: Callable[..., Dummy]) -> None:
@@ -187,7 +187,7 @@ def test_it_outlives_its_starter_when_detached(start: Callable[..., Dummy]) -> N
     assert dummy.process.stdout is not None
     dummy.process.stdout.close()
     os.kill(dummy.part("web").pid or 0, signal.SIGKILL)
-    eventually(lambda: dummy.part("web").restarts == 1 and dummy.part("web").status == "ready", 10)
+    eventually(lambda: dummy.part("web").restarts == 1 and dummy.part("web").status == "ready", 30)
     assert dummy.stop() == 0
 
 
@@ -197,7 +197,7 @@ def test_no_child_outlives_a_killed_supervisor(start: Callable[..., Dummy]) -> N
     dummy.until("ready")
     children = dummy.state().processes
     dummy.process.kill()
-    eventually(lambda: not any(child.is_alive() for child in children), 5)
+    eventually(lambda: not any(child.is_alive() for child in children), 30)
 
 
 def test_a_start_after_a_kill_finds_its_data(start: Callable[..., Dummy]) -> None:

@@ -68,10 +68,10 @@ async def test_errors_of_the_edge_and_of_the_gateway(target: str) -> None:
         with pytest.raises(NotFoundError) as missing:
             await api.users.get_user(user_id=2**53 - 1)
         assert missing.value.reason == "USER_NOT_FOUND"
-        user = await (await api.users.create_user(**someone)).result(timeout_s=10)
+        user = await (await api.users.create_user(**someone)).result(timeout_s=30)
         again = await api.users.create_user(**{**person(), "email": someone["email"]})
         with pytest.raises(AlreadyExistsError) as taken:
-            await again.result(timeout_s=10)
+            await again.result(timeout_s=30)
         assert taken.value.reason == "EMAIL_ALREADY_EXISTS"
         assert taken.value.operation is not None
         assert taken.value.operation.correlation_id == again.correlation_id
@@ -85,20 +85,20 @@ async def test_the_same_request_id_is_the_same_operation(target: str) -> None:
         first = await api.users.create_user(**someone, request_id=someone["email"])
         second = await other.users.create_user(**someone, request_id=someone["email"])
         assert first.correlation_id == second.correlation_id
-        users = [await first.result(timeout_s=10), await second.result(timeout_s=10)]
-        users.append(await other.operation(first.correlation_id, User).result(timeout_s=10))
+        users = [await first.result(timeout_s=30), await second.result(timeout_s=30)]
+        users.append(await other.operation(first.correlation_id, User).result(timeout_s=30))
         assert len({user.user_id for user in users}) == 1
 
 
 async def test_lists_and_watches(target: str) -> None:
     """A list is complete over its pages, and a watch ends with all three stores' receipts."""
     async with Polystream(target) as api:
-        made = [await (await api.users.create_user(**person())).result(timeout_s=10) for _ in range(3)]
+        made = [await (await api.users.create_user(**person())).result(timeout_s=30) for _ in range(3)]
         listed = [user.user_id async for user in api.users.list_users(page_size=2)]
         assert len(listed) == len(set(listed))
         assert {user.user_id for user in made} <= set(listed)
         erased = await api.users.delete_user(user_id=made[0].user_id)
-        seen = [operation async for operation in erased.watch(timeout_s=10)]
+        seen = [operation async for operation in erased.watch(timeout_s=30)]
         assert seen[-1].state == OperationState.SUCCEEDED
         assert {receipt.store for receipt in seen[-1].receipts} == {Store.POSTGRESQL, Store.MONGODB, Store.REDIS}
 
@@ -108,7 +108,7 @@ async def test_the_callers_trace_goes_on(target: str, platform: Platform) -> Non
     trace_id = "0af7651916cd43dd8448eb211c80319c"
     async with Polystream(target) as api:
         op = await api.users.create_user(**person(), traceparent=TRACEPARENT.format(trace_id=trace_id))
-        await op.result(timeout_s=10)
+        await op.result(timeout_s=30)
 
     def explained() -> bool:
         story = json.loads(platform.command("explain", op.correlation_id, "--json").stdout)

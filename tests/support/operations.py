@@ -206,7 +206,7 @@ async def done(find: Callable[[str], Awaitable[Operation | None]], correlation_i
         operation = await find(correlation_id)
         return operation if operation is not None and operation.state != Operation.ACCEPTED else None
 
-    operation = await eventually_async(check, 10)
+    operation = await eventually_async(check, 30)
     assert operation is not None
     return operation
 
@@ -218,4 +218,4 @@ async def saved(running: EngineSet, correlation_ids: list[str]) -> None:
         async def all_there() -> bool:
             return all(client.hlen(f"operation:{correlation_id}") == 3 for correlation_id in correlation_ids)
 
-        await eventually_async(all_there, 10)
+        await eventually_async(all_there, 30)

@@ -192,7 +192,7 @@ def test_a_lane_waits_for_the_transaction_of_another_and_sees_its_rows(
         )
         thread = threading.Thread(target=lambda: answers.append(store.apply([delivery(user)], NOTHING)))
         thread.start()
-        eventually(lambda: db.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone(), 10)
+        eventually(lambda: db.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone(), 30)
     thread.join()
     ((receipt,),) = answers
     assert receipt is not None

@@ -23,7 +23,7 @@ def test_what_another_process_has_drawn_is_left_to_it_until_it_ends() -> None:
         port = int(other.stdout.readline())
         assert not take([port])
         other.kill()
-    eventually(lambda: take([port]), 5)
+    eventually(lambda: take([port]), 30)
 
 
 def test_nothing_is_drawn_twice() -> None:
