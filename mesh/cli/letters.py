@@ -77,7 +77,7 @@ def show_case(case: Case, payload: object, console: Console | None = None) -> No
     for name, value in shown.items():
         table.add_row(name, escape(str(value)))
     console.print(table)
-    console.print(_remedy(case))
+    console.print(escape(_remedy(case)))
     if payload is not None:
         console.print(json.dumps(payload, indent=2, ensure_ascii=False, default=str), markup=False)
 
@@ -89,7 +89,7 @@ def show_plan(sent: Sequence[Case], kept: Sequence[Case], console: Console | Non
         console.print(f"would send {len(sent)} again:")
         console.print(_table(sent))
     for case in kept:
-        console.print(f"not sent: {case.letter.place} {escape(case.letter.command)}: {_remedy(case)}")
+        console.print(f"not sent: {case.letter.place} {escape(case.letter.command)}: {escape(_remedy(case))}")
 
 
 def show_redriven(batch: Sequence[Redriven], console: Console | None = None) -> None:

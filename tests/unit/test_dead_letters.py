@@ -191,7 +191,7 @@ def test_no_more_is_read_than_it_takes() -> None:
 @pytest.mark.parametrize("standing", list(Standing))
 def test_every_standing_is_explained_and_no_text_is_taken_for_markup(standing: Standing) -> None:
     """With what to do about it, and the letter's name."""
-    case = Case(letter(1, command("[red]", "a")), standing, ["b"])
+    case = Case(letter(1, command("[red]", "a")), standing, ["[/b]"])
     output = io.StringIO()
     console = Console(file=output, width=250)
     show_cases([case], 3, console)
