@@ -5,6 +5,7 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
+from typing import Final
 
 import polystream.v1
 from google.api import annotations_pb2
@@ -12,6 +13,9 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, Service
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from polystream.options.v1 import options_pb2
+
+# The lane that dead-letters what no lane would apply, so that it happens once.
+LANE_OF_UNKNOWN_COMMANDS: Final = "POSTGRESQL"
 
 
 @dataclass(frozen=True, slots=True)

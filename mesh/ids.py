@@ -1,10 +1,14 @@
 """Correlation IDs, and the identifiers derived from them."""
 
 import hashlib
+import re
 import time
 import uuid
 
 from mesh.entropy import RandomDigits
+
+# A correlation ID as the platform writes it. Clients may write theirs in capitals; records may not.
+CORRELATION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 # Any fixed UUID will do: it keeps derived IDs apart from those of other systems.
 _REQUEST_NAMESPACE = uuid.UUID("6f1c1b0e-3b1c-5f65-9d0e-7b9a5a3f6d21")

@@ -31,23 +31,12 @@ class Extent:
     end: int  # of the next record to come
 
 
-class TopicReader:
-    """One consumer that goes wherever it is sent. One thread at a time; a context manager, which closes it."""
+class _Client:
+    """A consumer that joins no group. One thread at a time; a context manager, which closes it."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, group: str, config: Mapping[str, str | int | bool]) -> None:
         self._address = kafka.bootstrap_servers
-        self._consumer = Consumer(
-            {
-                **kafka.client_config(_GROUP),
-                "group.id": _GROUP,
-                "enable.auto.commit": False,
-                # An offset that retention has taken meanwhile: whoever asked for it has to hear of it.
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,  # said when a fetch brings nothing: there is no more for the moment
-                "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
-            },
-            logger=KAFKA_LOG,
-        )
+        self._consumer = Consumer({**kafka.client_config(_GROUP), "group.id": group, **config}, logger=KAFKA_LOG)
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +45,23 @@ class TopicReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._consumer.close()
+
+
+class TopicReader(_Client):
+    """Goes wherever it is sent."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        super().__init__(
+            kafka,
+            _GROUP,
+            {
+                "enable.auto.commit": False,
+                # An offset that retention has taken meanwhile: whoever asked for it has to hear of it.
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,  # said when a fetch brings nothing: there is no more for the moment
+                "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
+            },
+        )
 
     def extents(self, topic: str) -> dict[int, Extent]:
         """Return what each partition of a topic has now; nothing where there is no such topic. Raises TopicError."""
@@ -126,20 +132,11 @@ class TopicReader:
             self._consumer.unassign()
 
 
-class GroupPosition:
-    """How far a group has come, asked without joining it. A context manager, which closes the connection."""
+class GroupPosition(_Client):
+    """How far a group has come."""
 
     def __init__(self, kafka: KafkaSettings, group: str) -> None:
-        self._address = kafka.bootstrap_servers
-        self._consumer = Consumer({**kafka.client_config(_GROUP), "group.id": group}, logger=KAFKA_LOG)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._consumer.close()
+        super().__init__(kafka, group, {})
 
     def committed(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
         """Return the committed offsets by partition, but of those that have none. Raises TopicError."""

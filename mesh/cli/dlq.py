@@ -5,8 +5,8 @@ import json
 import operator
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import compress
 from typing import Any, Final
 
@@ -97,15 +97,6 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--command", metavar="C", help="only those of this command, such as CreateUser")
 
 
-@contextmanager
-def _registry() -> Iterator[RegistryClient]:
-    client = RegistryClient(RegistrySettings())
-    try:
-        yield client
-    finally:
-        client.close()
-
-
 def _list(arguments: argparse.Namespace) -> int:
     with TopicReader(KafkaSettings()) as reader:
         box = open_box(reader, load_catalog().commands)
@@ -134,7 +125,7 @@ def _redrive(arguments: argparse.Namespace) -> int:
     if arguments.letters and (arguments.reason or arguments.command):
         raise _UsageError("--reason and --command choose among --all: leave them out where letters are named")
     commands = load_catalog().commands
-    with TopicReader(KafkaSettings()) as reader, _registry() as registry:
+    with TopicReader(KafkaSettings()) as reader, closing(RegistryClient(RegistrySettings())) as registry:
         sent, kept = _choose(open_box(reader, commands), arguments)
         if arguments.dry_run:
             _tell_plan(sent, kept, as_json=arguments.json)
@@ -198,7 +189,7 @@ def _tell_plan(sent: Sequence[Case], kept: Sequence[Case], *, as_json: bool) -> 
 
 def _payload(case: Case) -> object:
     """Return the record as its own schema reads it."""
-    with _registry() as registry:
+    with closing(RegistryClient(RegistrySettings())) as registry:
         try:
             return read_record(case.letter.value, registry)
         except PolystreamError as error:

@@ -34,17 +34,27 @@ class Box:
 
 def open_box(reader: TopicReader, commands: Mapping[str, Command]) -> Box:
     """Read the dead-letter topic, and what came from its letters' records on. Raises TopicError."""
+    letters, left_out = read_letters(reader)
+    return Box(judge(reader, commands, letters), left_out)
+
+
+def read_letters(reader: TopicReader) -> tuple[list[Letter], int]:
+    """Return the letters, the oldest first, and how many records were too many to be read. Raises TopicError."""
     there = reader.extents(topics.DEAD_LETTERS)
     newest = _newest(there)
-    letters = _once_each(
-        letter for letter in map(_letter, reader.read(topics.DEAD_LETTERS, newest)) if letter is not None
-    )
+    found = (letter for letter in map(_letter, reader.read(topics.DEAD_LETTERS, newest)) if letter is not None)
+    return _once_each(found), sum(newest[partition].begin - extent.begin for partition, extent in there.items())
+
+
+def judge(
+    reader: TopicReader, commands: Mapping[str, Command], letters: Sequence[Letter], besides: Sequence[Letter] = ()
+) -> list[Case]:
+    """Tell how letters stand by what came from their records on. `besides` were given up too. Raises TopicError."""
     kept = reader.extents(topics.COMMANDS) if letters else {}
-    history = History(letters, commands)
+    history = History([*letters, *besides], commands)
     for message in reader.read(topics.COMMANDS, stretches_from(letters, kept)):
-        history.add(_place(message), message.key(), topics.header_pairs(message.headers()))
-    cases = [Case(letter, history.standing(letter), history.overtaken_by(letter)) for letter in letters]
-    return Box(cases, sum(newest[partition].begin - extent.begin for partition, extent in there.items()))
+        history.add(place_of(message), message.key(), topics.header_pairs(message.headers()))
+    return [Case(letter, history.standing(letter), history.overtaken_by(letter)) for letter in letters]
 
 
 def _newest(there: Mapping[int, Extent]) -> dict[int, Extent]:
@@ -61,8 +71,9 @@ def _once_each(letters: Iterable[Letter]) -> list[Letter]:
 
 
 def _letter(message: Message) -> Letter | None:
-    return read_letter(_place(message), message.key(), message.value(), topics.header_pairs(message.headers()))
+    return read_letter(place_of(message), message.key(), message.value(), topics.header_pairs(message.headers()))
 
 
-def _place(message: Message) -> Place:
+def place_of(message: Message) -> Place:
+    """Return where a record is."""
     return Place(message.partition() or 0, message.offset() or 0)

@@ -13,7 +13,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from mesh import topics
-from mesh.catalog import Command
+from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.deadletters.letter import Letter
 from mesh.errors import PolystreamError
@@ -25,7 +25,6 @@ from mesh.topic_reader import TopicError, TopicReader
 _BATCHES: Final = (1, 10)  # commands, before the cause is taken for mended
 _BATCH_MAX_COMMANDS: Final = 100
 _SEND_TIMEOUT_S: Final = 10.0
-_LANE_OF_UNKNOWN_COMMANDS: Final = "POSTGRESQL"
 
 
 class Outcome(Enum):
@@ -141,7 +140,7 @@ class Redriver:
         if named:
             return named
         command = self._commands.get(same[0].command)
-        return set(command.stores) if command else {_LANE_OF_UNKNOWN_COMMANDS}
+        return set(command.stores) if command else {LANE_OF_UNKNOWN_COMMANDS}
 
     def _receipt(self, message: Message) -> CommandReceipt:
         try:

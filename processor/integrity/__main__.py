@@ -7,13 +7,12 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from mesh import topics
 from mesh.catalog import Catalog, load_catalog
-from mesh.deadletters.box import Case, open_box
+from mesh.deadletters.box import Case, read_letters
 from mesh.deadletters.redrive import Redriven, Redriver
 from mesh.errors import PolystreamError
 from mesh.schemas import RegistryClient
@@ -35,46 +34,35 @@ from processor.integrity.sides import MongoSide, PostgresSide, RedisSide
 _ANSWER_WAIT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """What is wrong."""
-
-    findings: Findings
-    orphans: Sequence[Orphans]
-
-    @property
-    def is_none(self) -> bool:
-        """Whether nothing is."""
-        return not self.findings.lost and not self.orphans
-
-
 class Inspection:
     """Everything that is looked at."""
 
-    def __init__(self, catalog: Catalog, closing: ExitStack) -> None:
+    def __init__(self, catalog: Catalog, stack: ExitStack) -> None:
         self.catalog = catalog
         self.kafka = KafkaSettings()
-        self.reader = closing.enter_context(TopicReader(self.kafka))
+        self.reader = stack.enter_context(TopicReader(self.kafka))
         self.postgresql = PostgresSide(PostgresSettings())
-        closing.callback(self.postgresql.close)
+        stack.callback(self.postgresql.close)
         self.others = (MongoSide(MongoSettings()), RedisSide(RedisSettings()))
         for side in self.others:
-            closing.callback(side.close)
+            stack.callback(side.close)
         self._lanes = {
-            side.name: closing.enter_context(GroupPosition(self.kafka, lane_group(side.name)))
+            side.name: stack.enter_context(GroupPosition(self.kafka, lane_group(side.name)))
             for side in (self.postgresql, *self.others)
         }
 
-    def look(self) -> Drift:
-        """Look at everything once. Raises TopicError, PolystreamError and LanesBehindError."""
-        box = open_box(self.reader, self.catalog.commands)
-        letters = [case.letter for case in box.cases]
-        memory_s = LaneSettings().marker_ttl_s
+    def lost(self) -> Findings:
+        """Return what stores have lost. Raises TopicError and PolystreamError."""
+        letters, _ = read_letters(self.reader)
         sides = (self.postgresql, *self.others)
-        findings = find_lost(
+        memory_s = LaneSettings().marker_ttl_s
+        return find_lost(
             self.reader, self.catalog.commands, self.positions(), sides, letters=letters, memory_s=memory_s
         )
-        return Drift(findings, find_orphans(self.postgresql, self.others, self._lanes_catch_up))
+
+    def orphans(self) -> list[Orphans]:
+        """Return what is left of users who are gone. Raises TopicError, PolystreamError and LanesBehindError."""
+        return find_orphans(self.postgresql, self.others, self._lanes_catch_up)
 
     def positions(self) -> Positions:
         """Return how far each lane has come."""
@@ -88,12 +76,12 @@ class Inspection:
 def check(as_json: bool) -> int:
     """Say what is wrong: 0 when nothing is, 1 when something is."""
     with _inspection() as inspection:
-        drift = inspection.look()
+        findings, orphans = inspection.lost(), inspection.orphans()
     if as_json:
-        _write_json(describe_drift(drift.findings, drift.orphans))
+        _write_json(describe_drift(findings, orphans))
     else:
-        show_drift(drift.findings, drift.orphans)
-    return 0 if drift.is_none else 1
+        show_drift(findings, orphans)
+    return 1 if findings.lost or orphans else 0
 
 
 def repair(*, erases: bool, force: bool, as_json: bool) -> int:
@@ -102,39 +90,35 @@ def repair(*, erases: bool, force: bool, as_json: bool) -> int:
     What PostgreSQL has lost may be users: as long as some of that is missing, nothing is erased.
     """
     with _inspection() as inspection:
-        drift = inspection.look()
-        redriven = _send_again(inspection, drift.findings.lost, force=force)
+        findings, orphans, erased = inspection.lost(), inspection.orphans(), 0
+        redriven = _send_again(inspection, findings.lost, force=force)
         sent = {one.letter.correlation_id for one in redriven if one.outcome.is_answer}
-        left = [case for case in drift.findings.lost if case.letter.correlation_id not in sent]
-        orphans, erased = drift.orphans, 0
+        left = [case for case in findings.lost if case.letter.correlation_id not in sent]
         if redriven:
-            orphans = inspection.look().orphans
-        if erases and drift.findings.is_whole and not any(case.letter.store == "POSTGRESQL" for case in left):
+            orphans = inspection.orphans()
+        if erases and findings.is_whole and not any(case.letter.store == "POSTGRESQL" for case in left):
             erased = erase_orphans(inspection.postgresql, inspection.others, orphans)
-            orphans = inspection.look().orphans
+            orphans = inspection.orphans()
     if as_json:
         _write_json(describe_repair(redriven, left, erased, orphans))
     else:
         show_repair(redriven, left, erased, orphans)
-    return 0 if not left and not orphans and drift.findings.is_whole else 1
+    return 0 if not left and not orphans and findings.is_whole else 1
 
 
 def _send_again(inspection: Inspection, lost: Sequence[Case], *, force: bool) -> list[Redriven]:
     letters = [case.letter for case in lost if case.standing.may_be_sent(force=force)]
     if not letters:
         return []
-    registry = RegistryClient(RegistrySettings())
-    try:
+    with closing(RegistryClient(RegistrySettings())) as registry:
         redriver = Redriver(inspection.kafka, inspection.reader, registry, inspection.catalog.commands)
         return [one for batch in redriver.run(letters, wait_s=_ANSWER_WAIT_S, keep_going=False) for one in batch]
-    finally:
-        registry.close()
 
 
 @contextmanager
 def _inspection() -> Iterator[Inspection]:
-    with ExitStack() as closing:
-        yield Inspection(load_catalog(), closing)
+    with ExitStack() as stack:
+        yield Inspection(load_catalog(), stack)
 
 
 def _write_json(document: Any) -> None:

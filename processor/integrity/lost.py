@@ -5,7 +5,6 @@ it. What is missing is on `user_events`, for as long as the topic is kept, and c
 each store knows what it has applied.
 """
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,17 +15,16 @@ from confluent_kafka import Message
 
 from mesh import topics
 from mesh.catalog import Command
-from mesh.deadletters.box import Case
+from mesh.deadletters.box import Case, judge, place_of
 from mesh.deadletters.letter import Letter, Place, first_place, redrives_of
-from mesh.deadletters.standing import History, stretches_from
-from mesh.topic_reader import Extent, TopicReader
+from mesh.ids import CORRELATION_ID
+from mesh.topic_reader import TopicReader
 from processor.integrity.sides import Side
 
 _BATCH_COMMANDS: Final = 1000
 _LOST_MAX: Final = 20_000  # they are held in memory; the rest is found once these are repaired
 _MARGIN_S: Final = 3600  # a store may forget a command that much sooner than it should
 _TIME_DIGITS_MAX: Final = 14  # milliseconds since the epoch
-_CORRELATION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Positions = Mapping[str, Mapping[int, int]]  # by store and partition: the lane has passed every offset below
 
@@ -53,15 +51,14 @@ def find_lost(
 
     `letters` are those that lanes gave up: they are nobody's loss. Raises TopicError and PolystreamError.
     """
-    there = reader.extents(topics.COMMANDS)
     search = Search(commands, positions, sides, letters, oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000))
-    for message in reader.read(topics.COMMANDS, there):
+    for message in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
         search.add(_record(message))
     search.finish()
     lost = search.lost[:_LOST_MAX]
     return Findings(
         commands=search.compared,
-        lost=_cases(reader, commands, lost, letters, there) if lost else [],
+        lost=judge(reader, commands, lost, besides=letters),
         is_whole=len(search.lost) <= _LOST_MAX,
     )
 
@@ -102,7 +99,7 @@ class Search:
         """Take note of a record of `user_events`."""
         headers = topics.header_text(record.headers)
         command = self._commands.get(headers.get(topics.COMMAND, ""))
-        is_told_of = _CORRELATION_ID.fullmatch(headers.get(topics.CORRELATION_ID, "")) is not None
+        is_told_of = CORRELATION_ID.fullmatch(headers.get(topics.CORRELATION_ID, "")) is not None
         if command is None or not is_told_of or _accept_time_ms(record, headers) < self._oldest_ms:
             return
         for store in command.stores:
@@ -160,23 +157,9 @@ def _letter(store: str, record: Record, headers: Mapping[str, str]) -> Letter:
 def _record(message: Message) -> Record:
     _, timestamp_ms = message.timestamp()
     return Record(
-        place=Place(message.partition() or 0, message.offset() or 0),
+        place=place_of(message),
         timestamp_ms=timestamp_ms,
         key=message.key(),
         value=message.value(),
         headers=topics.header_pairs(message.headers()),
     )
-
-
-def _cases(
-    reader: TopicReader,
-    commands: Mapping[str, Command],
-    lost: Sequence[Letter],
-    letters: Sequence[Letter],
-    there: Mapping[int, Extent],
-) -> list[Case]:
-    """Tell how the lost ones stand by what came behind them."""
-    history = History([*lost, *letters], commands)
-    for record in map(_record, reader.read(topics.COMMANDS, stretches_from(lost, there))):
-        history.add(record.place, record.key, record.headers)
-    return [Case(part, history.standing(part), history.overtaken_by(part)) for part in lost]

@@ -1,26 +1,22 @@
 """From a record to a command: skipped, decoded, or rejected."""
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mesh import topics
-from mesh.catalog import Catalog, Command
+from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Catalog, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.errors import PolystreamError, Reaction, Reason
+from mesh.ids import CORRELATION_ID
 from mesh.schemas import load_schema
 from mesh.telemetry import context
 from processor.lanes.records import Item, Record, Reject
 from processor.model import Delivery
 from processor.receipts import make_dead_letter_receipt
 
-_CORRELATION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MAX_COMMAND_CHARACTERS = 100  # of a command that nobody knows, in its receipt
 _MAX_TIME_DIGITS = 14  # milliseconds since the epoch stay below the year 5138, which a Timestamp holds
-
-# The lane that dead-letters what no lane would apply, so that it happens once.
-LANE_OF_UNKNOWN_COMMANDS = "POSTGRESQL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ class Intake:
     ) -> Reject:
         trace = _trace(headers)
         correlation_id = headers.get(topics.CORRELATION_ID, "")
-        if _CORRELATION_ID.fullmatch(correlation_id) is None:
+        if CORRELATION_ID.fullmatch(correlation_id) is None:
             return Reject(record, cause, None, trace)
         receipt = make_dead_letter_receipt(
             correlation_id=correlation_id,
@@ -87,7 +83,7 @@ def _decoder(command: Command, schemas: SchemaSource) -> Decoder:
 
 def _delivery(record: Record, headers: Mapping[str, str], own: _Own) -> Delivery:
     correlation_id = headers.get(topics.CORRELATION_ID, "")
-    if _CORRELATION_ID.fullmatch(correlation_id) is None:
+    if CORRELATION_ID.fullmatch(correlation_id) is None:
         raise PolystreamError(Reason.UNDECODABLE, "the record has no correlation_id header with a UUID in lower case")
     request = own.decoder.decode(record.value)
     return Delivery(
