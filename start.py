@@ -26,7 +26,7 @@ POLYSTREAM = VENV / "bin" / "polystream"
 STAMP = VENV / "polystream-installed.json"
 INSTALL_LOG = VENV / "install.log"
 LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
-SOURCES = ("mesh", "gateway", "processor", "monitor", "gen/python")
+SOURCES = ("mesh", "gateway", "processor", "monitor", "registry", "stack", "contracts", "cli", "gen/python")
 TICK_S = 0.2
 
 # What installers say, and what to do about it. The first that is found counts.

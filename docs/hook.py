@@ -13,10 +13,10 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from mesh.contracts.descriptors import Descriptors
-from mesh.reference import tables
-from mesh.reference.api import INDEX, api_pages
-from mesh.reference.protos import read_protos
+from contracts.descriptors import Descriptors
+from contracts.reference import tables
+from contracts.reference.api import INDEX, api_pages
+from contracts.reference.protos import read_protos
 from monitor.store.templates import index_templates
 
 _SECTION: Final = "API reference"

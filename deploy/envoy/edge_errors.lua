@@ -1,7 +1,7 @@
 -- Words the transcoder's own refusals as the platform words its errors: the reason, the field, and no value that the
 -- client sent, since that may be personal. Only replies with the header x-edge-error come here: see the template's
 -- local_reply_config, which has already given them a plainer form of the same shape.
--- Constants in capitals are put before this text by mesh.edge.render.
+-- Constants in capitals are put before this text by stack.edge.render.
 
 local ESCAPES = {['"'] = '\\"', ["\\"] = "\\\\"}
 

@@ -1,7 +1,7 @@
 -- Tells the gateway which fields a JSON body names, since the transcoder drops those that it does not know.
 -- Reads the body by RFC 8259, so that the transcoder, which is laxer, finds no field in it that was not found here. What
 -- a number or a text means is left to the transcoder.
--- Constants in capitals are put before this text by mesh.edge.render.
+-- Constants in capitals are put before this text by stack.edge.render.
 
 local byte, find, format, match, sub = string.byte, string.find, string.format, string.match, string.sub
 

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.console import make_console
+from cli.letters import describe_redriven
 from mesh import topics
-from mesh.cli.console import make_console
-from mesh.cli.letters import describe_redriven
 from mesh.deadletters.box import Case
 from mesh.deadletters.redrive import Redriven
 from mesh.deadletters.standing import Standing

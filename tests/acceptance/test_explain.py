@@ -102,7 +102,7 @@ def test_the_command_line_tells_the_story(
     whole_story(rest, correlation_id)
 
     def explain(*arguments: str) -> str:
-        command = [sys.executable, "-m", "mesh.cli", "explain", correlation_id, *arguments]
+        command = [sys.executable, "-m", "cli", "explain", correlation_id, *arguments]
         command += ["--data-dir", str(platform.data_dir)]
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, cwd=repository).stdout
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from mesh.bench.load import LoadError
-from mesh.bench.rounds import Schedule
-from mesh.bench.run import run_bench
-from mesh.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST
+from cli.bench.load import LoadError
+from cli.bench.rounds import Schedule
+from cli.bench.run import run_bench
+from cli.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST
 from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, create_topics
 from tests.support.h2load import provide_h2load

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from mesh.bench.payload import REST_PATH, SENDERS, json_bodies
-from mesh.bench.records import RecordCounter
+from cli.bench.payload import REST_PATH, SENDERS, json_bodies
+from cli.bench.records import RecordCounter
 from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, PARTITIONS, create_topics
 from tests.support.platform import engines
@@ -37,7 +37,7 @@ def peer(kafka: dict[str, str | int | bool]) -> Iterator[str]:
         "PEER_TOPIC": COMMANDS,
         "PEER_PORT": str(port),
     }
-    process = subprocess.Popen([sys.executable, "-m", "mesh.bench.peer"], env=os.environ | settings)
+    process = subprocess.Popen([sys.executable, "-m", "cli.bench.peer"], env=os.environ | settings)
     url = f"http://127.0.0.1:{port}"
     eventually(lambda: httpx.get(f"{url}/health").is_success, 20)
     yield url

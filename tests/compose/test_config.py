@@ -9,7 +9,7 @@ import pydantic_settings
 import pytest
 
 from mesh import settings
-from mesh.ports import Ports
+from stack.ports import Ports
 from tests.support.compose_file import FOLDER, PROFILES, Composition, composition, seconds
 from tests.support.compose_probe import ELASTICSEARCH, ENGINES, PAGES, SERVICES
 from tests.support.platform import CHECKOUT

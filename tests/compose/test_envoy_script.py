@@ -12,7 +12,7 @@ from typing import Final
 
 import httpx
 
-from mesh.edge.render import Address, EdgeLimits, render_config
+from stack.edge.render import Address, EdgeLimits, render_config
 from tests.support.compose_file import script
 from tests.support.compose_probe import programs_path, service_of
 from tests.support.edge import Edge, running_edge

@@ -51,7 +51,7 @@ class Machine:
     def polystream(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run the command line."""
         environment = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
-        command = [sys.executable, "-m", "mesh.cli", *arguments, "--data-dir", str(self.folder / "data")]
+        command = [sys.executable, "-m", "cli", *arguments, "--data-dir", str(self.folder / "data")]
         return subprocess.run(
             command,
             cwd=CHECKOUT,

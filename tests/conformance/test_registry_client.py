@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mesh.errors import PolystreamError, Reason
-from mesh.provision import RECEIPT_RECORD, register_schemas
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import RegistrySettings
+from stack.provision import RECEIPT_RECORD, register_schemas
 from tests.support.registry_api import LONG_A, LONG_B, LONG_B_DEFAULT, record
 from tests.support.registry_server import RegistryServer
 

@@ -166,7 +166,7 @@ class TestPocketBounds:
         memory_bytes = psutil.Process(server.pid).memory_info().rss
         server.stop()
         assert memory_bytes < 100 * 1024 * 1024
-        listing = "import sys, mesh.registry.__main__; print(*sys.modules)"
+        listing = "import sys, registry.__main__; print(*sys.modules)"
         imported = subprocess.run(
             [sys.executable, "-c", listing], capture_output=True, text=True, check=True, timeout=60
         )

@@ -39,14 +39,14 @@ class Compiled:
 
 
 def compile_protos(folder: Path, plugin: str, sources: dict[str, str]) -> Compiled:
-    """Compile `sources`, texts by file name, with the plugin `mesh.contracts.PLUGIN`, inside an empty folder."""
+    """Compile `sources`, texts by file name, with the plugin `contracts.PLUGIN`, inside an empty folder."""
     protos, out, descriptors = folder / "protos", folder / "out", folder / "descriptors.binpb"
     protos.mkdir()
     out.mkdir()
     for name, text in sources.items():
         (protos / name).write_text(text, encoding="utf-8")
     program = folder / "protoc-gen-trial"
-    command = f'cd "{_ROOT}" && exec "{sys.executable}" -m mesh.contracts.{plugin}'
+    command = f'cd "{_ROOT}" && exec "{sys.executable}" -m contracts.{plugin}'
     program.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
     program.chmod(0o755)
     done = subprocess.run(

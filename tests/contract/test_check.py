@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mesh.contracts import check, releases, third_party
-from mesh.contracts.check import Break, avro_breaks, breaks, proto_breaks
-from mesh.contracts.releases import Contracts, ReleaseError, current, in_git, last_tag, released
+from contracts import check, releases, third_party
+from contracts.check import Break, avro_breaks, breaks, proto_breaks
+from contracts.releases import Contracts, ReleaseError, current, in_git, last_tag, released
 
 _CHECKOUT = Path(__file__).parents[2]
 _BEFORE = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh.contracts import generate, third_party
+from contracts import generate, third_party
 
 _ROOT = Path(__file__).parents[2]
 _BUF = Path(sys.executable).parent / "buf"
@@ -20,7 +20,7 @@ def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_generated_files_are_those_of_the_protos() -> None:
     """Generating anew changes no file."""
-    done = _run(sys.executable, "-m", "mesh.contracts.generate", "--check")
+    done = _run(sys.executable, "-m", "contracts.generate", "--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -10,8 +10,8 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from contracts.releases import Contracts, released
 from mesh.codec import Decoder
-from mesh.contracts.releases import Contracts, released
 from mesh.schemas import load_schema
 from tests.contract.make_golden_bytes import FOLDER, SCHEMA_ID, message_classes
 

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
-from mesh.ports import Ports
+from stack.ports import Ports
 from tests.docs.blocks import Block, matches
 from tests.support.bounded import run_bounded
 from tests.support.npm_tools import newman

@@ -13,9 +13,9 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 
-from mesh.reference.api import api_pages
-from mesh.reference.protos import read_protos
-from mesh.reference.tables import UndocumentedError, settings_tables
+from contracts.reference.api import api_pages
+from contracts.reference.protos import read_protos
+from contracts.reference.tables import UndocumentedError, settings_tables
 
 _BUILD_TIMEOUT_S: Final = 100
 _WITHOUT_LINKS: Final = {"404.html"}
@@ -144,6 +144,6 @@ def test_the_reference_has_everything_that_the_protos_declare(repository: Path, 
 
 def test_a_setting_without_words_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody has described stops the build, and the message says where to describe it."""
-    monkeypatch.setattr("mesh.reference.tables.comments_in", lambda *_: {})
+    monkeypatch.setattr("contracts.reference.tables.comments_in", lambda *_: {})
     with pytest.raises(UndocumentedError, match=r"PostgresSettings\.host in mesh/settings\.py"):
         settings_tables()

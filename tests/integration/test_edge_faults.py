@@ -15,8 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from polystream.v1 import users_pb2, users_pb2_grpc
 
-from mesh.edge.drain import drain
-from mesh.edge.render import Address, EdgeLimits
+from stack.edge.drain import drain
+from stack.edge.render import Address, EdgeLimits
 from tests.support.edge import Edge, error_info, retry_delay_s, running_edge, status_of
 from tests.support.ports import free_port_run
 from tests.support.waiting import eventually

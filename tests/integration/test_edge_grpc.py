@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 from polystream.v1 import operations_pb2, operations_pb2_grpc, users_pb2, users_pb2_grpc
 
-from mesh.edge.lua import FIELDS_HEADER
+from stack.edge.lua import FIELDS_HEADER
 from tests.support.echo_gateway import CORRELATION_ID
 from tests.support.edge import Edge, error_info, running_edge, violations
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from google.rpc import code_pb2
 
-from mesh.edge.lua import FIELDS_HEADER
+from stack.edge.lua import FIELDS_HEADER
 from tests.support.edge import Edge, error_info, running_edge, status_of, violations
 
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from google.protobuf import descriptor_pb2
 
-from mesh.edge.contract import path_pattern, read_contract
-from mesh.edge.errors import EDGE_ERRORS
-from mesh.edge.render import DESCRIPTOR_SET, Address, EdgeConfig, envoy_argv, render_config
+from stack.edge.contract import path_pattern, read_contract
+from stack.edge.errors import EDGE_ERRORS
+from stack.edge.render import DESCRIPTOR_SET, Address, EdgeConfig, envoy_argv, render_config
 from tests.support.edge import running_edge
 from tests.support.waiting import eventually
 

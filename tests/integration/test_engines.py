@@ -14,10 +14,10 @@ import redis
 from confluent_kafka.admin import AdminClient
 from pymongo.errors import PyMongoError
 
-from mesh.engines import EMBEDDED
-from mesh.engines import process as processes
-from mesh.engines import redis as redis_engine
-from mesh.engines.part import PartError
+from stack.engines import EMBEDDED
+from stack.engines import process as processes
+from stack.engines import redis as redis_engine
+from stack.engines.part import PartError
 from tests.support.ordinary_user import folder_for_everybody
 from tests.support.platform import EngineSet, engines
 

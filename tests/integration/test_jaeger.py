@@ -14,11 +14,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from mesh.catalog import load_catalog
-from mesh.engines import process as processes
-from mesh.engines.native import NATIVE, jaeger
 from mesh.settings import EventStoreSettings
 from monitor.store.opensearch import OpenSearchEventStore
 from monitor.store.search_api import SearchApi
+from stack.engines import process as processes
+from stack.engines.native import NATIVE, jaeger
 from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
 from tests.support.jaeger import spans_in_jaeger
 from tests.support.platform import EngineSet, engines

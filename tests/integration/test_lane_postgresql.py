@@ -30,7 +30,7 @@ SLOW_S = 40.0
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
     """Run the engines, provisioned."""
     with engines({"postgresql", "kafka", "schema_registry"}, tmp_path_factory.mktemp("engines")) as started:
-        run_module(started, "mesh.provision")
+        run_module(started, "stack.provision")
         migrate(started.endpoints["postgresql"], load_migrations())
         yield started
 
@@ -317,7 +317,7 @@ def test_a_broker_that_starts_anew_is_followed(running: EngineSet, db: psycopg.C
     before = {topic_id for (topic_id,) in db.execute("SELECT DISTINCT topic_id FROM lane_positions").fetchall()}
     running.kill("kafka")
     running.start("kafka")
-    run_module(running, "mesh.provision")
+    run_module(running, "stack.provision")
     wire = Wire(running)
     user = new_user()
     id_ = wire.send(user)

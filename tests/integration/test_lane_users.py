@@ -29,7 +29,7 @@ Lanes = dict[str, LaneProcess]
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
     """Run all engines, provisioned."""
     with engines({*STORES, "kafka", "schema_registry"}, tmp_path_factory.mktemp("engines")) as started:
-        run_module(started, "mesh.provision")
+        run_module(started, "stack.provision")
         run_module(started, "processor", "migrate")
         yield started
 

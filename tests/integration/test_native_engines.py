@@ -11,9 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from mesh.engines import process as processes
-from mesh.engines.native import NATIVE
 from mesh.settings import RegistrySettings
+from stack.engines import process as processes
+from stack.engines.native import NATIVE
 from tests.support.platform import EngineSet, engines
 
 _JAVA = ("kafka", "schema_registry", "opensearch")

@@ -12,7 +12,7 @@ import pytest
 from tests.support.ordinary_user import OrdinaryUser, folder_for_everybody
 from tests.support.platform import CHECKOUT
 
-_PARTS = ("mesh", "gateway", "processor", "monitor", "gen", "schemas")
+_PARTS = ("mesh", "gateway", "processor", "monitor", "registry", "stack", "contracts", "cli", "gen", "schemas")
 _FILES = ("start.py", "pyproject.toml", "requirements.lock", "requirements-dev.lock", "README.md", "LICENSE")
 
 

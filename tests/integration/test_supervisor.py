@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis
 
-from mesh.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
+from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
 from tests.support.freezing import frozen
 from tests.support.platform import CHECKOUT
 from tests.support.ports import free_port_run
@@ -84,7 +84,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Dummy]]:
 
 
 def _polystream(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mesh.cli", *arguments]
+    command = [sys.executable, "-m", "cli", *arguments]
     return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
 
 

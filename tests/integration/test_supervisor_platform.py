@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from mesh.ports import Ports
+from stack.ports import Ports
 from tests.support.ordinary_user import OrdinaryUser, folder_for_everybody
 from tests.support.platform import CHECKOUT, Platform
 from tests.support.ports import free_offset
@@ -26,7 +26,7 @@ SERVICES = {"envoy", "gateway-0", "lane-postgresql-0", "lane-mongodb-0", "lane-r
 
 
 def _polystream(*arguments: str, timeout_s: float = 90) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mesh.cli", *arguments]
+    command = [sys.executable, "-m", "cli", *arguments]
     return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
@@ -143,7 +143,7 @@ def test_an_ordinary_user_starts_it() -> None:
 
 
 def _start_and_stop_as(user: OrdinaryUser, data_dir: Path) -> None:
-    up = ["-m", "mesh.cli", "up", "--no-browser", "--data-dir", str(data_dir), "--port-offset", str(free_offset())]
+    up = ["-m", "cli", "up", "--no-browser", "--data-dir", str(data_dir), "--port-offset", str(free_offset())]
     with user.popen(up) as process:
         assert process.stdout is not None
         lines = []

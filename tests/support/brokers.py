@@ -15,12 +15,12 @@ from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from mesh import probes
-from mesh.engines import kafka as tansu
-from mesh.engines.native import kafka
-from mesh.engines.part import HOST, Command, Engine, Site
-from mesh.engines.process import bare_environment
 from mesh.settings import KafkaSettings
+from stack import probes
+from stack.engines import kafka as tansu
+from stack.engines.native import kafka
+from stack.engines.part import HOST, Command, Engine, Site
+from stack.engines.process import bare_environment
 from tests.support.platform import EngineSet
 from tests.support.tools import go_tool
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import envoy
 
-from mesh.engines.part import PartError
-from mesh.engines.wheels import wheel_program
+from stack.engines.part import PartError
+from stack.engines.wheels import wheel_program
 from tests.support.debian import install
 from tests.support.npm_tools import npm_folder
 from tests.support.unavailable import UnavailableError, once

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
-from mesh.engines import native
-from mesh.engines import process as processes
-from mesh.engines.native import kafka
-from mesh.engines.native.fetch import provide
-from mesh.engines.native.place import scratch_folder
-from mesh.engines.part import Command, Engine, Site
+from stack.engines import native
+from stack.engines import process as processes
+from stack.engines.native import kafka
+from stack.engines.native.fetch import provide
+from stack.engines.native.place import scratch_folder
+from stack.engines.part import Command, Engine, Site
 from tests.support.compose_file import Service, composition
 from tests.support.compose_probe import programs_path, run_check, service_of
 from tests.support.compose_wiring import INNER_PORTS, Wiring

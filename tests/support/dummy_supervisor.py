@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mesh import probes
-from mesh.engines import redis as redis_engine
-from mesh.engines.part import HOST, Command, Part, Site
-from mesh.ports import Ports
 from mesh.settings import PostgresSettings
-from mesh.supervisor.__main__ import supervise
-from mesh.supervisor.plan import Plan
+from stack import probes
+from stack.engines import redis as redis_engine
+from stack.engines.part import HOST, Command, Part, Site
+from stack.ports import Ports
+from stack.supervisor.__main__ import supervise
+from stack.supervisor.plan import Plan
 
 _WEB = """
 import http.server, sys

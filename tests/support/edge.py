@@ -17,8 +17,8 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from mesh.edge.render import Address, EdgeConfig, envoy_argv, render_config
 from mesh.errors import DOMAIN
+from stack.edge.render import Address, EdgeConfig, envoy_argv, render_config
 from tests.support import echo_gateway
 from tests.support.echo_gateway import EchoGateway
 from tests.support.ports import free_port_run

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-from mesh import probes
-from mesh.engines.native import fetch
-from mesh.engines.native.archive import make_archive
-from mesh.engines.native.java import class_path, java_argv
-from mesh.engines.native.launcher import compile_launcher, launcher
-from mesh.engines.native.lock import POMS
-from mesh.engines.part import HOST, Command, Engine, PartError, Site
-from mesh.engines.process import bare_environment
+from stack import probes
+from stack.engines.native import fetch
+from stack.engines.native.archive import make_archive
+from stack.engines.native.java import class_path, java_argv
+from stack.engines.native.launcher import compile_launcher, launcher
+from stack.engines.native.lock import POMS
+from stack.engines.part import HOST, Command, Engine, PartError, Site
+from stack.engines.process import bare_environment
 from tests.support.unavailable import UnavailableError, once
 
 _NAME: Final = "elasticsearch"

@@ -7,8 +7,8 @@ The acceptance tests run on both, since users start both. `pytest --engines SET`
 import os
 from typing import Final
 
-from mesh.engines import ENGINE_SETS
-from mesh.engines.part import Engine
+from stack.engines import ENGINE_SETS
+from stack.engines.part import Engine
 
 VARIABLE: Final = "POLYSTREAM_TEST_ENGINES"  # inherited by a pytest that a test starts
 BOTH: Final = "both"

@@ -8,8 +8,6 @@ from typing import Final, Protocol
 import httpx
 
 from mesh.catalog import load_catalog
-from mesh.engines.native import NATIVE
-from mesh.engines.part import Engine
 from mesh.settings import EventStoreSettings
 from monitor.store.local import LocalEventStore
 from monitor.store.opensearch import OpenSearchEventStore
@@ -17,6 +15,8 @@ from monitor.store.port import EventStore
 from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
+from stack.engines.native import NATIVE
+from stack.engines.part import Engine
 from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
 from tests.support.platform import EngineSet
 

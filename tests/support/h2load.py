@@ -1,6 +1,6 @@
 """The benchmark's load generator, for its tests."""
 
-from mesh.bench.load import LoadError, find_h2load
+from cli.bench.load import LoadError, find_h2load
 from tests.support.debian import install
 from tests.support.unavailable import UnavailableError, once
 

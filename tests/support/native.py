@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from mesh.engines import native
-from mesh.engines.part import Engine, PartError
+from stack.engines import native
+from stack.engines.part import Engine, PartError
 from tests.support.unavailable import UnavailableError, once
 
 _IN_THE_ENVIRONMENT: Final = {"postgresql", "mongodb", "redis"}  # the machine's or a wheel's: nothing to fetch

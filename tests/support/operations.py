@@ -32,7 +32,6 @@ from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Encoder
 from mesh.errors import FieldFault, PolystreamError, Reason
-from mesh.provision import register_schemas
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import (
     GatewaySettings,
@@ -45,6 +44,7 @@ from mesh.settings import (
 )
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.tracing import Tracing
+from stack.provision import register_schemas
 from tests.support.platform import EngineSet
 from tests.support.waiting import eventually_async
 

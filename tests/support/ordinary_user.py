@@ -73,7 +73,7 @@ class OrdinaryUser:
         for candidate in filter(None, candidates):
             try:
                 check = subprocess.run(
-                    [candidate, "-c", "import pydantic_core, psutil, mesh.supervisor.plan"],
+                    [candidate, "-c", "import pydantic_core, psutil, stack.supervisor.plan"],
                     env=self.environment,
                     cwd=CHECKOUT,
                     capture_output=True,

@@ -32,11 +32,11 @@ from typing import Any, Self
 
 import psutil
 
-from mesh.cli.platform import find_platform
-from mesh.engines import process as processes
-from mesh.engines.part import Command, Engine, Site
+from cli.platform import find_platform
 from mesh.settings import PostgresSettings
-from mesh.supervisor.state import PlatformState, ProcessState
+from stack.engines import process as processes
+from stack.engines.part import Command, Engine, Site
+from stack.supervisor.state import PlatformState, ProcessState
 from tests.support.engine_sets import chosen_engines, chosen_set
 from tests.support.native import provide_for, provide_native
 from tests.support.ports import free_offset, free_ports
@@ -227,7 +227,7 @@ class Platform:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._endpoints = {}
         for _ in range(_STARTS_MAX):
-            argv = (sys.executable, "-m", "mesh.cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
+            argv = (sys.executable, "-m", "cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
             options = ("--engines", self.engine_set, "--port-offset", str(free_offset()))
             # Through the launcher: were this process killed, the platform would stop too.
             command = Command(argv=(*argv, *options), env=dict(os.environ), cwd=self.checkout)
@@ -260,7 +260,7 @@ class Platform:
 
     def argv(self, *arguments: str) -> list[str]:
         """Return the command line of a command on this platform, to be run in `checkout`."""
-        return [sys.executable, "-m", "mesh.cli", *arguments, "--data-dir", str(self.data_dir)]
+        return [sys.executable, "-m", "cli", *arguments, "--data-dir", str(self.data_dir)]
 
     def _part(self, name: str) -> ProcessState:
         return next(process for process in self.state.processes if process.name == name)

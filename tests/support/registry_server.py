@@ -13,9 +13,9 @@ from typing import Final, Protocol
 
 import httpx
 
-from mesh.engines import process as processes
-from mesh.engines.native import NATIVE
-from mesh.provision import COMPATIBILITY
+from stack.engines import process as processes
+from stack.engines.native import NATIVE
+from stack.provision import COMPATIBILITY
 from tests.support.platform import EngineSet
 from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
@@ -56,7 +56,7 @@ class PocketRegistry:
         """Start the process and wait until it answers."""
         environment = os.environ | self._settings
         environment |= {"SCHEMA_REGISTRY_PORT": str(self._port), "SCHEMA_REGISTRY_DATA_DIR": str(self._folder)}
-        self._process = subprocess.Popen([sys.executable, "-m", "mesh.registry"], env=environment)
+        self._process = subprocess.Popen([sys.executable, "-m", "registry"], env=environment)
         process = self._process
 
         def answers() -> bool:

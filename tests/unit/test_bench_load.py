@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh.bench.load import LoadError, Target, apply_load, find_h2load
+from cli.bench.load import LoadError, Target, apply_load, find_h2load
 
 TARGET = Target("http://127.0.0.1:1/path", [b"first", b"second"], [("content-type", "text/plain")], http2=True)
 

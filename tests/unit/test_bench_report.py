@@ -5,10 +5,10 @@ import json
 import pytest
 from rich.console import Console
 
-from mesh.bench.load import Target
-from mesh.bench.report import build_report, print_report
-from mesh.bench.rounds import Round, order, ratio, summary
-from mesh.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST, Subject
+from cli.bench.load import Target
+from cli.bench.report import build_report, print_report
+from cli.bench.rounds import Round, order, ratio, summary
+from cli.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST, Subject
 
 PEER = {"idempotent": False, "httptools": True}
 
@@ -80,7 +80,7 @@ def test_the_report_compares_with_the_peer_and_says_what_it_ran_on() -> None:
 @pytest.mark.parametrize("option", ["--short", "--json"])
 def test_the_command_line_has_its_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`polystream bench --help` names them."""
-    from mesh.cli.__main__ import main  # noqa: PLC0415 - the command line is not loaded by the others
+    from cli.__main__ import main  # noqa: PLC0415 - the command line is not loaded by the others
 
     with pytest.raises(SystemExit):
         main(["bench", "--help"])

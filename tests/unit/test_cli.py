@@ -11,9 +11,9 @@ from polystream.options.v1 import options_pb2
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 from rich.console import Console
 
-from mesh.cli.__main__ import COMMANDS, main
-from mesh.cli.progress import Progress
-from mesh.cli.story import show
+from cli.__main__ import COMMANDS, main
+from cli.progress import Progress
+from cli.story import show
 
 
 def test_every_command_has_its_module() -> None:
@@ -38,7 +38,7 @@ def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture
 def test_a_command_imports_no_other_ones() -> None:
     """`status`, which scripts poll, waits neither for gRPC nor for rich."""
     script = (
-        "import sys; from mesh.cli.__main__ import main; main(['status', '--json', '--data-dir', '/nowhere']);"
+        "import sys; from cli.__main__ import main; main(['status', '--json', '--data-dir', '/nowhere']);"
         "print(sorted({'grpc', 'rich', 'google', 'confluent_kafka'} & set(sys.modules)), file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)

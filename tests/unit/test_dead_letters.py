@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
+from cli.letters import show_case, show_cases, show_plan
 from mesh import topics
 from mesh.catalog import load_catalog
-from mesh.cli.letters import show_case, show_cases, show_plan
 from mesh.deadletters.box import Case
 from mesh.deadletters.letter import Letter, Place, read_letter
 from mesh.deadletters.standing import REDRIVES_MAX, History, Standing, stretches_from

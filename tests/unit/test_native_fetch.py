@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from mesh.engines.native import fetch, java, lock, maven
-from mesh.engines.part import PartError
+from stack.engines.native import fetch, java, lock, maven
+from stack.engines.part import PartError
 
 _CHECKOUT = Path(__file__).parents[2]
 _TEST_POMS = _CHECKOUT / "tests" / "tools" / "java"
@@ -126,7 +126,7 @@ def test_processes_that_start_together_fetch_once(fake_maven: FakeMaven, tmp_pat
     """One downloads, the others wait for it."""
     program = (
         "import sys; from pathlib import Path\n"
-        "from mesh.engines.native import fetch, lock, maven\n"
+        "from stack.engines.native import fetch, lock, maven\n"
         "lock.POMS = maven.POMS = Path(sys.argv[1])\n"
         "fetch.provide(['trial'])\n"
     )

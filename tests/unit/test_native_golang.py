@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mesh.engines.native import golang, jaeger, lock
-from mesh.engines.native.golang import GoModule
-from mesh.engines.part import PartError
+from stack.engines.native import golang, jaeger, lock
+from stack.engines.native.golang import GoModule
+from stack.engines.part import PartError
 from tests.support.waiting import eventually
 
 _CHECKOUT = Path(__file__).parents[2]
-_AFTER = _CHECKOUT / "mesh" / "engines" / "native" / "after.py"
+_AFTER = _CHECKOUT / "stack" / "engines" / "native" / "after.py"
 _TIMEOUT_S = 20.0
 _TRIAL = GoModule("trial", "example.org/trial/cmd/trial")
 
@@ -115,7 +115,7 @@ def test_processes_that_start_together_build_once(fake_go: FakeGo) -> None:
     """One builds, the others wait for it."""
     program = (
         "import sys; from pathlib import Path\n"
-        "from mesh.engines.native import golang\n"
+        "from stack.engines.native import golang\n"
         "golang.POMS = Path(sys.argv[1])\n"
         f"golang.provide(golang.{_TRIAL!r})\n"
     )
@@ -186,7 +186,7 @@ def test_a_stop_does_not_wait_for_a_build(fake_go: FakeGo, tmp_path: Path) -> No
     )
     program = (
         "import sys; from pathlib import Path\n"
-        "from mesh.engines.native import golang\n"
+        "from stack.engines.native import golang\n"
         "golang.POMS = Path(sys.argv[1])\n"
         f"golang.begin(golang.{_TRIAL!r})\n"
         "sys.stdin.read()\n"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mesh.contracts.number_pattern import whole_numbers
+from contracts.number_pattern import whole_numbers
 
 _RANGES = [(0, 9), (1, 2**53 - 1), (0, 2**53 - 1), (-(2**63), 2**63 - 1), (5, 4321), (0, 60), (-9, 7), (-10, -3)]
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from dataclasses import astuple
 
-from mesh.ports import Ports
+from stack.ports import Ports
 from tests.support.platform import CHECKOUT
 from tests.support.ports import free_offset, free_port_run, take
 from tests.support.waiting import eventually

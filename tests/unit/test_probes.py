@@ -10,7 +10,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from mesh import probes
+from stack import probes
 
 HOST = "127.0.0.1"
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mesh.engines.part import PartError, Site
-from mesh.engines.redis import make_engine
-from mesh.ports import Ports
 from mesh.settings import PostgresSettings
+from stack.engines.part import PartError, Site
+from stack.engines.redis import make_engine
+from stack.ports import Ports
 
 _VALKEY = make_engine(lambda: "/somewhere/valkey-server")
 _REDIS = make_engine(lambda: "/elsewhere/redis-server")

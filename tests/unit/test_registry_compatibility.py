@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mesh.registry.canonical import InvalidSchemaError, canonical_text
-from mesh.registry.compatibility import Level, broken_promises
+from registry.canonical import InvalidSchemaError, canonical_text
+from registry.compatibility import Level, broken_promises
 
 
 def canonical(schema: Any) -> str:

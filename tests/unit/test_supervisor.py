@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mesh.engines import process as processes
-from mesh.supervisor.events import EventPipe
-from mesh.supervisor.keeper import Backoff
-from mesh.supervisor.state import PlatformState, ProcessState, RunFolder, for_display
+from stack.engines import process as processes
+from stack.supervisor.events import EventPipe
+from stack.supervisor.keeper import Backoff
+from stack.supervisor.state import PlatformState, ProcessState, RunFolder, for_display
 
 
 def test_backoff_doubles_up_to_its_limit_and_forgets() -> None:
@@ -72,7 +72,7 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
 
 def test_a_reader_that_hangs_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe that stays full is given up after a bounded wait."""
-    monkeypatch.setattr("mesh.supervisor.events._PATIENCE_S", 0.05)
+    monkeypatch.setattr("stack.supervisor.events._PATIENCE_S", 0.05)
     read, write = os.pipe()
     pipe = EventPipe(write)
     for _ in range(10):

@@ -1,0 +1,1 @@
+"""The `polystream` command, and what it alone does: finding a platform, its terminal, the benchmark."""

@@ -1,0 +1,70 @@
+"""The `polystream` command line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command: its module is imported when it is called, so that none waits for another's imports."""
+
+    name: str
+    summary: str
+    passes_arguments_on: bool = False  # its arguments are another program's
+
+
+class _Module(Protocol):
+    """What the module `cli.commands.NAME` offers."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it, and return the exit code."""
+
+
+COMMANDS: Final = (
+    _Command("up", "start the platform"),
+    _Command("down", "stop the platform"),
+    _Command("status", "show how every part is"),
+    _Command("explain", "tell the whole story of one operation"),
+    _Command("dlq", "show the dead letters, and send them again"),
+    _Command("integrity", "find what the stores have lost or left over, and repair it"),
+    _Command("bench", "measure the platform beside the design that it replaces"),
+    _Command("contracts", "generate from the protos, or check what they break", passes_arguments_on=True),
+    _Command("test", "run the tests; arguments are pytest's", passes_arguments_on=True),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    named = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
+    if named and named.passes_arguments_on:
+        return _load(named).run(argparse.Namespace(arguments=arguments[1:]))
+    parser = argparse.ArgumentParser(prog="polystream", allow_abbrev=False)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
+        if command is named:
+            _load(command).configure(subparser)
+    parsed = parser.parse_args(arguments)
+    if named is None:
+        parser.error("the command comes first")
+    try:
+        return _load(named).run(parsed)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _load(command: _Command) -> _Module:
+    module: _Module = import_module(f"cli.commands.{command.name}")
+    return module
+
+
+if __name__ == "__main__":
+    sys.exit(main())

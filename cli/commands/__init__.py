@@ -1,0 +1,1 @@
+"""One module a command of `polystream`: what it takes, and what it does."""

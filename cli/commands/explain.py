@@ -1,0 +1,45 @@
+"""`polystream explain CORRELATION_ID`: the whole story of one operation."""
+
+import argparse
+import sys
+from typing import Final
+
+import grpc
+from google.protobuf import json_format
+from polystream.v1 import operations_pb2, operations_pb2_grpc
+
+from cli import compose
+from cli.platform import add_data_dir, find_platform, nothing_runs
+from cli.story import show
+
+_TIMEOUT_S: Final = 10.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("correlation_id", metavar="CORRELATION_ID")
+    parser.add_argument("--json", action="store_true", help="write JSON")
+    add_data_dir(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the story: 0 when nothing is missing, 1 when something is, 2 when there is no story to be had."""
+    state = find_platform(arguments.data_dir)
+    endpoints = state.endpoints if state else compose.endpoints() if compose.started_with(arguments.data_dir) else {}
+    address = endpoints.get("grpc")
+    if address is None:
+        sys.stderr.write(f"{nothing_runs(arguments.data_dir)}\n")
+        return 2
+    request = operations_pb2.ExplainOperationRequest(correlation_id=arguments.correlation_id)
+    try:
+        with grpc.insecure_channel(address) as channel:
+            stub = operations_pb2_grpc.OperationServiceStub(channel)
+            story: operations_pb2.OperationStory = stub.ExplainOperation(request, timeout=_TIMEOUT_S)
+    except grpc.RpcError as error:
+        sys.stderr.write(f"{error.code().name}: {error.details()}\n")
+        return 2
+    if arguments.json:
+        sys.stdout.write(json_format.MessageToJson(story, preserving_proto_field_name=True) + "\n")
+    else:
+        show(story)
+    return 1 if story.missing else 0

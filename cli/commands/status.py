@@ -1,0 +1,118 @@
+"""`polystream status`: how every part is."""
+
+import argparse
+import json
+import sys
+from typing import Any, Final
+
+import psutil
+
+from cli import compose
+from cli.platform import add_data_dir, find_platform
+from stack.supervisor.state import PlatformState, for_display
+
+ENDPOINT_NAMES: Final = (
+    "rest",
+    "grpc",
+    "dashboard",
+    "docs",
+    "kafka",
+    "schema_registry",
+    "postgresql",
+    "mongodb",
+    "redis",
+    "opensearch",
+    "otlp",
+    "jaeger",
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_data_dir(parser)
+    parser.add_argument("--json", action="store_true", help="write JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the status: 0 when everything is ready, 1 when it is not, 3 when nothing runs."""
+    try:
+        engine = compose.started_with(arguments.data_dir)
+        report = compose.describe(engine) if engine else describe(find_platform(arguments.data_dir))
+    except compose.ComposeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if arguments.json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        _show(report)
+    return {"ready": 0, "stopped": 3}.get(str(report["status"]), 1)
+
+
+def describe(state: PlatformState | None) -> dict[str, Any]:
+    """Return the status as JSON has it. `memory_bytes` has a process's share of what it shares with others."""
+    endpoints = state.endpoints if state else {}
+    return {
+        "status": state.status if state else "stopped",
+        "engines": state.engines if state else None,
+        "supervisor": _supervisor(state) if state else None,
+        "endpoints": {name: endpoints.get(name) for name in ENDPOINT_NAMES},
+        "processes": [
+            {
+                "name": process.name,
+                "pid": process.pid,
+                "status": process.status,
+                "restarts": process.restarts,
+                "memory_bytes": _memory_bytes(process.pid) if process.pid else None,
+            }
+            for process in (state.processes if state else ())
+        ],
+    }
+
+
+def _supervisor(state: PlatformState) -> dict[str, Any]:
+    return {"pid": state.pid, "memory_bytes": _own_memory_bytes(psutil.Process(state.pid))}
+
+
+def _memory_bytes(pid: int) -> int | None:
+    """Return the memory of a process and its children: its share of shared pages where the system tells it."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return None
+    return sum(filter(None, (_own_memory_bytes(member) for member in family)))
+
+
+def _own_memory_bytes(process: psutil.Process) -> int | None:
+    try:
+        return int(getattr(process.memory_full_info(), "pss", 0)) or int(process.memory_info().rss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return None
+
+
+def _show(report: dict[str, Any]) -> None:
+    from rich.table import Table  # noqa: PLC0415 - for people only; JSON comes faster without
+
+    from cli.console import make_console  # noqa: PLC0415
+
+    console = make_console()
+    console.print(f"[bold]{report['status']}[/bold]")
+    if report["status"] == "stopped":
+        return
+    table = Table("part", "status", "pid", "restarts", "memory", box=None)
+    for process in report["processes"]:
+        memory = f"{process['memory_bytes'] / 2**20:.0f} MiB" if process["memory_bytes"] else ""
+        table.add_row(
+            process["name"], process["status"], str(process["pid"] or ""), str(process["restarts"] or ""), memory
+        )
+    console.print(table)
+    if report["supervisor"]:
+        total = sum(process["memory_bytes"] or 0 for process in (*report["processes"], report["supervisor"]))
+        console.print(f"memory, supervisor included: {total / 2**20:.0f} MiB")
+    addresses = Table("address", "", box=None, show_header=False)
+    for name, address in report["endpoints"].items():
+        if address:
+            addresses.add_row(name, for_display(address))
+    console.print(addresses)

@@ -1,0 +1,141 @@
+"""`polystream up`: start the platform, show how it goes, and stay or leave."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import webbrowser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from cli import compose
+from cli.platform import add_data_dir, work_dir
+from cli.progress import Progress
+from stack.engines.part import PartError
+from stack.engines.process import rotate, tail
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--engines",
+        choices=("embedded", "native", "external"),
+        help="embedded: from pip alone, the default; native: real engines as processes; "
+        "external: what the environment names",
+    )
+    parser.add_argument(
+        "--compose",
+        action="store_true",
+        help="with the external engines: start these, and all the rest, in containers by Docker Compose; "
+        "leaves when it is ready",
+    )
+    add_data_dir(parser)
+    parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="move every port by N")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the dashboard")
+    parser.add_argument("--detach", action="store_true", help="leave when it is ready; `down` stops it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start the platform. Without `--detach`, stay until it is stopped."""
+    # Seconds since the epoch; `start.py` hands on when it began itself.
+    began = float(os.environ.get("POLYSTREAM_START_TIME") or time.time())
+    progress = Progress()
+    if arguments.compose:
+        return _run_compose(arguments, progress, began)
+    arguments.engines = arguments.engines or "embedded"
+    log = arguments.data_dir.resolve() / "logs" / "supervisor.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        rotate(log)
+        supervisor = _start_supervisor(arguments, log)
+    except OSError as error:
+        progress.failed(
+            f"the data folder {arguments.data_dir} can't be written ({error.strerror}). "
+            "Give it to your user, or choose another with --data-dir."
+        )
+        return 1
+    is_asked_to_stop = _pass_signals_on(supervisor)
+    for event in _events(supervisor):
+        if is_asked_to_stop():
+            progress.stopping()
+        progress.show(event)
+        if event["event"] == "ready":
+            progress.ready(time.time() - began, event["endpoints"])
+            if arguments.detach:
+                return 0
+            if not arguments.no_browser and _has_display():
+                webbrowser.open(event["endpoints"]["dashboard"])
+    code = supervisor.wait()
+    if not progress.is_told:
+        progress.failed(f"the supervisor ended with {code}. The end of {log}:\n{tail(log)}")
+    progress.close()
+    return 0 if code == 0 else 1
+
+
+def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float) -> int:
+    """Start the platform in containers, which need nobody to stay."""
+    if arguments.engines not in {None, "external"}:
+        progress.failed(f"--compose brings engines of its own: leave --engines {arguments.engines} out")
+        return 2
+    if arguments.port_offset:
+        progress.failed("--compose has the ports that stand in deploy/compose/compose.yaml: leave --port-offset out")
+        return 2
+    data_dir = arguments.data_dir.resolve()
+    try:
+        endpoints = compose.up(data_dir)
+    except (compose.ComposeError, PartError, OSError) as error:
+        progress.failed(str(error))
+        return 1
+    progress.ready(time.time() - began, endpoints)
+    if not arguments.no_browser and _has_display():
+        webbrowser.open(str(endpoints["dashboard"]))
+    return 0
+
+
+def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Popen[bytes]:
+    options = ["--engines", arguments.engines, "--data-dir", str(arguments.data_dir.resolve())]
+    options += ["--port-offset", str(arguments.port_offset), *(["--detached"] if arguments.detach else [])]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - its arguments are checked by the parser
+            [sys.executable, "-m", "stack.supervisor", *options],
+            # It stops when this end of the pipe is closed, however this process ends.
+            stdin=subprocess.DEVNULL if arguments.detach else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            cwd=work_dir(),
+            env=environment,
+            start_new_session=True,  # Ctrl-C comes to this process, which passes it on
+        )
+
+
+def _pass_signals_on(supervisor: subprocess.Popen[bytes]) -> Callable[[], bool]:
+    """Let SIGINT and SIGTERM stop the supervisor; the second one kills it, and its children with it.
+
+    Returns what tells whether one came. The handler shows nothing: it may have come in the middle of a line.
+    """
+    asked = False
+
+    def handle(_: int, __: FrameType | None) -> None:
+        nonlocal asked
+        supervisor.send_signal(signal.SIGKILL if asked else signal.SIGTERM)
+        asked = True
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+    return lambda: asked
+
+
+def _events(supervisor: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    assert supervisor.stdout is not None  # noqa: S101 - a pipe was asked for
+    for line in supervisor.stdout:
+        yield json.loads(line)
+
+
+def _has_display() -> bool:
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,98 @@
+"""An operation's story on the terminal."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from polystream.options.v1 import options_pb2
+from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from cli.console import make_console
+
+_COLORS = {"SUCCEEDED": "green", "FAILED": "red", "ACCEPTED": "yellow"}
+
+
+def show(story: OperationStory, console: Console | None = None) -> None:
+    """Print the operation, its hops in order, the stores' receipts, the spans as a tree, and what is missing."""
+    console = console or make_console()
+    _show_operation(story.operation, console)
+    if story.hops:
+        console.print(_hops(story))
+    if story.operation.receipts:
+        console.print(_receipts(story.operation))
+    for tree in _span_trees(story):
+        console.print(tree)
+    for sentence in story.missing:
+        console.print(f"[red]missing:[/red] {escape(sentence)}")
+    if not story.missing:
+        console.print("[green]nothing is missing[/green]")
+
+
+def _show_operation(operation: Operation, console: Console) -> None:
+    user = f", user {operation.user_id}" if operation.HasField("user_id") else ""
+    state = _state(Operation.State.Name(operation.state))
+    console.print(f"[bold]{escape(operation.command)}[/bold] {state} ({operation.correlation_id}{user})")
+    if operation.HasField("error"):
+        console.print(f"[red]{escape(operation.error.message)}[/red]")
+
+
+def _hops(story: OperationStory) -> Table:
+    table = Table(
+        "after ms", "event", "service", "store", "record", "took ms", "note", title="hops", title_justify="left"
+    )
+    for hop in story.hops:
+        table.add_row(
+            f"{_milliseconds_between(story.hops[0].timestamp, hop.timestamp):.1f}",
+            hop.event_type,
+            hop.service,
+            hop.store,
+            f"{hop.topic}/{hop.partition}@{hop.offset}" if hop.topic else "",
+            f"{hop.duration_ms:.1f}",
+            escape(_note(hop)),
+        )
+    return table
+
+
+def _note(hop: Event) -> str:
+    return ", ".join(filter(None, (hop.error, "duplicate" if hop.duplicate else "")))
+
+
+def _receipts(operation: Operation) -> Table:
+    table = Table("store", "state", "after ms", "note", title="receipts", title_justify="left")
+    for receipt in operation.receipts:
+        note = receipt.error.message if receipt.HasField("error") else ("duplicate" if receipt.duplicate else "")
+        table.add_row(
+            options_pb2.Store.Name(receipt.store),
+            _state(Operation.State.Name(receipt.state)),
+            f"{_milliseconds_between(operation.accept_time, receipt.complete_time):.1f}",
+            escape(note),
+        )
+    return table
+
+
+def _span_trees(story: OperationStory) -> list[Tree]:
+    """Return the spans as trees; one whose parent is not among them is a root of its own."""
+    nodes = {span.span_id: Tree(_span(span)) for span in story.spans}
+    roots = []
+    for span in story.spans:
+        parent = nodes.get(span.parent_span_id)
+        if parent is None:
+            roots.append(nodes[span.span_id])
+        else:
+            parent.children.append(nodes[span.span_id])
+    return roots
+
+
+def _span(span: Span) -> str:
+    color = "red" if span.error else "cyan"
+    return f"[{color}]{escape(span.name)}[/{color}] {escape(span.service)} {span.kind} {span.duration_ms:.1f} ms"
+
+
+def _state(name: str) -> str:
+    color = _COLORS.get(name, "white")
+    return f"[{color}]{name}[/{color}]"
+
+
+def _milliseconds_between(begin: Timestamp, end: Timestamp) -> float:
+    return (end.ToNanoseconds() - begin.ToNanoseconds()) / 1e6

@@ -1,0 +1,1 @@
+"""What is made of the protos: the generators, the compatibility check, and the pages of the API's reference."""

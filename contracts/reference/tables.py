@@ -1,0 +1,225 @@
+"""The tables of the documentation, each made of the module that decides what is in it."""
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, get_args, get_origin
+
+from google.rpc import code_pb2
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from contracts.descriptors import EVENT_OPTION, Descriptors
+from contracts.reference.markdown import code, codes, table
+from contracts.reference.sources import comments_in
+from mesh import errors, settings, topics
+from mesh.catalog import load_catalog
+from mesh.telemetry import names
+from stack import ports
+from stack.edge.errors import EDGE_ERRORS, EdgeError
+
+# What stands for each code of google.rpc over HTTP, as the transcoder has it.
+_HTTP: Final = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "INTERNAL": 500,
+    "DATA_LOSS": 500,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+_REACTIONS: Final = {
+    errors.Reaction.REFUSE: "refuses: the operation fails",
+    errors.Reaction.RETRY: "tries again: nothing is lost",
+    errors.Reaction.DEAD_LETTER: "dead-letters the record",
+}
+_SERVICE_SETTINGS: Final = "_Settings"
+_ONLY_IN_DOCUMENTS: Final = {
+    "reason": "The error's reason alone, to count by.",
+    "sampled": "Whether spans of its trace are to be expected.",
+}
+# What clients read in the headers of a record that was set apart; the other headers are on the topics themselves.
+_DEAD_LETTER_PREFIX: Final = "dlq."
+
+
+class UndocumentedError(Exception):
+    """Something has no comment beside it, and so no words in the documentation."""
+
+
+def error_table() -> str:
+    """Return every reason of the platform's own errors."""
+    rows = []
+    for reason in errors.Reason:
+        row = reason.value
+        name = code_pb2.Code.Name(row.code)
+        delay = "" if row.retry_delay_s is None else f"{row.retry_delay_s:g} s"
+        rows.append((code(reason.name), code(name), str(_HTTP[name]), delay, row.message, _REACTIONS[row.reaction]))
+    return table(
+        ("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do", "a lane that meets it"),
+        rows,
+    )
+
+
+def edge_error_table() -> str:
+    """Return the reasons of what the edge refuses by itself."""
+    rows = [row for error in EDGE_ERRORS if (row := _edge_row(error)) is not None]
+    # One reason may stand for several of Envoy's own, in the same words.
+    distinct = dict.fromkeys(rows)
+    return table(("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do"), distinct)
+
+
+def _edge_row(error: EdgeError) -> tuple[str, ...] | None:
+    if error.message.startswith("%"):  # worded by the edge's own filter, case by case
+        return None
+    name = code_pb2.Code.Name(error.code)
+    delay = "" if error.retry_delay_s is None else f"{error.retry_delay_s:g} s"
+    status = error.http_status or error.status or _HTTP[name]
+    return code(error.reason), code(name), str(status), delay, error.message
+
+
+def topic_table(descriptors: Descriptors) -> str:
+    """Return the topics: what is in each, its partitions and how long it is kept."""
+    commands, receipts, letters = topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS
+    event = next(m for m in descriptors.messages() if descriptors.option(m, EVENT_OPTION) is not None)
+    holds = {
+        commands: "every command, as the Avro record of its request",
+        receipts: f"each store's answer, as `{event.full_name}`",
+        letters: "the records that no lane could apply, as they came, with their cause in headers",
+    }
+    rows = [
+        (code(name), holds[name], str(topics.PARTITIONS), f"{_retention_days(name)} days")
+        for name in (commands, receipts, letters)
+    ]
+    return table(("topic", "holds", "partitions", "kept for"), rows)
+
+
+def _retention_days(topic: str) -> int:
+    return topics._RETENTION_MS[topic] // 86_400_000  # noqa: SLF001 - decided there, and told here
+
+
+def header_table(*, dead_letters: bool) -> str:
+    """Return the headers of the records on the topics, or those that a dead letter has besides."""
+    said = comments_in(topics)
+    rows = [
+        (code(value), said[name])
+        for name, value in vars(topics).items()
+        if isinstance(value, str) and name in said and _is_header(name) and _is_letters(value) == dead_letters
+    ]
+    for header, meaning in rows:
+        _demand(meaning, f"the header {header} in mesh/topics.py")
+    return table(("header", "is"), rows)
+
+
+def _is_header(name: str) -> bool:
+    return name.isupper() and not name.startswith("_") and name not in {"COMMANDS", "RECEIPTS", "DEAD_LETTERS"}
+
+
+def _is_letters(value: str) -> bool:
+    return value.startswith(_DEAD_LETTER_PREFIX)
+
+
+def record_table(descriptors: Descriptors) -> str:
+    """Return the Avro record of each command, with its subject in the registry."""
+    rows = []
+    for name, command in sorted(load_catalog().commands.items()):
+        subject = f"{topics.COMMANDS}-{command.request_type}"
+        rows.append((code(name), code(command.request_type), code(subject), code(command.key_field)))
+    for message in descriptors.messages():
+        event = descriptors.option(message, EVENT_OPTION)
+        if event is not None:
+            rows.append(
+                ("receipts", code(message.full_name), code(f"{event.topic}-{message.full_name}"), "the command's")
+            )
+    return table(("command", "Avro record", "subject", "key"), rows)
+
+
+def event_table(descriptors: Descriptors, mapping: Mapping[str, Any]) -> str:
+    """Return the fields of an event document, with their types in the index."""
+    event = descriptors.message("polystream.v1.Event")
+    said = {field.name: descriptors.comment(field.full_name) for field in event.fields}
+    said |= _ONLY_IN_DOCUMENTS
+    rows = [
+        (code(name), code(kind["type"]), _demand(said.get(name, ""), f"the event document's field {name}"))
+        for name, kind in mapping.items()
+    ]
+    return table(("field", "type in the index", "is"), rows)
+
+
+def span_table() -> str:
+    """Return the spans of a command, in the order in which they are made."""
+    said = comments_in(names)
+    spans = ("GATEWAY_SEND", "LANE_PROCESS", "LANE_STORE", "LANE_SEND", "GATEWAY_PROCESS")
+    return table(("span", "is"), [(code(getattr(names, name)), said[name]) for name in spans])
+
+
+def port_table() -> str:
+    """Return every port, with what listens there."""
+    said = comments_in(ports, "Ports")
+    rows = [(str(field.default), code(field.name), said[field.name]) for field in dataclasses.fields(ports.Ports)]
+    for _, name, meaning in rows:
+        _demand(meaning, f"the port {name} in stack/ports.py")
+    return table(("port", "name", "is"), rows)
+
+
+def settings_tables() -> str:
+    """Return a table of variables for each class of settings."""
+    return "\n".join(
+        f"### {_title(found)}\n\n{inspect.cleandoc(found.__doc__ or '')}\n\n"
+        + table(("variable", "default", "means"), _settings_rows(found))
+        for found in _settings_classes()
+    )
+
+
+def _settings_classes() -> Iterator[type[BaseSettings]]:
+    for found in vars(settings).values():
+        ours = isinstance(found, type) and issubclass(found, BaseSettings) and found.__module__ == settings.__name__
+        if ours and found.__name__ != _SERVICE_SETTINGS:
+            yield found
+
+
+def _title(found: type[BaseSettings]) -> str:
+    return {
+        "PostgresSettings": "PostgreSQL",
+        "MongoSettings": "MongoDB",
+        "RedisSettings": "Redis",
+        "KafkaSettings": "Kafka",
+        "RegistrySettings": "Schema registry",
+        "EventStoreSettings": "Event store",
+        "TelemetrySettings": "Logs and spans",
+        "GatewaySettings": "Gateway",
+        "LaneSettings": "Lanes",
+        "MigrationSettings": "Migration",
+        "MonitorSettings": "Monitor",
+    }.get(found.__name__, found.__name__.removesuffix("Settings"))
+
+
+def _settings_rows(found: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
+    said = comments_in(settings, found.__name__)
+    for name, field in found.model_fields.items():
+        variable = field.validation_alias or f"{found.model_config.get('env_prefix', '')}{name}".upper()
+        meaning = _demand(said.get(name, ""), f"the setting {found.__name__}.{name} in mesh/settings.py")
+        yield code(str(variable)), _default(field), _with_choices(meaning, field)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    if isinstance(value, bool):
+        return code(json.dumps(value))
+    return code(str(value)) or "empty"
+
+
+def _with_choices(meaning: str, field: FieldInfo) -> str:
+    if get_origin(field.annotation) is not Literal:
+        return meaning
+    return f"{meaning.removesuffix('.')}: {codes(map(str, get_args(field.annotation)))}"
+
+
+def _demand(meaning: str, what: str) -> str:
+    if not meaning:
+        raise UndocumentedError(f"{what} has no comment beside it: say there what it is")
+    return meaning

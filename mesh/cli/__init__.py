@@ -1,1 +1,0 @@
-"""The `polystream` command: one module a command."""

@@ -1,1 +1,0 @@
-"""What is generated from the protos, and how."""

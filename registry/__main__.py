@@ -1,0 +1,45 @@
+"""Serve the pocket registry: `python -m registry`."""
+
+import logging
+import signal
+import sys
+
+import uvicorn
+
+from registry.app import build_app
+from registry.registry import Registry
+from registry.settings import PocketRegistrySettings
+from registry.store import RegistryStore
+
+_DRAIN_S = 5
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT, then answer what is under way and leave."""
+    settings = PocketRegistrySettings()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    store = RegistryStore(settings.data_dir)
+    registry = Registry(store, settings.compatibility, settings.max_schemas)
+    config = uvicorn.Config(
+        build_app(registry, settings.max_body_bytes),
+        host=settings.host,
+        port=settings.port,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+    # uvicorn raises the signal again once it has drained: that is a clean end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main()

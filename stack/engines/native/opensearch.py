@@ -1,0 +1,72 @@
+"""OpenSearch: one node, by the runner that its users' tests know, and a few lines of Java."""
+
+from pathlib import Path
+from typing import Final
+
+from stack import probes
+from stack.engines.native.fetch import engine_folder, made_folder, provide
+from stack.engines.native.java import class_path, java_argv
+from stack.engines.native.launcher import compile_launcher, launcher
+from stack.engines.native.lock import POMS
+from stack.engines.native.place import data_folder, scratch_folder
+from stack.engines.part import HOST, Command, Engine, Site
+from stack.engines.process import bare_environment
+
+_NAME: Final = "opensearch"
+_HEAP_MB: Final = 512
+_SOURCE: Final = POMS / "OpenSearchNode.java"
+_READY_PATH: Final = "/_cluster/health?wait_for_status=yellow&timeout=0s"  # 408 while a primary shard is missing
+
+
+def prepare(site: Site) -> None:
+    """Fetch OpenSearch where it is missing, compile its launcher once, and write its settings."""
+    provide([_NAME])
+    scratch_folder(site, _NAME)
+    compile_launcher(_SOURCE, engine_folder(_NAME), _launcher())
+    node = data_folder(site, _NAME) / "node_1" / "config"  # the runner's own layout
+    node.mkdir(parents=True, exist_ok=True)
+    (node / "log4j2.properties").write_bytes((POMS / "log4j2.properties").read_bytes())
+    settings = (POMS / "opensearch.yml").read_text(encoding="utf-8")
+    settings += f"http.port: {site.ports.opensearch}\npath.repo: ['{data_folder(site, _NAME) / 'snapshots'}']\n"
+    (node / "opensearch.yml").write_text(settings, encoding="utf-8")
+
+
+def _launcher() -> Path:
+    return launcher(_SOURCE, made_folder(_NAME))
+
+
+def _command(site: Site) -> Command:
+    folder = data_folder(site, _NAME)
+    classes = ("-cp", class_path(engine_folder(_NAME), _launcher()))
+    return Command(
+        argv=(
+            *java_argv(_HEAP_MB, classes, archives=made_folder(_NAME), scratch=folder / "tmp"),
+            *("OpenSearchNode", str(folder)),
+        ),
+        env=bare_environment(),
+        cwd=folder,
+        stop_timeout_s=20.0,
+    )
+
+
+def _endpoint(site: Site) -> str:
+    return f"http://{HOST}:{site.ports.opensearch}"
+
+
+def ready_url(site: Site) -> str:
+    """Return what is answered with 200 once the node serves."""
+    return f"{_endpoint(site)}{_READY_PATH}"
+
+
+ENGINE = Engine(
+    name=_NAME,
+    ports=("opensearch",),
+    prepare=prepare,
+    command=_command,
+    is_ready=lambda site: probes.http_answers(HOST, site.ports.opensearch, _READY_PATH),
+    environment=lambda site: {"ELASTICSEARCH_HOST": _endpoint(site)},
+    endpoint=_endpoint,
+    # A node that was killed replays what it had not committed (83 s on a busy machine), and begins anew if it is killed
+    # meanwhile.
+    ready_timeout_s=300.0,
+)

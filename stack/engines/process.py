@@ -1,0 +1,112 @@
+"""Starting and stopping the process of a part."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from stack.engines.part import Command
+
+_LAUNCHER = Path(__file__).with_name("launch.py")
+_ROTATE_BYTES = 4 * 1024 * 1024
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "PYTHONPATH")
+
+
+def bare_environment() -> dict[str, str]:
+    """Return what every program needs of the environment, and none of the settings meant for others."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
+    """Start the process, its output appended to `log`. It is killed when this process dies.
+
+    Call it from a thread that lives as long as the process shall: Linux ties the child to the thread.
+    """
+    rotate(log)
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - the arguments are the parts' own
+            launcher_argv(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=command.cwd,
+            env=dict(command.env),
+            start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
+        )
+
+
+def run(command: Command, log: Path, *, timeout_s: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the process to its end, and keep its output in `log` too. Raises subprocess.TimeoutExpired."""
+    result = subprocess.run(  # noqa: S603 - the arguments are the parts' own
+        launcher_argv(command),
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=command.cwd,
+        env=dict(command.env),
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    with log.open("a", encoding="utf-8") as output:
+        output.write(result.stdout)
+    return result
+
+
+def launcher_argv(command: Command) -> list[str]:
+    """Return the arguments that start `command` through the launcher."""
+    uid = "" if command.uid is None else str(command.uid)
+    keep_access = "1" if command.keep_access else "0"
+    return [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), uid, keep_access, *command.argv]
+
+
+def send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to the process, which may have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and what it started in its session."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    send(process, signal.SIGKILL)
+
+
+def stop(process: subprocess.Popen[bytes], command: Command) -> None:
+    """Stop the process: ask, wait within the bound that it states, kill."""
+    send(process, command.stop_signal)
+    try:
+        process.wait(command.stop_timeout_s)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        process.wait()
+
+
+def rotate(log: Path, limit_bytes: int = _ROTATE_BYTES) -> None:
+    """Put a log that has grown large aside, as NAME.log.1, in place of the one before."""
+    if log.exists() and log.stat().st_size > limit_bytes:
+        log.replace(log.with_name(f"{log.name}.1"))
+
+
+def shorten(log: Path, limit_bytes: int = 4 * _ROTATE_BYTES) -> None:
+    """Do the same for a log that is being written: copy it, and empty it in place.
+
+    Works since children append; what is written between the two steps is lost.
+    """
+    if log.exists() and log.stat().st_size > limit_bytes:
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
+
+
+def tail(log: Path, lines: int = 15, max_bytes: int = 16_384) -> str:
+    """Return the last lines of a log."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - max_bytes))
+        text = file.read().decode("utf-8", "replace")
+    return "\n".join(text.splitlines()[-lines:])

@@ -1,0 +1,71 @@
+"""Prepares Kafka and the schema registry for the services: `python -m stack.provision`.
+
+Safe to repeat, and to run beside a platform that works already.
+"""
+
+import sys
+import time
+
+import structlog
+from confluent_kafka import KafkaException
+
+from mesh.catalog import load_catalog
+from mesh.errors import PolystreamError, Reason
+from mesh.schemas import RegistryClient, load_schema
+from mesh.settings import KafkaSettings, RegistrySettings, TelemetrySettings
+from mesh.telemetry.logs import configure_logging
+from mesh.topics import COMMANDS, RECEIPTS, create_topics
+
+COMPATIBILITY = "FULL_TRANSITIVE"
+RECEIPT_RECORD = "polystream.v1.CommandReceipt"
+_REGISTRY_WAIT_MAX_S = 60.0
+_RETRY_PAUSE_S = 0.2
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def register_schemas(registry: RegistryClient) -> dict[str, int]:
+    """Register every record of the platform and return the schema IDs by record name. Raises PolystreamError."""
+    registry.set_compatibility(COMPATIBILITY)
+    ids = {
+        command.request_type: registry.register(COMMANDS, command.request_type, load_schema(command.request_type))
+        for command in load_catalog().commands.values()
+    }
+    ids[RECEIPT_RECORD] = registry.register(RECEIPTS, RECEIPT_RECORD, load_schema(RECEIPT_RECORD))
+    return ids
+
+
+def main() -> int:
+    """Create the topics and register the schemas; 0 when all is there."""
+    configure_logging("provision", TelemetrySettings())
+    try:
+        create_topics(KafkaSettings().client_config("provision"))
+    except KafkaException as error:
+        log.error("kafka does not answer: check KAFKA_BOOTSTRAP_SERVERS", error=str(error))
+        return 1
+    registry = RegistryClient(RegistrySettings())
+    try:
+        ids = _register_patiently(registry)
+    except PolystreamError as error:
+        log.error("the schemas could not be registered: check SCHEMA_REGISTRY_URL", error=error.message)
+        return 1
+    finally:
+        registry.close()
+    log.info("provisioned", schemas=len(ids))
+    return 0
+
+
+def _register_patiently(registry: RegistryClient) -> dict[str, int]:
+    """Register, waiting for a registry that is still starting."""
+    give_up_s = time.monotonic() + _REGISTRY_WAIT_MAX_S
+    while True:
+        try:
+            return register_schemas(registry)
+        except PolystreamError as error:
+            if error.reason is not Reason.REGISTRY_UNAVAILABLE or time.monotonic() > give_up_s:
+                raise
+            time.sleep(_RETRY_PAUSE_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""What one `up` starts: the site, the engines of the set, and the environment of the services."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dotenv import dotenv_values
+
+from mesh.settings import (
+    EventStoreSettings,
+    KafkaSettings,
+    MongoSettings,
+    PostgresSettings,
+    RedisSettings,
+    RegistrySettings,
+)
+from stack.engines import ENGINE_SETS
+from stack.engines.part import HOST, Engine, Part, PartError, Site
+from stack.ports import Ports
+from stack.supervisor.services import PROVISION, service_stages
+from stack.supervisor.state import for_display
+
+_LOOPBACK: Final = f"{HOST},localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start and where."""
+
+    site: Site
+    engine_set: str
+    engines: tuple[Engine, ...]
+    stages: tuple[tuple[Part, ...], ...]  # the services, in the order of their stopping; they start all at once
+    provision: tuple[tuple[str, ...], ...]  # Python's arguments, for what must have run before the services start
+    port_offset: int
+    settings: dict[str, str]  # what the platform itself sets for its services
+    endpoints: dict[str, str | None]  # credentials included
+
+
+def make_plan(engine_set: str, data_dir: Path, port_offset: int) -> Plan:
+    """Decide what to start. Raises PartError where a setting is wrong.
+
+    Reads `.env` in the working folder, which becomes that of the services. Changes the environment of this process:
+    what `.env` says is in it afterwards, and so are the engines' addresses.
+    """
+    if engine_set not in ENGINE_SETS:
+        raise PartError(f"there is no engine set {engine_set}; there are {', '.join(sorted(ENGINE_SETS))}")
+    for name, value in dotenv_values(Path(".env")).items():
+        if value is not None:
+            os.environ.setdefault(name, value)
+    try:
+        ports = Ports().shifted(port_offset)
+        site = Site(data_dir, ports, PostgresSettings())
+        engines = ENGINE_SETS[engine_set]
+        settings = _settings(site, engines)
+        os.environ.update(settings)
+        endpoints = _endpoints(ports)
+    except ValueError as error:  # pydantic's too
+        raise PartError(str(error)) from error
+    settings["MONITOR_ENDPOINTS_JSON"] = json.dumps({name: for_display(url) for name, url in endpoints.items()})
+    environment = _service_environment(settings)
+    return Plan(
+        site=Site(data_dir, ports, site.postgres, environment, Path.cwd()),
+        engine_set=engine_set,
+        engines=engines,
+        stages=service_stages(volatile=any(engine.volatile for engine in engines)),
+        provision=PROVISION,
+        port_offset=port_offset,
+        settings=settings,
+        endpoints=endpoints,
+    )
+
+
+def _settings(site: Site, engines: tuple[Engine, ...]) -> dict[str, str]:
+    """Return the engines' addresses, and what follows from the platform starting its engines itself."""
+    settings = {name: value for engine in engines for name, value in engine.environment(site).items()}
+    otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{site.ports.otlp}"}
+    if engines:
+        return settings | otlp | {"DEMO_DATA": os.environ.get("DEMO_DATA", "1")}
+    return {name: os.environ.get(name, value) for name, value in otlp.items()}
+
+
+def _endpoints(ports: Ports) -> dict[str, str | None]:
+    """Return where clients reach each part, from the settings that this process has now."""
+    rest = f"http://{HOST}:{ports.edge}"
+    return {
+        "rest": rest,
+        "grpc": f"{HOST}:{ports.gateway}",
+        "dashboard": f"http://{HOST}:{ports.dashboard}",
+        "docs": f"{rest}/docs",
+        "kafka": KafkaSettings().bootstrap_servers,
+        "schema_registry": RegistrySettings().url,
+        "postgresql": PostgresSettings().dsn,
+        "mongodb": MongoSettings().url,
+        "redis": RedisSettings().url,
+        "opensearch": EventStoreSettings().elasticsearch_host or None,
+        "otlp": f"http://{HOST}:{ports.otlp}",
+        "jaeger": os.environ.get("JAEGER_URL") or None,
+    }
+
+
+def _service_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    environment = {**os.environ, **settings}
+    # Compiled modules make every later start faster.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    for name in ("no_proxy", "NO_PROXY"):
+        # HTTP and gRPC clients would ask a company's proxy for the loopback interface.
+        environment[name] = ",".join(filter(None, (environment.get(name), _LOOPBACK)))
+    return environment

@@ -1,0 +1,40 @@
+"""Waiting, before the lanes of a broker without a disk stop, until they have answered what was accepted."""
+
+import time
+from typing import Final
+
+from stack.engines.part import HOST, Site
+
+_WAIT_MAX_S: Final = 30.0
+_STANDSTILL_S: Final = 10.0  # longer than a lane takes to join its group; then nothing more is to be hoped for
+_NEWS_S: Final = 1.5  # the monitor hears of what was accepted last a moment after it was
+_INTERVAL_S: Final = 0.1
+_CALL_TIMEOUT_S: Final = 2.0
+_PAGE_SIZE: Final = 1000
+
+
+def settle(site: Site) -> None:
+    """Return when no operation is open, when none is being closed any more, or after 30 s.
+
+    Raises OSError where the monitor, which knows, does not answer.
+    """
+    import grpc  # noqa: PLC0415 - only one that stops needs it
+    from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceStub  # noqa: PLC0415
+    from polystream.v1.operations_pb2 import ListOperationsRequest, Operation  # noqa: PLC0415
+
+    request = ListOperationsRequest(state=Operation.ACCEPTED, page_size=_PAGE_SIZE)
+    began = changed = time.monotonic()
+    before: set[str] = set()
+    try:
+        with grpc.insecure_channel(f"{HOST}:{site.ports.otlp}") as channel:
+            log = EventLogServiceStub(channel)
+            while time.monotonic() < min(began + _WAIT_MAX_S, changed + _STANDSTILL_S):
+                page = log.ListOperations(request, timeout=_CALL_TIMEOUT_S)
+                still_open = {operation.correlation_id for operation in page.operations}
+                if not still_open and time.monotonic() > began + _NEWS_S:
+                    return
+                if still_open != before or not still_open:
+                    before, changed = still_open, time.monotonic()
+                time.sleep(_INTERVAL_S)
+    except grpc.RpcError as error:
+        raise OSError("the monitor does not answer") from error
