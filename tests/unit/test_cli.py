@@ -35,6 +35,7 @@ def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture
     assert "usage: polystream" in capsys.readouterr().err
 
 
+@pytest.mark.integration  # it starts a process
 def test_a_command_imports_no_other_ones() -> None:
     """`status`, which scripts poll, waits neither for gRPC nor for rich."""
     script = (

@@ -13,6 +13,7 @@ from tests.support.waiting import eventually
 _DRAW = "from tests.support.ports import free_port_run; print(free_port_run(1), flush=True); input()"
 
 
+@pytest.mark.integration  # it starts a process
 def test_what_another_process_has_drawn_is_left_to_it_until_it_ends() -> None:
     """Although nothing listens there."""
     other = subprocess.Popen(
