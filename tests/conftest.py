@@ -8,10 +8,12 @@ from typing import Any, Final
 import pytest
 
 from tests.support import not_run
+from tests.support.cpu_seconds import CpuSeconds
 from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
 from tests.support.platform import Platform
 from tests.support.provision import provide_all
 from tests.support.sharing import GroupScheduling, group_of, put_in_order
+from tests.support.tiers import mark_tiers, watch_unit_tests
 
 _PROVIDED: Final = pytest.StashKey[bool]()
 _UNTIL_GROUP_ENDS: Final = pytest.StashKey[ExitStack]()
@@ -31,10 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Hand the choice on, also to what the tests start."""
     os.environ[VARIABLE] = config.getoption("--engines")
     config.pluginmanager.register(not_run, "not_run")
+    config.pluginmanager.register(CpuSeconds(config), "cpu_seconds")
+    watch_unit_tests(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let what takes longest come first, where there are several workers."""
+    """Mark each test's tier, and let what takes longest come first, where there are several workers."""
+    mark_tiers(items)
     if _is_worker(config):
         put_in_order(items)
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from dataclasses import astuple
 
+import pytest
+
 from stack.ports import Ports
 from tests.support.platform import CHECKOUT
 from tests.support.ports import free_offset, free_port_run, take
