@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import not_run
 from tests.support.cpu_seconds import CpuSeconds
+from tests.support.engine_pool import EnginePool, Lease
 from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
 from tests.support.platform import Platform
 from tests.support.provision import provide_all
@@ -69,6 +70,20 @@ def until_group_ends(pytestconfig: pytest.Config) -> Iterator[ExitStack]:
     """Return what is closed when a worker is done with a group: a platform that ran on would slow down all others."""
     with pytestconfig.stash.setdefault(_UNTIL_GROUP_ENDS, ExitStack()) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def engine_pool(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[EnginePool]:
+    """Return the engines that this worker's tests share."""
+    pool = EnginePool(tmp_path_factory.mktemp("engines"), until_group_ends)
+    yield pool
+    pool.stop_all()
+
+
+@pytest.fixture(scope="module")
+def lease(engine_pool: EnginePool) -> Lease:
+    """Return what gives a module its engines by their names: running, shared and empty."""
+    return engine_pool.lease
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 from mesh.ids import new_correlation_id
 from monitor.records import TracedEvent
 from monitor.store.port import EventStore, OperationFilter, Position
-from tests.support.event_stores import STORE_ENGINES, LocalEngine, OpenSearchEngine, open_store
+from tests.support.engine_pool import Lease
+from tests.support.event_stores import STORE_ENGINES, LocalEngine, OpenSearchEngine, open_store, store_engine
 
 EVERYTHING = OperationFilter()
 
@@ -23,18 +24,16 @@ EVERYTHING = OperationFilter()
 DAY_MS = 86_400_000
 
 
-@pytest.fixture(scope="module", params=list(STORE_ENGINES))
+@pytest.fixture(scope="module", params=STORE_ENGINES)
 def engine_name(request: pytest.FixtureRequest) -> str:
     """The engine that keeps the events."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def engine(engine_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine | OpenSearchEngine]:
+def engine(engine_name: str, lease: Lease, tmp_path_factory: pytest.TempPathFactory) -> LocalEngine | OpenSearchEngine:
     """It, running."""
-    made = STORE_ENGINES[engine_name](tmp_path_factory.mktemp("events"))
-    yield made
-    made.stop()
+    return store_engine(engine_name, lease, tmp_path_factory.mktemp("events"))
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -96,8 +97,21 @@ class EngineSet:
         self._spawn(name)
         self._wait(name)
 
+    def part(self, names: Collection[str]) -> Self:
+        """Return a set of some of these engines: the same processes."""
+        part = copy(self)
+        part._engines = {name: self._engines[name] for name in names}
+        return part
+
+    def is_running(self) -> bool:
+        """Tell whether any of them runs."""
+        return any(name in self._running for name in self._engines)
+
     def start_all(self) -> None:
         """Start every engine that does not run, side by side, again on its data if it ran before."""
+        for name in [name for name in self._engines if name in self._running]:
+            if self._running[name][0].poll() is not None:
+                del self._running[name]
         absent = [name for name in self._engines if name not in self._running]
         for name in absent:
             self._spawn(name)
@@ -123,10 +137,12 @@ class EngineSet:
 
     def stop_all(self) -> None:
         """Stop every engine that runs."""
-        for name, (process, command) in self._running.items():
+        running = [name for name in self._engines if name in self._running]
+        for name in running:
+            process, command = self._running[name]
             self._engines[name].before_stop(self.site)
             processes.send(process, command.stop_signal)
-        for name in list(self._running):
+        for name in running:
             processes.stop(*self._running.pop(name))
 
     def _spawn(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """How a run is shared between worker processes: which tests stay together, and which come first.
 
-Many tests wait much of the time, so a few at once take less than one after the other. Tests that share an expensive
-fixture stay on one worker: those of one file, and those of one running platform or set of engines.
+Many tests wait much of the time, so a few at once take less than one after the other. Tests that share what is
+expensive stay on one worker: those of one file, and those of one running platform or of the same engines of the pool.
 """
 
 import re
@@ -15,14 +15,36 @@ _FIRST: Final = (
     *("tests/acceptance", "tests/compose", "tests/docs", "tests/sdk", "tests/ui"),
     *("tests/integration", "tests/conformance"),
 )
-_ONE_PLATFORM: Final = {
-    "tests/compose": "tests/compose",
-    "tests/sdk": "tests/sdk and tests/ui",
-    "tests/ui": "tests/sdk and tests/ui",
-}
-_SHARED_ENGINES: Final = {
-    "the command path": re.compile(r"tests/integration/test_(gateway_commands|operations)"),
-    "the registries": re.compile(r"tests/conformance/test_registry"),
+_ON_ACCEPTANCE: Final = "tests/acceptance on {}"
+_COMMAND_PATH: Final = "the command path"  # Kafka and the registry, with the stores
+_EVENT_STORE: Final = "the event store"  # OpenSearch, Elasticsearch and Jaeger
+_STORES: Final = "the stores"  # PostgreSQL, MongoDB and Redis
+# By the beginning of a path: the first that fits.
+_GROUPS: Final = {
+    "tests/compose/": "tests/compose",
+    "tests/sdk/": "tests/sdk and tests/ui",
+    "tests/ui/": "tests/sdk and tests/ui",
+    "tests/bench/": _COMMAND_PATH,
+    "tests/conformance/test_broker": _COMMAND_PATH,
+    "tests/conformance/test_registry": _COMMAND_PATH,
+    "tests/conformance/test_event_store": _EVENT_STORE,
+    "tests/integration/test_event_store_outage": _EVENT_STORE,
+    "tests/integration/test_fixtures": _STORES,
+    "tests/integration/test_gateway_commands": _COMMAND_PATH,
+    "tests/integration/test_gateway_queries_grpc": _COMMAND_PATH,
+    "tests/integration/test_gateway_queries": _STORES,
+    "tests/integration/test_handlers_pg": _STORES,
+    "tests/integration/test_integrity": _STORES,
+    "tests/integration/test_jaeger": _EVENT_STORE,
+    "tests/integration/test_lane_kills": _STORES,
+    "tests/integration/test_lane_mongodb": _STORES,
+    "tests/integration/test_lane_postgresql_store": _STORES,
+    "tests/integration/test_lane_redis": _STORES,
+    "tests/integration/test_lane_": _COMMAND_PATH,
+    "tests/integration/test_native_engines": _EVENT_STORE,
+    "tests/integration/test_operations": _COMMAND_PATH,
+    "tests/integration/test_saved_objects": _EVENT_STORE,
+    "tests/integration/test_users_lookup": _STORES,
 }
 # The acceptance tests of one set of engines share a platform: the set is among their parameters.
 _ON_A_SET: Final = re.compile(r"tests/acceptance/[^\[]*\[(?:[^\]]*-)?(native|embedded)[-\]]")
@@ -38,11 +60,8 @@ class GroupScheduling(LoadScopeScheduling):
 def group_of(nodeid: str) -> str:
     """Return the group of a test."""
     if on_a_set := _ON_A_SET.match(nodeid):
-        return f"tests/acceptance on {on_a_set[1]}"
-    for name, files in _SHARED_ENGINES.items():
-        if files.match(nodeid):
-            return name
-    return _ONE_PLATFORM.get(_folder(nodeid)) or _path(nodeid)
+        return _ON_ACCEPTANCE.format(on_a_set[1])
+    return next((group for begin, group in _GROUPS.items() if nodeid.startswith(begin)), _path(nodeid))
 
 
 def put_in_order(items: list[pytest.Item]) -> None:

@@ -39,7 +39,7 @@ _NATIVE_ALWAYS: Final = (
     "tests/integration/test_event_store_outage.py",
 )
 _NATIVE_PARAMETERS: Final = frozenset({"apicurio", "elasticsearch", "kafka", "native", "opensearch", "spooled"})
-_ON_THE_CHOSEN_SET: Final = frozenset({"command_path", "leased", "platform"})  # fixtures that run engines of that set
+_ON_THE_CHOSEN_SET: Final = frozenset({"command_path", "lease", "platform"})  # fixtures that run engines of that set
 _SLOW: Final = (
     "tests/acceptance/test_dead_letters.py",
     "tests/acceptance/test_integrity.py",
