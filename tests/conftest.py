@@ -10,8 +10,8 @@ import pytest
 from tests.support import not_run
 from tests.support.cpu_seconds import CpuSeconds
 from tests.support.engine_pool import EnginePool, Lease
-from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
-from tests.support.platform import Platform
+from tests.support.engine_sets import BOTH, CHOICES, VARIABLE, chosen_set
+from tests.support.platform import Platform, Platforms
 from tests.support.provision import provide_all
 from tests.support.sharing import GroupScheduling, group_of, put_in_order
 from tests.support.tiers import mark_tiers, watch_unit_tests
@@ -87,11 +87,17 @@ def lease(engine_pool: EnginePool) -> Lease:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[Platform]:
-    """Run the whole platform on free ports and its own data, for tests that disturb nothing in it."""
-    with Platform(tmp_path_factory.mktemp("platform")) as running:
-        until_group_ends.callback(running.stop)
-        yield running
+def platforms(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[Platforms]:
+    """Return the whole platforms that this worker's tests share, on free ports and data of their own."""
+    shared = Platforms(tmp_path_factory.mktemp("platforms"), until_group_ends)
+    yield shared
+    shared.stop_all()
+
+
+@pytest.fixture(scope="session")
+def platform(platforms: Platforms) -> Platform:
+    """Run the whole platform, for tests that disturb nothing in it."""
+    return platforms.get(chosen_set())
 
 
 @pytest.hookimpl(trylast=True)

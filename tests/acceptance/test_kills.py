@@ -18,6 +18,8 @@ from tests.support.people import person
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_engine_set
+
 COMMANDS_A_SECOND = 200
 COMMANDS_A_SECOND_AFTER = 50  # a machine that is saturated with commands takes long to start a part again
 COMMANDS_MAX = 9000

@@ -21,6 +21,8 @@ from tests.support.platform import Platform
 from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_engine_set
+
 CREATE = "polystream.v1.UserService/CreateUser"
 
 

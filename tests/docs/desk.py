@@ -21,7 +21,8 @@ from tests.support.tools import go_tool
 _FIRST_STORY: Final = """
 ID=$(curl -sf -X POST http://localhost:8000/v1/contents/1 |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["correlation_id"])')
-timeout 90 bash -c "until python3 start.py explain $ID > /dev/null 2>&1; do sleep 0.5; done"
+timeout 90 bash -c "until curl -sf http://localhost:8000/v1/operations/$ID:explain | grep -q command.succeeded; do
+  sleep 0.2; done"
 """
 _STEP_TIMEOUT_S: Final = 300
 _SECOND_OFFSET: Final = 1000  # what the pages give to a second platform

@@ -26,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
@@ -284,3 +284,29 @@ class Platform:
     def _is_ready_or_dead(self) -> bool:
         assert self._up is not None
         return self._up.poll() is not None or "ready in" in self.output
+
+
+class Platforms:
+    """At most one platform of each engine set, for tests that leave it as they find it: started when first asked for.
+
+    What a test kills, the supervisor starts again; the test waits for it.
+    """
+
+    def __init__(self, folder: Path, until_group_ends: ExitStack) -> None:
+        self._folder = folder
+        self._until_group_ends = until_group_ends
+        self._running: dict[str, Platform] = {}
+
+    def get(self, engine_set: str) -> Platform:
+        """Return the platform of a set, running."""
+        if engine_set not in self._running:
+            platform = Platform(self._folder / engine_set, engine_set=engine_set)
+            platform.start()
+            self._running[engine_set] = platform
+            self._until_group_ends.callback(self.stop_all)
+        return self._running[engine_set]
+
+    def stop_all(self) -> None:
+        """Stop those that run."""
+        while self._running:
+            self._running.popitem()[1].stop()

@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.engine_sets import chosen_set
+
 # What takes longest comes first, so that the workers end together.
 _FIRST: Final = (
     *("tests/acceptance", "tests/compose", "tests/docs", "tests/sdk", "tests/ui"),
@@ -19,11 +21,12 @@ _ON_ACCEPTANCE: Final = "tests/acceptance on {}"
 _COMMAND_PATH: Final = "the command path"  # Kafka and the registry, with the stores
 _EVENT_STORE: Final = "the event store"  # OpenSearch, Elasticsearch and Jaeger
 _STORES: Final = "the stores"  # PostgreSQL, MongoDB and Redis
+# On the platform of the run's set, which is the acceptance tests' too.
+_ON_CHOSEN_SET: Final = ("tests/sdk/", "tests/ui/")
+_LAST_OF_ALL: Final = "tests/acceptance/test_schemathesis"  # it deletes what is there
 # By the beginning of a path: the first that fits.
 _GROUPS: Final = {
     "tests/compose/": "tests/compose",
-    "tests/sdk/": "tests/sdk and tests/ui",
-    "tests/ui/": "tests/sdk and tests/ui",
     "tests/bench/": _COMMAND_PATH,
     "tests/conformance/test_broker": _COMMAND_PATH,
     "tests/conformance/test_registry": _COMMAND_PATH,
@@ -61,17 +64,19 @@ def group_of(nodeid: str) -> str:
     """Return the group of a test."""
     if on_a_set := _ON_A_SET.match(nodeid):
         return _ON_ACCEPTANCE.format(on_a_set[1])
+    if nodeid.startswith(_ON_CHOSEN_SET):
+        return _ON_ACCEPTANCE.format(chosen_set())
     return next((group for begin, group in _GROUPS.items() if nodeid.startswith(begin)), _path(nodeid))
 
 
 def put_in_order(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, and leave the order within each folder."""
+    """Put what takes longest first, and leave the order within each folder, but for what leaves nothing to others."""
     items.sort(key=lambda item: _rank(item.nodeid))
 
 
-def _rank(nodeid: str) -> int:
+def _rank(nodeid: str) -> tuple[int, bool]:
     folder = _folder(nodeid)
-    return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+    return _FIRST.index(folder) if folder in _FIRST else len(_FIRST), nodeid.startswith(_LAST_OF_ALL)
 
 
 def _path(nodeid: str) -> str:
