@@ -3,7 +3,15 @@
 import pytest
 
 from tests.support.engine_pool import Lease
+from tests.support.gateways import SERVERS
 from tests.support.platform import EngineSet
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Serve by the gateway's usual gRPC server, and where the servers could differ, by each: see `every_server`."""
+    if "server_kind" in metafunc.fixturenames:
+        everywhere = metafunc.definition.get_closest_marker("every_server") is not None
+        metafunc.parametrize("server_kind", SERVERS if everywhere else SERVERS[:1])
 
 
 @pytest.fixture(scope="module")
