@@ -176,6 +176,8 @@ def test_identifiers_of_any_form_are_kept(store: EventStore) -> None:
     assert {o.correlation_id for o in store.operations(EVERYTHING, None, 100)} == set(strange)
 
 
+# With a spool before it, kills of the engine are tried in tests/integration/test_event_store_outage.py.
+@pytest.mark.parametrize("engine_name", ["local", "opensearch", "elasticsearch"], indirect=True)
 def test_what_was_kept_is_there_after_a_kill(engine_name: str, engine: LocalEngine | OpenSearchEngine) -> None:
     """`append` returned, then SIGKILL, for the writer and for the engine: the event is there."""
     program = (
