@@ -21,10 +21,10 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.every_engine_set
 
 COMMANDS_A_SECOND = 200
-COMMANDS_A_SECOND_AFTER = 50  # a machine that is saturated with commands takes long to start a part again
+COMMANDS_A_SECOND_AFTER = 25  # a machine that is saturated with commands takes long to start a part again
 COMMANDS_MAX = 9000
 ACKNOWLEDGED_BEFORE = 120  # commands, when the kill comes
-ACKNOWLEDGED_AFTER = 60  # commands, after the part is back
+ACKNOWLEDGED_AFTER = 30  # commands, after the part is back
 LOAD_TIMEOUT_S = 40.0
 # Else a client waits longer and longer before it looks for a gateway that is being started again.
 RECONNECT_MAX_MS = 500

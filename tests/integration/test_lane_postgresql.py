@@ -278,7 +278,7 @@ def test_two_lanes_share_the_partitions(
             mine, its = lane.partitions(), second.partitions()
             return len(mine) == len(its) == 3 and not mine & its
 
-        eventually(is_shared, SLOW_S)
+        eventually(is_shared, SLOW_S, interval_s=0.25)
         send_some()
         second.kill()
 
@@ -286,7 +286,7 @@ def test_two_lanes_share_the_partitions(
         send_some()
         return len(lane.partitions()) == 6
 
-    eventually(has_all_again, SLOW_S)
+    eventually(has_all_again, SLOW_S, interval_s=0.25)
     wire.wait_all(all_ids)
     assert len(rows(db, all_users)) == len(all_ids)
 

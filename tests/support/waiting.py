@@ -1,7 +1,7 @@
 """Waiting for a condition: the one place where tests poll.
 
 A check that opens connections or starts programs costs the machine more than the test. So the pause between two checks
-is at least twice as long as a check takes, up to a bound: what is waited for gets most of the machine.
+is at least three times as long as a check takes, up to a bound: what is waited for gets most of the machine.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 _PAUSE_MAX_S: Final = 0.5
-_PAUSES_A_CHECK: Final = 2
+_PAUSES_A_CHECK: Final = 3
 
 
 def eventually(check: Callable[[], T], timeout_s: float, interval_s: float = 0.05) -> T:
