@@ -31,6 +31,7 @@ _GROUPS: Final = {
     "tests/conformance/test_broker": _COMMAND_PATH,
     "tests/conformance/test_registry": _COMMAND_PATH,
     "tests/conformance/test_event_store": _EVENT_STORE,
+    "tests/integration/test_engine_pool": _COMMAND_PATH,
     "tests/integration/test_event_store_outage": _EVENT_STORE,
     "tests/integration/test_fixtures": _STORES,
     "tests/integration/test_gateway_commands": _COMMAND_PATH,
