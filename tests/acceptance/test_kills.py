@@ -179,6 +179,8 @@ def test_the_stores_agree_after_all_of_it(platform: Platform) -> None:
     assert report["compared"] >= len(PARTS) * (ACKNOWLEDGED_BEFORE + ACKNOWLEDGED_AFTER)
 
 
+# The native one, killed under load: tests/acceptance/test_native.py.
+@pytest.mark.parametrize("engine_set", ["embedded"], scope="session")
 @pytest.mark.timeout(180)
 def test_a_broker_that_was_killed_is_used_again(platform: Platform) -> None:
     """Commands sent once it is back reach every store, even where it has forgotten its topics, as the embedded one."""

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.every_engine_set
 CREATE = "polystream.v1.UserService/CreateUser"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def second_gateway(platform: Platform, repository: Path) -> Iterator[grpc.Channel]:
     """Run a second gateway process beside the platform's own, and return a channel to it."""
     port = free_ports().gateway
