@@ -105,8 +105,6 @@ def _has(platform: Platform, someone: _Person) -> tuple[str, int, int, int]:
     return str(name), int(payments), views, int(sessions)
 
 
-# What is read of the topics is the broker's: here the native one's, in the other tests the embedded one's.
-@pytest.mark.parametrize("engine_set", ["native"], scope="session")
 def test_what_restored_stores_lack_is_applied_again(platform: Platform, rest: httpx.Client, finished: Finished) -> None:
     """Exactly that, in its order, and no other command twice."""
     someone = _Person(rest, finished)

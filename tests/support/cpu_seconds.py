@@ -37,16 +37,16 @@ class CpuSeconds:
         """Count a test with its fixtures."""
         self._before_s = self._before_s or tree_seconds()
         result = yield
-        after_s = tree_seconds()
-        # It is less where a process was killed whose children had used more than the test did since.
-        self._by_test[item.nodeid] = max(0.0, after_s - self._before_s)
+        # It may be less than before for a moment: a process ends while all are looked at, one by one.
+        after_s = max(self._before_s, tree_seconds())
+        self._by_test[item.nodeid] = after_s - self._before_s
         self._before_s = after_s
         return result
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Hand a worker's figures to the process that reports."""
-        self._total_s += max(tree_seconds(), sum(self._by_test.values()))
+        self._total_s += max(tree_seconds(), self._before_s)
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
             output[_OUTPUT_KEY] = {"total_s": self._total_s, "by_test": self._by_test}

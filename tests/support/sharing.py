@@ -14,7 +14,7 @@ from tests.support.engine_sets import chosen_set
 
 # What takes longest comes first, so that the workers end together.
 _FIRST: Final = (
-    *("tests/acceptance", "tests/compose", "tests/docs", "tests/sdk", "tests/ui"),
+    *("tests/sdk", "tests/ui", "tests/acceptance", "tests/docs", "tests/compose"),
     *("tests/integration", "tests/conformance"),
 )
 _ON_ACCEPTANCE: Final = "tests/acceptance on {}"
