@@ -39,10 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test's tier, and let what takes longest come first, where there are several workers."""
+    """Mark each test's tier, and put them in order."""
+    del config
     mark_tiers(items)
-    if _is_worker(config):
-        put_in_order(items)
+    put_in_order(items)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,6 +7,7 @@ parent, such as a platform that runs detached, is not counted: `.ci/run` prints 
 """
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
@@ -45,8 +46,11 @@ class CpuSeconds:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Hand a worker's figures to the process that reports."""
-        self._total_s += max(tree_seconds(), self._before_s)
+        """Hand a worker's figures to the process that reports, which adds its own: its children are the workers."""
+        if self._config.pluginmanager.has_plugin("dsession"):
+            self._total_s += time.process_time()
+        else:
+            self._total_s += max(tree_seconds(), self._before_s)
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
             output[_OUTPUT_KEY] = {"total_s": self._total_s, "by_test": self._by_test}

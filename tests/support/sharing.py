@@ -14,7 +14,8 @@ from tests.support.engine_sets import chosen_set
 
 # What takes longest comes first, so that the workers end together.
 _FIRST: Final = (
-    *("tests/sdk", "tests/ui", "tests/acceptance", "tests/docs", "tests/compose"),
+    # Pages first: their readers come to a platform that nobody has used much.
+    *("tests/docs", "tests/sdk", "tests/ui", "tests/acceptance", "tests/compose"),
     *("tests/integration", "tests/conformance"),
 )
 _ON_ACCEPTANCE: Final = "tests/acceptance on {}"
@@ -23,6 +24,7 @@ _EVENT_STORE: Final = "the event store"  # OpenSearch, Elasticsearch and Jaeger
 _STORES: Final = "the stores"  # PostgreSQL, MongoDB and Redis
 # On the platform of the run's set, which is the acceptance tests' too.
 _ON_CHOSEN_SET: Final = ("tests/sdk/", "tests/ui/")
+_ON_NATIVE: Final = "tests/docs/test_pages"
 _LAST_OF_ALL: Final = "tests/acceptance/test_schemathesis"  # it deletes what is there
 # By the beginning of a path: the first that fits.
 _GROUPS: Final = {
@@ -65,6 +67,8 @@ def group_of(nodeid: str) -> str:
     """Return the group of a test."""
     if on_a_set := _ON_A_SET.match(nodeid):
         return _ON_ACCEPTANCE.format(on_a_set[1])
+    if nodeid.startswith(_ON_NATIVE):
+        return _ON_ACCEPTANCE.format("native")
     if nodeid.startswith(_ON_CHOSEN_SET):
         return _ON_ACCEPTANCE.format(chosen_set())
     return next((group for begin, group in _GROUPS.items() if nodeid.startswith(begin)), _path(nodeid))
