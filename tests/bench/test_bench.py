@@ -19,7 +19,7 @@ def test_a_small_run_measures_every_subject(monkeypatch: pytest.MonkeyPatch) -> 
     provide_h2load()
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     steps: list[str] = []
-    report = run_bench(Schedule(rounds=2, round_s=0.5, limit_s=20), steps.append)
+    report = run_bench(Schedule(rounds=2, round_s=0.25, limit_s=20), steps.append)
     assert set(report["subjects"]) == {PEER_REST, GATEWAY_GRPC, GATEWAY_REST}
     for figures in report["subjects"].values():
         assert figures["rps_median"] > 0

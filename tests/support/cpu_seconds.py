@@ -73,10 +73,16 @@ class CpuSeconds:
 
 
 def report(by_test: Mapping[str, float], total_s: float) -> list[str]:
-    """Return the lines of the report: the dearest tests, the dearest first, and what all tests took (in s)."""
-    dearest = sorted(by_test.items(), key=lambda entry: (-entry[1], entry[0]))[:DEAREST]
-    lines = [f"{seconds:8.1f} s  {test}" for test, seconds in dearest]
+    """Return the lines of the report: the dearest files and tests, the dearest first, and what all took (in s)."""
+    by_file: defaultdict[str, float] = defaultdict(float)
+    for test, seconds in by_test.items():
+        by_file[test.split("::", maxsplit=1)[0]] += seconds
+    lines = [f"{seconds:8.1f} s  {name}" for costs in (by_file, by_test) for name, seconds in _dearest(costs)]
     return [*lines, f"{total_s:8.1f} s  all {len(by_test)} tests, and what the workers took beside them"]
+
+
+def _dearest(costs: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(costs.items(), key=lambda entry: (-entry[1], entry[0]))[:DEAREST]
 
 
 def tree_seconds() -> float:

@@ -39,10 +39,14 @@ def test_what_this_process_uses_is_counted() -> None:
 
 
 def test_the_dearest_come_first_and_are_ten() -> None:
-    """And the sum stands behind them."""
-    lines = report({f"test_{number}": float(number) for number in range(20)}, 190.0)
-    assert len(lines) == DEAREST + 1
-    assert lines[0].split() == ["19.0", "s", "test_19"]
+    """Behind the files that they are of, and the sum behind them."""
+    lines = report({f"file_{number % 2}::test_{number}": float(number) for number in range(20)}, 190.0)
+    assert len(lines) == 2 + DEAREST + 1
+    assert [line.split() for line in lines[:3]] == [
+        ["100.0", "s", "file_1"],
+        ["90.0", "s", "file_0"],
+        ["19.0", "s", "file_1::test_19"],
+    ]
     assert lines[-1].split()[:4] == ["190.0", "s", "all", "20"]
 
 
@@ -72,10 +76,10 @@ def test_workers_are_added_up(pytestconfig: pytest.Config, tmp_path: Path, monke
     """One that died has told nothing; a file gets the same lines as the terminal."""
     monkeypatch.setenv("POLYSTREAM_CPU_REPORT", str(tmp_path / "report"))
     counted, terminal = CpuSeconds(pytestconfig), _Terminal()
-    counted.pytest_testnodedown(_Node(cpu_seconds={"total_s": 3.0, "by_test": {"a": 1.0, "b": 2.0}}))
-    counted.pytest_testnodedown(_Node(cpu_seconds={"total_s": 5.0, "by_test": {"c": 5.0}}))
+    counted.pytest_testnodedown(_Node(cpu_seconds={"total_s": 3.0, "by_test": {"f::a": 1.0, "f::b": 2.0}}))
+    counted.pytest_testnodedown(_Node(cpu_seconds={"total_s": 5.0, "by_test": {"f::c": 5.0}}))
     counted.pytest_testnodedown(_Node())
     counted.pytest_terminal_summary(terminal)  # type: ignore[arg-type] # what it uses of one
-    assert [line.split()[-1] for line in terminal.lines[1:4]] == ["c", "b", "a"]
-    assert terminal.lines[4].split()[0] == "8.0"
+    assert [line.split()[-1] for line in terminal.lines[1:5]] == ["f", "f::c", "f::b", "f::a"]
+    assert terminal.lines[5].split()[0] == "8.0"
     assert (tmp_path / "report").read_text().splitlines() == terminal.lines[1:]
