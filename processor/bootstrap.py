@@ -27,12 +27,12 @@ from mesh.telemetry.tracing import Tracing
 from mesh.topics import RECEIPTS
 from processor.handlers import AnyHandler, find_handlers
 from processor.incarnation import TopicIncarnation
+from processor.lanes.decoding import Intake
 from processor.lanes.deferral import Deferral
-from processor.lanes.intake import Intake
 from processor.lanes.lane import Lane, Limits
 from processor.lanes.outbox import KafkaOutbox
 from processor.lanes.ready import ReadyFile
-from processor.lanes.replies import Replies
+from processor.lanes.receipts import Replies
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
 from processor.model import Store

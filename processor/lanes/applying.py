@@ -8,8 +8,8 @@ import structlog
 
 from mesh.errors import PolystreamError, Reaction, Reason
 from mesh.telemetry.logs import describe
-from processor.lanes.patience import Patience, Stopped
 from processor.lanes.records import Answer, Item
+from processor.lanes.retry import Patience, Stopped
 from processor.model import Store
 from processor.receipts import make_dead_letter_receipt
 

@@ -15,13 +15,13 @@ import structlog
 
 from mesh.errors import PolystreamError
 from processor.lanes.applying import Applying
+from processor.lanes.decoding import Intake
 from processor.lanes.deferral import Deferral
-from processor.lanes.intake import Intake
 from processor.lanes.offsets import Offsets
-from processor.lanes.patience import Patience, Stopped
 from processor.lanes.ready import ReadyFile
+from processor.lanes.receipts import Replies
 from processor.lanes.records import Item, Record, Reject
-from processor.lanes.replies import Replies
+from processor.lanes.retry import Patience, Stopped
 from processor.lanes.source import Source
 from processor.lanes.spans import Step
 from processor.model import Store

@@ -18,13 +18,13 @@ from mesh.ids import new_correlation_id
 from mesh.schemas import load_schema
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.tracing import Tracing
+from processor.lanes.decoding import Intake
 from processor.lanes.deferral import Deferral
-from processor.lanes.intake import Intake
 from processor.lanes.lane import Lane, Limits
 from processor.lanes.outbox import SendError
 from processor.lanes.ready import ReadyFile
+from processor.lanes.receipts import Replies
 from processor.lanes.records import Outgoing, Record
-from processor.lanes.replies import Replies
 from processor.lanes.spans import LaneSpans
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt

@@ -12,7 +12,7 @@ from mesh.codec import Encoder
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.schemas import load_schema
-from processor.lanes.intake import Intake
+from processor.lanes.decoding import Intake
 from processor.lanes.records import Item, Record, Reject
 from tests.support.lanes import CATALOG, COMMAND_OF
 
