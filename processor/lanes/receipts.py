@@ -1,32 +1,139 @@
-"""What a lane sends: receipts, and the records that it dead-letters with their cause."""
+"""What a lane sends: receipts, and the records that it dead-letters. All of it is sent, or the lane does not go on."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh import topics
+from mesh.backoff import Backoff
 from mesh.codec import Encoder
+from mesh.envelope import HeaderList, KafkaRecord, dead_letter_headers, receipt_headers
 from mesh.errors import PolystreamError
+from mesh.kafka import PRODUCER_CONFIG
 from mesh.telemetry.context import TraceContext
-from processor.lanes.outbox import Outbox
-from processor.lanes.records import Answer, Outgoing, Record, Reject
+from mesh.telemetry.logs import KAFKA_LOG
+from processor.lanes.applying import Applied
+from processor.lanes.decoding import Reject
 from processor.lanes.spans import LaneSpans, OpenSpans, Step
 
 _LOG = structlog.get_logger(__name__)
 
 _MAX_DEAD_LETTER_BYTES = 900_000  # brokers take a million, if they are not told otherwise
+_MAX_KEY_BYTES = 10_000  # of a receipt: a foreign key is as large as a record may be, and the receipt is larger
+_CONFIG: Mapping[str, str | int | bool] = {
+    **PRODUCER_CONFIG,
+    "linger.ms": 0,  # a batch is produced at once and then flushed: there is nothing to wait for
+    # Some brokers forget their producers when they start anew, and take nothing from these ones any more.
+    "message.timeout.ms": 5000,
+    "delivery.report.only.error": True,
+}
+_FLUSH_SLICE_S = 0.5
+_MAX_ATTEMPTS = 60  # of 5 s each at the most: then the process ends, and its supervisor starts another
+_FIRST_DELAY_S = 0.1
+_MAX_DELAY_S = 2.0
 
-_HeaderList = list[tuple[str, bytes | str | None]]
+
+class SendError(Exception):
+    """Kafka did not take a batch's answers. What was read since the last commit will be delivered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record to send."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: HeaderList
+
+
+class Sender(Protocol):
+    """Where a lane's answers go."""
+
+    def send(self, batch: Sequence[Outgoing], idle: Callable[[float], None]) -> None:
+        """Send, and return once all of it is acknowledged. `idle` is called while that takes long.
+
+        Raises SendError; whatever `idle` raises ends the wait too.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what is not sent."""
+        ...
+
+
+class ReceiptProducer:
+    """Sends to Kafka, a batch at a time."""
+
+    def __init__(self, client_config: Mapping[str, str | int | bool]) -> None:
+        self._client_config = client_config
+        self._failures: list[str] = []
+        self._producer = self._new_producer()
+
+    def send(self, batch: Sequence[Outgoing], idle: Callable[[float], None]) -> None:
+        """Send a batch. One that fails in part is sent again whole: receivers know what they have seen."""
+        backoff = Backoff(_FIRST_DELAY_S, _MAX_DELAY_S)
+        for attempt in range(_MAX_ATTEMPTS):
+            if self._sent(batch, idle):
+                return
+            _LOG.warning("receipts not acknowledged", errors=sorted(set(self._failures)), attempt=attempt + 1)
+            self.close()
+            # After an error that is fatal to it, an idempotent producer sends no more.
+            self._producer = self._new_producer()
+            idle(backoff.next_s())
+        raise SendError(f"Kafka did not acknowledge {len(batch)} records in {_MAX_ATTEMPTS} attempts")
+
+    def close(self) -> None:
+        """Let go of what is not sent."""
+        self._producer.purge()
+        self._producer.flush(_FLUSH_SLICE_S)
+
+    def _sent(self, batch: Sequence[Outgoing], idle: Callable[[float], None]) -> bool:
+        self._failures = []
+        try:
+            for outgoing in batch:
+                self._produce(outgoing, idle)
+        except KafkaException as error:
+            self._failures.append(error.args[0].name())
+            return False
+        while self._producer.flush(_FLUSH_SLICE_S) > 0:
+            idle(0)
+        return not self._failures
+
+    def _produce(self, outgoing: Outgoing, idle: Callable[[float], None]) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    outgoing.topic,
+                    outgoing.value,
+                    outgoing.key,
+                    headers=outgoing.headers,
+                    on_delivery=self._on_delivery,
+                )
+            except BufferError:
+                self._producer.poll(_FLUSH_SLICE_S)
+                idle(0)
+            else:
+                return
+
+    def _new_producer(self) -> Producer:
+        return Producer({**self._client_config, **_CONFIG}, logger=KAFKA_LOG)
+
+    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._failures.append(error.name())
 
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
     """What there is to say of one record."""
 
-    record: Record
+    record: KafkaRecord
     key: bytes | None
     trace: TraceContext | None
     receipt: CommandReceipt | None
@@ -34,18 +141,18 @@ class _Reply:
     step: Step | None
 
 
-class Replies:
+class ReceiptSender:
     """Sends what a round of the lane has come to."""
 
-    def __init__(self, outbox: Outbox, encoder: Encoder, spans: LaneSpans, store: str, lane: str) -> None:
-        self._outbox = outbox
+    def __init__(self, sender: Sender, encoder: Encoder, spans: LaneSpans, store: str, lane: str) -> None:
+        self._sender = sender
         self._encoder = encoder
         self._spans = spans
         self._store = store
         self._lane = lane
 
     def send(
-        self, rejects: Sequence[Reject], answers: Sequence[Answer], step: Step, idle: Callable[[float], None]
+        self, rejects: Sequence[Reject], applied: Sequence[Applied], step: Step, idle: Callable[[float], None]
     ) -> None:
         """Send the receipts and the dead letters, and return once Kafka has them. Raises SendError.
 
@@ -54,7 +161,7 @@ class Replies:
         replies = [_Reply(r.record, r.record.key, r.trace, r.receipt, r.cause, None) for r in rejects]
         replies += [
             _Reply(a.item.record, a.item.delivery.key, a.item.delivery.trace, a.receipt, a.cause, step)
-            for a in answers
+            for a in applied
             if a.receipt is not None
         ]
         batch: list[Outgoing] = []
@@ -65,7 +172,7 @@ class Replies:
             if reply.receipt is not None:
                 batch.append(self._receipt(reply, reply.receipt, spans))
         if batch:
-            self._outbox.send(batch, idle)
+            self._sender.send(batch, idle)
         _log_dead_letters(replies)
         for opened in spans:
             opened.end()
@@ -77,42 +184,30 @@ class Replies:
         if opened is not None:
             spans.append(opened)
             trace = opened.context
-        headers: _HeaderList = [
-            (topics.CORRELATION_ID, receipt.correlation_id),
-            (topics.COMMAND, receipt.command),
-            (topics.STORE, self._store),
-        ]
-        if trace is not None:
-            headers.append((topics.TRACEPARENT, trace.traceparent))
-            if trace.tracestate:
-                headers.append((topics.TRACESTATE, trace.tracestate))
-        return Outgoing(topics.RECEIPTS, reply.key, self._encoder.encode(receipt), headers)
+        key = reply.key if reply.key is None or len(reply.key) <= _MAX_KEY_BYTES else None
+        headers = receipt_headers(receipt.correlation_id, receipt.command, trace, store=self._store)
+        return Outgoing(topics.RECEIPTS, key, self._encoder.encode(receipt), headers)
 
-    def _dead_letter(self, record: Record, cause: PolystreamError) -> Outgoing:
+    def _dead_letter(self, record: KafkaRecord, cause: PolystreamError) -> Outgoing:
         """Return the record as it came, with headers that say why and where it was given up."""
-        headers: _HeaderList = [
-            (topics.DLQ_REASON, cause.reason.name),
-            (topics.DLQ_ERROR, _describe(cause)),
-            (topics.DLQ_TOPIC, topics.COMMANDS),
-            (topics.DLQ_PARTITION, str(record.partition)),
-            (topics.DLQ_OFFSET, str(record.offset)),
-            (topics.DLQ_LANE, self._lane),
-            (topics.DLQ_STORE, self._store),
-            (topics.DLQ_TIME, str(time.time_ns() // 1_000_000)),
-        ]
-        if _size_bytes(record) > _MAX_DEAD_LETTER_BYTES:
-            # With more headers it may be too large for the topic. Where it stands, it can be read for a while yet.
-            return Outgoing(topics.DEAD_LETTERS, None, None, [*headers, (topics.DLQ_OMITTED, str(_size_bytes(record)))])
-        return Outgoing(topics.DEAD_LETTERS, record.key, record.value, [*record.headers, *headers])
-
-
-def _size_bytes(record: Record) -> int:
-    headers = sum(len(name) + len(value or "") for name, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers
+        # With more headers it may be too large for the topic. Where it stands, it can be read for a while yet.
+        is_too_large = record.size_bytes > _MAX_DEAD_LETTER_BYTES
+        headers = dead_letter_headers(
+            record,
+            reason=cause.reason.name,
+            error=_describe(cause),
+            lane=self._lane,
+            store=self._store,
+            time_ms=time.time_ns() // 1_000_000,
+            omits_record=is_too_large,
+        )
+        if is_too_large:
+            return Outgoing(topics.DEAD_LETTERS, None, None, headers)
+        return Outgoing(topics.DEAD_LETTERS, record.key, record.value, headers)
 
 
 def _log_dead_letters(replies: Sequence[_Reply]) -> None:
-    by_reason: dict[str, list[Record]] = {}
+    by_reason: dict[str, list[KafkaRecord]] = {}
     for reply in replies:
         if reply.cause is not None:
             by_reason.setdefault(reply.cause.reason.name, []).append(reply.record)
