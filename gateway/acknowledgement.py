@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError
 from opentelemetry.trace import Span, Status, StatusCode
 from polystream.v1.operations_pb2 import Operation
 
-from gateway.producer import Delivery
+from gateway.producer import PendingRecord
 from mesh import topics
 from mesh.errors import PolystreamError, Reason
 from mesh.telemetry import names
@@ -35,21 +35,21 @@ class Acknowledgement:
         reason = Reason.DEADLINE_EXCEEDED if bounded_by_caller else Reason.KAFKA_UNAVAILABLE
         self._timer = self.future.get_loop().call_later(wait_s, self._expire, reason)
 
-    def settle(self, delivery: Delivery) -> None:
+    def settle(self, pending: PendingRecord) -> None:
         """Take Kafka's answer."""
         if self._timer is not None:
             self._timer.cancel()
-        if delivery.error is None:
+        if pending.error is None:
             self._accepted(self._operation)
-            if self._span is not None and delivery.record is not None:
-                self._span.set_attribute(names.MESSAGING_PARTITION, str(delivery.record.partition()))
-                self._span.set_attribute(names.MESSAGING_OFFSET, delivery.record.offset() or 0)
+            if self._span is not None and pending.record is not None:
+                self._span.set_attribute(names.MESSAGING_PARTITION, str(pending.record.partition()))
+                self._span.set_attribute(names.MESSAGING_OFFSET, pending.record.offset() or 0)
             self.end_span(None)
             if not self.future.done():
                 self.future.set_result(None)
             return
-        self.end_span(delivery.error.name())
-        self._fail(_kafka_error(delivery.error, self._operation.correlation_id))
+        self.end_span(pending.error.name())
+        self._fail(_kafka_error(pending.error, self._operation.correlation_id))
 
     def end_span(self, error_type: str | None) -> None:
         """End the PRODUCER span, if there is one."""

@@ -32,6 +32,7 @@ from mesh.settings import (
     RegistrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 
 _BACKOFF_MIN_S = 0.1
 _BACKOFF_MAX_S = 2.0
@@ -55,6 +56,7 @@ class Gateway:
     producer: CommandProducer
     commands: CommandPath
     server: GatewayServer
+    threads: CriticalThreads
 
     async def start(self) -> None:
         """Listen, then take commands as soon as the registry has given the schemas' IDs.
@@ -91,7 +93,7 @@ class Gateway:
             except PolystreamError as error:
                 if error.reason is not Reason.REGISTRY_UNAVAILABLE:
                     raise
-                log.warning("the schema registry does not answer", retry_in_s=backoff_s)
+                log.warning("waiting for the schema registry", error=error.message, retry_in_s=backoff_s)
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
 
@@ -99,6 +101,7 @@ class Gateway:
 def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     """Build the gateway. Nothing is connected before `start`. Raises OSError where the port cannot be had."""
     catalog, kafka, redis = load_catalog(), KafkaSettings(), RedisSettings()
+    threads = CriticalThreads()
     registry = RegistryClient(RegistrySettings())
     stores = Stores(PostgresSettings(), MongoSettings(), redis)
     event_log = EventLog(settings.monitor_address)
@@ -112,10 +115,12 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         schemas=registry,
         event_log=event_log,
         tracing=tracing,
+        threads=threads,
     )
     producer = CommandProducer(
         kafka.client_config(settings.name),
         topics.COMMANDS,
+        threads,
         max_in_flight=settings.max_in_flight_commands,
         ack_timeout_s=settings.kafka_ack_timeout_s,
     )
@@ -129,7 +134,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     )
     queries = build_queries(stores, tracker, event_log, probes.by_name())
     server = GatewayServer(catalog, commands, queries, Boundary(tracing), settings)
-    return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server)
+    return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server, threads)
 
 
 def _register(catalog: Catalog, registry: RegistryClient) -> Mapping[str, Encoder]:

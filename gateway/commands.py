@@ -20,11 +20,12 @@ from gateway.acknowledgement import Acknowledgement
 from gateway.boundary import Call
 from gateway.demo import DemoData, demo_fields, is_silent
 from gateway.operations.shelf import Claim
-from gateway.producer import CommandProducer, Headers
+from gateway.producer import CommandProducer
 from gateway.validation import RequestRules, named_fields
 from mesh import topics
 from mesh.catalog import Command
 from mesh.codec import Encoder
+from mesh.envelope import command_headers
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.ids import derived_user_id, new_correlation_id, request_correlation_id
 from mesh.telemetry import names
@@ -194,15 +195,9 @@ class CommandPath:
             span = self._tracing.start(names.GATEWAY_SEND, SpanKind.PRODUCER, trace, _attributes(call, command))
             if span is not None:
                 trace = context_of(span)
-        headers: Headers = [
-            (topics.CORRELATION_ID, call.correlation_id),
-            (topics.COMMAND, command.name),
-            (topics.TRACEPARENT, trace.traceparent),
-            (topics.ACCEPT_TIME, str(accept_ms)),
-            (topics.SERVICE, self._service),
-        ]
-        if trace.tracestate:
-            headers.append((topics.TRACESTATE, trace.tracestate))
+        headers = command_headers(
+            call.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
+        )
         operation = _operation(command, request, call.correlation_id, accept_ms)
         acknowledgement = Acknowledgement(self._operations.accepted, operation, span)
         try:
