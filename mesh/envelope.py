@@ -5,6 +5,7 @@ platform writes it reads as absent. Where a header's name occurs twice, its firs
 """
 
 from collections.abc import Sequence
+from operator import methodcaller
 from typing import Final, NamedTuple
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
@@ -28,6 +29,11 @@ _MAX_TRACE_BYTES: Final = 512  # what the W3C's specification asks everybody to 
 _HEADER_FRAME_BYTES: Final = 10  # the two lengths of a header, as Kafka's record format writes them
 _MAX_UTF8_BYTES: Final = 4  # of a character
 _DEAD_LETTER_PREFIX: Final = "dlq."
+
+# Of a header name that is no UTF-8, confluent-kafka 2.16 sets an exception and returns a list with a null pointer in it
+# all the same. CPython looks for that in every call but those that its interpreter has specialized, as it does a plain
+# `message.headers()` that runs often: the error then surfaces anywhere, and the pointer ends the process.
+_headers_of = methodcaller("headers")
 
 HeaderList = list[tuple[str, bytes | str | None]]
 
@@ -159,13 +165,12 @@ class RecordHeaders:
 def read_message(message: Message, receive_time_ns: int) -> KafkaRecord:
     """Return what librdkafka's client has read, at a time in nanoseconds since the epoch; it is no error's message.
 
-    Let go of the message then: once its headers could not be read, reading them again may end the process.
+    Let go of the message then. Its headers are never to be read a second time: what could not be read is kept by it.
     """
-    headers: Headers
     is_readable = True
     try:
-        headers = message.headers() or ()  # type: ignore[assignment] # a sequence, whatever its types allow
-    except Exception:  # noqa: BLE001 - a SystemError about a name that is no UTF-8, as of confluent-kafka 2.16
+        headers: Headers = _headers_of(message) or ()
+    except Exception:  # noqa: BLE001 - a SystemError, see above; whatever another version raises is no reason to stop
         headers, is_readable = (), False
     kind, timestamp_ms = message.timestamp()
     if kind == TIMESTAMP_NOT_AVAILABLE or not 0 <= timestamp_ms <= MAX_TIME_MS:
