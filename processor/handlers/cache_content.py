@@ -10,7 +10,7 @@ from redis import Redis
 from mesh.texts import KINDS
 from processor.handling import requests_of
 from processor.model import Delivery, Outcome
-from processor.plans import (
+from processor.stores.redis_plans import (
     CONTENT_PREFIX,
     CONTENTS,
     RedisPlan,

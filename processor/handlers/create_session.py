@@ -9,8 +9,16 @@ from redis import Redis
 from mesh.texts import DEVICES
 from processor.handling import requests_of
 from processor.model import Delivery, Outcome
-from processor.plans import SESSION_PREFIX, RedisPlan, now_ms, session_key, timestamp_ms, trim_index, user_sessions_key
-from processor.sessions import expiry_writes
+from processor.stores.redis_plans import (
+    SESSION_PREFIX,
+    RedisPlan,
+    now_ms,
+    session_key,
+    timestamp_ms,
+    trim_index,
+    user_sessions_key,
+)
+from processor.stores.redis_sessions import expiry_writes
 
 CHECKS_USER: Final = True
 

@@ -8,7 +8,7 @@ from redis import Redis
 from mesh.errors import Reason
 from processor.handling import refuse, requests_of
 from processor.model import Delivery, Outcome
-from processor.plans import CONTENTS, RedisPlan, content_key
+from processor.stores.redis_plans import CONTENTS, RedisPlan, content_key
 
 
 def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:

@@ -8,8 +8,8 @@ from redis import Redis
 from mesh.errors import Reason
 from processor.handling import refuse, requests_of
 from processor.model import Delivery, Outcome
-from processor.plans import RedisPlan, session_key, user_sessions_key
-from processor.sessions import read_sessions
+from processor.stores.redis_plans import RedisPlan, session_key, user_sessions_key
+from processor.stores.redis_sessions import read_sessions
 
 
 def redis(batch: Sequence[Delivery], db: Redis) -> Sequence[RedisPlan]:

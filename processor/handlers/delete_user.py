@@ -9,7 +9,7 @@ from polystream.v1.users_pb2 import DeleteUserRequest, User
 from mesh.errors import Reason
 from processor.handling import refuse, requests_of, timestamp
 from processor.model import Delivery, Outcome
-from processor.plans import SESSION_PREFIX, RedisPlan, delete_indexed, user_sessions_key
+from processor.stores.redis_plans import SESSION_PREFIX, RedisPlan, delete_indexed, user_sessions_key
 
 # Each lane loads the client of its own store alone: the others' would take memory for nothing.
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def postgresql(batch: Sequence[Delivery], db: "psycopg.Cursor[Any]") -> Sequence
 
 def mongodb(batch: Sequence[Delivery], db: "Database[dict[str, Any]]") -> Sequence[Outcome]:
     """Delete the users' views and recommendations. Whether they had any is not told: PostgreSQL knows the users."""
-    from processor.documents import RECOMMENDATIONS, VIEWS, chunks  # noqa: PLC0415 - see above
+    from processor.stores.mongodb_documents import RECOMMENDATIONS, VIEWS, chunks  # noqa: PLC0415 - see above
 
     user_ids = [request.user_id for request in requests_of(batch, DeleteUserRequest)]
     for collection in (VIEWS, RECOMMENDATIONS):

@@ -9,11 +9,11 @@ from polystream.v1.recommendations_pb2 import GenerateRecommendationsRequest, Re
 from pymongo.database import Database
 
 from mesh.texts import KINDS, RECOMMENDATION_REASONS
-from processor.documents import RECOMMENDATIONS, Document, find_by_id, insert_absent
 from processor.handling import requests_of, timestamp
 from processor.model import Delivery, Outcome
-from processor.recommendations import Recommended
-from processor.viewing_history import read_popular, recommend
+from processor.stores.mongodb_documents import RECOMMENDATIONS, Document, find_by_id, insert_absent
+from processor.stores.mongodb_recommendations import Recommended
+from processor.stores.mongodb_viewing_history import read_popular, recommend
 
 CHECKS_USER: Final = True
 

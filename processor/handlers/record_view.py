@@ -9,9 +9,9 @@ from polystream.v1.views_pb2 import RecordViewRequest, View
 from pymongo.database import Database
 
 from mesh.texts import KINDS
-from processor.documents import VIEWS, Document, date_of, insert_absent
 from processor.handling import requests_of
 from processor.model import Delivery, Outcome
+from processor.stores.mongodb_documents import VIEWS, Document, date_of, insert_absent
 
 CHECKS_USER: Final = True
 

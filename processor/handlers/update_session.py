@@ -8,8 +8,8 @@ from redis import Redis
 from mesh.errors import Reason
 from processor.handling import refuse, requests_of
 from processor.model import Delivery, Outcome
-from processor.plans import RedisPlan, now_ms, session_key, timestamp_ms
-from processor.sessions import expiry_writes, read_sessions
+from processor.stores.redis_plans import RedisPlan, now_ms, session_key, timestamp_ms
+from processor.stores.redis_sessions import expiry_writes, read_sessions
 
 
 def redis(batch: Sequence[Delivery], db: Redis) -> Sequence[RedisPlan]:

@@ -10,9 +10,9 @@ from bson.int64 import Int64
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from mesh.telemetry.logs import describe
-from processor.documents import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS, chunks, find_by_id
-from processor.plans import session_key, user_sessions_key
 from processor.stores import mongodb, redis
+from processor.stores.mongodb_documents import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS, chunks, find_by_id
+from processor.stores.redis_plans import session_key, user_sessions_key
 
 _APPLIED = "SELECT correlation_id::text FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
 _EXISTING = "SELECT user_id FROM usuarios WHERE user_id = ANY(%s::bigint[])"

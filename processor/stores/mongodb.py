@@ -35,7 +35,10 @@ from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
 from mesh.telemetry.logs import describe
 from processor.application import Decided, apply_in_waves, refusals_of, run_handlers
-from processor.documents import (
+from processor.handlers import AnyHandler
+from processor.model import Delivery, Outcome
+from processor.receipts import make_receipt
+from processor.stores.mongodb_documents import (
     INBOX,
     KNOWN_USERS,
     RECOMMENDATIONS,
@@ -45,9 +48,6 @@ from processor.documents import (
     find_by_id,
     insert_absent,
 )
-from processor.handlers import AnyHandler
-from processor.model import Delivery, Outcome
-from processor.receipts import make_receipt
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
 

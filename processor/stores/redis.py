@@ -39,8 +39,8 @@ from mesh.telemetry.logs import describe
 from processor.application import Decided, apply_in_waves, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery
-from processor.plans import RedisPlan, Word
 from processor.receipts import make_receipt, repeat
+from processor.stores.redis_plans import RedisPlan, Word
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
 

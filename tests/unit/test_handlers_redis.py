@@ -10,7 +10,7 @@ from polystream.v1.users_pb2 import DeleteUserRequest
 
 from mesh.catalog import load_catalog
 from processor.handlers import cache_content, create_session, delete_content, delete_user, find_handlers
-from processor.plans import RedisPlan
+from processor.stores.redis_plans import RedisPlan
 from processor.users import checks_user, erases_user
 from tests.support.lanes import delivery as deliver
 

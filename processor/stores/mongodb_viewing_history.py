@@ -13,8 +13,8 @@ from bson.int64 import Int64
 from pymongo import DESCENDING
 from pymongo.database import Database
 
-from processor.documents import POPULAR, VIEWS, Document
-from processor.recommendations import (
+from processor.stores.mongodb_documents import POPULAR, VIEWS, Document
+from processor.stores.mongodb_recommendations import (
     PopularContent,
     Recommended,
     Viewing,

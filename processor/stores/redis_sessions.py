@@ -6,7 +6,7 @@ from polystream.v1.sessions_pb2 import Session
 from redis import Redis
 
 from mesh.texts import DEVICES
-from processor.plans import Write, session_key, timestamp_ms, user_sessions_key
+from processor.stores.redis_plans import Write, session_key, timestamp_ms, user_sessions_key
 
 
 def read_sessions(db: Redis, session_ids: Sequence[str]) -> list[Session | None]:
