@@ -11,7 +11,7 @@ from gateway.queries.hashes import Hash, read_hashes, read_index, text_hash, tim
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
 from mesh.errors import Reason
-from mesh.texts import KINDS
+from mesh.stored_enums import KINDS
 
 _PREFIX: Final = "conteudo:"
 _INDEX: Final = "conteudos"  # content IDs, scored by themselves

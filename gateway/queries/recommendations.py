@@ -8,7 +8,7 @@ from pymongo import DESCENDING
 from gateway.operations.missing import not_found
 from gateway.queries.stores import Document, Stores
 from mesh.errors import Reason
-from mesh.texts import KINDS, RECOMMENDATION_REASONS
+from mesh.stored_enums import KINDS, RECOMMENDATION_REASONS
 
 COLLECTION: Final = "recomendacoes"
 _NEWEST_FIRST: Final = [("data_geracao", DESCENDING), ("_id", DESCENDING)]

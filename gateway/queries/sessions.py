@@ -10,7 +10,7 @@ from gateway.queries.hashes import Entry, Hash, read_hashes, read_index, text_ha
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
 from mesh.errors import Reason
-from mesh.texts import DEVICES
+from mesh.stored_enums import DEVICES
 
 _PREFIX: Final = "sessao:"
 _MAX_ROUNDS: Final = 4  # of reading on where sessions have ended: a page may be short, but not late

@@ -10,7 +10,7 @@ from gateway.operations.missing import not_found
 from gateway.queries.pages import Page, foreign_token, page_of
 from gateway.queries.stores import Document, Stores
 from mesh.errors import Reason
-from mesh.texts import KINDS
+from mesh.stored_enums import KINDS
 
 COLLECTION: Final = "historico_visualizacao"
 

@@ -7,7 +7,7 @@ from typing import Final
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
 from redis import Redis
 
-from mesh.texts import KINDS
+from mesh.stored_enums import KINDS
 from processor.handling import requests_of
 from processor.model import Delivery, Outcome
 from processor.stores.redis_plans import (

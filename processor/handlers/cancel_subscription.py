@@ -8,7 +8,7 @@ import psycopg
 from polystream.v1.subscriptions_pb2 import CancelSubscriptionRequest, Subscription
 
 from mesh.errors import Reason
-from mesh.texts import PLANS
+from mesh.stored_enums import PLANS
 from processor.handling import requests_of, timestamp
 from processor.model import Delivery, Outcome
 from processor.stores.postgresql_cancellation import Cancellation

@@ -9,7 +9,7 @@ from google.type.money_pb2 import Money
 from polystream.v1.payments_pb2 import CreatePaymentRequest, Payment
 
 from mesh.errors import Reason
-from mesh.texts import PAYMENT_METHODS
+from mesh.stored_enums import PAYMENT_METHODS
 from processor.handling import refuse, requests_of, timestamp
 from processor.model import Delivery, Outcome
 

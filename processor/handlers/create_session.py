@@ -6,7 +6,7 @@ from typing import Final
 from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
 from redis import Redis
 
-from mesh.texts import DEVICES
+from mesh.stored_enums import DEVICES
 from processor.handling import requests_of
 from processor.model import Delivery, Outcome
 from processor.stores.redis_plans import (

@@ -8,7 +8,7 @@ from bson.int64 import Int64
 from polystream.v1.recommendations_pb2 import GenerateRecommendationsRequest, Recommendations
 from pymongo.database import Database
 
-from mesh.texts import KINDS, RECOMMENDATION_REASONS
+from mesh.stored_enums import KINDS, RECOMMENDATION_REASONS
 from processor.handling import requests_of, timestamp
 from processor.model import Delivery, Outcome
 from processor.stores.mongodb_documents import RECOMMENDATIONS, Document, find_by_id, insert_absent

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.views_pb2 import RecordViewRequest, View
 from pymongo.database import Database
 
-from mesh.texts import KINDS
+from mesh.stored_enums import KINDS
 from processor.handling import requests_of
 from processor.model import Delivery, Outcome
 from processor.stores.mongodb_documents import VIEWS, Document, date_of, insert_absent

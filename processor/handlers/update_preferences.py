@@ -8,7 +8,7 @@ import psycopg
 from polystream.v1.preferences_pb2 import Preferences, UpdatePreferencesRequest
 
 from mesh.errors import Reason
-from mesh.texts import THEMES
+from mesh.stored_enums import THEMES
 from processor.handling import refuse, requests_of, timestamp
 from processor.model import Delivery, Outcome
 

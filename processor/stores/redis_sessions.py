@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from polystream.v1.sessions_pb2 import Session
 from redis import Redis
 
-from mesh.texts import DEVICES
+from mesh.stored_enums import DEVICES
 from processor.stores.redis_plans import Write, session_key, timestamp_ms, user_sessions_key
 
 
