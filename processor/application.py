@@ -14,8 +14,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.errors import Reason
 from processor.handlers import AnyHandler
-from processor.handling import refuse
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse
 from processor.receipts import repeat
 from processor.users import BatchUsers, UserDirectory, Verdict, checks_user, erases_user
 

@@ -22,7 +22,7 @@ from mesh.telemetry.logs import describe
 from processor.handlers.cache_content import content_writes
 from processor.handlers.generate_recommendations import make_document
 from processor.handlers.record_view import document_of
-from processor.handling import timestamp
+from processor.model import timestamp
 from processor.stores.mongodb import connect as connect_mongodb
 from processor.stores.mongodb import database_of
 from processor.stores.mongodb import store_errors as mongodb_errors

@@ -8,8 +8,7 @@ from polystream.v1.contents_pb2 import CacheContentRequest, Content
 from redis import Redis
 
 from mesh.stored_enums import KINDS
-from processor.handling import requests_of
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, requests_of
 from processor.stores.redis_plans import (
     CONTENT_PREFIX,
     CONTENTS,

@@ -9,8 +9,7 @@ from polystream.v1.subscriptions_pb2 import CancelSubscriptionRequest, Subscript
 
 from mesh.errors import Reason
 from mesh.stored_enums import PLANS
-from processor.handling import requests_of, timestamp
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, requests_of, timestamp
 from processor.stores.postgresql_cancellation import Cancellation
 
 # `ativa` alone does not mean in force: a row past its term is marked `expirada` only now and then.

@@ -10,8 +10,7 @@ from polystream.v1.payments_pb2 import CreatePaymentRequest, Payment
 
 from mesh.errors import Reason
 from mesh.stored_enums import PAYMENT_METHODS
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 _NANOS_A_CENT = 10_000_000
 

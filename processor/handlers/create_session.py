@@ -7,8 +7,7 @@ from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
 from redis import Redis
 
 from mesh.stored_enums import DEVICES
-from processor.handling import requests_of
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, requests_of
 from processor.stores.redis_plans import (
     SESSION_PREFIX,
     RedisPlan,

@@ -9,8 +9,7 @@ from polystream.v1.subscriptions_pb2 import CreateSubscriptionRequest, Subscript
 
 from mesh.errors import Reason
 from mesh.stored_enums import PLANS
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 _DEFAULT_MONTHS = 1
 

@@ -6,8 +6,7 @@ from polystream.v1.contents_pb2 import Content, DeleteContentRequest
 from redis import Redis
 
 from mesh.errors import Reason
-from processor.handling import refuse, requests_of
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse, requests_of
 from processor.stores.redis_plans import CONTENTS, RedisPlan, content_key
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from polystream.v1.users_pb2 import DeleteUserRequest, User
 
 from mesh.errors import Reason
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 from processor.stores.redis_plans import SESSION_PREFIX, RedisPlan, delete_indexed, user_sessions_key
 
 # Each lane loads the client of its own store alone: the others' would take memory for nothing.

@@ -9,8 +9,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from mesh.errors import Reason
-from processor.handling import refuse, requests_of
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse, requests_of
 from processor.stores.mongodb_documents import VIEWS, Document, find_by_id
 
 # Without `user_id` and `conteudo_id` no reader finds the document. It stays, so that a late repetition of the

@@ -9,8 +9,7 @@ from polystream.v1.recommendations_pb2 import GenerateRecommendationsRequest, Re
 from pymongo.database import Database
 
 from mesh.stored_enums import KINDS, RECOMMENDATION_REASONS
-from processor.handling import requests_of, timestamp
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, requests_of, timestamp
 from processor.stores.mongodb_documents import RECOMMENDATIONS, Document, find_by_id, insert_absent
 from processor.stores.mongodb_recommendations import Recommended
 from processor.stores.mongodb_viewing_history import read_popular, recommend

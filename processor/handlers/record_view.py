@@ -9,8 +9,7 @@ from polystream.v1.views_pb2 import RecordViewRequest, View
 from pymongo.database import Database
 
 from mesh.stored_enums import KINDS
-from processor.handling import requests_of
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, requests_of
 from processor.stores.mongodb_documents import VIEWS, Document, date_of, insert_absent
 
 CHECKS_USER: Final = True
