@@ -19,8 +19,6 @@ from processor.stores.redis_plans import (
 )
 from processor.stores.redis_sessions import expiry_writes
 
-CHECKS_USER: Final = True
-
 _DEFAULT_TTL_S: Final = 86_400
 _TRIMMED_MEMBERS: Final = 3
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from polystream.v1.users_pb2 import DeleteUserRequest, User
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import psycopg
     from pymongo.database import Database
     from redis import Redis
-
-ERASES_USER: Final = True  # the lanes that remember users leave a tombstone first
 
 # What refers to the user (`assinaturas`, `pagamentos`, `preferencias`) goes with it: ON DELETE CASCADE.
 _DELETE = "DELETE FROM usuarios WHERE user_id = ANY(%s::bigint[]) RETURNING user_id, data_criacao"

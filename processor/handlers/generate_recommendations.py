@@ -14,8 +14,6 @@ from processor.stores.mongodb_documents import RECOMMENDATIONS, Document, find_b
 from processor.stores.mongodb_recommendations import Recommended
 from processor.stores.mongodb_viewing_history import read_popular, recommend
 
-CHECKS_USER: Final = True
-
 _DEFAULT_MAX_ITEMS: Final = 10
 
 

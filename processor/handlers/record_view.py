@@ -1,7 +1,6 @@
 """RecordView: a document in `historico_visualizacao`, whose `_id` is the command's correlation ID."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from bson.int64 import Int64
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,8 +10,6 @@ from pymongo.database import Database
 from mesh.stored_enums import KINDS
 from processor.model import Delivery, Outcome, requests_of
 from processor.stores.mongodb_documents import VIEWS, Document, date_of, insert_absent
-
-CHECKS_USER: Final = True
 
 
 def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
