@@ -7,7 +7,7 @@ from polystream.v1.views_pb2 import GetViewRequest, ListViewsRequest, ListViewsR
 from pymongo import DESCENDING
 
 from gateway.operations.missing import not_found
-from gateway.queries.pages import Page, foreign_token, page_of
+from gateway.queries.pages import QueryPage, foreign_token, page_of
 from gateway.queries.stores import Document, Stores
 from mesh.errors import Reason
 from mesh.stored_enums import KINDS
@@ -52,7 +52,7 @@ class ViewQueries:
         return ListViewsResponse(views=[_view(document) for document in documents], next_page_token=token)
 
 
-def _behind(page: Page) -> dict[str, Any]:
+def _behind(page: QueryPage) -> dict[str, Any]:
     if page.after is None:
         return {}
     milliseconds, view_id = page.after
