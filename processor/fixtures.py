@@ -18,6 +18,8 @@ from redis import Redis
 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
+from mesh.store_names.mongodb import RECOMMENDATIONS, VIEWS
+from mesh.store_names.redis import content_key
 from mesh.telemetry.logs import describe
 from processor.handlers.cache_content import content_writes
 from processor.handlers.generate_recommendations import make_document
@@ -26,11 +28,10 @@ from processor.model import timestamp
 from processor.stores.mongodb import connect as connect_mongodb
 from processor.stores.mongodb import database_of
 from processor.stores.mongodb import store_errors as mongodb_errors
-from processor.stores.mongodb_documents import RECOMMENDATIONS, VIEWS, Document, insert_absent
+from processor.stores.mongodb_documents import Document, insert_absent
 from processor.stores.mongodb_viewing_history import read_popular, recommend
 from processor.stores.redis import connect as connect_redis
 from processor.stores.redis import store_errors as redis_errors
-from processor.stores.redis_plans import content_key
 
 _LOG = structlog.get_logger(__name__)
 

@@ -6,8 +6,9 @@ from polystream.v1.sessions_pb2 import DeleteSessionRequest, Session
 from redis import Redis
 
 from mesh.errors import Reason
+from mesh.store_names.redis import session_key, user_sessions_key
 from processor.model import Delivery, Outcome, refuse, requests_of
-from processor.stores.redis_plans import RedisPlan, session_key, user_sessions_key
+from processor.stores.redis_plans import RedisPlan
 from processor.stores.redis_sessions import read_sessions
 
 

@@ -7,9 +7,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.views_pb2 import RecordViewRequest, View
 from pymongo.database import Database
 
+from mesh.store_names.mongodb import VIEWS, ViewDocument
 from mesh.stored_enums import KINDS
 from processor.model import Delivery, Outcome, requests_of
-from processor.stores.mongodb_documents import VIEWS, Document, date_of, insert_absent
+from processor.stores.mongodb_documents import Document, date_of, insert_absent
 
 
 def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
@@ -21,7 +22,7 @@ def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outco
     return [Outcome(result=view) for view in views]
 
 
-def document_of(view: View) -> Document:
+def document_of(view: View) -> ViewDocument:
     """Return a view as the collection has it."""
     return {
         "_id": view.view_id,

@@ -33,21 +33,13 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, 
 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
+from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
 from mesh.telemetry.logs import describe
 from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
-from processor.stores.mongodb_documents import (
-    INBOX,
-    KNOWN_USERS,
-    RECOMMENDATIONS,
-    VIEWS,
-    Document,
-    chunks,
-    find_by_id,
-    insert_absent,
-)
+from processor.stores.mongodb_documents import Document, chunks, find_by_id, insert_absent
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
 

@@ -35,6 +35,7 @@ from redis.retry import Retry
 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import PostgresSettings, RedisSettings
+from mesh.store_names.redis import KNOWN_USERS, marker_key
 from mesh.telemetry.logs import describe
 from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
@@ -44,7 +45,6 @@ from processor.stores.redis_plans import RedisPlan, Word
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
 
-KNOWN_USERS: Final = "usuarios:conhecidos"
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
@@ -190,11 +190,6 @@ class RedisUserMemory:
         """Remember that the users were erased."""
         items = [(str(user_id), json.dumps(asdict(erasure))) for user_id, erasure in erasures.items()]
         self._client.hset(KNOWN_USERS, items=[word for item in items for word in item])
-
-
-def marker_key(correlation_id: str) -> str:
-    """Return the key of the marker that a command leaves, with its receipt."""
-    return f"comando:{correlation_id}"
 
 
 def _receipt(result: bytes | int, applied: CommandReceipt, refused: CommandReceipt | None) -> CommandReceipt:

@@ -37,11 +37,11 @@ def test_a_content_is_planned_whole() -> None:
     assert fields_of(plan) == {
         "titulo": "Ilha",
         "tipo": "documentário",
-        "duracao_segundos": 0,
+        "duracao_segundos": "0",
         "generos": '["curta"]',
         "atributos": '{"a": "1", "b": "2"}',
-        "cacheado_em": NOW_MS,
-        "expira_em": NOW_MS + 5000,
+        "cacheado_em": str(NOW_MS),
+        "expira_em": str(NOW_MS + 5000),
     }
     assert plan.writes[2] == ("PEXPIREAT", "conteudo:7", NOW_MS + 5000)
     assert plan.requires == ""
