@@ -29,7 +29,7 @@ class Command:
     key_field: str  # the request field that is the Kafka key
     stores: tuple[str, ...]  # names of options.v1.Store, the first one gives the result
     result_type: str  # full name of the result's message
-    creates: bool  # whether it adds a resource and changes no other
+    creates: bool  # whether it adds a resource
     checks_user: bool  # whether its lanes find out that its user exists, which their stores do not know
     erases_user: bool  # whether it erases its user
 
