@@ -17,9 +17,8 @@ from mesh.telemetry.context import TraceContext
 from mesh.telemetry.sampling import Admission, RateLimit
 from mesh.telemetry.tracing import Tracing
 from mesh.topics import COMMANDS
-from processor.handling import refuse
 from processor.lanes.spans import LaneSpans, Step
-from processor.model import Outcome
+from processor.model import Outcome, refuse
 from processor.receipts import make_receipt
 from tests.support.lanes import delivery
 
