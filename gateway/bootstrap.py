@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import structlog
 from google.protobuf.descriptor import Descriptor
 
-from gateway.boundary import Boundary
 from gateway.commands import CommandPath, Encoders
 from gateway.demo import DemoData
+from gateway.interceptor import Boundary
 from gateway.operations.event_log import EventLog
 from gateway.operations.tracker import OperationTracker
 from gateway.producer import CommandProducer

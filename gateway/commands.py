@@ -17,9 +17,9 @@ from opentelemetry.trace import SpanKind
 from polystream.v1.operations_pb2 import Operation
 
 from gateway.acknowledgement import Acknowledgement
-from gateway.boundary import Call
 from gateway.demo import DemoData, demo_fields, is_silent
-from gateway.operations.shelf import Claim
+from gateway.interceptor import Call
+from gateway.operations.redis_store import Claim
 from gateway.producer import CommandProducer, Headers
 from gateway.validation import RequestRules, named_fields
 from mesh import topics

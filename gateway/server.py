@@ -16,8 +16,8 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
-from gateway.boundary import Boundary, Query, refuse
 from gateway.commands import CommandPath, Prepared, prepare
+from gateway.interceptor import Boundary, Query, refuse
 from gateway.reflection import add_reflection
 from gateway.validation import RequestRules, request_reader
 from mesh.catalog import Catalog

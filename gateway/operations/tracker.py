@@ -19,7 +19,7 @@ from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.memory import OperationMemory
 from gateway.operations.missing import not_found
 from gateway.operations.receipt_log import ReceiptLog
-from gateway.operations.shelf import Claim, OperationShelf, ReceiptWriter
+from gateway.operations.redis_store import Claim, OperationShelf, ReceiptWriter
 from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder, SchemaSource

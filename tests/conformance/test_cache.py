@@ -18,7 +18,7 @@ from redis import Redis
 from redis.asyncio.connection import DefaultParser as AsyncDefaultParser
 from redis.connection import DefaultParser
 
-from gateway.operations.shelf import Claim, OperationShelf, ReceiptWriter
+from gateway.operations.redis_store import Claim, OperationShelf, ReceiptWriter
 from gateway.queries.contents import ContentQueries
 from gateway.queries.sessions import SessionQueries
 from gateway.queries.stores import Stores

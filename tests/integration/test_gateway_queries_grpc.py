@@ -21,7 +21,7 @@ from polystream.v1.system_pb2_grpc import SystemServiceStub
 from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
-from gateway.boundary import Boundary
+from gateway.interceptor import Boundary
 from gateway.operations.event_log import EventLog
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries

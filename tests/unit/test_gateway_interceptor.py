@@ -13,7 +13,7 @@ import structlog
 from google.rpc import error_details_pb2, status_pb2
 from polystream.v1.users_pb2 import GetUserRequest, User
 
-from gateway.boundary import CORRELATION_ID_METADATA, STATUS_METADATA, Boundary
+from gateway.interceptor import CORRELATION_ID_METADATA, STATUS_METADATA, Boundary
 from gateway.validation import RequestRules
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
