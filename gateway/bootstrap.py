@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor
 
 from gateway.commands import CommandPath, Encoders
 from gateway.demo import DemoData
-from gateway.interceptor import Boundary
+from gateway.interceptor import CallInterceptor
 from gateway.operations.event_log import EventLog
 from gateway.operations.tracker import OperationTracker
 from gateway.producer import CommandProducer
@@ -128,7 +128,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         demo=DemoData() if settings.demo_data else None,
     )
     queries = build_queries(stores, tracker, event_log, probes.by_name())
-    server = GatewayServer(catalog, commands, queries, Boundary(tracing), settings)
+    server = GatewayServer(catalog, commands, queries, CallInterceptor(tracing), settings)
     return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server)
 
 

@@ -47,7 +47,7 @@ class Call:
 CommandHandler = Callable[[Any, Call], Awaitable[Message]]
 
 
-class Boundary:
+class CallInterceptor:
     """Wraps handlers so that each call is traced and every error reaches the client in the same form."""
 
     def __init__(self, tracing: Tracing) -> None:

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from gateway.commands import CommandPath, Prepared, prepare
-from gateway.interceptor import Boundary, Query, refuse
+from gateway.interceptor import CallInterceptor, Query, refuse
 from gateway.reflection import add_reflection
 from gateway.validation import RequestRules, request_reader
 from mesh.catalog import Catalog
@@ -44,10 +44,10 @@ class GatewayServer:
         catalog: Catalog,
         commands: CommandPath,
         queries: Mapping[str, Query],
-        boundary: Boundary,
+        interceptor: CallInterceptor,
         settings: GatewaySettings,
     ) -> None:
-        self._boundary = boundary
+        self._interceptor = interceptor
         self._max_bytes = settings.max_request_bytes
         self._server = _new_server(settings)
         self._health = health_aio.HealthServicer()
@@ -86,20 +86,20 @@ class GatewayServer:
 
     async def stop(self, grace_s: float) -> None:
         """Close the port once every call has its answer. Queries that still run are told that the gateway stops."""
-        self._boundary.interrupt_queries()
-        await self._boundary.quiet(grace_s)
+        self._interceptor.interrupt_queries()
+        await self._interceptor.quiet(grace_s)
         # The native server hands answers to threads of its own, and drops what they have not written when it closes.
         await asyncio.sleep(_FLUSH_S)
         await self._server.stop(grace_s)
 
     def _command(self, path: CommandPath, prepared: Prepared) -> Callable[..., Any]:
-        return self._boundary.command(
+        return self._interceptor.command(
             prepared.method, functools.partial(path.handle, prepared), functools.partial(path.identify, prepared)
         )
 
     def _query(self, method: MethodDescriptor, query: Query, validator: protovalidate.Validator) -> Callable[..., Any]:
         rules = RequestRules(method.input_type, validator)
-        wrap = self._boundary.stream if method.server_streaming else self._boundary.query
+        wrap = self._interceptor.stream if method.server_streaming else self._interceptor.query
         return wrap(_method_name(method), query, rules)
 
     def _register(self, service: ServiceDescriptor, handlers: Mapping[str, Callable[..., Any]]) -> None:

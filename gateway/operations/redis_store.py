@@ -81,7 +81,7 @@ class ReceiptWriter:
         self._redis.close()
 
 
-class OperationShelf:
+class RedisOperationStore:
     """Reads receipts and claims request IDs. Belongs to the event loop."""
 
     def __init__(self, client: redis.asyncio.Redis, ttl_s: int) -> None:

@@ -19,7 +19,7 @@ from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.memory import OperationMemory
 from gateway.operations.missing import not_found
 from gateway.operations.receipt_log import ReceiptLog
-from gateway.operations.redis_store import Claim, OperationShelf, ReceiptWriter
+from gateway.operations.redis_store import Claim, RedisOperationStore, ReceiptWriter
 from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder, SchemaSource
@@ -60,7 +60,7 @@ class OperationTracker:
     ) -> None:
         self._commands = catalog.commands
         self._memory = OperationMemory(catalog.commands, settings.operation_memory_max)
-        self._shelf = OperationShelf(redis_client, settings.operation_ttl_s)
+        self._redis = RedisOperationStore(redis_client, settings.operation_ttl_s)
         self._event_log = event_log
         self._tracing = tracing
         self._ttl_s = settings.operation_ttl_s
@@ -94,7 +94,7 @@ class OperationTracker:
         UNKNOWN when Redis does not answer. A claim is no operation: after SAME, `find` tells whether Kafka ever
         got the command.
         """
-        return await self._shelf.claim(correlation_id, fingerprint)
+        return await self._redis.claim(correlation_id, fingerprint)
 
     async def find(self, correlation_id: str) -> Operation | None:
         """Return an operation; None where there is none.
@@ -170,14 +170,14 @@ class OperationTracker:
             if time.monotonic() >= give_up_s:
                 break
             await asyncio.sleep(_FRESH_PAUSE_S)
-        operation = await self._with_shelf(correlation_id)
+        operation = await self._from_memory_and_redis(correlation_id)
         return None if operation is None else OperationStory(operation=operation, missing=[_UNHEARD_OF])
 
     async def _look_up(self, correlation_id: str) -> Operation | None:
         operation = self._memory.get(correlation_id)
         if operation is not None and is_done(operation):
             return operation
-        operation = await self._with_shelf(correlation_id)
+        operation = await self._from_memory_and_redis(correlation_id)
         # What this gateway accepted has no receipt that has not come by here or through Redis.
         if operation is not None and (is_done(operation) or self._memory.accepted_here(correlation_id)):
             return operation
@@ -206,13 +206,13 @@ class OperationTracker:
         is_behind = not self._follower.caught_up and time.monotonic() < self._catch_up_until_s
         return age_s < (self._ttl_s if is_behind else _FRESH_S)
 
-    async def _with_shelf(self, correlation_id: str) -> Operation | None:
+    async def _from_memory_and_redis(self, correlation_id: str) -> Operation | None:
         """Return what memory and Redis know together; memory alone while Redis is away."""
         try:
-            shelved = await self._shelf.receipts(correlation_id)
+            stored = await self._redis.receipts(correlation_id)
         except PolystreamError:
-            shelved = []
-        receipts = [*shelved, *self._memory.receipts(correlation_id)]
+            stored = []
+        receipts = [*stored, *self._memory.receipts(correlation_id)]
         return assemble(self._commands, self._memory.accepted(correlation_id), receipts)
 
     def _deliver(self, batch: Sequence[Received]) -> "Future[None]":

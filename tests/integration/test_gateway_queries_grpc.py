@@ -21,7 +21,7 @@ from polystream.v1.system_pb2_grpc import SystemServiceStub
 from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
-from gateway.interceptor import Boundary
+from gateway.interceptor import CallInterceptor
 from gateway.operations.event_log import EventLog
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
@@ -102,7 +102,7 @@ async def served(
     )
     probes = PlatformProbes(stores, event_log, KafkaSettings(), RegistrySettings())
     queries = build_queries(stores, tracker, event_log, probes.by_name())
-    server = GatewayServer(catalog, NoCommands(), queries, Boundary(tracing), settings)  # type: ignore[arg-type]
+    server = GatewayServer(catalog, NoCommands(), queries, CallInterceptor(tracing), settings)  # type: ignore[arg-type]
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Served(channel, tracker)
