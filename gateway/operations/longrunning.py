@@ -10,11 +10,9 @@ from google.protobuf.message import Message
 from polystream.v1.operations_pb2 import ListOperationsRequest, Operation
 
 from gateway.operations.assembly import is_done
-from gateway.operations.deadlines import wait_timeout_s
 from gateway.operations.event_log import EventLog
-from gateway.operations.missing import not_found
-from gateway.operations.tracker import OperationTracker
-from mesh.errors import FieldFault, PolystreamError, Reason
+from gateway.operations.tracker import OperationTracker, wait_timeout_s
+from mesh.errors import FieldFault, PolystreamError, Reason, not_found
 
 _COLLECTION: Final = "operations"
 _PREFIX: Final = f"{_COLLECTION}/"

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 import structlog
@@ -17,13 +17,12 @@ from gateway.operations.assembly import assemble, is_done
 from gateway.operations.event_log import EventLog
 from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.memory import OperationMemory
-from gateway.operations.missing import not_found
 from gateway.operations.receipt_log import ReceiptLog
-from gateway.operations.redis_store import Claim, RedisOperationStore, ReceiptWriter
+from gateway.operations.redis_store import Claim, ReceiptWriter, RedisOperationStore
 from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder, SchemaSource
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import PolystreamError, Reason, not_found
 from mesh.ids import issue_time_ms
 from mesh.schemas import load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RedisSettings
@@ -35,6 +34,9 @@ _FRESH_S: Final = 2.0  # an ID that young may be of a command that nobody has to
 _FRESH_WAIT_S: Final = 1.0
 _FRESH_PAUSE_S: Final = 0.1
 _RECHECK_S: Final = 1.0  # while waiting: for news that came to Redis by another gateway alone
+_DEFAULT_WAIT_S: Final = 10.0  # where WaitOperation's caller names no timeout
+_MAX_WAIT_S: Final = 60.0
+_ANSWER_MARGIN_S: Final = 0.1  # kept of the call's deadline for the answer's way back, or a quarter of a short one
 _CATCH_UP_MAX_S: Final = 30.0  # after the start: how long a result may wait for its receipt to be read
 _WATCH_MAX_S: Final = 3600.0
 _STOP_TIMEOUT_S: Final = 5.0
@@ -262,6 +264,19 @@ class OperationTracker:
         )
         if span is not None:
             span.end()
+
+
+def wait_timeout_s(asked_s: float | None, context: Any) -> float:
+    """Return how long a call may wait for an operation, in seconds.
+
+    That is what the caller asked for, `asked_s` seconds, but at most a minute and within the call's own deadline,
+    which `context`, a gRPC servicer context, knows. Ten seconds where the caller asked for nothing.
+    """
+    timeout_s = _DEFAULT_WAIT_S if asked_s is None else min(max(asked_s, 0.0), _MAX_WAIT_S)
+    remaining_s: float | None = context.time_remaining()
+    if remaining_s is None:
+        return timeout_s
+    return max(0.0, min(timeout_s, remaining_s - min(_ANSWER_MARGIN_S, remaining_s / 4)))
 
 
 def _is_fresh(correlation_id: str) -> bool:

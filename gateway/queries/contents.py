@@ -6,11 +6,10 @@ from typing import Any, Final
 from polystream.v1.contents_pb2 import Content, GetContentRequest, ListContentsRequest, ListContentsResponse
 from redis.asyncio import Redis
 
-from gateway.operations.missing import not_found
 from gateway.queries.hashes import Hash, read_hashes, read_index, text_hash, timestamp
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
-from mesh.errors import Reason
+from mesh.errors import Reason, not_found
 from mesh.texts import KINDS
 
 _PREFIX: Final = "conteudo:"

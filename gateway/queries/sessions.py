@@ -5,11 +5,10 @@ from typing import Any, Final
 from polystream.v1.sessions_pb2 import GetSessionRequest, ListSessionsRequest, ListSessionsResponse, Session
 from redis.asyncio import Redis
 
-from gateway.operations.missing import not_found
 from gateway.queries.hashes import Entry, Hash, read_hashes, read_index, text_hash, timestamp
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
-from mesh.errors import Reason
+from mesh.errors import Reason, not_found
 from mesh.texts import DEVICES
 
 _PREFIX: Final = "sessao:"

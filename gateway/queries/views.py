@@ -6,10 +6,9 @@ from typing import Any, Final
 from polystream.v1.views_pb2 import GetViewRequest, ListViewsRequest, ListViewsResponse, View
 from pymongo import DESCENDING
 
-from gateway.operations.missing import not_found
 from gateway.queries.pages import Page, foreign_token, page_of
 from gateway.queries.stores import Document, Stores
-from mesh.errors import Reason
+from mesh.errors import Reason, not_found
 from mesh.texts import KINDS
 
 COLLECTION: Final = "historico_visualizacao"

@@ -18,7 +18,7 @@ from redis import Redis
 from redis.asyncio.connection import DefaultParser as AsyncDefaultParser
 from redis.connection import DefaultParser
 
-from gateway.operations.redis_store import Claim, RedisOperationStore, ReceiptWriter
+from gateway.operations.redis_store import Claim, ReceiptWriter, RedisOperationStore
 from gateway.queries.contents import ContentQueries
 from gateway.queries.sessions import SessionQueries
 from gateway.queries.stores import Stores
