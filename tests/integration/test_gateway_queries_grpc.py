@@ -53,10 +53,6 @@ class NoCommands:
         """Fail the test."""
         raise AssertionError("a command was sent")
 
-    def identify(self, *_: Any) -> str:
-        """Return an ID."""
-        return new_correlation_id()
-
 
 @dataclass
 class Served:

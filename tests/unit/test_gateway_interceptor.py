@@ -7,20 +7,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-import protovalidate
 import pytest
 import structlog
 from google.rpc import error_details_pb2, status_pb2
 from polystream.v1.users_pb2 import GetUserRequest, User
 
+from gateway.admission import Admissions
 from gateway.interceptor import CORRELATION_ID_METADATA, STATUS_METADATA, CallInterceptor
-from gateway.validation import RequestRules
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.tracing import Tracing
 
 METHOD = "polystream.v1.UserService/GetUser"
-RULES = RequestRules(GetUserRequest.DESCRIPTOR, protovalidate.Validator())  # type: ignore[arg-type]
+ADMISSION = Admissions(max_request_bytes=1000, demo_data=False).of_query(GetUserRequest)
 REQUEST = GetUserRequest(user_id=1)
 
 
@@ -69,7 +68,7 @@ async def answer(request: Any, _context: Any) -> User:
 async def test_an_answer_carries_a_correlation_id(interceptor: CallInterceptor) -> None:
     """Queries have one too."""
     context = Context()
-    assert await interceptor.query(METHOD, answer, RULES)(REQUEST, context) == User(user_id=1)
+    assert await interceptor.query(METHOD, answer, ADMISSION)(REQUEST, context) == User(user_id=1)
     assert len(context.initial[CORRELATION_ID_METADATA]) == 36
 
 
@@ -81,7 +80,7 @@ async def test_a_known_error_is_told_in_full(interceptor: CallInterceptor) -> No
 
     context = Context()
     with pytest.raises(grpc.aio.AbortError):
-        await interceptor.query(METHOD, fail, RULES)(REQUEST, context)
+        await interceptor.query(METHOD, fail, ADMISSION)(REQUEST, context)
     assert context.aborted is not None
     assert context.aborted[:2] == (grpc.StatusCode.NOT_FOUND, Reason.USER_NOT_FOUND.value.message)
     assert context.reason == "USER_NOT_FOUND"
@@ -90,7 +89,7 @@ async def test_a_known_error_is_told_in_full(interceptor: CallInterceptor) -> No
 
 async def test_a_query_is_held_to_its_rules(interceptor: CallInterceptor) -> None:
     """Invalid values, unknown fields and unreadable bytes never reach a handler."""
-    query = interceptor.query(METHOD, answer, RULES)
+    query = interceptor.query(METHOD, answer, ADMISSION)
     for request, context, reason in (
         (GetUserRequest(), Context(), "INVALID_FIELD"),
         (REQUEST, Context(x_polystream_json_fields="user"), "UNKNOWN_FIELD"),
@@ -115,7 +114,7 @@ async def test_an_unexpected_error_tells_nothing(
     )
     context = Context()
     with caplog.at_level(logging.ERROR), pytest.raises(grpc.aio.AbortError):
-        await interceptor.query(METHOD, fail, RULES)(REQUEST, context)
+        await interceptor.query(METHOD, fail, ADMISSION)(REQUEST, context)
     structlog.reset_defaults()
     assert context.aborted is not None
     assert context.aborted[0] is grpc.StatusCode.INTERNAL
@@ -139,7 +138,7 @@ async def test_a_caller_who_leaves_ends_the_handler(interceptor: CallInterceptor
         return User()
 
     context = Context()
-    call = asyncio.ensure_future(interceptor.query(METHOD, wait, RULES)(REQUEST, context))
+    call = asyncio.ensure_future(interceptor.query(METHOD, wait, ADMISSION)(REQUEST, context))
     await begun.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -157,7 +156,7 @@ async def test_a_query_that_runs_at_the_end_is_told_so(interceptor: CallIntercep
         return User()
 
     context = Context()
-    call = asyncio.ensure_future(interceptor.query(METHOD, wait, RULES)(REQUEST, context))
+    call = asyncio.ensure_future(interceptor.query(METHOD, wait, ADMISSION)(REQUEST, context))
     await begun.wait()
     interceptor.interrupt_queries()
     with pytest.raises(grpc.aio.AbortError):
@@ -165,8 +164,18 @@ async def test_a_query_that_runs_at_the_end_is_told_so(interceptor: CallIntercep
     assert context.reason == "GATEWAY_DRAINING"
     late = Context()
     with pytest.raises(grpc.aio.AbortError):
-        await interceptor.query(METHOD, wait, RULES)(REQUEST, late)
+        await interceptor.query(METHOD, wait, ADMISSION)(REQUEST, late)
     assert late.reason == "GATEWAY_DRAINING"
+
+
+async def test_a_command_that_comes_at_the_end_is_told_so(interceptor: CallInterceptor) -> None:
+    """Queries still run then: who has sent a command may ask what became of it."""
+    interceptor.refuse_commands()
+    context = Context()
+    with pytest.raises(grpc.aio.AbortError):
+        await interceptor.command(METHOD, answer, ADMISSION)(REQUEST, context)
+    assert context.reason == "GATEWAY_DRAINING"
+    assert await interceptor.query(METHOD, answer, ADMISSION)(REQUEST, Context()) == User(user_id=1)
 
 
 async def test_it_is_quiet_once_every_call_has_its_answer(interceptor: CallInterceptor) -> None:
@@ -179,7 +188,7 @@ async def test_it_is_quiet_once_every_call_has_its_answer(interceptor: CallInter
         await answerable.wait()
         return User()
 
-    call = asyncio.ensure_future(interceptor.query(METHOD, wait, RULES)(REQUEST, Context()))
+    call = asyncio.ensure_future(interceptor.query(METHOD, wait, ADMISSION)(REQUEST, Context()))
     await begun.wait()
     await interceptor.quiet(0.01)
     assert not call.done()
@@ -201,7 +210,7 @@ async def test_a_stream_is_wrapped_like_an_answer(interceptor: CallInterceptor) 
         finally:
             closed.set()
 
-    stream, context = interceptor.stream(METHOD, count, RULES), Context()
+    stream, context = interceptor.stream(METHOD, count, ADMISSION), Context()
     answers = stream(REQUEST, context)
     assert [await anext(answers), await anext(answers)] == [User(user_id=1), User(user_id=2)]
     assert context.initial
