@@ -36,14 +36,14 @@ from mesh.telemetry.tracing import Tracing
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
 _QUERY_GRACE_S = 0.5  # for the queries that run when the port closes
-_MIN_CLOSE_S = 1.0
+_MIN_CLOSE_S = 1.0  # for the producer, whatever the drain has left of its time
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The gateway's parts."""
+    """The gateway's parts. The way of a command through them: server, commands, producer, and back by the tracker."""
 
     settings: GatewaySettings
     catalog: Catalog
@@ -57,7 +57,7 @@ class Gateway:
     server: GatewayServer
 
     async def start(self) -> None:
-        """Listen, then take commands as soon as the registry has given the schemas' IDs.
+        """Listen, then take commands as soon as the registry has given the schemas' IDs, however long that takes.
 
         Raises PolystreamError INTERNAL where the registry refuses a schema: the contracts are at fault then.
         """
@@ -70,7 +70,11 @@ class Gateway:
         log.info("serving")
 
     async def stop(self) -> None:
-        """Refuse new commands, wait for those that Kafka has yet to acknowledge, and close everything."""
+        """Refuse new commands, wait for those that Kafka has yet to acknowledge, and close everything.
+
+        Kafka gets `drain_timeout_s` of the settings, in seconds; closing takes some seconds more where an engine
+        does not answer.
+        """
         give_up_s = time.monotonic() + self.settings.drain_timeout_s
         await self.server.leave()
         if not await self.producer.drain(self.settings.drain_timeout_s):

@@ -39,14 +39,18 @@ class Operations(Protocol):
         """Take note of a command that Kafka has."""
 
     async def find(self, correlation_id: str) -> Operation | None:
-        """Return an operation; None where there is none."""
+        """Return an operation; None where there is none. Raises PolystreamError where nobody answers who may know."""
 
     async def claim_request(self, correlation_id: str, fingerprint: bytes) -> Claim:
         """Tell whether a request ID is new, or was used with the same or with another request."""
 
 
 class CommandPath:
-    """Takes commands and acknowledges them once Kafka has them."""
+    """Takes commands and acknowledges them once Kafka has them.
+
+    `service` is the gateway's name, which each record bears. `ack_timeout_s` is how many seconds a caller waits for
+    Kafka at most, and less where the call's own deadline is nearer.
+    """
 
     def __init__(
         self,
@@ -133,7 +137,7 @@ class CommandPath:
         return operation, acknowledgement.future
 
     def _wait_s(self, call: Call) -> float:
-        """Return how long Kafka may take. Raises PolystreamError DEADLINE_EXCEEDED when that is no time at all."""
+        """Return how many seconds Kafka may take. Raises PolystreamError DEADLINE_EXCEEDED when there are none left."""
         remaining_s: float | None = call.context.time_remaining()
         if remaining_s is None or remaining_s > self._ack_timeout_s + _ANSWER_MARGIN_S:
             return self._ack_timeout_s
@@ -157,12 +161,16 @@ class Acknowledgement:
         self._timer: asyncio.TimerHandle | None = None
 
     def expire_after(self, wait_s: float, *, bounded_by_caller: bool) -> None:
-        """Give the caller up to `wait_s`; Kafka's answer is taken note of when it comes later, too."""
+        """Let the caller wait up to `wait_s` seconds; Kafka's answer is taken note of when it comes later, too.
+
+        `bounded_by_caller` says whose bound it is, the call's own deadline or the gateway's, and so which error the
+        caller gets: DEADLINE_EXCEEDED or KAFKA_UNAVAILABLE.
+        """
         reason = Reason.DEADLINE_EXCEEDED if bounded_by_caller else Reason.KAFKA_UNAVAILABLE
         self._timer = self.future.get_loop().call_later(wait_s, self._expire, reason)
 
     def settle(self, delivery: Delivery) -> None:
-        """Take Kafka's answer."""
+        """Take Kafka's answer: the operation is accepted, or the caller gets KAFKA_UNAVAILABLE."""
         if self._timer is not None:
             self._timer.cancel()
         if delivery.error is None:
@@ -178,7 +186,7 @@ class Acknowledgement:
         self._fail(_kafka_error(delivery.error, self._operation.correlation_id))
 
     def end_span(self, error_type: str | None) -> None:
-        """End the PRODUCER span, if there is one."""
+        """End the PRODUCER span, if there is one; `error_type` is what it failed with, and None where it did not."""
         if self._span is None:
             return
         if error_type is not None:

@@ -21,9 +21,10 @@ from mesh.telemetry.context import TraceContext, parse, unsampled
 from mesh.telemetry.tracing import Tracing, context_of
 
 CORRELATION_ID_METADATA = "x-correlation-id"
-STATUS_METADATA = "grpc-status-details-bin"
+STATUS_METADATA = "grpc-status-details-bin"  # a google.rpc.Status, as every gRPC library reads it
 JSON_FIELDS_METADATA = "x-polystream-json-fields"  # set by the edge, which removes a client's own
 
+_MAX_CAUSES = 8  # that the log names
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 log = structlog.stdlib.get_logger(__name__)
@@ -63,7 +64,7 @@ class CallInterceptor:
     def command(
         self, method: str, handler: CommandHandler, admission: Admission
     ) -> Callable[[Any, Any], Awaitable[Message]]:
-        """Wrap a command. `method` is package.Service/Method."""
+        """Wrap a command. `method` is package.Service/Method; the handler gets the admitted request, and the call."""
 
         async def answer(decoded: Any, context: Any) -> Message:
             call = self._enter(method, admission, decoded, context)
@@ -82,7 +83,7 @@ class CallInterceptor:
         return answer
 
     def query(self, method: str, handler: Query, admission: Admission) -> Callable[[Any, Any], Awaitable[Message]]:
-        """Wrap a query with one answer. `method` is package.Service/Method."""
+        """Wrap a query with one answer. `method` is package.Service/Method; the handler gets the admitted request."""
 
         async def answer(decoded: Any, context: Any) -> Message:
             call = self._enter_query(method, admission, decoded, context)
@@ -101,7 +102,7 @@ class CallInterceptor:
         return answer
 
     def stream(self, method: str, handler: Query, admission: Admission) -> Callable[[Any, Any], AsyncIterator[Message]]:
-        """Wrap a query with many answers. `method` is package.Service/Method."""
+        """Wrap a query with many answers, as `query` does one with one."""
 
         async def answer(decoded: Any, context: Any) -> AsyncIterator[Message]:
             call = self._enter_query(method, admission, decoded, context)
@@ -242,7 +243,7 @@ def _end(span: Span, code: grpc.StatusCode, error_type: str | None = None) -> No
 def _types(error: BaseException) -> str:
     """Name an error and its causes. What they say may quote a request or a row, and is not logged."""
     chain = [type(error).__name__]
-    while (cause := error.__cause__ or error.__context__) is not None and len(chain) < 8:
+    while (cause := error.__cause__ or error.__context__) is not None and len(chain) < _MAX_CAUSES:
         chain.append(type(cause).__name__)
         error = cause
     return " from ".join(chain)

@@ -36,7 +36,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class GatewayServer:
-    """The gateway's port. Raises OSError where it cannot be had."""
+    """The gateway's port. The constructor raises OSError where it cannot be had.
+
+    `queries` are by package.Service/Method; an RPC that is neither a command nor a query is UNIMPLEMENTED.
+    """
 
     def __init__(
         self,
@@ -81,9 +84,9 @@ class GatewayServer:
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float) -> None:
-        """Close the port once every call has its answer, or after `grace_s` seconds.
+        """Close the port. Queries that still run are told that the gateway stops.
 
-        Queries that still run are told that the gateway stops.
+        Answers get `grace_s` seconds to be made, and as many again to be sent.
         """
         self._interceptor.interrupt_queries()
         await self._interceptor.quiet(grace_s)

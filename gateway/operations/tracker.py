@@ -46,7 +46,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class OperationTracker:
-    """Keeps track of this gateway's commands, and finds everybody's. Belongs to the event loop."""
+    """Keeps track of this gateway's commands, and finds everybody's. Belongs to the event loop.
+
+    The clients that the constructor is given stay its caller's, who closes them after `close`.
+    """
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class OperationTracker:
         self._follower.start()
 
     async def close(self) -> None:
-        """Stop following, within five seconds. The clients given to the constructor stay open."""
+        """Stop following, within five seconds."""
         await asyncio.to_thread(self._follower.stop, _STOP_TIMEOUT_S)
 
     def accepted(self, operation: Operation) -> None:
@@ -120,7 +123,7 @@ class OperationTracker:
             await asyncio.sleep(_FRESH_PAUSE_S)
 
     async def wait(self, correlation_id: str, timeout_s: float) -> Operation | None:
-        """Return an operation once it is done, or as it stands after `timeout_s`; None where there is none.
+        """Return an operation once it is done, or as it stands after `timeout_s` seconds; None where there is none.
 
         Raises PolystreamError as `find` does.
         """
