@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -134,7 +133,8 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server)
 
 
-def _register(catalog: Catalog, registry: RegistryClient) -> Mapping[str, Encoder]:
+def _register(catalog: Catalog, registry: RegistryClient) -> Encoders:
+    """Register every command's schema. Raises PolystreamError where the registry does not answer, or refuses one."""
     encoders: dict[str, Encoder] = {}
     for command in catalog.commands.values():
         record, schema = command.request_type, load_schema(command.request_type)

@@ -43,14 +43,14 @@ class LongRunningOperations:
 
     async def get_operation(self, request: longrunning.GetOperationRequest, _context: Any) -> longrunning.Operation:
         """Return the operation `operations/{correlation_id}`. Raises INVALID_FIELD, OPERATION_NOT_FOUND."""
-        return standard(_found(await self._tracker.find(_correlation_id(request.name))))
+        return to_longrunning(_found(await self._tracker.find(_correlation_id(request.name))))
 
     async def wait_operation(self, request: longrunning.WaitOperationRequest, context: Any) -> longrunning.Operation:
         """Return the operation once it is done, or as it stands after the timeout. Raises as `get_operation` does."""
         correlation_id = _correlation_id(request.name)
         asked_s = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else None
         operation = await self._tracker.wait(correlation_id, wait_timeout_s(asked_s, context))
-        return standard(_found(operation))
+        return to_longrunning(_found(operation))
 
     async def list_operations(
         self, request: longrunning.ListOperationsRequest, _context: Any
@@ -69,7 +69,8 @@ class LongRunningOperations:
             ListOperationsRequest(page_size=request.page_size, page_token=request.page_token)
         )
         return longrunning.ListOperationsResponse(
-            operations=[standard(operation) for operation in page.operations], next_page_token=page.next_page_token
+            operations=[to_longrunning(operation) for operation in page.operations],
+            next_page_token=page.next_page_token,
         )
 
     async def delete_operation(self, _request: longrunning.DeleteOperationRequest, _context: Any) -> Empty:
@@ -83,7 +84,7 @@ class LongRunningOperations:
         )
 
 
-def standard(operation: Operation) -> longrunning.Operation:
+def to_longrunning(operation: Operation) -> longrunning.Operation:
     """Return an operation in the standard's form: its result as the response, all else as the metadata."""
     metadata = Operation()
     metadata.CopyFrom(operation)
