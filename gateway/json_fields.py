@@ -86,7 +86,9 @@ class JsonFields:
 
 def named_fields(json_fields: str | None) -> frozenset[str]:
     """Return the request's own fields, in either spelling, that a JSON body gives a value other than null."""
-    paths = json_fields.split(",") if json_fields else ()
+    if not json_fields:
+        return frozenset()
+    paths = json_fields.split(",")
     return frozenset(_unmarked(path) for path in paths if "." not in path and not path.endswith(_NULL_MARK))
 
 

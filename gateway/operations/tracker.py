@@ -161,7 +161,9 @@ class OperationTracker:
         raise PolystreamError(Reason.DEADLINE_EXCEEDED, "an operation is watched for an hour at most; watch it again")
 
     async def explain(self, correlation_id: str) -> OperationStory | None:
-        """Return an operation's story from the event log, as patiently as `find`; None where there is none.
+        """Return an operation's story from the event log; None where there is none.
+
+        An ID made less than two seconds ago gets a second before it is given up, as `find` has it.
 
         Of an operation that the event log has yet to hear of, the story is what memory and Redis know.
         Raises PolystreamError: EVENT_LOG_UNAVAILABLE.
