@@ -1,8 +1,9 @@
-"""Every error of the platform: one row each, and the `google.rpc.Status` made of it."""
+"""Every error of the platform: one row each, the `google.rpc.Status` made of it, and the way back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Self
 
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -122,6 +123,18 @@ class PolystreamError(Exception):
         self.metadata = dict(metadata or {})
         self.retry_delay_s = reason.value.retry_delay_s if retry_delay_s is None else retry_delay_s
 
+    @classmethod
+    def from_status(cls, status: status_pb2.Status, *, unknown: Reason) -> Self:
+        """Return the error that `to_status` made a status of. `unknown` stands for a reason outside of the table."""
+        details = read_details(status)
+        return cls(
+            Reason.__members__.get(details.reason, unknown),
+            status.message,
+            faults=details.faults,
+            metadata=details.metadata,
+            retry_delay_s=details.retry_delay_s,
+        )
+
     @property
     def message(self) -> str:
         """What happened and what to do about it."""
@@ -137,6 +150,16 @@ class PolystreamError(Exception):
             metadata=self.metadata,
             retry_delay_s=self.retry_delay_s,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetails:
+    """What the details of a `google.rpc.Status` say. Empty where they say nothing."""
+
+    reason: str = ""
+    faults: tuple[FieldFault, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_delay_s: float | None = None
 
 
 def build_status(
@@ -163,6 +186,23 @@ def build_status(
         delay.FromMicroseconds(round(retry_delay_s * 1e6))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status_pb2.Status(code=code, message=message, details=details)
+
+
+def read_details(status: status_pb2.Status) -> ErrorDetails:
+    """Return what `build_status` packed into a status. Details of other types are left out."""
+    info, bad_request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), None
+    for detail in status.details:
+        delay = error_details_pb2.RetryInfo()
+        if detail.Unpack(delay):
+            retry = delay.retry_delay.ToMicroseconds() / 1e6
+        elif not detail.Unpack(info):
+            detail.Unpack(bad_request)
+    return ErrorDetails(
+        reason=info.reason,
+        faults=tuple(FieldFault(v.field, v.description, v.reason) for v in bad_request.field_violations),
+        metadata=dict(info.metadata),
+        retry_delay_s=retry,
+    )
 
 
 def _packed(
