@@ -9,12 +9,12 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from polystream.v1.operations_pb2 import ListOperationsRequest, Operation
 
-from gateway.operations.assembly import is_done
 from gateway.operations.deadlines import wait_timeout_s
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.missing import not_found
 from gateway.operations.tracker import OperationTracker
 from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.operation import is_done
 
 _COLLECTION: Final = "operations"
 _PREFIX: Final = f"{_COLLECTION}/"
@@ -25,7 +25,7 @@ _MAX_PAGE_SIZE: Final = 1000
 class LongRunningOperations:
     """The standard's methods. Errors are raised as PolystreamError, as every query's are."""
 
-    def __init__(self, tracker: OperationTracker, event_log: EventLog) -> None:
+    def __init__(self, tracker: OperationTracker, event_log: EventLogClient) -> None:
         self._tracker = tracker
         self._event_log = event_log
 
