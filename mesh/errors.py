@@ -1,11 +1,13 @@
 """Every error of the platform: one row each, the `google.rpc.Status` made of it, and the way back."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Self
 
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "polystream.dev"
@@ -189,19 +191,30 @@ def build_status(
 
 
 def read_details(status: status_pb2.Status) -> ErrorDetails:
-    """Return what `build_status` packed into a status. Details of other types are left out."""
-    info, bad_request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), None
+    """Return what `build_status` packed into a status. What is of another type, or cannot be read, is left out."""
+    info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
     for detail in status.details:
-        delay = error_details_pb2.RetryInfo()
-        if detail.Unpack(delay):
-            retry = delay.retry_delay.ToMicroseconds() / 1e6
-        elif not detail.Unpack(info):
-            detail.Unpack(bad_request)
+        with suppress(DecodeError):
+            any(detail.Unpack(known) for known in (info, bad_request, retry))
     return ErrorDetails(
         reason=info.reason,
         faults=tuple(FieldFault(v.field, v.description, v.reason) for v in bad_request.field_violations),
         metadata=dict(info.metadata),
-        retry_delay_s=retry,
+        retry_delay_s=retry.retry_delay.ToMicroseconds() / 1e6 if retry.HasField("retry_delay") else None,
+    )
+
+
+def rebuild_status(status: status_pb2.Status) -> status_pb2.Status:
+    """Return a status as `build_status` makes it: one that was JSON has its metadata in an order of chance."""
+    details = read_details(status)
+    return build_status(
+        status.code,
+        details.reason,
+        status.message,
+        faults=details.faults,
+        metadata=details.metadata,
+        retry_delay_s=details.retry_delay_s,
     )
 
 
@@ -209,5 +222,5 @@ def _packed(
     detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
 ) -> any_pb2.Any:
     packed = any_pb2.Any()
-    packed.Pack(detail)
+    packed.Pack(detail, deterministic=True)  # the same error is the same bytes: operations are compared by them
     return packed
