@@ -154,16 +154,6 @@ class PolystreamError(Exception):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorDetails:
-    """What the details of a `google.rpc.Status` say. Empty where they say nothing."""
-
-    reason: str = ""
-    faults: tuple[FieldFault, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    retry_delay_s: float | None = None
-
-
 def build_status(
     code: int,
     reason: str,
@@ -188,6 +178,16 @@ def build_status(
         delay.FromMicroseconds(round(retry_delay_s * 1e6))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status_pb2.Status(code=code, message=message, details=details)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetails:
+    """What the details of a `google.rpc.Status` say. Empty where they say nothing."""
+
+    reason: str = ""
+    faults: tuple[FieldFault, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_delay_s: float | None = None
 
 
 def read_details(status: status_pb2.Status) -> ErrorDetails:
