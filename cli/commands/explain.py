@@ -5,12 +5,12 @@ import sys
 from typing import Final
 
 import grpc
-from google.protobuf import json_format
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
 from cli import compose
 from cli.platform import add_data_dir, find_platform, nothing_runs
 from cli.story import show
+from mesh.proto_json import to_json
 
 _TIMEOUT_S: Final = 10.0
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"{error.code().name}: {error.details()}\n")
         return 2
     if arguments.json:
-        sys.stdout.write(json_format.MessageToJson(story, preserving_proto_field_name=True) + "\n")
+        sys.stdout.write(to_json(story) + "\n")
     else:
         show(story)
     return 1 if story.missing else 0
