@@ -214,9 +214,11 @@ def _default(field: FieldInfo) -> str:
 
 
 def _with_choices(meaning: str, field: FieldInfo) -> str:
+    """Return a comment as a sentence, with the values that the setting takes where they are listed."""
+    meaning = meaning[0].upper() + meaning[1:].removesuffix(".")
     if get_origin(field.annotation) is not Literal:
-        return meaning
-    return f"{meaning.removesuffix('.')}: {codes(map(str, get_args(field.annotation)))}"
+        return f"{meaning}."
+    return f"{meaning}: {codes(map(str, get_args(field.annotation)))}."
 
 
 def _demand(meaning: str, what: str) -> str:
