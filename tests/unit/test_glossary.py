@@ -68,6 +68,7 @@ ORDINARY_NAMES: Final = {
 ORDINARY_PROSE: Final = {
     r"side by side": "several at a time",
     r"case of every letter": "a letter of the alphabet",
+    r"the other side": "the other end of a connection",
 }
 
 
