@@ -62,6 +62,7 @@ ORDINARY_NAMES: Final = {
     ("texts", "contracts/descriptors.py"): "the comments in a proto, as text",
     ("texts", "contracts/reference/markdown.py"): "texts of a page",
     ("texts", "gateway/validation.py"): "the text fields of a message",
+    ("texts", "mesh/stored_enums.py"): "the texts that stand for an enum's values in the stores",
     ("texts", "monitor/store/documents.py"): "the text fields of a document",
 }
 # Ordinary uses in prose: a regular expression of the words around, and why.
