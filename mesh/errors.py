@@ -27,8 +27,8 @@ class Row:
 
     code: int  # google.rpc.Code
     reaction: Reaction
-    message: str  # what happened and the remedy, without personal data
-    retry_delay_s: float | None = None
+    message: str  # what happened and what to do about it, without personal data
+    retry_delay_s: float | None = None  # after which the same request may succeed, in seconds; None if it would not
 
 
 _R = Reaction.REFUSE
@@ -108,7 +108,11 @@ class FieldFault:
 
 
 class PolystreamError(Exception):
-    """An error that reaches a client, or a lane's decision, as its reason says."""
+    """An error that reaches a client, or decides what a lane does, as its reason says.
+
+    `message`, `faults`, `metadata` and `retry_delay_s` (in seconds) say more than the reason's row, or say it more
+    exactly. None of them may hold personal data: clients, logs and events get them as they are.
+    """
 
     def __init__(
         self,
@@ -143,7 +147,7 @@ class PolystreamError(Exception):
         return str(self.args[0])
 
     def to_status(self) -> status_pb2.Status:
-        """Return the error as clients get it: ErrorInfo always, BadRequest and RetryInfo where they apply."""
+        """Return the error as clients get it (AIP-193): ErrorInfo always, BadRequest and RetryInfo where they apply."""
         return build_status(
             self.reason.value.code,
             self.reason.name,
@@ -168,7 +172,11 @@ def build_status(
     metadata: Mapping[str, str] | None = None,
     retry_delay_s: float | None = None,
 ) -> status_pb2.Status:
-    """Build a `google.rpc.Status` with its details in a fixed order: ErrorInfo, BadRequest, RetryInfo."""
+    """Build a `google.rpc.Status` with its details in a fixed order: ErrorInfo, BadRequest, RetryInfo.
+
+    `code` is one of `google.rpc.Code`, `reason` goes to ErrorInfo (in capitals, as AIP-193 has it), and
+    `retry_delay_s`, in seconds, to RetryInfo.
+    """
     details: list[any_pb2.Any] = [
         _packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata or {}))
     ]
