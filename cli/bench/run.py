@@ -11,7 +11,7 @@ from cli.bench.report import build_report
 from cli.bench.rounds import Schedule, measure
 from cli.bench.stage import broker_of_environment, peer_port, stage
 from cli.bench.subjects import long_subjects, short_subjects
-from stack.engines.part import HOST
+from stack.engines.spec import HOST
 
 _PEER_PACKAGES = ("aiokafka", "fastapi")
 

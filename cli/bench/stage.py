@@ -27,9 +27,9 @@ from mesh.settings import KafkaSettings, PostgresSettings
 from stack import probes
 from stack.engines import EMBEDDED
 from stack.engines import process as processes
-from stack.engines.part import HOST, Command, Part, Site
+from stack.engines.spec import HOST, Command, Part, Site
 from stack.ports import Ports
-from stack.supervisor.ports import is_free
+from stack.supervisor.free_ports import is_free
 from stack.supervisor.services import ENVOY, GATEWAY
 
 PEER_TOPIC = "user_events.bench_peer"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from cli.bench import payload, stage
 from cli.bench.load import Target
 from mesh import topics
-from stack.engines.part import HOST, Site
+from stack.engines.spec import HOST, Site
 from stack.supervisor.services import ENVOY, GATEWAY
 
 PEER_REST = "peer_rest"

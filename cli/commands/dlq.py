@@ -10,15 +10,15 @@ from contextlib import closing
 from itertools import compress
 from typing import Any, Final
 
-from cli.letters import describe, describe_redriven, show_case, show_cases, show_end, show_plan, show_redriven
+from cli.dead_letters import describe, describe_redriven, show_case, show_cases, show_end, show_plan, show_redriven
 from cli.platform import add_data_dir
 from cli.reach import NothingRunsError, settings_for
 from mesh.catalog import load_catalog
 from mesh.codec import read_record
-from mesh.deadletters.box import Box, Case, open_box
-from mesh.deadletters.letter import Place
-from mesh.deadletters.redrive import Redriven, Redriver
-from mesh.deadletters.standing import Standing
+from mesh.dead_letters.dead_letter import Place
+from mesh.dead_letters.reader import Box, Case, open_box
+from mesh.dead_letters.redrive import Redriven, Redriver
+from mesh.dead_letters.redrive_status import Standing
 from mesh.errors import PolystreamError
 from mesh.schemas import RegistryClient
 from mesh.settings import KafkaSettings, RegistrySettings

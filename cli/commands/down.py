@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cli import compose
 from cli.platform import add_data_dir
-from stack.engines.part import PartError
-from stack.supervisor.leftovers import end_leftovers
+from stack.engines.spec import PartError
+from stack.supervisor.stale_processes import end_leftovers
 from stack.supervisor.state import PlatformState, RunFolder
 
 _STOP_TIMEOUT_S = 90.0  # above the sum of the supervisor's own bounds

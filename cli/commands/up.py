@@ -16,8 +16,8 @@ from typing import Any
 from cli import compose
 from cli.platform import add_data_dir, work_dir
 from cli.progress import Progress
-from stack.engines.part import PartError
 from stack.engines.process import rotate, tail
+from stack.engines.spec import PartError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -15,11 +15,11 @@ from confluent_kafka import Message
 
 from mesh import topics
 from mesh.catalog import Command
-from mesh.deadletters.box import Case, judge, place_of
-from mesh.deadletters.letter import Letter, Place, first_place, redrives_of
+from mesh.dead_letters.dead_letter import Letter, Place, first_place, redrives_of
+from mesh.dead_letters.reader import Case, judge, place_of
 from mesh.ids import CORRELATION_ID
 from mesh.topic_reader import TopicReader
-from processor.integrity.sides import Side
+from processor.integrity.inspectors import Side
 
 _BATCH_COMMANDS: Final = 1000
 _LOST_MAX: Final = 20_000  # they are held in memory; the rest is found once these are repaired

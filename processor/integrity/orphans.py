@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from processor.integrity.sides import PostgresSide, UserSide
+from processor.integrity.inspectors import PostgresSide, UserSide
 
 _BATCH_USERS: Final = 1000
 _LANES_WAIT_MAX_S: Final = 30.0

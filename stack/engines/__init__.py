@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from stack.engines import kafka, mongodb, native, postgresql, redis, schema_registry
-from stack.engines.part import Engine
+from stack.engines.spec import Engine
 
 EMBEDDED: Final = (postgresql.ENGINE, mongodb.ENGINE, redis.ENGINE, kafka.ENGINE, schema_registry.ENGINE)
 

@@ -3,8 +3,8 @@
 import signal
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, Command, Engine, Site
 from stack.engines.wheels import wheel_program
 
 

@@ -7,8 +7,8 @@ import time
 from typing import Final
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, Command, Engine, Site
 from stack.engines.wheels import wheel_folder
 
 _KNOCK_MAX_S: Final = 3.0

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, PartError, Site
 from stack.engines.process import bare_environment, run, tail
+from stack.engines.spec import HOST, Command, Engine, PartError, Site
 from stack.engines.wheels import wheel_program
 
 _ORDINARY_USERS = ("nobody", "daemon", "bin")  # one of them becomes the owner where this is root

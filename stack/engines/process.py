@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack.engines.part import Command
+from stack.engines.spec import Command
 
-_LAUNCHER = Path(__file__).with_name("launch.py")
+_LAUNCHER = Path(__file__).with_name("exec_child.py")
 _ROTATE_BYTES = 4 * 1024 * 1024
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "PYTHONPATH")
 

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, PartError, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, Command, Engine, PartError, Site
 from stack.engines.wheels import wheel_program
 
 

@@ -4,8 +4,8 @@ import os
 import sys
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, Command, Engine, Site
 
 
 def _command(site: Site) -> Command:

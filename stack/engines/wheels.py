@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 
 
 def wheel_folder(package: str, distribution: str) -> Path:

@@ -16,13 +16,13 @@ from types import FrameType
 from typing import Any
 
 from stack.engines import provide
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 from stack.supervisor.events import EventPipe, log_event
-from stack.supervisor.leftovers import end_leftovers
+from stack.supervisor.free_ports import require_free
 from stack.supervisor.plan import Plan, make_plan
-from stack.supervisor.ports import require_free
-from stack.supervisor.run import Report, Supervisor
+from stack.supervisor.stale_processes import end_leftovers
 from stack.supervisor.state import RunFolder
+from stack.supervisor.supervisor import Report, Supervisor
 
 _STDIN, _STDOUT = 0, 1
 

@@ -18,7 +18,7 @@ from mesh.settings import (
     RegistrySettings,
 )
 from stack.engines import ENGINE_SETS
-from stack.engines.part import HOST, Engine, Part, PartError, Site
+from stack.engines.spec import HOST, Engine, Part, PartError, Site
 from stack.ports import Ports
 from stack.supervisor.services import PROVISION, service_stages
 from stack.supervisor.state import for_display

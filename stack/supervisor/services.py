@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
-from stack.engines.part import HOST, Command, Part, Site, nothing
 from stack.engines.process import bare_environment
-from stack.supervisor.settle import settle
+from stack.engines.spec import HOST, Command, Part, Site, nothing
+from stack.supervisor.drain import settle
 
 _LANE_STORES: Final = ("postgresql", "mongodb", "redis")
 _EDGE_DRAIN_S = 5.0

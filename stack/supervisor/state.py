@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 
 _CLOCK_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which follows the clock's corrections
 

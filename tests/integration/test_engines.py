@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 from stack.engines import EMBEDDED
 from stack.engines import process as processes
 from stack.engines import redis as redis_engine
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 from tests.support.ordinary_user import folder_for_everybody
 from tests.support.platform import EngineSet, engines
 

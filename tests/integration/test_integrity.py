@@ -12,8 +12,8 @@ from polystream.v1.views_pb2 import RecordViewRequest
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.settings import MongoSettings, RedisSettings
+from processor.integrity.inspectors import MongoSide, PostgresSide, RedisSide
 from processor.integrity.orphans import Orphans, erase_orphans, find_orphans
-from processor.integrity.sides import MongoSide, PostgresSide, RedisSide
 from processor.stores.mongodb import MongoUserMemory, database_of
 from processor.stores.mongodb import connect as connect_mongodb
 from processor.stores.redis import RedisUserMemory

@@ -91,7 +91,7 @@ def test_it_waits_for_its_store(running: EngineSet) -> None:
     running.kill("opensearch")
     running._spawn("jaeger")
     waiting = psutil.Process(running.pid("jaeger"))
-    eventually(lambda: any("after.py" in part for part in waiting.cmdline()[-6:]), _TIMEOUT_S)
+    eventually(lambda: any("exec_when_ready.py" in part for part in waiting.cmdline()[-6:]), _TIMEOUT_S)
     assert not _is_ready(running)
     running.start("opensearch")
     running._wait("jaeger")

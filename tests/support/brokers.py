@@ -19,8 +19,8 @@ from mesh.settings import KafkaSettings
 from stack import probes
 from stack.engines import kafka as tansu
 from stack.engines.native import kafka
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, Command, Engine, Site
 from tests.support.platform import EngineSet
 from tests.support.tools import go_tool
 

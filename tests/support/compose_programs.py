@@ -5,7 +5,7 @@ from pathlib import Path
 
 import envoy
 
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 from stack.engines.wheels import wheel_program
 from tests.support.debian import install
 from tests.support.npm_tools import npm_folder

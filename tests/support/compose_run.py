@@ -13,8 +13,8 @@ from stack.engines import native
 from stack.engines import process as processes
 from stack.engines.native import kafka
 from stack.engines.native.fetch import provide
-from stack.engines.native.place import scratch_folder
-from stack.engines.part import Command, Engine, Site
+from stack.engines.native.folders import scratch_folder
+from stack.engines.spec import Command, Engine, Site
 from tests.support.compose_file import Service, composition
 from tests.support.compose_probe import programs_path, run_check, service_of
 from tests.support.compose_wiring import INNER_PORTS, Wiring

@@ -14,7 +14,7 @@ from pathlib import Path
 from mesh.settings import PostgresSettings
 from stack import probes
 from stack.engines import redis as redis_engine
-from stack.engines.part import HOST, Command, Part, Site
+from stack.engines.spec import HOST, Command, Part, Site
 from stack.ports import Ports
 from stack.supervisor.__main__ import supervise
 from stack.supervisor.plan import Plan

@@ -9,8 +9,8 @@ from stack.engines.native.archive import make_archive
 from stack.engines.native.java import class_path, java_argv
 from stack.engines.native.launcher import compile_launcher, launcher
 from stack.engines.native.lock import POMS
-from stack.engines.part import HOST, Command, Engine, PartError, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, Command, Engine, PartError, Site
 from tests.support.unavailable import UnavailableError, once
 
 _NAME: Final = "elasticsearch"

@@ -8,7 +8,7 @@ import os
 from typing import Final
 
 from stack.engines import ENGINE_SETS
-from stack.engines.part import Engine
+from stack.engines.spec import Engine
 
 VARIABLE: Final = "POLYSTREAM_TEST_ENGINES"  # inherited by a pytest that a test starts
 BOTH: Final = "both"

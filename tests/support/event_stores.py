@@ -16,7 +16,7 @@ from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 from stack.engines.native import NATIVE
-from stack.engines.part import Engine
+from stack.engines.spec import Engine
 from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
 from tests.support.platform import EngineSet
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from stack.engines import native
-from stack.engines.part import Engine, PartError
+from stack.engines.spec import Engine, PartError
 from tests.support.unavailable import UnavailableError, once
 
 _IN_THE_ENVIRONMENT: Final = {"postgresql", "mongodb", "redis"}  # the machine's or a wheel's: nothing to fetch

@@ -35,7 +35,7 @@ import psutil
 from cli.platform import find_platform
 from mesh.settings import PostgresSettings
 from stack.engines import process as processes
-from stack.engines.part import Command, Engine, Site
+from stack.engines.spec import Command, Engine, Site
 from stack.supervisor.state import PlatformState, ProcessState
 from tests.support.engine_sets import chosen_engines, chosen_set
 from tests.support.native import provide_for, provide_native

@@ -17,7 +17,7 @@ from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from stack.engines import mongodb, postgresql, redis
 from stack.engines.native import postgresql as native_postgresql
 from stack.engines.native import redis as native_redis
-from stack.engines.part import Command, Engine, Site
+from stack.engines.spec import Command, Engine, Site
 from tests.support.debian import install
 from tests.support.platform import EngineSet
 from tests.support.unavailable import UnavailableError, once

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from cli.letters import show_case, show_cases, show_plan
+from cli.dead_letters import show_case, show_cases, show_plan
 from mesh import topics
 from mesh.catalog import load_catalog
-from mesh.deadletters.box import Case
-from mesh.deadletters.letter import Letter, Place, read_letter
-from mesh.deadletters.standing import REDRIVES_MAX, History, Standing, stretches_from
+from mesh.dead_letters.dead_letter import Letter, Place, read_letter
+from mesh.dead_letters.reader import Case
+from mesh.dead_letters.redrive_status import REDRIVES_MAX, History, Standing, stretches_from
 from mesh.topic_reader import Extent
 
 COMMANDS = load_catalog().commands

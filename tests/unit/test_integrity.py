@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 import pytest
 from rich.console import Console
 
+from cli.integrity_report import show_drift, show_repair
 from mesh import topics
 from mesh.catalog import load_catalog
-from mesh.deadletters.box import Case
-from mesh.deadletters.letter import Letter, Place
-from mesh.deadletters.redrive import Outcome, Redriven
-from mesh.deadletters.standing import Standing
+from mesh.dead_letters.dead_letter import Letter, Place
+from mesh.dead_letters.reader import Case
+from mesh.dead_letters.redrive import Outcome, Redriven
+from mesh.dead_letters.redrive_status import Standing
 from processor.integrity.lost import Findings, Record, Search
 from processor.integrity.orphans import LanesBehindError, Orphans, wait_for_lanes
-from processor.integrity.report import show_drift, show_repair
 
 STORES = ("POSTGRESQL", "MONGODB", "REDIS")
 POSITIONS = {"POSTGRESQL": {0: 5}, "MONGODB": {0: 5}, "REDIS": {0: 3}}

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from stack.engines.native import fetch, java, lock, maven
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 
 _CHECKOUT = Path(__file__).parents[2]
 _TEST_POMS = _CHECKOUT / "tests" / "tools" / "java"

@@ -14,7 +14,7 @@ import pytest
 
 from stack.engines.native import golang, jaeger, lock
 from stack.engines.native.golang import GoModule
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 from tests.support.waiting import eventually
 
 _CHECKOUT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mesh.settings import PostgresSettings
-from stack.engines.part import PartError, Site
 from stack.engines.redis import make_engine
+from stack.engines.spec import PartError, Site
 from stack.ports import Ports
 
 _VALKEY = make_engine(lambda: "/somewhere/valkey-server")

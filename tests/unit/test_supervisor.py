@@ -8,8 +8,8 @@ import pytest
 
 from stack.engines import process as processes
 from stack.supervisor.events import EventPipe
-from stack.supervisor.keeper import Backoff
 from stack.supervisor.state import PlatformState, ProcessState, RunFolder, for_display
+from stack.supervisor.supervised_process import Backoff
 
 
 def test_backoff_doubles_up_to_its_limit_and_forgets() -> None:

@@ -8,8 +8,8 @@ from stack.engines import mongodb
 from stack.engines.native import fetch, golang, jaeger, kafka, opensearch, postgresql, redis, schema_registry
 from stack.engines.native.archive import make_archive
 from stack.engines.native.background import in_background
-from stack.engines.native.place import moved
-from stack.engines.part import Engine
+from stack.engines.native.folders import moved
+from stack.engines.spec import Engine
 
 _JAVA: Final = (kafka.ENGINE, schema_registry.ENGINE, opensearch.ENGINE)
 # A real MongoDB is in no package registry: the wheel's server stands in for it here too.

@@ -17,7 +17,7 @@ from stack.engines import process as processes
 from stack.engines.native.fetch import locked
 from stack.engines.native.java import ARCHIVE_OPTION
 from stack.engines.native.maven import Report
-from stack.engines.part import HOST, Command, Engine, PartError, Site
+from stack.engines.spec import HOST, Command, Engine, PartError, Site
 from stack.ports import Ports
 
 _READY_TIMEOUT_S: Final = 180.0

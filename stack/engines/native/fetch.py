@@ -14,7 +14,7 @@ from typing import Final
 from stack.engines.native import maven
 from stack.engines.native.lock import Lock
 from stack.engines.native.maven import Report
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 
 _LOCK_TIMEOUT_S: Final = 1800.0
 _LOCK_POLL_S: Final = 0.2

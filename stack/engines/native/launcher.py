@@ -8,7 +8,7 @@ from typing import Final
 
 from stack.engines.native.java import class_path, find_java
 from stack.engines.native.lock import sha256
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 
 _COMPILE_TIMEOUT_S: Final = 120.0
 

@@ -12,7 +12,7 @@ from typing import Final
 from stack.engines.native.java import find_java
 from stack.engines.native.lock import POMS
 from stack.engines.native.output import run_following
-from stack.engines.part import Command, PartError
+from stack.engines.spec import Command, PartError
 
 Report = Callable[[str], None]
 

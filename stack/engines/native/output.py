@@ -4,8 +4,8 @@ import subprocess
 import threading
 from collections.abc import Callable
 
-from stack.engines.part import Command
 from stack.engines.process import launcher_argv
+from stack.engines.spec import Command
 
 
 def run_following(command: Command, follow: Callable[[str], None], *, timeout_s: float) -> int:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from stack.engines.native.place import moved
+from stack.engines.native.folders import moved
 from stack.engines.postgresql import WHEEL, Installation, make_engine
 
 _DEBIAN: Final = Path("/usr/lib/postgresql/15/bin")

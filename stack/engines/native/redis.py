@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from stack.engines.native.place import moved
+from stack.engines.native.folders import moved
 from stack.engines.redis import make_engine, wheel_server
 
 _DEBIAN: Final = Path("/usr/bin/redis-server")

@@ -4,10 +4,10 @@ from typing import Final
 
 from stack import probes
 from stack.engines.native.fetch import engine_folder, made_folder, provide
+from stack.engines.native.folders import data_folder, scratch_folder
 from stack.engines.native.java import java_argv
-from stack.engines.native.place import data_folder, scratch_folder
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, Command, Engine, Site
 
 _NAME: Final = "schema_registry"
 _HEAP_MB: Final = 256

@@ -15,7 +15,7 @@ from polystream.v1.operations_pb2 import Operation
 from mesh import topics
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Command
 from mesh.codec import Decoder, SchemaSource
-from mesh.deadletters.letter import Letter
+from mesh.dead_letters.dead_letter import Letter
 from mesh.errors import PolystreamError
 from mesh.schemas import load_schema
 from mesh.settings import KafkaSettings

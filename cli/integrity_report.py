@@ -8,11 +8,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import make_console
-from cli.letters import describe_redriven
+from cli.dead_letters import describe_redriven
 from mesh import topics
-from mesh.deadletters.box import Case
-from mesh.deadletters.redrive import Redriven
-from mesh.deadletters.standing import Standing
+from mesh.dead_letters.reader import Case
+from mesh.dead_letters.redrive import Redriven
+from mesh.dead_letters.redrive_status import Standing
 from processor.integrity.lost import Findings
 from processor.integrity.orphans import Orphans
 

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from stack.engines.part import HOST, Site
+from stack.engines.spec import HOST, Site
 
 _WAIT_MAX_S: Final = 30.0
 _STANDSTILL_S: Final = 10.0  # longer than a lane takes to join its group; then nothing more is to be hoped for

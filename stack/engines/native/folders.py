@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from stack.engines.part import Command, Engine, Site
+from stack.engines.spec import Command, Engine, Site
 
 _FOLDER: Final = "native"
 

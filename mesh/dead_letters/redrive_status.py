@@ -10,7 +10,7 @@ from typing import Final
 
 from mesh import topics
 from mesh.catalog import Command
-from mesh.deadletters.letter import Letter, Place, first_place, redrives_of
+from mesh.dead_letters.dead_letter import Letter, Place, first_place, redrives_of
 from mesh.topic_reader import Extent
 
 _Identity = tuple[Place, Place, str]

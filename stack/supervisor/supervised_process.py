@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stack.engines import process as processes
-from stack.engines.part import Command, Part, PartError, Site
+from stack.engines.spec import Command, Part, PartError, Site
 from stack.supervisor.state import ProcessState, start_time_of
 
 _PROBE_INTERVAL_S = 0.02

@@ -4,7 +4,7 @@ import socket
 
 import psutil
 
-from stack.engines.part import HOST, PartError
+from stack.engines.spec import HOST, PartError
 from stack.ports import Ports
 
 _OFFSETS = range(100, 13_000, 100)  # tried for the remedy; the highest port must stay below 65536

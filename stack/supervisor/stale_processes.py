@@ -4,7 +4,7 @@ import time
 
 import psutil
 
-from stack.engines.part import PartError
+from stack.engines.spec import PartError
 from stack.supervisor.state import PlatformState, ProcessState
 
 _ASK_S = 3.0

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from cli.console import make_console
 from mesh import topics
-from mesh.deadletters.box import Case
-from mesh.deadletters.redrive import Outcome, Redriven
-from mesh.deadletters.standing import REDRIVES_MAX, Standing
+from mesh.dead_letters.reader import Case
+from mesh.dead_letters.redrive import Outcome, Redriven
+from mesh.dead_letters.redrive_status import REDRIVES_MAX, Standing
 
 _STANDING_COLORS: Final = {Standing.WAITING: "yellow", Standing.REDRIVEN: "green"}  # the others are red
 _OUTCOME_COLORS: Final = {Outcome.SUCCEEDED: "green", Outcome.REFUSED: "yellow"}  # likewise

@@ -8,8 +8,8 @@ from confluent_kafka import Message
 
 from mesh import topics
 from mesh.catalog import Command
-from mesh.deadletters.letter import Letter, Place, read_letter
-from mesh.deadletters.standing import History, Standing, stretches_from
+from mesh.dead_letters.dead_letter import Letter, Place, read_letter
+from mesh.dead_letters.redrive_status import History, Standing, stretches_from
 from mesh.topic_reader import Extent, TopicReader
 
 _RECORDS_MAX: Final = 50_000  # of the topic, the newest ones: they are held in memory

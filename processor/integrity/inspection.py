@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+from cli.integrity_report import describe_drift, describe_repair, show_drift, show_repair
 from mesh import topics
 from mesh.catalog import Catalog, load_catalog
-from mesh.deadletters.box import Case, read_letters
-from mesh.deadletters.redrive import Redriven, Redriver
+from mesh.dead_letters.reader import Case, read_letters
+from mesh.dead_letters.redrive import Redriven, Redriver
 from mesh.errors import PolystreamError
 from mesh.schemas import RegistryClient
 from mesh.settings import (
@@ -26,10 +27,9 @@ from mesh.settings import (
 )
 from mesh.topic_reader import GroupPosition, TopicError, TopicReader
 from processor.bootstrap import lane_group
+from processor.integrity.inspectors import MongoSide, PostgresSide, RedisSide
 from processor.integrity.lost import Findings, Positions, find_lost
 from processor.integrity.orphans import LanesBehindError, Orphans, erase_orphans, find_orphans, wait_for_lanes
-from processor.integrity.report import describe_drift, describe_repair, show_drift, show_repair
-from processor.integrity.sides import MongoSide, PostgresSide, RedisSide
 
 _ANSWER_WAIT_S = 30.0
 

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from stack.engines import process as processes
-from stack.engines.part import Command, Part, PartError
-from stack.supervisor.keeper import Exits, Keeper
+from stack.engines.spec import Command, Part, PartError
 from stack.supervisor.plan import Plan
 from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
+from stack.supervisor.supervised_process import Exits, Keeper
 
 Report = Callable[[dict[str, Any]], None]
 
