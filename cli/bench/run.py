@@ -25,9 +25,9 @@ def run_bench(schedule: Schedule, progress: Callable[[str], None], *, all_subjec
     broker = broker_of_environment()
     progress("starting the engines, the gateway, Envoy and the peer")
     with stage(broker, everything=all_subjects) as running:
-        subjects = short_subjects(running.site)
+        subjects = short_subjects(running.context)
         if all_subjects:
-            subjects += long_subjects(running.site)
-        peer = httpx.get(f"http://{HOST}:{peer_port(running.site)}/health").json()
+            subjects += long_subjects(running.context)
+        peer = httpx.get(f"http://{HOST}:{peer_port(running.context)}/health").json()
         results = measure(running, subjects, schedule, progress)
         return build_report(subjects, results, broker=broker or "embedded", peer=peer)

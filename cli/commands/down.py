@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cli import compose
 from cli.platform import add_data_dir
-from stack.engines.spec import PartError
+from stack.engines.spec import StackError
 from stack.supervisor.stale_processes import end_leftovers
 from stack.supervisor.state import PlatformState, RunFolder
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         began = time.monotonic()
         _stop(state)
         end_leftovers(state)
-    except (PartError, PermissionError) as error:
+    except (StackError, PermissionError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"stopped in {time.monotonic() - began:.1f} s\n")

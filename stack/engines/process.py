@@ -1,4 +1,4 @@
-"""Starting and stopping the process of a part."""
+"""Starting and stopping one process."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack.engines.spec import Command
+from stack.engines.spec import CommandLine
 
 _LAUNCHER = Path(__file__).with_name("exec_child.py")
 _ROTATE_BYTES = 4 * 1024 * 1024
@@ -20,14 +20,14 @@ def bare_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
-def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
+def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
     """Start the process, its output appended to `log`. It is killed when this process dies.
 
     Call it from a thread that lives as long as the process shall: Linux ties the child to the thread.
     """
     rotate(log)
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - the arguments are the parts' own
+        return subprocess.Popen(  # noqa: S603 - the arguments are the specifications' own
             launcher_argv(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -38,9 +38,9 @@ def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def run(command: Command, log: Path, *, timeout_s: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run(command: CommandLine, log: Path, *, timeout_s: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run the process to its end, and keep its output in `log` too. Raises subprocess.TimeoutExpired."""
-    result = subprocess.run(  # noqa: S603 - the arguments are the parts' own
+    result = subprocess.run(  # noqa: S603 - the arguments are the specifications' own
         launcher_argv(command),
         input=stdin,
         stdout=subprocess.PIPE,
@@ -56,7 +56,7 @@ def run(command: Command, log: Path, *, timeout_s: float, stdin: str = "") -> su
     return result
 
 
-def launcher_argv(command: Command) -> list[str]:
+def launcher_argv(command: CommandLine) -> list[str]:
     """Return the arguments that start `command` through the launcher."""
     uid = "" if command.uid is None else str(command.uid)
     keep_access = "1" if command.keep_access else "0"
@@ -76,7 +76,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     send(process, signal.SIGKILL)
 
 
-def stop(process: subprocess.Popen[bytes], command: Command) -> None:
+def stop(process: subprocess.Popen[bytes], command: CommandLine) -> None:
     """Stop the process: ask, wait within the bound that it states, kill."""
     send(process, command.stop_signal)
     try:

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from stack.engines.spec import HOST, Site
+from stack.engines.spec import HOST, StackContext
 
 _WAIT_MAX_S: Final = 30.0
 _STANDSTILL_S: Final = 10.0  # longer than a lane takes to join its group; then nothing more is to be hoped for
@@ -13,7 +13,7 @@ _CALL_TIMEOUT_S: Final = 2.0
 _PAGE_SIZE: Final = 1000
 
 
-def settle(site: Site) -> None:
+def settle(context: StackContext) -> None:
     """Return when no operation is open, when none is being closed any more, or after 30 s.
 
     Raises OSError where the monitor, which knows, does not answer.
@@ -26,7 +26,7 @@ def settle(site: Site) -> None:
     began = changed = time.monotonic()
     before: set[str] = set()
     try:
-        with grpc.insecure_channel(f"{HOST}:{site.ports.otlp}") as channel:
+        with grpc.insecure_channel(f"{HOST}:{context.ports.otlp}") as channel:
             log = EventLogServiceStub(channel)
             while time.monotonic() < min(began + _WAIT_MAX_S, changed + _STANDSTILL_S):
                 page = log.ListOperations(request, timeout=_CALL_TIMEOUT_S)

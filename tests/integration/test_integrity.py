@@ -47,7 +47,7 @@ class Sides:
 
     def __init__(self, running: EngineSet, closing: ExitStack) -> None:
         database = closing.enter_context(fresh_database(running)).name
-        url = f"mongodb://127.0.0.1:{running.site.ports.mongodb}/{database}"
+        url = f"mongodb://127.0.0.1:{running.context.ports.mongodb}/{database}"
         redis_settings = RedisSettings(url=running.endpoints["redis"])
         self.postgresql = PostgresSide(postgres_settings(running))
         self.mongodb = MongoSide(MongoSettings(url=url))
@@ -148,7 +148,7 @@ def test_a_store_that_is_down_is_told(tmp_path_factory: pytest.TempPathFactory) 
     """By its name, and the reason that lanes have for it."""
     with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("down")) as started:
         settings = postgres_settings(started)
-        mongodb = MongoSide(MongoSettings(url=f"mongodb://127.0.0.1:{started.site.ports.mongodb}/streaming_db"))
+        mongodb = MongoSide(MongoSettings(url=f"mongodb://127.0.0.1:{started.context.ports.mongodb}/streaming_db"))
         redis = RedisSide(RedisSettings(url=started.endpoints["redis"]))
     asked = {
         "POSTGRESQL": lambda: PostgresSide(settings),

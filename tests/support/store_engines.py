@@ -17,7 +17,7 @@ from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from stack.engines import mongodb, postgresql, redis
 from stack.engines.native import postgresql as native_postgresql
 from stack.engines.native import redis as native_redis
-from stack.engines.spec import Command, Engine, Site
+from stack.engines.spec import CommandLine, EngineSpec, StackContext
 from tests.support.debian import install
 from tests.support.platform import EngineSet
 from tests.support.unavailable import UnavailableError, once
@@ -34,7 +34,7 @@ _DEBIAN: Final[Mapping[str, tuple[Path, str]]] = {
 class Port:
     """A port of the platform's, and the engines that claim it."""
 
-    engines: Mapping[str, Engine]
+    engines: Mapping[str, EngineSpec]
     url_variable: str
 
     @property
@@ -120,9 +120,9 @@ def _missing() -> list[str]:
     return [package for program, package in _DEBIAN.values() if not program.exists()]
 
 
-def _with(engine: Engine, options: Sequence[str]) -> Engine:
-    def command(site: Site) -> Command:
-        plain = engine.command(site)
+def _with(engine: EngineSpec, options: Sequence[str]) -> EngineSpec:
+    def command(context: StackContext) -> CommandLine:
+        plain = engine.command(context)
         return replace(plain, argv=(*plain.argv, *options))
 
     return replace(engine, command=command)

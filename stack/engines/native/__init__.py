@@ -9,15 +9,15 @@ from stack.engines.native import fetch, golang, jaeger, kafka, opensearch, postg
 from stack.engines.native.archive import make_archive
 from stack.engines.native.background import in_background
 from stack.engines.native.folders import moved
-from stack.engines.spec import Engine
+from stack.engines.spec import EngineSpec
 
 _JAVA: Final = (kafka.ENGINE, schema_registry.ENGINE, opensearch.ENGINE)
 # A real MongoDB is in no package registry: the wheel's server stands in for it here too.
-NATIVE: Final[tuple[Engine, ...]] = (postgresql.ENGINE, moved(mongodb.ENGINE), redis.ENGINE, *_JAVA, jaeger.ENGINE)
+NATIVE: Final[tuple[EngineSpec, ...]] = (postgresql.ENGINE, moved(mongodb.ENGINE), redis.ENGINE, *_JAVA, jaeger.ENGINE)
 
 
 def provide(report: Callable[[str], None]) -> None:
-    """Fetch, verify and prepare what the engines need, side by side; quick where all is there. Raises PartError."""
+    """Fetch, verify and prepare what the engines need, side by side; quick where all is there. Raises StackError."""
     built = golang.begin(jaeger.MODULE, report)
     fetch.provide([engine.name for engine in _JAVA], report)
     archives = [in_background(partial(make_archive, engine, report), f"archive {engine.name}") for engine in _JAVA]

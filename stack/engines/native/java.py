@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from stack.engines.spec import PartError
+from stack.engines.spec import StackError
 
 ARCHIVE_OPTION: Final = "-XX:SharedArchiveFile="
 _MIN_VERSION: Final = 17
@@ -48,7 +48,7 @@ class Java:
 def find_java() -> Java:
     """Return the first Java of version 17 or later: JAVA_HOME's, the one on the PATH, the wheel's.
 
-    Raises PartError, which says how to install one.
+    Raises StackError, which says how to install one.
     """
     too_old = []
     for program in _candidates():
@@ -58,7 +58,7 @@ def find_java() -> Java:
         if version:
             too_old.append(f"{program} is Java {version}")
     found = f" ({', '.join(too_old)})" if too_old else ""
-    raise PartError(
+    raise StackError(
         f"the native engines need Java {_MIN_VERSION} or later, and there is none{found}. Install it with "
         f"`apt-get install openjdk-{_MIN_VERSION}-jre-headless`, or here alone with "
         f"`{Path(sys.executable).with_name('uv')} pip install {_WHEEL}`."

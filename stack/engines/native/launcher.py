@@ -8,7 +8,7 @@ from typing import Final
 
 from stack.engines.native.java import class_path, find_java
 from stack.engines.native.lock import sha256
-from stack.engines.spec import PartError
+from stack.engines.spec import StackError
 
 _COMPILE_TIMEOUT_S: Final = 120.0
 
@@ -19,7 +19,7 @@ def launcher(source: Path, made: Path) -> Path:
 
 
 def compile_launcher(source: Path, libraries: Path, jar: Path) -> None:
-    """Compile a launcher where it is missing. Raises PartError.
+    """Compile a launcher where it is missing. Raises StackError.
 
     The compiler is one of the engine's own files: many a Java comes without one.
     """
@@ -35,9 +35,9 @@ def compile_launcher(source: Path, libraries: Path, jar: Path) -> None:
                 command, capture_output=True, text=True, check=False, timeout=_COMPILE_TIMEOUT_S
             )
         except subprocess.TimeoutExpired as error:
-            raise PartError(f"compiling {source.name} took over {_COMPILE_TIMEOUT_S:.0f} s") from error
+            raise StackError(f"compiling {source.name} took over {_COMPILE_TIMEOUT_S:.0f} s") from error
         if done.returncode != 0:
-            raise PartError(f"{source.name} does not compile:\n{done.stderr}")
+            raise StackError(f"{source.name} does not compile:\n{done.stderr}")
         # A jar and no folder: Java archives classes of jars only.
         with zipfile.ZipFile(made, "w") as archive:
             for file in sorted(classes.rglob("*.class")):

@@ -5,10 +5,10 @@ import threading
 from collections.abc import Callable
 
 from stack.engines.process import launcher_argv
-from stack.engines.spec import Command
+from stack.engines.spec import CommandLine
 
 
-def run_following(command: Command, follow: Callable[[str], None], *, timeout_s: float) -> int:
+def run_following(command: CommandLine, follow: Callable[[str], None], *, timeout_s: float) -> int:
     """Hand each line that a program writes to `follow`, and return how it ended. It is killed when its time is up."""
     with subprocess.Popen(  # noqa: S603 - fixed arguments
         launcher_argv(command),
