@@ -69,16 +69,10 @@ def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpe
 
 def _envoy_command(context: StackContext) -> CommandLine:
     ports = context.ports
-    addresses = (ports.edge, ports.edge_admin, ports.gateway, ports.dashboard, ports.otlp)
+    numbers = (ports.edge, ports.edge_admin, ports.gateway, ports.dashboard, ports.otlp)
     return CommandLine(
         # It renders the configuration, then becomes Envoy: the supervisor imports nothing for it.
-        argv=(
-            sys.executable,
-            "-m",
-            "stack.engines.envoy",
-            str(_envoy_file(context)),
-            *(str(port) for port in addresses),
-        ),
+        argv=(sys.executable, "-m", "stack.engines.envoy", str(_envoy_file(context)), *map(str, numbers)),
         env=bare_environment(),
         cwd=context.folder("envoy"),
         stop_signal=signal.SIGTERM,

@@ -13,7 +13,7 @@ from stack.engines.spec import CommandLine, ProcessSpec, StackContext, StackErro
 from stack.supervisor.state import ProcessState, start_time_of
 
 _PROBE_INTERVAL_S = 0.02
-_PROBE_INTERVAL_MAX_S = 0.2
+_PROBE_INTERVAL_MAX_S = 0.1
 _HEALTH_INTERVAL_S = 2.0
 _UNHEALTHY_AFTER = 3  # failed probes in a row: one may be slow on a busy machine
 _EXIT_CHECK_S = 1.0
