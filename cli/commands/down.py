@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import compose
-from cli.platform import add_data_dir
+from cli.folders import add_data_dir
 from stack.engines.spec import StackError
 from stack.supervisor.stale_processes import end_leftovers
 from stack.supervisor.state import PlatformState, RunFolder

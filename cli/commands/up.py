@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from cli import compose
-from cli.platform import add_data_dir, work_dir
+from cli.folders import add_data_dir, work_dir
 from cli.progress import Progress
 from stack.engines.process import rotate, tail
 from stack.engines.spec import StackError

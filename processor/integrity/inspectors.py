@@ -20,7 +20,7 @@ _STATEMENT_TIMEOUT_MS: Final = 20_000
 _SCAN_COUNT: Final = 1000  # keys that Redis looks at in one call
 
 
-class Side(Protocol):
+class StoreInspector(Protocol):
     """A store, as somebody from outside sees it. Its methods raise PolystreamError with STORE_UNAVAILABLE."""
 
     name: str
@@ -34,7 +34,7 @@ class Side(Protocol):
         ...
 
 
-class UserSide(Side, Protocol):
+class UserDataInspector(StoreInspector, Protocol):
     """A store that has what is a user's, and not the users."""
 
     def users(self) -> Iterator[int]:
@@ -46,7 +46,7 @@ class UserSide(Side, Protocol):
         ...
 
 
-class PostgresSide:
+class PostgresInspector:
     """PostgreSQL: the users are its rows."""
 
     name = "POSTGRESQL"
@@ -77,7 +77,7 @@ class PostgresSide:
             return [row[0] for row in self._connection.execute(statement, (list(values),)).fetchall()]
 
 
-class MongoSide:
+class MongoInspector:
     """MongoDB: views and recommendations."""
 
     name = "MONGODB"
@@ -123,7 +123,7 @@ class MongoSide:
             wanted = {"user_id": {"$gt": document["user_id"]}}
 
 
-class RedisSide:
+class RedisInspector:
     """Redis: sessions."""
 
     name = "REDIS"

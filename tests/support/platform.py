@@ -32,7 +32,7 @@ from typing import Any, Self
 
 import psutil
 
-from cli.platform import find_platform
+from cli.running import find_platform
 from mesh.settings import PostgresSettings
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine, EngineSpec, StackContext

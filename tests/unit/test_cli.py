@@ -119,7 +119,7 @@ def test_a_failed_operation_is_told_with_its_reason() -> None:
     ("arguments", "said"),
     [
         (["show", "17"], "'17' is no PARTITION:OFFSET, as `dlq list` shows them"),
-        (["list", "--standing", "lost"], "choose from"),
+        (["list", "--redrive-status", "lost"], "choose from"),
         (["redrive", "--all", "--wait-s", "0"], "'0' is no number of seconds above 0"),
         (["redrive", "--all", "--wait-s", "soon"], "'soon' is no number of seconds above 0"),
         ([], "required: ACTION"),
