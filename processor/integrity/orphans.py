@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from mesh.backoff import Backoff
 from processor.integrity.inspectors import PostgresInspector, UserDataInspector
 
 _BATCH_USERS: Final = 1000
 _LANES_WAIT_MAX_S: Final = 30.0
-_INTERVAL_S: Final = 0.2
+_PAUSE_FIRST_S: Final = 0.05  # between two looks at the lanes' positions
+_PAUSE_MAX_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def erase_orphans(users: PostgresInspector, inspectors: Sequence[UserDataInspect
 def wait_for_lanes(ends: Mapping[int, int], read_positions: Callable[[], Mapping[str, Mapping[int, int]]]) -> None:
     """Return once every lane has passed these offsets. Raises LanesBehindError after half a minute."""
     give_up_s = time.monotonic() + _LANES_WAIT_MAX_S
+    pauses = Backoff(_PAUSE_FIRST_S, _PAUSE_MAX_S)
     while True:
         behind = sorted(
             store
@@ -78,7 +81,7 @@ def wait_for_lanes(ends: Mapping[int, int], read_positions: Callable[[], Mapping
                 f"{', '.join(behind)}: the lane has commands to apply that may explain a difference; see `polystream "
                 "status`, and try again once it has caught up"
             )
-        time.sleep(_INTERVAL_S)
+        time.sleep(pauses.next_s())
 
 
 def _unknown(users: PostgresInspector, user_ids: Iterator[int]) -> Iterator[int]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
+from mesh.backoff import Backoff
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine, ProcessSpec, StackError
 from stack.supervisor.plan import Plan
@@ -17,7 +18,8 @@ from stack.supervisor.supervised_process import ChildExits, SupervisedProcess
 Report = Callable[[dict[str, Any]], None]
 
 _PROVISION_TIMEOUT_S = 60.0
-_PROVISION_PAUSE_S = 1.0
+_PROVISION_PAUSE_FIRST_S = 1.0  # before it is tried again
+_PROVISION_PAUSE_MAX_S = 5.0
 _LOG_CHECK_S = 10.0
 
 
@@ -106,12 +108,13 @@ class Supervisor:
 
     async def _provision_again(self) -> None:
         """Put back what a volatile engine has forgotten, however often that takes."""
+        pauses = Backoff(_PROVISION_PAUSE_FIRST_S, _PROVISION_PAUSE_MAX_S)
         while True:
             try:
                 await self._provision()
             except StackError as error:
                 self._tell({"event": "note", "message": str(error)})
-                await asyncio.sleep(_PROVISION_PAUSE_S)
+                await asyncio.sleep(pauses.next_s())
             else:
                 break
         # Their clients would wait at offsets of topics that are no more. Killing them is safe: effects are bound to

@@ -73,7 +73,7 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
 
 def test_a_reader_that_hangs_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe that stays full is given up after a bounded wait."""
-    monkeypatch.setattr("stack.supervisor.events._PATIENCE_S", 0.05)
+    monkeypatch.setattr("stack.supervisor.events._WRITE_TIMEOUT_S", 0.05)
     read, write = os.pipe()
     pipe = EventPipe(write)
     for _ in range(10):
