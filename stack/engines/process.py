@@ -1,4 +1,4 @@
-"""Starting and stopping one process."""
+"""Starting, following and stopping processes."""
 
 import contextlib
 import os
@@ -6,6 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 from stack.engines.spec import CommandLine
@@ -54,6 +57,53 @@ def run(command: CommandLine, log: Path, *, timeout_s: float, stdin: str = "") -
     with log.open("a", encoding="utf-8") as output:
         output.write(result.stdout)
     return result
+
+
+def run_following(command: CommandLine, follow: Callable[[str], None], *, timeout_s: float) -> int:
+    """Hand each line that a program writes to `follow`, and return how it ended. It is killed when its time is up."""
+    with subprocess.Popen(  # noqa: S603 - fixed arguments
+        launcher_argv(command),
+        cwd=command.cwd,
+        env=dict(command.env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        overdue = threading.Timer(timeout_s, process.kill)
+        overdue.daemon = True
+        overdue.start()
+        try:
+            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            for line in process.stdout:
+                follow(line.rstrip("\n"))
+            return process.wait()
+        finally:
+            overdue.cancel()
+            process.kill()
+
+
+def in_background(work: Callable[[], None], name: str) -> "Future[None]":
+    """Begin work that may be left alone in a thread of its own: the process ends without waiting for it.
+
+    The future has its result, or its error.
+
+    An executor's threads would keep a process that is asked to stop waiting for minutes. The programs that `work`
+    has started end with the thread.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return done
 
 
 def launcher_argv(command: CommandLine) -> list[str]:

