@@ -171,9 +171,8 @@ class Schemas:
             values = self._value(field.message_type.fields_by_name["value"], location, rules and rules.map.values)
             return {"type": "object", "additionalProperties": values} | constraints(rules)
         if field.is_repeated:
-            return {"type": "array", "items": self._value(field, location, rules and rules.repeated.items)} | constraints(
-                rules
-            )
+            items = self._value(field, location, rules and rules.repeated.items)
+            return {"type": "array", "items": items} | constraints(rules)
         return self._value(field, location, rules)
 
     def _value(self, field: FieldDescriptor, location: ValueLocation, rules: Any) -> Schema:
