@@ -11,7 +11,7 @@ from pathlib import Path
 from cli import compose
 from cli.folders import add_data_dir
 from stack.engines.spec import StackError
-from stack.supervisor.stale_processes import end_leftovers
+from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import PlatformState, RunFolder
 
 _STOP_TIMEOUT_S = 90.0  # above the sum of the supervisor's own bounds
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         began = time.monotonic()
         _stop(state)
-        end_leftovers(state)
+        end_stale_processes(state)
     except (StackError, PermissionError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -52,7 +52,7 @@ def find_lost(
     What lanes gave up is nobody's loss. Raises TopicError and PolystreamError.
     """
     dead_letters, _ = dead_letter_reader.read_dead_letters()
-    search = Search(
+    search = LostCommandSearch(
         commands, positions, inspectors, dead_letters, oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000)
     )
     for message in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
@@ -77,7 +77,7 @@ class ScannedRecord:
     headers: topics.Headers
 
 
-class Search:
+class LostCommandSearch:
     """Collects the parts of commands, and asks each store for them, a batch at a time."""
 
     def __init__(

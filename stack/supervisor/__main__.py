@@ -20,7 +20,7 @@ from stack.engines.spec import StackError
 from stack.supervisor.events import EventPipe, log_event
 from stack.supervisor.free_ports import require_free
 from stack.supervisor.plan import Plan, make_plan
-from stack.supervisor.stale_processes import end_leftovers
+from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import RunFolder
 from stack.supervisor.supervisor import Report, Supervisor
 
@@ -88,7 +88,7 @@ def _stoppable() -> Iterator[None]:
 def _make_room(plan: Plan, folder: RunFolder, report: Report) -> None:
     """End what an earlier supervisor left, then make sure of the ports. Raises StackError."""
     before = folder.read()
-    ended = end_leftovers(before) if before else []
+    ended = end_stale_processes(before) if before else []
     if ended:
         report({"event": "note", "message": f"ended what an earlier run had left: {', '.join(ended)}"})
     specs = (*plan.engines, *(spec for stage in plan.stages for spec in stage))

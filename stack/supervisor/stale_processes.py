@@ -12,7 +12,7 @@ _KILL_S = 5.0
 _INTERVAL_S = 0.05
 
 
-def end_leftovers(state: PlatformState) -> list[str]:
+def end_stale_processes(state: PlatformState) -> list[str]:
     """End every process of `state` that still runs, by ID and start time, and return their names.
 
     Raises StackError where one does not end.

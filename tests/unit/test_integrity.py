@@ -14,7 +14,7 @@ from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
 from mesh.dead_letters.redrive_status import RedriveStatus
 from processor.integrity.inspection import Drift, Repair
-from processor.integrity.lost import Findings, ScannedRecord, Search
+from processor.integrity.lost import Findings, LostCommandSearch, ScannedRecord
 from processor.integrity.orphans import LanesBehindError, Orphans, wait_for_lanes
 
 STORES = ("POSTGRESQL", "MONGODB", "REDIS")
@@ -61,7 +61,7 @@ def search(
 ) -> tuple[list[tuple[str, str]], int]:
     """Return the store and the correlation ID of each lost part, and how many parts were compared."""
     inspectors = [_Memory(store, {command_id(number) for number in known}) for store in STORES]
-    looking = Search(load_catalog().commands, POSITIONS, inspectors, dead_letters, oldest_ms=OLDEST_MS)
+    looking = LostCommandSearch(load_catalog().commands, POSITIONS, inspectors, dead_letters, oldest_ms=OLDEST_MS)
     for one in records:
         looking.add(one)
     looking.finish()
@@ -71,7 +71,7 @@ def search(
 def lost_part(offset: int = 0) -> DeadLetter:
     """Return a part of a command that PostgreSQL has lost."""
     inspectors = [_Memory(store, set()) for store in STORES]
-    looking = Search(load_catalog().commands, POSITIONS, inspectors, [], oldest_ms=OLDEST_MS)
+    looking = LostCommandSearch(load_catalog().commands, POSITIONS, inspectors, [], oldest_ms=OLDEST_MS)
     looking.add(record(offset, "CreatePayment"))
     looking.finish()
     return looking.lost[0]
@@ -116,7 +116,9 @@ def test_many_are_asked_for_in_bounded_batches() -> None:
     """Nothing is left out at the end."""
     memory = _Memory("POSTGRESQL", set())
     positions = {**POSITIONS, "POSTGRESQL": {0: 10_000}}
-    looking = Search(load_catalog().commands, positions, [memory, _Memory("MONGODB", set())], [], oldest_ms=OLDEST_MS)
+    looking = LostCommandSearch(
+        load_catalog().commands, positions, [memory, _Memory("MONGODB", set())], [], oldest_ms=OLDEST_MS
+    )
     for offset in range(2_500):
         looking.add(record(offset, "CreatePayment"))
     looking.finish()
