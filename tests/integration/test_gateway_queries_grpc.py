@@ -21,8 +21,8 @@ from polystream.v1.system_pb2_grpc import SystemServiceStub
 from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
-from gateway.boundary import Boundary
-from gateway.operations.event_log import EventLog
+from gateway.interceptor import CallInterceptor
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
 from gateway.queries.health import PlatformProbes
@@ -53,10 +53,6 @@ class NoCommands:
     async def handle(self, *_: Any) -> NoReturn:
         """Fail the test."""
         raise AssertionError("a command was sent")
-
-    def identify(self, *_: Any) -> str:
-        """Return an ID."""
-        return new_correlation_id()
 
 
 @dataclass
@@ -90,7 +86,7 @@ async def served(
     settings = GatewaySettings(port=0, server=request.param, monitor_address="127.0.0.1:1")
     tracing, catalog = Tracing("gateway", "test", TelemetrySettings()), load_catalog()
     stores = Stores(PostgresSettings(), MongoSettings(), RedisSettings())
-    event_log, registry = EventLog(settings.monitor_address), RegistryClient(RegistrySettings())
+    event_log, registry = EventLogClient(settings.monitor_address), RegistryClient(RegistrySettings())
     tracker = OperationTracker(
         settings=settings,
         catalog=catalog,
@@ -104,7 +100,7 @@ async def served(
     )
     probes = PlatformProbes(stores, event_log, KafkaSettings(), RegistrySettings())
     queries = build_queries(stores, tracker, event_log, probes.by_name())
-    server = GatewayServer(catalog, NoCommands(), queries, Boundary(tracing), settings)  # type: ignore[arg-type]
+    server = GatewayServer(catalog, NoCommands(), queries, CallInterceptor(tracing), settings)  # type: ignore[arg-type]
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Served(channel, tracker)

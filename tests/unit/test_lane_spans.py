@@ -14,7 +14,7 @@ from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.context import TraceContext
-from mesh.telemetry.sampling import Admission, RateLimit
+from mesh.telemetry.sampling import HeadSampler, RateLimit
 from mesh.telemetry.tracing import Tracing
 from mesh.topics import COMMANDS
 from processor.lanes.spans import LaneSpans, Step
@@ -40,7 +40,7 @@ def spans(exporter: InMemorySpanExporter) -> LaneSpans:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing._provider, tracing._tracer = provider, provider.get_tracer("test")
-    tracing._admission = Admission(RateLimit(1, lambda: 0.0), None)
+    tracing._head_sampler = HeadSampler(RateLimit(1, lambda: 0.0), None)
     return LaneSpans(tracing, "POSTGRESQL", "processor-postgresql")
 
 
