@@ -25,10 +25,7 @@ log = structlog.stdlib.get_logger(SERVICE)
 
 
 async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
-    """Serve until SIGTERM or SIGINT comes, or a thread dies.
-
-    Returns the exit code: 0 after a clean stop, 1 where it could not start or a thread has died.
-    """
+    """Serve until SIGTERM or SIGINT comes, or a thread dies. Returns the exit code: 0 after a clean stop, else 1."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
