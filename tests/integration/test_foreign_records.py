@@ -292,7 +292,7 @@ def _dead_lettered_offsets(around: Surroundings) -> set[int]:
     """Return the offsets of what the lane has set apart, among all that is on the dead-letter topic."""
     found: set[int] = set()
     with TopicReader(around.kafka) as reader:
-        for record in reader.records(topics.DEAD_LETTERS, reader.extents(topics.DEAD_LETTERS)):
+        for record in reader.read(topics.DEAD_LETTERS, reader.extents(topics.DEAD_LETTERS)):
             headers = record.read_headers()
             source = headers.dead_letter_source
             if headers.text(topics.DLQ_LANE) == "lane-0" and source is not None:

@@ -12,6 +12,7 @@ from mesh.catalog import load_catalog
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, parse_dead_letter
 from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive_status import REDRIVES_MAX, History, RedriveStatus, extents_from
+from mesh.envelope import KafkaRecord
 from mesh.topic_reader import Extent
 
 COMMANDS = load_catalog().commands
@@ -25,6 +26,11 @@ def command(name: str, correlation_id: str, *, redrives: int = 0, first: int = 0
     """Return the headers of a command, sent again so often from where it was at first."""
     again = [(topics.REDRIVES, str(redrives)), (topics.FIRST_OFFSET, str(first))] if redrives else []
     return [(topics.COMMAND, name), (topics.CORRELATION_ID, correlation_id), *again]
+
+
+def record(partition: int, offset: int, key: bytes | None, headers: Headers) -> KafkaRecord:
+    """Return a record as it was read."""
+    return KafkaRecord("", partition, offset, 0, 0, key, b"value", headers)
 
 
 def dead_letter(
@@ -41,7 +47,7 @@ def dead_letter(
         topics.DLQ_TIME: "1700000000000",
         **{f"dlq.{name}": value for name, value in extra.items()},
     }
-    found = parse_dead_letter(RecordPosition(NUMBER, position), KEY, b"value", [*headers, *added.items()])
+    found = parse_dead_letter(record(NUMBER, position, KEY, [*headers, *added.items()]))
     assert found is not None
     return found
 
@@ -50,7 +56,7 @@ def statuses(dead_letters: Sequence[DeadLetter], records: dict[int, Headers], ke
     """Return how dead letters stand when these records are on the topic, by their offsets."""
     history = History(dead_letters, COMMANDS)
     for offset, headers in records.items():
-        history.add(RecordPosition(NUMBER, offset), key, headers)
+        history.add(record(NUMBER, offset, key, headers))
     return [history.status_of(one) for one in dead_letters]
 
 
@@ -69,7 +75,7 @@ def test_a_letter_is_read_with_its_own_headers_apart() -> None:
 @pytest.mark.parametrize("headers", [[], [(topics.DLQ_PARTITION, "x")], UPDATE])
 def test_what_no_lane_has_written_is_no_letter(headers: Headers) -> None:
     """Whatever else is on the topic is passed over."""
-    assert parse_dead_letter(RecordPosition(0, 0), None, None, headers) is None
+    assert parse_dead_letter(record(0, 0, None, headers)) is None
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":1", "a:1", "1:-2", "1:2:3", "²:1"])
@@ -122,9 +128,9 @@ def test_later_commands_of_the_same_key_and_store_overtake(early: str, late: str
 def test_other_keys_overtake_nobody() -> None:
     """Order is kept by key."""
     history = History([dead_letter(1, UPDATE)], COMMANDS)
-    history.add(RecordPosition(NUMBER, 1), KEY, UPDATE)
-    history.add(RecordPosition(NUMBER, 2), b"8", command("UpdateUser", "b"))
-    history.add(RecordPosition(NUMBER + 1, 3), KEY, command("UpdateUser", "c"))
+    history.add(record(NUMBER, 1, KEY, UPDATE))
+    history.add(record(NUMBER, 2, b"8", command("UpdateUser", "b")))
+    history.add(record(NUMBER + 1, 3, KEY, command("UpdateUser", "c")))
     assert history.status_of(dead_letter(1, UPDATE)) is RedriveStatus.WAITING
 
 
