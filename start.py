@@ -67,7 +67,7 @@ def main(arguments: "list[str]") -> int:
         return 130
     environment = dict(os.environ, POLYSTREAM_START_TIME=repr(began))
     os.execve(str(POLYSTREAM), [str(POLYSTREAM), *arguments], environment)  # noqa: S606 - no shell is wanted
-    return 0  # never reached
+    return 0  # type: ignore[unreachable] # ruff does not know that execve never returns
 
 
 def check_machine() -> None:
@@ -168,7 +168,7 @@ def venv_fits() -> bool:
         version = re.search(r"^version\w*\s*=\s*(\d+)\.(\d+)", (VENV / "pyvenv.cfg").read_text(), re.MULTILINE)
     except OSError:
         return False
-    return bool(version) and tuple(map(int, version.groups())) == sys.version_info[:2] and can_run(PYTHON)
+    return version is not None and tuple(map(int, version.groups())) == sys.version_info[:2] and can_run(PYTHON)
 
 
 def install_uv(lock: Path) -> None:

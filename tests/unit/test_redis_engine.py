@@ -16,7 +16,7 @@ _REDIS = make_engine(lambda: "/elsewhere/redis-server")
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """A platform without data."""
-    return Site(tmp_path, Ports(), PostgresSettings(_env_file=None))  # type: ignore[call-arg]
+    return Site(tmp_path, Ports(), PostgresSettings(_env_file=None))
 
 
 def test_redis_leaves_valkeys_files_alone(site: Site) -> None:

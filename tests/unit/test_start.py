@@ -8,15 +8,16 @@ import re
 import sys
 import sysconfig
 import tomllib
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import pytest
-from packaging.markers import Environment, default_environment
+from packaging.markers import default_environment
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PYTHONS: Final = ("3.11.0", "3.11.2", "3.11.7", "3.12.0", "3.13.0")  # of each kind that the conditions tell apart
@@ -87,7 +88,7 @@ def test_the_project_and_the_bootstrap_accept_the_same_pythons(start: ModuleType
 @pytest.mark.parametrize("lock", EXTRAS)
 def test_each_lock_has_what_each_python_needs(lock: str, python: str) -> None:
     """What the project and its packages ask for on a Python is locked for that Python, in a version that will do."""
-    environment = default_environment() | Environment(python_version=python[:4], python_full_version=python)
+    environment = {**default_environment(), "python_version": python[:4], "python_full_version": python}
     locked = _locked_for(environment, (CHECKOUT / lock).read_text())
     assert len(locked) > 50
     wanted = _wanted_by_the_project(lock)
@@ -103,7 +104,7 @@ def test_each_lock_has_what_each_python_needs(lock: str, python: str) -> None:
             wanted += _wanted_by(requirement, locked[name], environment)
 
 
-def _locked_for(environment: Environment, lock: str) -> dict[str, str]:
+def _locked_for(environment: Mapping[str, Any], lock: str) -> dict[NormalizedName, str]:
     requirements = map(Requirement, re.findall(r"^(\w[^\\\n]*?) ?\\$", lock, re.MULTILINE))
     fitting = [each for each in requirements if each.marker is None or each.marker.evaluate(environment)]
     versions = {canonicalize_name(each.name): str(each.specifier).removeprefix("==") for each in fitting}
@@ -117,7 +118,7 @@ def _wanted_by_the_project(lock: str) -> list[Requirement]:
     return [Requirement(text) for each in lists for text in each]
 
 
-def _wanted_by(requirement: Requirement, version: str, environment: Environment) -> list[Requirement]:
+def _wanted_by(requirement: Requirement, version: str, environment: Mapping[str, Any]) -> list[Requirement]:
     """Return what a package asks for, as it says itself: of this Python's installed packages, all but a few."""
     try:
         package = metadata.distribution(requirement.name)
