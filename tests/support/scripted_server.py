@@ -97,7 +97,7 @@ class ScriptedServer(grpc.GenericRpcHandler):
             await self._server.stop(None)
             self._server = None
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         """Return how a call is answered."""
         service_name, name = handler_call_details.method.strip("/").split("/")
         services = {s.full_name: s for file in _FILES for s in file.DESCRIPTOR.services_by_name.values()}
