@@ -10,6 +10,7 @@ import structlog
 from google.protobuf.descriptor import Descriptor
 from polystream.v1.events_pb2 import CommandReceipt
 
+from mesh.backoff import Backoff
 from mesh.catalog import load_catalog
 from mesh.codec import Encoder
 from mesh.errors import PolystreamError, Reason
@@ -40,7 +41,8 @@ from processor.model import Store
 _LOG = structlog.get_logger(__name__)
 
 SERVICE = "processor"
-_REGISTRY_RETRY_S = 0.5
+_FIRST_REGISTRY_RETRY_S = 0.1
+_MAX_REGISTRY_RETRY_S = 1.0
 
 _Progress = Callable[[Mapping[int, int]], None]
 
@@ -118,6 +120,7 @@ def _tell_nobody(_: Mapping[int, int]) -> None:
 def _receipt_encoder(registry: RegistryClient, stop: Event) -> Encoder:
     descriptor = cast(Descriptor, CommandReceipt.DESCRIPTOR)
     schema = load_schema(descriptor.full_name)
+    backoff = Backoff(_FIRST_REGISTRY_RETRY_S, _MAX_REGISTRY_RETRY_S)
     while True:
         try:
             return Encoder(descriptor, schema, registry.register(RECEIPTS, descriptor.full_name, schema))
@@ -125,5 +128,5 @@ def _receipt_encoder(registry: RegistryClient, stop: Event) -> Encoder:
             if error.reason is not Reason.REGISTRY_UNAVAILABLE:
                 raise
             _LOG.warning("waiting for the schema registry", reason=error.reason.name)
-        if stop.wait(_REGISTRY_RETRY_S):
+        if stop.wait(backoff.next_s()):
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE)

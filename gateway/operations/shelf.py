@@ -21,6 +21,7 @@ from redis.retry import Retry
 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import RedisSettings
+from mesh.store_names.redis import operation_key, request_key
 
 _TIMEOUT_S: Final = 1.0  # Redis answers in a millisecond, or is away
 _STORE: Final = "REDIS"
@@ -65,7 +66,7 @@ class ReceiptWriter:
         for receipt in receipts:
             arguments += (_field(receipt), receipt.SerializeToString())
         try:
-            self._save(keys=[_operation_key(receipt.correlation_id) for receipt in receipts], args=arguments)
+            self._save(keys=[operation_key(receipt.correlation_id) for receipt in receipts], args=arguments)
         except redis.RedisError as error:
             raise _unavailable() from error
 
@@ -92,7 +93,7 @@ class OperationShelf:
         """Return the operation's receipts. Raises PolystreamError with STORE_UNAVAILABLE."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                values = await self._redis.hvals(_operation_key(correlation_id))
+                values = await self._redis.hvals(operation_key(correlation_id))
         except (redis.RedisError, TimeoutError) as error:
             raise _unavailable() from error
         return [receipt for receipt in map(_parsed, values) if receipt is not None]
@@ -102,17 +103,13 @@ class OperationShelf:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 holder = await self._redis.set(
-                    f"request:{correlation_id}", fingerprint, nx=True, get=True, ex=self._ttl_s
+                    request_key(correlation_id), fingerprint, nx=True, get=True, ex=self._ttl_s
                 )
         except (redis.RedisError, TimeoutError):
             return Claim.UNKNOWN
         if holder is None:
             return Claim.NEW
         return Claim.SAME if holder == fingerprint else Claim.OTHER
-
-
-def _operation_key(correlation_id: str) -> str:
-    return f"operation:{correlation_id}"
 
 
 def _field(receipt: CommandReceipt) -> str:

@@ -9,10 +9,11 @@ from bson.int64 import Int64
 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
+from mesh.store_names import redis as keys
+from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
 from mesh.telemetry.logs import describe
-from processor.documents import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS, chunks, find_by_id
-from processor.plans import session_key, user_sessions_key
 from processor.stores import mongodb, redis
+from processor.stores.mongodb_documents import chunks, find_by_id
 
 _APPLIED = "SELECT correlation_id::text FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
 _EXISTING = "SELECT user_id FROM usuarios WHERE user_id = ANY(%s::bigint[])"
@@ -136,18 +137,18 @@ class RedisSide:
         with _errors(self.name, redis.store_errors):
             pipeline = self._client.pipeline(transaction=False)
             for correlation_id in correlation_ids:
-                pipeline.exists(redis.marker_key(correlation_id))
+                pipeline.exists(keys.marker_key(correlation_id))
             return {id_ for id_, there in zip(correlation_ids, pipeline.execute(), strict=True) if there}
 
     def users(self) -> Iterator[int]:
         """Yield the users with sessions, or remembered and not erased."""
-        prefix = user_sessions_key(0)[:-1]
+        prefix = keys.USER_SESSIONS_PREFIX
         with _errors(self.name, redis.store_errors):
             for key in self._client.scan_iter(match=f"{prefix}*", count=_SCAN_COUNT):
                 user_id = key.decode().removeprefix(prefix)
                 if user_id.isdigit():
                     yield int(user_id)
-            for field, erasure in self._client.hscan_iter(redis.KNOWN_USERS, count=_SCAN_COUNT):
+            for field, erasure in self._client.hscan_iter(keys.KNOWN_USERS, count=_SCAN_COUNT):
                 if not erasure:
                     yield int(field)
 
@@ -155,12 +156,12 @@ class RedisSide:
         """Delete their sessions, and what is remembered of them but that they were erased."""
         with _errors(self.name, redis.store_errors):
             for user_id in user_ids:
-                index = user_sessions_key(user_id)
+                index = keys.user_sessions_key(user_id)
                 members: list[Any] = self._client.zrange(index, 0, -1)
-                sessions = [session_key(member.decode()) for member in members]
+                sessions = [keys.session_key(member.decode()) for member in members]
                 self._client.delete(index, *sessions)
-                if self._client.hget(redis.KNOWN_USERS, str(user_id)) == b"":
-                    self._client.hdel(redis.KNOWN_USERS, str(user_id))
+                if self._client.hget(keys.KNOWN_USERS, str(user_id)) == b"":
+                    self._client.hdel(keys.KNOWN_USERS, str(user_id))
 
     def close(self) -> None:
         """Close the connections."""

@@ -18,10 +18,11 @@ from pymongo.database import Database
 from gateway.queries.stores import Stores
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
-from processor.documents import INBOX, VIEWS, insert_absent
+from mesh.store_names.mongodb import INBOX, VIEWS
 from processor.handlers import find_handlers
 from processor.model import Delivery
 from processor.stores.mongodb import MongoStore, MongoUserMemory, connect, database_of, ensure_indexes, store_errors
+from processor.stores.mongodb_documents import insert_absent
 from stack.engines import mongodb
 from stack.engines.native import NATIVE
 from tests.support.closing import close_stores

@@ -20,8 +20,9 @@ from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
 
-from processor.documents import INBOX, KNOWN_USERS, VIEWS, find_by_id, insert_absent
+from mesh.store_names.mongodb import INBOX, KNOWN_USERS, VIEWS
 from processor.stores.mongodb import connect, database_of, ensure_indexes
+from processor.stores.mongodb_documents import find_by_id, insert_absent
 from tests.support.store_engines import EXTERNAL, StoreServer
 from tests.support.waiting import eventually
 

@@ -280,7 +280,7 @@ def test_a_crash_between_effect_and_receipt(store: MongoStore, db: Db, name: str
     first = apply(store, *batch)
     before = everything(db)
     ids = [delivery.correlation_id for delivery in batch]
-    # The wave's receipts were not written, or the first of them only.
+    # The batch's receipts were not written, or the first of them only.
     for lost in (ids, ids[1:]):
         db["comandos_aplicados"].delete_many({"_id": {"$in": lost}})
         again = apply(store, *batch)

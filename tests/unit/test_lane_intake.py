@@ -80,7 +80,7 @@ def test_a_command_is_decoded_with_its_headers(intake: Intake, registry: Registr
 
 
 def test_the_order_rests_on_the_requests_own_key(intake: Intake, registry: Registry) -> None:
-    """A producer that gives its records another key, or none, can't bring two commands of a user into one wave."""
+    """A producer that gives its records another key, or none, can't bring two commands of a user into one batch."""
     value = registry.value(DeleteUserRequest(user_id=77), 1)
     item = intake.take(record(value, {"correlation_id": ID, "command": "DeleteUser"}, key=None))
     assert isinstance(item, Item)

@@ -15,10 +15,9 @@ from mesh.settings import TelemetrySettings
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.sampling import Admission, RateLimit
 from mesh.telemetry.tracing import Tracing
-from processor.handling import refuse
 from processor.lanes.records import Record
 from processor.lanes.spans import LaneSpans, Step
-from processor.model import Outcome
+from processor.model import Outcome, refuse
 from processor.receipts import make_receipt
 from tests.support.lanes import delivery
 

@@ -1,12 +1,14 @@
 """Sessions as Redis has them: a hash `sessao:{id}` each, and a sorted set `sessoes:{user_id}` a user."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from polystream.v1.sessions_pb2 import Session
 from redis import Redis
 
-from mesh.texts import DEVICES
-from processor.plans import Write, session_key, timestamp_ms, user_sessions_key
+from mesh.store_names.redis import SessionHash, session_key, user_sessions_key
+from mesh.stored_enums import DEVICES
+from processor.stores.redis_plans import Write, set_fields, timestamp_ms
 
 
 def read_sessions(db: Redis, session_ids: Sequence[str]) -> list[Session | None]:
@@ -14,7 +16,8 @@ def read_sessions(db: Redis, session_ids: Sequence[str]) -> list[Session | None]
     pipeline = db.pipeline(transaction=False)
     for session_id in session_ids:
         pipeline.hgetall(session_key(session_id))
-    return [_session(id_, fields) for id_, fields in zip(session_ids, pipeline.execute(), strict=True)]
+    found: list[dict[bytes, bytes]] = pipeline.execute()
+    return [_session(id_, _text_of(fields)) for id_, fields in zip(session_ids, found, strict=True)]
 
 
 def expiry_writes(session: Session) -> tuple[Write, ...]:
@@ -22,20 +25,26 @@ def expiry_writes(session: Session) -> tuple[Write, ...]:
     expire_ms = session.expire_time.ToMilliseconds()
     index = user_sessions_key(session.user_id)
     return (
-        ("HSET", session_key(session.session_id), "expira_em", expire_ms),
+        set_fields(session_key(session.session_id), SessionHash(expira_em=str(expire_ms))),
         ("PEXPIREAT", session_key(session.session_id), expire_ms),
         ("PEXPIREAT", index, expire_ms, "NX"),  # what never expires is later than any time to GT
         ("PEXPIREAT", index, expire_ms, "GT"),
     )
 
 
-def _session(session_id: str, fields: dict[bytes, bytes]) -> Session | None:
+def _text_of(fields: dict[bytes, bytes]) -> SessionHash:
+    # Somebody else's field may be anything.
+    text = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields.items()}
+    return cast(SessionHash, text)
+
+
+def _session(session_id: str, fields: SessionHash) -> Session | None:
     if not fields:
         return None
     return Session(
         session_id=session_id,
-        user_id=int(fields[b"user_id"]),
-        device=DEVICES.value(fields[b"dispositivo"].decode()),
-        create_time=timestamp_ms(int(fields[b"criada_em"])),
-        expire_time=timestamp_ms(int(fields[b"expira_em"])),
+        user_id=int(fields["user_id"]),
+        device=DEVICES.value(fields["dispositivo"]),
+        create_time=timestamp_ms(int(fields["criada_em"])),
+        expire_time=timestamp_ms(int(fields["expira_em"])),
     )

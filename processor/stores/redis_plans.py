@@ -1,8 +1,8 @@
 """What a handler of the Redis store returns: writes that are prepared outside, and applied inside in one step."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,10 +11,6 @@ from processor.model import Outcome
 Word = str | int | bytes
 # A Redis command and its arguments; or one of the script's own, below.
 Write = tuple[Word, ...]
-
-CONTENTS: Final = "conteudos"  # sorted set: content IDs, scored by themselves
-CONTENT_PREFIX: Final = "conteudo:"
-SESSION_PREFIX: Final = "sessao:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +27,9 @@ class RedisPlan:
     refusal: Outcome | None = None
 
 
-def content_key(content_id: int) -> str:
-    """Return the key of a content's hash."""
-    return f"{CONTENT_PREFIX}{content_id}"
-
-
-def session_key(session_id: str) -> str:
-    """Return the key of a session's hash."""
-    return f"{SESSION_PREFIX}{session_id}"
-
-
-def user_sessions_key(user_id: int) -> str:
-    """Return the key of the sorted set of a user's sessions: session IDs by their creation, in milliseconds."""
-    return f"sessoes:{user_id}"
+def set_fields(key: str, fields: Mapping[str, object]) -> Write:
+    """Return the write that sets fields of a hash, one of those of `mesh.store_names.redis`."""
+    return ("HSET", key, *(word for name, value in fields.items() for word in (name, str(value))))
 
 
 def trim_index(index_key: str, key_prefix: str, max_members: int) -> Write:

@@ -1,4 +1,4 @@
-"""The Portuguese texts that stand for enum values in the stores: inherited, and the same for writers and readers."""
+"""The Portuguese words that the stores hold for enum values: inherited, and the same for writers and readers."""
 
 from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
@@ -13,8 +13,8 @@ from polystream.v1.subscriptions_pb2 import Subscription
 _E = TypeVar("_E", bound=int)
 
 
-class Texts(Generic[_E]):
-    """One enum's texts, both ways. The enum's zero value has none."""
+class StoredEnum(Generic[_E]):
+    """One enum as the stores hold it: a text for each value but the zero value, `unspecified`."""
 
     def __init__(self, texts: Mapping[_E, str], unspecified: _E) -> None:
         self._texts = dict(texts)
@@ -30,7 +30,7 @@ class Texts(Generic[_E]):
         return self._unspecified if text is None else self._values.get(text, self._unspecified)
 
 
-KINDS: Final = Texts(
+KINDS: Final = StoredEnum(
     {
         Content.Kind.MOVIE: "filme",
         Content.Kind.SERIES: "série",
@@ -38,7 +38,7 @@ KINDS: Final = Texts(
     },
     Content.Kind.KIND_UNSPECIFIED,
 )
-PLANS: Final = Texts(
+PLANS: Final = StoredEnum(
     {
         Subscription.Plan.BASIC: "básico",
         Subscription.Plan.STANDARD: "padrão",
@@ -46,7 +46,7 @@ PLANS: Final = Texts(
     },
     Subscription.Plan.PLAN_UNSPECIFIED,
 )
-SUBSCRIPTION_STATES: Final = Texts(
+SUBSCRIPTION_STATES: Final = StoredEnum(
     {
         Subscription.State.ACTIVE: "ativa",
         Subscription.State.CANCELED: "cancelada",
@@ -54,7 +54,7 @@ SUBSCRIPTION_STATES: Final = Texts(
     },
     Subscription.State.STATE_UNSPECIFIED,
 )
-PAYMENT_METHODS: Final = Texts(
+PAYMENT_METHODS: Final = StoredEnum(
     {
         Payment.Method.PIX: "pix",
         Payment.Method.CREDIT_CARD: "cartão de crédito",
@@ -63,14 +63,14 @@ PAYMENT_METHODS: Final = Texts(
     },
     Payment.Method.METHOD_UNSPECIFIED,
 )
-PAYMENT_STATES: Final = Texts(
+PAYMENT_STATES: Final = StoredEnum(
     {
         Payment.State.APPROVED: "aprovado",
         Payment.State.CANCELED: "estornado",
     },
     Payment.State.STATE_UNSPECIFIED,
 )
-THEMES: Final = Texts(
+THEMES: Final = StoredEnum(
     {
         Preferences.Theme.LIGHT: "claro",
         Preferences.Theme.DARK: "escuro",
@@ -78,7 +78,7 @@ THEMES: Final = Texts(
     },
     Preferences.Theme.THEME_UNSPECIFIED,
 )
-DEVICES: Final = Texts(
+DEVICES: Final = StoredEnum(
     {
         Session.Device.TV: "tv",
         Session.Device.MOBILE: "celular",
@@ -87,7 +87,7 @@ DEVICES: Final = Texts(
     },
     Session.Device.DEVICE_UNSPECIFIED,
 )
-RECOMMENDATION_REASONS: Final = Texts(
+RECOMMENDATION_REASONS: Final = StoredEnum(
     {
         Recommendations.Item.Reason.CO_VIEWED: "visto por quem viu o mesmo",
         Recommendations.Item.Reason.KIND_AFFINITY: "afinidade de tipo",

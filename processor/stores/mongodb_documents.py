@@ -1,31 +1,25 @@
-"""What the MongoDB store and its handlers share: names, and writes that may be repeated."""
+"""What the MongoDB store and its handlers share: bounded reads, and writes that may be repeated."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, cast
 
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 Document = dict[str, Any]
 
-VIEWS: Final = "historico_visualizacao"
-RECOMMENDATIONS: Final = "recomendacoes"
-POPULAR: Final = "conteudos_populares"
-INBOX: Final = "comandos_aplicados"
-KNOWN_USERS: Final = "usuarios_conhecidos"
-
 # A long `$in` costs some servers the product of its length and of what it finds.
 _MAX_IDS_A_QUERY = 64
 _DUPLICATE_KEY = 11000
 
 
-def insert_absent(collection: Collection[Document], documents: Sequence[Document]) -> None:
+def insert_absent(collection: Collection[Document], documents: Sequence[Mapping[str, Any]]) -> None:
     """Insert those documents whose `_id` is not there yet. Raises what the client raises."""
     if not documents:
         return
     try:
-        collection.insert_many(documents, ordered=False)
+        collection.insert_many(cast(Sequence[Document], documents), ordered=False)
     except BulkWriteError as error:
         if error.details.get("writeConcernErrors") or any(
             failure["code"] != _DUPLICATE_KEY for failure in error.details["writeErrors"]

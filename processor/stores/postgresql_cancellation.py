@@ -7,8 +7,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from mesh.errors import Reason
-from processor.handling import refuse
-from processor.model import Outcome
+from processor.model import Outcome, refuse
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ but for the table of popular contents, which is therefore kept for a few seconds
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from bson.int64 import Int64
 from pymongo import DESCENDING
 from pymongo.database import Database
 
-from processor.documents import POPULAR, VIEWS, Document
-from processor.recommendations import (
+from mesh.store_names.mongodb import POPULAR, VIEWS, ViewDocument
+from processor.stores.mongodb_documents import Document
+from processor.stores.mongodb_recommendations import (
     PopularContent,
     Recommended,
     Viewing,
@@ -81,7 +82,7 @@ def _latest_recorded(db: Database[Document]) -> Iterator[Viewing]:
 
 def _viewings(documents: Iterable[Document]) -> Iterator[Viewing]:
     # Whole documents are read: leaving fields out doubles the embedded server's time.
-    for found in documents:
+    for found in cast(Iterable[ViewDocument], documents):
         # A view that DeleteView emptied has none of them, and one from before the platform may lack some.
         if found.keys() >= _FIELDS:
             yield Viewing(
