@@ -25,7 +25,7 @@ log = structlog.stdlib.get_logger(SERVICE)
 
 
 async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
-    """Serve until a signal comes; 0 after a clean stop."""
+    """Serve until SIGTERM or SIGINT comes. Returns the exit code: 0 after a clean stop, 1 where it could not start."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +57,7 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
 
 
 def main() -> int:
-    """Read the settings and serve."""
+    """Read the settings and serve. Returns the exit code: `serve`'s, or 2 for a setting that is not valid."""
     try:
         settings, telemetry = GatewaySettings(), TelemetrySettings()
     except ValidationError as error:

@@ -139,6 +139,11 @@ class PolystreamError(Exception):
         )
 
 
+def not_found(reason: Reason, field: str) -> PolystreamError:
+    """Return the error of a request whose `field` names nothing that there is; `reason` says what is missing."""
+    return PolystreamError(reason, faults=[FieldFault(field, reason.value.message)])
+
+
 def build_status(
     code: int,
     reason: str,

@@ -6,11 +6,10 @@ from typing import Any, Final, cast
 from polystream.v1.contents_pb2 import Content, GetContentRequest, ListContentsRequest, ListContentsResponse
 from redis.asyncio import Redis
 
-from gateway.operations.missing import not_found
 from gateway.queries.hashes import read_hashes, read_index, text_hash, timestamp
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
-from mesh.errors import Reason
+from mesh.errors import Reason, not_found
 from mesh.store_names.redis import CACHE_HITS, CACHE_MISSES, CONTENT_PREFIX, CONTENTS, ContentHash, content_key
 from mesh.stored_enums import KINDS
 

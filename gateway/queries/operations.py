@@ -14,11 +14,9 @@ from polystream.v1.operations_pb2 import (
     WatchOperationRequest,
 )
 
-from gateway.operations.deadlines import wait_timeout_s
 from gateway.operations.event_log import EventLog
-from gateway.operations.missing import not_found
-from gateway.operations.tracker import OperationTracker
-from mesh.errors import Reason
+from gateway.operations.tracker import OperationTracker, wait_timeout_s
+from mesh.errors import Reason, not_found
 
 
 class OperationQueries:

@@ -5,9 +5,8 @@ from typing import Any, Final, cast
 from polystream.v1.recommendations_pb2 import GetRecommendationsRequest, Recommendations
 from pymongo import DESCENDING
 
-from gateway.operations.missing import not_found
 from gateway.queries.stores import Stores
-from mesh.errors import Reason
+from mesh.errors import Reason, not_found
 from mesh.store_names.mongodb import RECOMMENDATIONS, RecommendationsDocument, RecommendedDocument
 from mesh.stored_enums import KINDS, RECOMMENDATION_REASONS
 

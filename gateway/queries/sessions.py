@@ -5,11 +5,10 @@ from typing import Any, Final, cast
 from polystream.v1.sessions_pb2 import GetSessionRequest, ListSessionsRequest, ListSessionsResponse, Session
 from redis.asyncio import Redis
 
-from gateway.operations.missing import not_found
 from gateway.queries.hashes import Entry, read_hashes, read_index, text_hash, timestamp
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
-from mesh.errors import Reason
+from mesh.errors import Reason, not_found
 from mesh.store_names.redis import SESSION_PREFIX, SessionHash, session_key, user_sessions_key
 from mesh.stored_enums import DEVICES
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
-from mesh.entropy import RandomDigits
+from mesh.ids import RandomDigits
 
 _RANDOM = RandomDigits(24)
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$")

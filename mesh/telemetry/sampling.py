@@ -30,8 +30,8 @@ class RateLimit:
         return True
 
 
-class Admission:
-    """Decides whether a command that enters the platform is traced."""
+class HeadSampler:
+    """Decides whether a command that enters the platform is traced: head sampling, in OpenTelemetry's terms."""
 
     def __init__(self, limit: RateLimit | None, sampler: Sampler | None) -> None:
         self._limit = limit

@@ -12,7 +12,7 @@ from opentelemetry.util.types import AttributeValue
 
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.context import TraceContext, otel_context, unsampled
-from mesh.telemetry.sampling import RATE_LIMITED, Admission, RateLimit
+from mesh.telemetry.sampling import RATE_LIMITED, HeadSampler, RateLimit
 
 _SCHEDULE_DELAY_MS = 250  # a finished command's spans are to be found at once
 _MAX_QUEUED_SPANS = 8192
@@ -25,14 +25,14 @@ class Tracing:
 
     def __init__(self, service_name: str, instance: str, settings: TelemetrySettings) -> None:
         self._provider: TracerProvider | None = None
-        self._admission = Admission(None, None)
+        self._head_sampler = HeadSampler(None, None)
         if settings.sdk_disabled:
             return
         if settings.sampler == RATE_LIMITED:
-            self._admission = Admission(RateLimit(settings.sampler_arg), None)
+            self._head_sampler = HeadSampler(RateLimit(settings.sampler_arg), None)
         else:
             # A standard value of OTEL_TRACES_SAMPLER: the SDK's own reading of it.
-            self._admission = Admission(None, _get_from_env_or_default())
+            self._head_sampler = HeadSampler(None, _get_from_env_or_default())
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,  # only what was admitted reaches the SDK
             resource=Resource.create({SERVICE_NAME: service_name, SERVICE_INSTANCE_ID: instance}),
@@ -58,7 +58,7 @@ class Tracing:
         Returns None when it is to be traced with `parent` as its parent, else the unsampled context to pass on.
         """
         passed_on = unsampled(parent)
-        if self._provider is not None and self._admission.admit(parent, passed_on.trace_id):
+        if self._provider is not None and self._head_sampler.admit(parent, passed_on.trace_id):
             return None
         return passed_on
 

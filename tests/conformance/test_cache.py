@@ -18,7 +18,7 @@ from redis import Redis
 from redis.asyncio.connection import DefaultParser as AsyncDefaultParser
 from redis.connection import DefaultParser
 
-from gateway.operations.shelf import Claim, OperationShelf, ReceiptWriter
+from gateway.operations.redis_store import Claim, ReceiptWriter, RedisOperationStore
 from gateway.queries.contents import ContentQueries
 from gateway.queries.sessions import SessionQueries
 from gateway.queries.stores import Stores
@@ -280,10 +280,10 @@ class TestGateway:
 
     async def test_one_request_id_is_one_requests(self, db: Redis, stores: Stores) -> None:
         """Of many that come at once, one is new, and all others learn whose it is; it expires."""
-        shelf = OperationShelf(stores.redis_client, 60)
-        claims = await asyncio.gather(*(shelf.claim("id", b"one") for _ in range(30)))
+        store = RedisOperationStore(stores.redis_client, 60)
+        claims = await asyncio.gather(*(store.claim("id", b"one") for _ in range(30)))
         assert sorted(claim.value for claim in claims) == ["new"] + ["same"] * 29
-        assert await shelf.claim("id", b"two") is Claim.OTHER
+        assert await store.claim("id", b"two") is Claim.OTHER
         assert 0 < db.ttl("request:id") <= 60
 
     async def test_a_receipt_is_kept_once(self, cache: StoreServer, db: Redis, stores: Stores) -> None:
@@ -300,7 +300,7 @@ class TestGateway:
         writers[0].save([late])
         db.script_flush()
         writers[0].save([late])
-        found = await OperationShelf(stores.redis_client, 60).receipts("5")
+        found = await RedisOperationStore(stores.redis_client, 60).receipts("5")
         assert sorted(found, key=lambda receipt: receipt.store) == sorted(
             (receipt for receipt in receipts if receipt.correlation_id == "5"), key=lambda receipt: receipt.store
         )

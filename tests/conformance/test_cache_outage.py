@@ -13,7 +13,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.sessions_pb2 import CreateSessionRequest, DeleteSessionRequest, Session, UpdateSessionRequest
 from polystream.v1.users_pb2 import DeleteUserRequest
 
-from gateway.operations.shelf import ReceiptWriter
+from gateway.operations.redis_store import ReceiptWriter
 from gateway.queries.stores import Stores
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings

@@ -21,7 +21,7 @@ from polystream.v1.system_pb2_grpc import SystemServiceStub
 from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
-from gateway.boundary import Boundary
+from gateway.interceptor import CallInterceptor
 from gateway.operations.event_log import EventLog
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
@@ -52,10 +52,6 @@ class NoCommands:
     async def handle(self, *_: Any) -> NoReturn:
         """Fail the test."""
         raise AssertionError("a command was sent")
-
-    def identify(self, *_: Any) -> str:
-        """Return an ID."""
-        return new_correlation_id()
 
 
 @dataclass
@@ -102,7 +98,7 @@ async def served(
     )
     probes = PlatformProbes(stores, event_log, KafkaSettings(), RegistrySettings())
     queries = build_queries(stores, tracker, event_log, probes.by_name())
-    server = GatewayServer(catalog, NoCommands(), queries, Boundary(tracing), settings)  # type: ignore[arg-type]
+    server = GatewayServer(catalog, NoCommands(), queries, CallInterceptor(tracing), settings)  # type: ignore[arg-type]
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Served(channel, tracker)

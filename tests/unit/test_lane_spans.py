@@ -13,7 +13,7 @@ from polystream.v1.users_pb2 import CreateUserRequest
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.context import TraceContext
-from mesh.telemetry.sampling import Admission, RateLimit
+from mesh.telemetry.sampling import HeadSampler, RateLimit
 from mesh.telemetry.tracing import Tracing
 from processor.lanes.records import Record
 from processor.lanes.spans import LaneSpans, Step
@@ -39,7 +39,7 @@ def spans(exporter: InMemorySpanExporter) -> LaneSpans:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing._provider, tracing._tracer = provider, provider.get_tracer("test")
-    tracing._admission = Admission(RateLimit(1, lambda: 0.0), None)
+    tracing._head_sampler = HeadSampler(RateLimit(1, lambda: 0.0), None)
     return LaneSpans(tracing, "POSTGRESQL", "processor-postgresql")
 
 

@@ -25,7 +25,8 @@ from mesh.store_names.redis import operation_key, request_key
 
 _TIMEOUT_S: Final = 1.0  # Redis answers in a millisecond, or is away
 _STORE: Final = "REDIS"
-# A lifetime counts from the last news. ARGV: seconds to live, then a field and a value for each key.
+# A lifetime counts from the last news. KEYS: an operation's key for each receipt. ARGV: seconds to live, then a field
+# and a value for each key.
 _SAVE: Final = """
 for i, key in ipairs(KEYS) do
   if redis.call('HSETNX', key, ARGV[2 * i], ARGV[2 * i + 1]) == 1 then
@@ -45,7 +46,7 @@ class Claim(Enum):
 
 
 class ReceiptWriter:
-    """Writes receipts. Synchronous, for the follower's thread."""
+    """Writes receipts, which Redis keeps for `ttl_s` seconds. Synchronous, for the follower's thread."""
 
     def __init__(self, settings: RedisSettings, ttl_s: int) -> None:
         self._redis = redis.Redis.from_url(
@@ -82,8 +83,11 @@ class ReceiptWriter:
         self._redis.close()
 
 
-class OperationShelf:
-    """Reads receipts and claims request IDs. Belongs to the event loop."""
+class RedisOperationStore:
+    """Reads receipts, and claims request IDs for `ttl_s` seconds. Belongs to the event loop.
+
+    Redis answers within a second, or counts as away.
+    """
 
     def __init__(self, client: redis.asyncio.Redis, ttl_s: int) -> None:
         self._redis = client
@@ -99,7 +103,10 @@ class OperationShelf:
         return [receipt for receipt in map(_parsed, values) if receipt is not None]
 
     async def claim(self, correlation_id: str, fingerprint: bytes) -> Claim:
-        """Take a request ID for a request, or tell who has it."""
+        """Take a request ID for a request, or tell who has it; UNKNOWN while Redis is away.
+
+        `correlation_id` is the one derived from the request ID, `fingerprint` what tells one request from another.
+        """
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 holder = await self._redis.set(

@@ -7,20 +7,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-import protovalidate
 import pytest
 import structlog
 from google.rpc import error_details_pb2, status_pb2
 from polystream.v1.users_pb2 import GetUserRequest, User
 
-from gateway.boundary import CORRELATION_ID_METADATA, STATUS_METADATA, Boundary
-from gateway.validation import RequestRules
+from gateway.admission import Admissions
+from gateway.interceptor import CORRELATION_ID_METADATA, STATUS_METADATA, CallInterceptor
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.tracing import Tracing
 
 METHOD = "polystream.v1.UserService/GetUser"
-RULES = RequestRules(GetUserRequest.DESCRIPTOR, protovalidate.Validator())  # type: ignore[arg-type]
+ADMISSION = Admissions(max_request_bytes=1000, demo_data=False).of_query(GetUserRequest)
 REQUEST = GetUserRequest(user_id=1)
 
 
@@ -56,9 +55,9 @@ class Context:
 
 
 @pytest.fixture
-def boundary() -> Boundary:
-    """Give a boundary that traces nothing."""
-    return Boundary(Tracing("gateway", "test", TelemetrySettings(OTEL_SDK_DISABLED=True)))
+def interceptor() -> CallInterceptor:
+    """Give an interceptor that traces nothing."""
+    return CallInterceptor(Tracing("gateway", "test", TelemetrySettings(OTEL_SDK_DISABLED=True)))
 
 
 async def answer(request: Any, _context: Any) -> User:
@@ -66,14 +65,14 @@ async def answer(request: Any, _context: Any) -> User:
     return User(user_id=request.user_id)
 
 
-async def test_an_answer_carries_a_correlation_id(boundary: Boundary) -> None:
+async def test_an_answer_carries_a_correlation_id(interceptor: CallInterceptor) -> None:
     """Queries have one too."""
     context = Context()
-    assert await boundary.query(METHOD, answer, RULES)(REQUEST, context) == User(user_id=1)
+    assert await interceptor.query(METHOD, answer, ADMISSION)(REQUEST, context) == User(user_id=1)
     assert len(context.initial[CORRELATION_ID_METADATA]) == 36
 
 
-async def test_a_known_error_is_told_in_full(boundary: Boundary) -> None:
+async def test_a_known_error_is_told_in_full(interceptor: CallInterceptor) -> None:
     """Code, message and details are those of the error's row."""
 
     async def fail(_request: Any, _context: Any) -> User:
@@ -81,16 +80,16 @@ async def test_a_known_error_is_told_in_full(boundary: Boundary) -> None:
 
     context = Context()
     with pytest.raises(grpc.aio.AbortError):
-        await boundary.query(METHOD, fail, RULES)(REQUEST, context)
+        await interceptor.query(METHOD, fail, ADMISSION)(REQUEST, context)
     assert context.aborted is not None
     assert context.aborted[:2] == (grpc.StatusCode.NOT_FOUND, Reason.USER_NOT_FOUND.value.message)
     assert context.reason == "USER_NOT_FOUND"
     assert len(context.aborted[2][CORRELATION_ID_METADATA]) == 36
 
 
-async def test_a_query_is_held_to_its_rules(boundary: Boundary) -> None:
+async def test_a_query_is_held_to_its_rules(interceptor: CallInterceptor) -> None:
     """Invalid values, unknown fields and unreadable bytes never reach a handler."""
-    query = boundary.query(METHOD, answer, RULES)
+    query = interceptor.query(METHOD, answer, ADMISSION)
     for request, context, reason in (
         (GetUserRequest(), Context(), "INVALID_FIELD"),
         (REQUEST, Context(x_polystream_json_fields="user"), "UNKNOWN_FIELD"),
@@ -101,7 +100,9 @@ async def test_a_query_is_held_to_its_rules(boundary: Boundary) -> None:
         assert context.reason == reason
 
 
-async def test_an_unexpected_error_tells_nothing(boundary: Boundary, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_tells_nothing(
+    interceptor: CallInterceptor, caplog: pytest.LogCaptureFixture
+) -> None:
     """The client gets the correlation ID alone; the log has it and the traceback, and not what the error says."""
 
     async def fail(_request: Any, _context: Any) -> User:
@@ -113,7 +114,7 @@ async def test_an_unexpected_error_tells_nothing(boundary: Boundary, caplog: pyt
     )
     context = Context()
     with caplog.at_level(logging.ERROR), pytest.raises(grpc.aio.AbortError):
-        await boundary.query(METHOD, fail, RULES)(REQUEST, context)
+        await interceptor.query(METHOD, fail, ADMISSION)(REQUEST, context)
     structlog.reset_defaults()
     assert context.aborted is not None
     assert context.aborted[0] is grpc.StatusCode.INTERNAL
@@ -127,7 +128,7 @@ async def test_an_unexpected_error_tells_nothing(boundary: Boundary, caplog: pyt
     assert "maria@" not in record.getMessage()
 
 
-async def test_a_caller_who_leaves_ends_the_handler(boundary: Boundary) -> None:
+async def test_a_caller_who_leaves_ends_the_handler(interceptor: CallInterceptor) -> None:
     """The cancellation passes through: nobody is there to be answered."""
     begun = asyncio.Event()
 
@@ -137,7 +138,7 @@ async def test_a_caller_who_leaves_ends_the_handler(boundary: Boundary) -> None:
         return User()
 
     context = Context()
-    call = asyncio.ensure_future(boundary.query(METHOD, wait, RULES)(REQUEST, context))
+    call = asyncio.ensure_future(interceptor.query(METHOD, wait, ADMISSION)(REQUEST, context))
     await begun.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -145,7 +146,7 @@ async def test_a_caller_who_leaves_ends_the_handler(boundary: Boundary) -> None:
     assert context.aborted is None
 
 
-async def test_a_query_that_runs_at_the_end_is_told_so(boundary: Boundary) -> None:
+async def test_a_query_that_runs_at_the_end_is_told_so(interceptor: CallInterceptor) -> None:
     """The client gets a status that says to try again, instead of a broken connection."""
     begun = asyncio.Event()
 
@@ -155,21 +156,31 @@ async def test_a_query_that_runs_at_the_end_is_told_so(boundary: Boundary) -> No
         return User()
 
     context = Context()
-    call = asyncio.ensure_future(boundary.query(METHOD, wait, RULES)(REQUEST, context))
+    call = asyncio.ensure_future(interceptor.query(METHOD, wait, ADMISSION)(REQUEST, context))
     await begun.wait()
-    boundary.interrupt_queries()
+    interceptor.interrupt_queries()
     with pytest.raises(grpc.aio.AbortError):
         await call
     assert context.reason == "GATEWAY_DRAINING"
     late = Context()
     with pytest.raises(grpc.aio.AbortError):
-        await boundary.query(METHOD, wait, RULES)(REQUEST, late)
+        await interceptor.query(METHOD, wait, ADMISSION)(REQUEST, late)
     assert late.reason == "GATEWAY_DRAINING"
 
 
-async def test_it_is_quiet_once_every_call_has_its_answer(boundary: Boundary) -> None:
+async def test_a_command_that_comes_at_the_end_is_told_so(interceptor: CallInterceptor) -> None:
+    """Queries still run then: who has sent a command may ask what became of it."""
+    interceptor.refuse_commands()
+    context = Context()
+    with pytest.raises(grpc.aio.AbortError):
+        await interceptor.command(METHOD, answer, ADMISSION)(REQUEST, context)
+    assert context.reason == "GATEWAY_DRAINING"
+    assert await interceptor.query(METHOD, answer, ADMISSION)(REQUEST, Context()) == User(user_id=1)
+
+
+async def test_it_is_quiet_once_every_call_has_its_answer(interceptor: CallInterceptor) -> None:
     """A call that waits is waited for, for so long and no longer."""
-    await boundary.quiet(0)
+    await interceptor.quiet(0)
     begun, answerable = asyncio.Event(), asyncio.Event()
 
     async def wait(_request: Any, _context: Any) -> User:
@@ -177,17 +188,17 @@ async def test_it_is_quiet_once_every_call_has_its_answer(boundary: Boundary) ->
         await answerable.wait()
         return User()
 
-    call = asyncio.ensure_future(boundary.query(METHOD, wait, RULES)(REQUEST, Context()))
+    call = asyncio.ensure_future(interceptor.query(METHOD, wait, ADMISSION)(REQUEST, Context()))
     await begun.wait()
-    await boundary.quiet(0.01)
+    await interceptor.quiet(0.01)
     assert not call.done()
-    quiet = asyncio.ensure_future(boundary.quiet(10))
+    quiet = asyncio.ensure_future(interceptor.quiet(10))
     answerable.set()
     await quiet
     await call
 
 
-async def test_a_stream_is_wrapped_like_an_answer(boundary: Boundary) -> None:
+async def test_a_stream_is_wrapped_like_an_answer(interceptor: CallInterceptor) -> None:
     """Its correlation ID comes first, an error in mid-stream has its status, and the handler is closed with it."""
     closed = asyncio.Event()
 
@@ -199,7 +210,7 @@ async def test_a_stream_is_wrapped_like_an_answer(boundary: Boundary) -> None:
         finally:
             closed.set()
 
-    stream, context = boundary.stream(METHOD, count, RULES), Context()
+    stream, context = interceptor.stream(METHOD, count, ADMISSION), Context()
     answers = stream(REQUEST, context)
     assert [await anext(answers), await anext(answers)] == [User(user_id=1), User(user_id=2)]
     assert context.initial
