@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor
 
 from gateway.commands import CommandPath, Encoders
 from gateway.interceptor import CallInterceptor
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.producer import CommandProducer
 from gateway.queries import build_queries
@@ -48,7 +48,7 @@ class Gateway:
     catalog: Catalog
     registry: RegistryClient
     stores: Stores
-    event_log: EventLog
+    event_log: EventLogClient
     probes: PlatformProbes
     tracker: OperationTracker
     producer: CommandProducer
@@ -103,7 +103,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     catalog, kafka, redis = load_catalog(), KafkaSettings(), RedisSettings()
     registry = RegistryClient(RegistrySettings())
     stores = Stores(PostgresSettings(), MongoSettings(), redis)
-    event_log = EventLog(settings.monitor_address)
+    event_log = EventLogClient(settings.monitor_address)
     probes = PlatformProbes(stores, event_log, kafka, RegistrySettings())
     tracker = OperationTracker(
         settings=settings,

@@ -12,6 +12,7 @@ from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder
 from mesh.errors import PolystreamError, Reason
+from mesh.store_errors import error_text, receipt_status
 from mesh.telemetry.context import TraceContext, parse
 
 ACCEPTED = "command.accepted"
@@ -105,7 +106,12 @@ class EventReader:
         received.duration_ms = _between_ms(receipt.accept_time, receipt.receive_time)
         done = _copy(base, *_ending(receipt), receipt.complete_time)
         done.duration_ms = _between_ms(receipt.receive_time, receipt.complete_time)
-        done.error = _error_text(receipt)
+        if receipt.state == Operation.FAILED:
+            done.error = error_text(receipt)[:_MAX_ERROR_CHARACTERS]
+            done.error_status.CopyFrom(receipt_status(receipt))
+        done.dead_lettered = receipt.dead_lettered
+        if receipt.HasField("user_id"):
+            done.user_id = receipt.user_id  # a user created without an ID has got one
         for event in (received, done):
             event.service = "processor"
             event.store = options_pb2.Store.Name(receipt.store)
@@ -138,12 +144,6 @@ def _dead_letter_event(base: Event, record: Record, headers: dict[str, str]) -> 
 
 def _ending(receipt: CommandReceipt) -> tuple[str, str]:
     return (SUCCEEDED, "SUCCEEDED") if receipt.state == Operation.SUCCEEDED else (FAILED, "FAILED")
-
-
-def _error_text(receipt: CommandReceipt) -> str:
-    if not receipt.HasField("error"):
-        return ""
-    return f"{receipt.error.reason}: {receipt.error.message}"[:_MAX_ERROR_CHARACTERS]
 
 
 def _copy(base: Event, event_type: str, status: str, timestamp: Timestamp) -> Event:

@@ -12,10 +12,10 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from polystream.v1.operations_pb2 import ListOperationsRequest, Operation
 
-from gateway.operations.assembly import is_done
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker, wait_timeout_s
 from mesh.errors import FieldFault, PolystreamError, Reason, not_found
+from mesh.operation import is_done
 
 _COLLECTION: Final = "operations"
 _PREFIX: Final = f"{_COLLECTION}/"
@@ -26,7 +26,7 @@ _MAX_PAGE_SIZE: Final = 1000
 class LongRunningOperations:
     """The standard's methods. Each error is a PolystreamError of the reason that the method names, as queries' are."""
 
-    def __init__(self, tracker: OperationTracker, event_log: EventLog) -> None:
+    def __init__(self, tracker: OperationTracker, event_log: EventLogClient) -> None:
         self._tracker = tracker
         self._event_log = event_log
 

@@ -13,8 +13,8 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation, OperationStory
 
-from gateway.operations.assembly import assemble, is_done
-from gateway.operations.event_log import EventLog
+from gateway.operations.assembly import assemble
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.memory import OperationMemory
 from gateway.operations.receipt_log import ReceiptLog
@@ -24,6 +24,7 @@ from mesh.catalog import Catalog
 from mesh.codec import Decoder, SchemaSource
 from mesh.errors import PolystreamError, Reason, not_found
 from mesh.ids import issue_time_ms
+from mesh.operation import is_done
 from mesh.schemas import load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RedisSettings
 from mesh.telemetry import names
@@ -60,7 +61,7 @@ class OperationTracker:
         redis_settings: RedisSettings,
         redis_client: redis.asyncio.Redis,
         schemas: SchemaSource,
-        event_log: EventLog,
+        event_log: EventLogClient,
         tracing: Tracing,
     ) -> None:
         self._commands = catalog.commands

@@ -21,7 +21,11 @@ _EXPORT_TIMEOUT_S = 10  # with its pauses of 1, 2 and 4 s: a monitor that starts
 
 
 class Tracing:
-    """Makes a service's spans and sends them by OTLP."""
+    """Makes a service's spans and sends them by OTLP.
+
+    `service_name` and `instance` become OpenTelemetry's resource attributes `service.name` and `service.instance.id`.
+    Raises nothing later on: a span that cannot be sent within 10 s is dropped, and the loss is logged.
+    """
 
     def __init__(self, service_name: str, instance: str, settings: TelemetrySettings) -> None:
         self._provider: TracerProvider | None = None
@@ -70,7 +74,10 @@ class Tracing:
         attributes: Mapping[str, AttributeValue],
         start_time_ns: int | None = None,
     ) -> Span | None:
-        """Start a span of a command that is traced; None where the parent is not sampled or tracing is off."""
+        """Start a span of a command that is traced; None where the parent is not sampled or tracing is off.
+
+        `start_time_ns` is in nanoseconds since the epoch; without it, the span starts now. The caller ends the span.
+        """
         if self._provider is None or (parent is not None and not parent.sampled):
             return None
         return self._tracer.start_span(
@@ -78,7 +85,7 @@ class Tracing:
         )
 
     def shutdown(self) -> None:
-        """Send what is queued, within the exporter's timeout, and stop."""
+        """Send what is queued, within the exporter's timeout of 10 s, and stop."""
         if self._provider is not None:
             self._provider.shutdown()
 

@@ -165,7 +165,7 @@ def test_a_file_that_breaks_off_is_read_up_to_there(own_cache: StoreServer, stor
 
 
 def _files_of(server: StoreServer) -> list[Path]:
-    return [path for path in server.engines.site.data_dir.rglob("*.aof") if path.is_file()]
+    return [path for path in server.engines.context.data_dir.rglob("*.aof") if path.is_file()]
 
 
 def test_two_lanes_with_the_same_batch(own_cache: StoreServer, db: redis.Redis) -> None:
@@ -246,7 +246,7 @@ def test_a_server_that_is_loading_is_waited_for(name: str, tmp_path: Path) -> No
 def _says_ready(server: StoreServer) -> bool:
     """Ask as the supervisor does."""
     with suppress(OSError):
-        return server.engines._engines[server.kind].is_ready(server.engines.site)
+        return server.engines._engines[server.kind].is_ready(server.engines.context)
     return False
 
 

@@ -74,11 +74,11 @@ def _record(user_id: int, content_id: int) -> Delivery:
 
 def test_every_set_starts_the_same_server(own_document: StoreServer) -> None:
     """What this suite finds of one set is true of the other: the command differs in where the data is."""
-    site = own_document.engines.site
+    context = own_document.engines.context
     embedded, native = (
-        engine.command(site).argv for engine in (mongodb.ENGINE, next(e for e in NATIVE if e.name == "mongodb"))
+        engine.command(context).argv for engine in (mongodb.ENGINE, next(e for e in NATIVE if e.name == "mongodb"))
     )
-    assert [argument for argument in embedded if argument not in native] == [str(site.data_dir / "mongodb" / "data")]
+    assert [argument for argument in embedded if argument not in native] == [str(context.data_dir / "mongodb" / "data")]
     assert "--sync-on-commit" in native
 
 

@@ -22,7 +22,7 @@ from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
 from gateway.interceptor import CallInterceptor
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
 from gateway.queries.health import PlatformProbes
@@ -85,7 +85,7 @@ async def served(
     settings = GatewaySettings(port=0, server=request.param, monitor_address="127.0.0.1:1")
     tracing, catalog = Tracing("gateway", "test", TelemetrySettings()), load_catalog()
     stores = Stores(PostgresSettings(), MongoSettings(), RedisSettings())
-    event_log, registry = EventLog(settings.monitor_address), RegistryClient(RegistrySettings())
+    event_log, registry = EventLogClient(settings.monitor_address), RegistryClient(RegistrySettings())
     tracker = OperationTracker(
         settings=settings,
         catalog=catalog,

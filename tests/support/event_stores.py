@@ -16,7 +16,7 @@ from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 from stack.engines.native import NATIVE
-from stack.engines.part import Engine
+from stack.engines.spec import EngineSpec
 from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
 from tests.support.platform import EngineSet
 
@@ -77,7 +77,7 @@ class LocalEngine:
 class OpenSearchEngine:
     """OpenSearch as the native engine set runs it."""
 
-    def __init__(self, folder: Path, name: str = _NAME, among: Sequence[Engine] = NATIVE) -> None:
+    def __init__(self, folder: Path, name: str = _NAME, among: Sequence[EngineSpec] = NATIVE) -> None:
         self._name = name
         self.engines = EngineSet({name}, folder, among)
         self.engines.start(name)
@@ -94,7 +94,7 @@ class OpenSearchEngine:
 
     def forget(self) -> None:
         """Lose its data, while it does not run."""
-        shutil.rmtree(self.engines.site.data_dir / "native" / _NAME / "node_1" / "data")
+        shutil.rmtree(self.engines.context.data_dir / "native" / _NAME / "node_1" / "data")
 
     def stop(self) -> None:
         """Stop it as the supervisor would, if it runs."""

@@ -23,7 +23,7 @@ from polystream.v1.operations_pb2 import (
 )
 from polystream.v1.users_pb2 import User
 
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.longrunning import LongRunningOperations
 from gateway.operations.tracker import OperationTracker
 from gateway.queries.operations import OperationQueries
@@ -147,7 +147,7 @@ async def gateway(name: str, **settings: Any) -> AsyncIterator[Gateway]:
     """Run a gateway's tracker."""
     own = GatewaySettings(name=name, **settings)
     stores = Stores(PostgresSettings(), MongoSettings(), RedisSettings())
-    event_log, registry = EventLog(own.monitor_address), RegistryClient(RegistrySettings())
+    event_log, registry = EventLogClient(own.monitor_address), RegistryClient(RegistrySettings())
     tracing = Tracing("gateway", name, TelemetrySettings(OTEL_SDK_DISABLED=False))
     spans = InMemorySpanExporter()
     assert tracing._provider is not None

@@ -11,9 +11,10 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 from polystream.v1.users_pb2 import User
 
-from gateway.operations.assembly import assemble, is_done
+from gateway.operations.assembly import assemble
 from mesh.catalog import load_catalog
 from mesh.ids import new_correlation_id
+from mesh.operation import is_done
 
 COMMANDS = load_catalog().commands
 CORRELATION_ID = new_correlation_id()

@@ -21,7 +21,7 @@ _STATEMENT_TIMEOUT_MS: Final = 20_000
 _SCAN_COUNT: Final = 1000  # keys that Redis looks at in one call
 
 
-class Side(Protocol):
+class StoreInspector(Protocol):
     """A store, as somebody from outside sees it. Its methods raise PolystreamError with STORE_UNAVAILABLE."""
 
     name: str
@@ -35,7 +35,7 @@ class Side(Protocol):
         ...
 
 
-class UserSide(Side, Protocol):
+class UserDataInspector(StoreInspector, Protocol):
     """A store that has what is a user's, and not the users."""
 
     def users(self) -> Iterator[int]:
@@ -47,7 +47,7 @@ class UserSide(Side, Protocol):
         ...
 
 
-class PostgresSide:
+class PostgresInspector:
     """PostgreSQL: the users are its rows."""
 
     name = "POSTGRESQL"
@@ -78,7 +78,7 @@ class PostgresSide:
             return [row[0] for row in self._connection.execute(statement, (list(values),)).fetchall()]
 
 
-class MongoSide:
+class MongoInspector:
     """MongoDB: views and recommendations."""
 
     name = "MONGODB"
@@ -124,7 +124,7 @@ class MongoSide:
             wanted = {"user_id": {"$gt": document["user_id"]}}
 
 
-class RedisSide:
+class RedisInspector:
     """Redis: sessions."""
 
     name = "REDIS"

@@ -4,7 +4,7 @@ import socket
 
 import psutil
 
-from stack.engines.part import HOST, PartError
+from stack.engines.spec import HOST, StackError
 from stack.ports import Ports
 
 _OFFSETS = range(100, 13_000, 100)  # tried for the remedy; the highest port must stay below 65536
@@ -23,14 +23,14 @@ def is_free(port: int) -> bool:
 
 
 def require_free(ports: Ports, names: tuple[str, ...], offset: int) -> None:
-    """Raise PartError that names every taken port, who has it, and an offset that would do."""
+    """Raise StackError that names every taken port, who has it, and an offset that would do."""
     taken = {name: getattr(ports, name) for name in names if not is_free(getattr(ports, name))}
     if not taken:
         return
     lines = [f"  {port} ({name}) is in use{_user_of(port)}" for name, port in taken.items()]
     remedy = next((free for free in _OFFSETS if _all_free(ports, names, free)), None)
     advice = "Stop what uses them" + (f", or start with --port-offset {offset + remedy}." if remedy else ".")
-    raise PartError("\n".join(["ports are taken, nothing was started:", *lines, advice]))
+    raise StackError("\n".join(["ports are taken, nothing was started:", *lines, advice]))
 
 
 def _all_free(ports: Ports, names: tuple[str, ...], offset: int) -> bool:

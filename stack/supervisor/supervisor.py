@@ -8,16 +8,18 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
+from mesh.backoff import Backoff
 from stack.engines import process as processes
-from stack.engines.part import Command, Part, PartError
-from stack.supervisor.keeper import Exits, Keeper
+from stack.engines.spec import CommandLine, ProcessSpec, StackError
 from stack.supervisor.plan import Plan
 from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
+from stack.supervisor.supervised_process import ChildExits, SupervisedProcess
 
 Report = Callable[[dict[str, Any]], None]
 
 _PROVISION_TIMEOUT_S = 60.0
-_PROVISION_PAUSE_S = 1.0
+_PROVISION_PAUSE_FIRST_S = 1.0  # before it is tried again
+_PROVISION_PAUSE_MAX_S = 5.0
 _LOG_CHECK_S = 10.0
 
 
@@ -28,11 +30,11 @@ class Supervisor:
         self._plan = plan
         self._folder = folder
         self._report = report
-        self._exits = Exits()
+        self._exits = ChildExits()
         self._stop = asyncio.Event()
-        self._engines = [self._keeper(engine) for engine in plan.engines]
-        self._stages = [[self._keeper(part) for part in stage] for stage in plan.stages]
-        self._services = [keeper for stage in self._stages for keeper in stage]
+        self._engines = [self._supervised(engine) for engine in plan.engines]
+        self._stages = [[self._supervised(spec) for spec in stage] for stage in plan.stages]
+        self._services = [process for stage in self._stages for process in stage]
         self._state = PlatformState(
             pid=os.getpid(),
             start_time=start_time_of(os.getpid()) or 0.0,
@@ -40,7 +42,7 @@ class Supervisor:
             port_offset=plan.port_offset,
             endpoints=plan.endpoints,
             environment=plan.settings,
-            processes=[keeper.state for keeper in (*self._engines, *self._services)],
+            processes=[process.state for process in (*self._engines, *self._services)],
         )
 
     def stop(self) -> None:
@@ -61,7 +63,7 @@ class Supervisor:
                 starting.result()
                 self._tell({"event": "ready", "endpoints": self._plan.endpoints})
             await stopping
-        except PartError as error:
+        except StackError as error:
             self._state.status = "failed"
             self._tell({"event": "failed", "message": str(error)})
             return 1
@@ -75,8 +77,8 @@ class Supervisor:
 
     async def _start(self) -> None:
         # Provisioning waits for what it needs: its imports cost nothing beside the engines' start.
-        await self._phase("engines", _all([*(keeper.start() for keeper in self._engines), self._provision()]))
-        await self._phase("services", _all(keeper.start() for keeper in self._services))
+        await self._phase("engines", _all([*(process.start() for process in self._engines), self._provision()]))
+        await self._phase("services", _all(process.start() for process in self._services))
         self._state.status = "ready"
 
     async def _phase(self, name: str, work: Awaitable[None]) -> None:
@@ -88,59 +90,60 @@ class Supervisor:
         await _all(self._run_to_end(arguments) for arguments in self._plan.provision)
 
     async def _run_to_end(self, arguments: tuple[str, ...]) -> None:
-        """Run one step of the provisioning. Raises PartError when it fails."""
-        site = self._plan.site
-        name, log = f"python {' '.join(arguments)}", site.log("provision")
-        command = Command(argv=(sys.executable, *arguments), env=site.environment, cwd=site.work_dir)
+        """Run one step of the provisioning. Raises StackError when it fails."""
+        context = self._plan.context
+        name, log = f"python {' '.join(arguments)}", context.log("provision")
+        command = CommandLine(argv=(sys.executable, *arguments), env=context.environment, cwd=context.work_dir)
         process = processes.spawn(command, log)
         try:
             code = await asyncio.wait_for(self._exits.of(process), _PROVISION_TIMEOUT_S)
         except TimeoutError as error:
-            raise PartError(f"`{name}` takes longer than {_PROVISION_TIMEOUT_S:.0f} s; see {log}") from error
+            raise StackError(f"`{name}` takes longer than {_PROVISION_TIMEOUT_S:.0f} s; see {log}") from error
         finally:
             if process.poll() is None:
                 processes.kill(process)
                 process.wait()
         if code != 0:
-            raise PartError(f"`{name}` ended with {code}. The end of {log}:\n{processes.tail(log)}")
+            raise StackError(f"`{name}` ended with {code}. The end of {log}:\n{processes.tail(log)}")
 
     async def _provision_again(self) -> None:
         """Put back what a volatile engine has forgotten, however often that takes."""
+        pauses = Backoff(_PROVISION_PAUSE_FIRST_S, _PROVISION_PAUSE_MAX_S)
         while True:
             try:
                 await self._provision()
-            except PartError as error:
+            except StackError as error:
                 self._tell({"event": "note", "message": str(error)})
-                await asyncio.sleep(_PROVISION_PAUSE_S)
+                await asyncio.sleep(pauses.next_s())
             else:
                 break
         # Their clients would wait at offsets of topics that are no more. Killing them is safe: effects are bound to
         # correlation IDs, so that a command half done is done once.
-        for keeper in self._services:
-            if keeper.part.follows_broker:
-                keeper.begin_anew()
+        for process in self._services:
+            if process.spec.follows_broker:
+                process.begin_anew()
 
     async def _keep_logs_small(self) -> None:
         while True:
             await asyncio.sleep(_LOG_CHECK_S)
-            for keeper in (*self._engines, *self._services):
-                processes.shorten(self._plan.site.log(keeper.part.name))
+            for process in (*self._engines, *self._services):
+                processes.shorten(self._plan.context.log(process.spec.name))
 
     async def _stop_all(self) -> None:
         if self._state.status != "failed":
             self._state.status = "stopping"
         for stage in (*self._stages, self._engines):
-            await asyncio.gather(*(keeper.stop() for keeper in stage))
+            await asyncio.gather(*(process.stop() for process in stage))
         if self._state.status != "failed":
             self._state.status = "stopped"
         self._tell({"event": "stopped"})
 
-    def _keeper(self, part: Part) -> Keeper:
-        return Keeper(part, self._plan.site, self._exits, self._changed, self._provision_again)
+    def _supervised(self, spec: ProcessSpec) -> SupervisedProcess:
+        return SupervisedProcess(spec, self._plan.context, self._exits, self._changed, self._provision_again)
 
     def _changed(self, process: ProcessState, detail: str) -> None:
         if self._state.status in {"ready", "degraded"}:
-            well = all(keeper.state.status == "ready" for keeper in (*self._engines, *self._services))
+            well = all(kept.state.status == "ready" for kept in (*self._engines, *self._services))
             self._state.status = "ready" if well else "degraded"
         self._tell(
             {

@@ -4,7 +4,7 @@ import time
 
 import psutil
 
-from stack.engines.part import PartError
+from stack.engines.spec import StackError
 from stack.supervisor.state import PlatformState, ProcessState
 
 _ASK_S = 3.0
@@ -12,10 +12,10 @@ _KILL_S = 5.0
 _INTERVAL_S = 0.05
 
 
-def end_leftovers(state: PlatformState) -> list[str]:
+def end_stale_processes(state: PlatformState) -> list[str]:
     """End every process of `state` that still runs, by ID and start time, and return their names.
 
-    Raises PartError where one does not end.
+    Raises StackError where one does not end.
     """
     left = [process for process in state.processes if process.is_alive()]
     names = [process.name for process in left]
@@ -27,7 +27,7 @@ def end_leftovers(state: PlatformState) -> list[str]:
     left = _wait(left, _KILL_S)
     if left:
         who = ", ".join(f"{process.name} (pid {process.pid})" for process in left)
-        raise PartError(f"processes of an earlier run do not end: {who}. End them, then start again.")
+        raise StackError(f"processes of an earlier run do not end: {who}. End them, then start again.")
     return names
 
 
@@ -41,7 +41,7 @@ def _signal(process: ProcessState, *, kill: bool) -> None:
     except psutil.NoSuchProcess:
         pass
     except psutil.AccessDenied as error:
-        raise PartError(
+        raise StackError(
             f"{process.name} (pid {process.pid}) of an earlier run belongs to another user: end it, or use --data-dir"
         ) from error
 

@@ -1,4 +1,4 @@
-"""Keeping one part alive: start, wait until it is ready, start again when it dies."""
+"""Keeping one process alive: start it, wait until it is ready, start it again when it dies."""
 
 import asyncio
 import contextlib
@@ -6,39 +6,24 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from mesh.backoff import Backoff
 from stack.engines import process as processes
-from stack.engines.part import Command, Part, PartError, Site
+from stack.engines.spec import CommandLine, ProcessSpec, StackContext, StackError
 from stack.supervisor.state import ProcessState, start_time_of
 
 _PROBE_INTERVAL_S = 0.02
-_PROBE_INTERVAL_MAX_S = 0.2
+_PROBE_INTERVAL_MAX_S = 0.1
 _HEALTH_INTERVAL_S = 2.0
 _UNHEALTHY_AFTER = 3  # failed probes in a row: one may be slow on a busy machine
 _EXIT_CHECK_S = 1.0
 _EARLY_ENDS_MAX = 3  # in the first start; later starts are tried for ever
+_PAUSE_FIRST_S = 0.1  # before it is started again; it doubles with each death
+_PAUSE_MAX_S = 5.0
+_LIVED_S = 10.0  # a process that lived so long ends the series of early deaths
 
 
-@dataclass(slots=True)
-class Backoff:
-    """How long to wait before a start: 0.1 s, doubled with each death, forgotten after 10 s of life."""
-
-    first_s: float = 0.1
-    max_s: float = 5.0
-    forget_after_s: float = 10.0
-    _next_s: float = 0.0
-
-    def after(self, lived_s: float) -> float:
-        """Return the pause after a process that lived for `lived_s`."""
-        if lived_s >= self.forget_after_s or not self._next_s:
-            self._next_s = self.first_s
-        pause_s = self._next_s
-        self._next_s = min(self.max_s, 2 * self._next_s)
-        return pause_s
-
-
-class Exits:
+class ChildExits:
     """Tells of children that have ended, by SIGCHLD and without a thread for each."""
 
     def __init__(self) -> None:
@@ -66,53 +51,57 @@ class Exits:
             event.set()
 
 
-class Keeper:
-    """One part and its process."""
+class SupervisedProcess:
+    """A process that is started by its specification, and kept alive."""
 
     def __init__(
         self,
-        part: Part,
-        site: Site,
-        exits: Exits,
+        spec: ProcessSpec,
+        context: StackContext,
+        exits: ChildExits,
         changed: Callable[[ProcessState, str], None],
         returned: Callable[[], Awaitable[None]],
     ) -> None:
-        """Keep `part`: `changed` is told of every change, `returned` is awaited when a volatile part has come back."""
-        self.part = part
+        """Keep the process of `spec` alive.
+
+        `changed` is told of every change of state, with its cause; `returned` is awaited when a volatile process has
+        come back.
+        """
+        self.spec = spec
         self.state = ProcessState(
-            part.name, kind="engine" if hasattr(part, "endpoint") else "service", status="waiting"
+            spec.name, kind="engine" if hasattr(spec, "endpoint") else "service", status="waiting"
         )
-        self._site = site
+        self._context = context
         self._exits = exits
         self._changed = changed
         self._returned = returned
         self._process: subprocess.Popen[bytes] | None = None
-        self._command: Command | None = None
+        self._command: CommandLine | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the part and wait until it is ready; from then on it is kept alive.
+        """Start the process and wait until it is ready; from then on it is kept alive.
 
-        Raises PartError, with the end of its log, when it ends three times or is not ready in time.
+        Raises StackError, with the end of its log, when it ends three times or is not ready in time.
         """
-        deadline = time.monotonic() + self.part.ready_timeout_s
-        backoff = Backoff()
+        deadline = time.monotonic() + self.spec.ready_timeout_s
+        backoff = Backoff(_PAUSE_FIRST_S, _PAUSE_MAX_S)
         for attempt in range(1, _EARLY_ENDS_MAX + 1):
             process = await self._spawn()
             ready = await self._until_ready(process, deadline)
             if ready:
                 self._tell("ready")
-                self._keeping = asyncio.create_task(self._keep(process, backoff), name=f"keep {self.part.name}")
+                self._keeping = asyncio.create_task(self._keep(process, backoff), name=f"keep {self.spec.name}")
                 return
             if process.poll() is None:
-                raise self._failure(f"is not ready after {self.part.ready_timeout_s:.0f} s")
+                raise self._failure(f"is not ready after {self.spec.ready_timeout_s:.0f} s")
             self._note_end(process)
             if attempt < _EARLY_ENDS_MAX:
-                await asyncio.sleep(backoff.after(0.0))
+                await asyncio.sleep(pause_after(0.0, backoff))
         raise self._failure(f"ended at its start, at last with {self.state.last_exit}")
 
     async def stop(self) -> None:
-        """Stop the part: let it finish, ask it to stop, kill it when its time is up."""
+        """Stop the process: let it finish, ask it to stop, kill it when its time is up."""
         if self._keeping:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
@@ -123,7 +112,7 @@ class Keeper:
         self._tell("stopping")
         if self._keeping:  # it was ready: it may have work in hand
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(self.part.before_stop, self._site)
+                await asyncio.to_thread(self.spec.before_stop, self._context)
         processes.send(process, command.stop_signal)
         try:
             await asyncio.wait_for(self._exits.of(process), command.stop_timeout_s)
@@ -145,20 +134,20 @@ class Keeper:
             await self._watch(process)
             self._note_end(process)
             while True:
-                await asyncio.sleep(backoff.after(time.monotonic() - began))
+                await asyncio.sleep(pause_after(time.monotonic() - began, backoff))
                 began = time.monotonic()
                 try:
                     process = await self._spawn()
-                except PartError as error:
+                except StackError as error:
                     self._tell("restarting", str(error))
                     continue
-                if await self._until_ready(process, began + self.part.ready_timeout_s):
+                if await self._until_ready(process, began + self.spec.ready_timeout_s):
                     break
                 if process.poll() is None:
                     processes.kill(process)
                     await self._exits.of(process)
                 self._note_end(process)
-            if self.part.volatile:
+            if self.spec.volatile:
                 await self._returned()
             self._tell("ready")
 
@@ -178,12 +167,12 @@ class Keeper:
     async def _spawn(self) -> subprocess.Popen[bytes]:
         self._tell("starting")
         try:
-            await asyncio.to_thread(self.part.prepare, self._site)
-            self._command = self.part.command(self._site)
+            await asyncio.to_thread(self.spec.prepare, self._context)
+            self._command = self.spec.command(self._context)
             # From this thread, not from a worker: the child dies with the thread that started it.
-            self._process = processes.spawn(self._command, self._site.log(self.part.name))
+            self._process = processes.spawn(self._command, self._context.log(self.spec.name))
         except OSError as error:
-            raise PartError(f"{self.part.name} can't be started: {error}") from error
+            raise StackError(f"{self.spec.name} can't be started: {error}") from error
         self.state.pid = self._process.pid
         self.state.start_time = start_time_of(self._process.pid)
         self._tell("starting")
@@ -191,17 +180,16 @@ class Keeper:
 
     async def _until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
         """Probe until it is ready, has ended, or the deadline has passed."""
-        pause_s = _PROBE_INTERVAL_S
+        pauses = Backoff(_PROBE_INTERVAL_S, _PROBE_INTERVAL_MAX_S)
         while process.poll() is None and time.monotonic() < deadline:
             if await self._probe():
                 return True
-            await asyncio.sleep(pause_s)
-            pause_s = min(_PROBE_INTERVAL_MAX_S, 1.2 * pause_s)
+            await asyncio.sleep(pauses.next_s())
         return False
 
     async def _probe(self) -> bool:
         try:
-            return await asyncio.to_thread(self.part.is_ready, self._site)
+            return await asyncio.to_thread(self.spec.is_ready, self._context)
         except OSError:
             return False
 
@@ -218,9 +206,16 @@ class Keeper:
         self.state.status = status
         self._changed(self.state, detail)
 
-    def _failure(self, what: str) -> PartError:
-        log = self._site.log(self.part.name)
-        return PartError(f"{self.part.name} {what}. The end of {log}:\n{processes.tail(log)}")
+    def _failure(self, what: str) -> StackError:
+        log = self._context.log(self.spec.name)
+        return StackError(f"{self.spec.name} {what}. The end of {log}:\n{processes.tail(log)}")
+
+
+def pause_after(lived_s: float, backoff: Backoff) -> float:
+    """Return how long to wait, in seconds, before a process that lived for `lived_s` is started again."""
+    if lived_s >= _LIVED_S:
+        backoff.reset()
+    return backoff.next_s()
 
 
 def _describe_exit(code: int | None) -> str:

@@ -1,4 +1,4 @@
-"""A part of the platform: one process, and how to prepare, start, probe and stop it."""
+"""Specifications of the processes that run on one machine: how to prepare, start, probe and stop each."""
 
 import signal
 from collections.abc import Callable, Mapping
@@ -11,12 +11,12 @@ from stack.ports import Ports
 HOST = "127.0.0.1"
 
 
-class PartError(Exception):
-    """A part can't be prepared or started. The message names the part and the remedy."""
+class StackError(Exception):
+    """Something can't be prepared or started. The message names the process and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class StackContext:
     """Where a platform lives: its data folder, its ports, and the settings that it is given."""
 
     data_dir: Path  # absolute
@@ -26,19 +26,19 @@ class Site:
     work_dir: Path = Path()  # of the services: where `.env` is
 
     def folder(self, name: str) -> Path:
-        """Return the folder of one part, made if it is missing."""
+        """Return the folder of one process, made if it is missing."""
         path = self.data_dir / name
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def log(self, name: str) -> Path:
-        """Return the file that takes the output of one part."""
+        """Return the file that takes the output of one process."""
         return self.folder("logs") / f"{name}.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One process to start."""
+class CommandLine:
+    """The command line of one process, and what it is started with."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]  # all of its environment, nothing is inherited
@@ -49,28 +49,30 @@ class Command:
     stop_timeout_s: float = 10.0  # then it is killed
 
 
-def nothing(_: Site) -> None:
+def nothing(_: StackContext) -> None:
     """Do nothing: no preparation is needed, or no farewell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One process of the platform."""
+class ProcessSpec:
+    """One process of the platform: a service, or an engine."""
 
     name: str
     ports: tuple[str, ...]  # the fields of `Ports` that it listens on
-    command: Callable[[Site], Command]
-    is_ready: Callable[[Site], bool]  # asks it once; may raise OSError where it does not answer
-    prepare: Callable[[Site], None] = nothing  # before every start; raises PartError
-    before_stop: Callable[[Site], None] = nothing  # bounded; lets it finish what it has begun
+    command: Callable[[StackContext], CommandLine]
+    is_ready: Callable[[StackContext], bool]  # asks it once; may raise OSError where it does not answer
+    prepare: Callable[[StackContext], None] = nothing  # before every start; raises StackError
+    before_stop: Callable[[StackContext], None] = nothing  # bounded; lets it finish what it has begun
     ready_timeout_s: float = 30.0
     volatile: bool = False  # what it held is gone when it dies, and must be provisioned again
     follows_broker: bool = False  # holds positions in topics: begins anew when a volatile broker has come back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine(Part):
-    """A part that others are clients of."""
+class EngineSpec(ProcessSpec):
+    """A process that others are clients of."""
 
-    environment: Callable[[Site], dict[str, str]] = field(kw_only=True)  # the settings that lead clients to it
-    endpoint: Callable[[Site], str] = field(kw_only=True)  # the URL or DSN that a client takes, credentials included
+    environment: Callable[[StackContext], dict[str, str]] = field(kw_only=True)  # the settings that lead clients to it
+    endpoint: Callable[[StackContext], str] = field(
+        kw_only=True
+    )  # the URL or DSN that a client takes, credentials included

@@ -15,7 +15,7 @@ from polystream.v1.operations_pb2 import Operation
 from mesh import topics
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Command
 from mesh.codec import Decoder, SchemaSource
-from mesh.deadletters.letter import Letter
+from mesh.dead_letters.dead_letter import DeadLetter
 from mesh.errors import PolystreamError
 from mesh.schemas import load_schema
 from mesh.settings import KafkaSettings
@@ -27,7 +27,7 @@ _BATCH_MAX_COMMANDS: Final = 100
 _SEND_TIMEOUT_S: Final = 10.0
 
 
-class Outcome(Enum):
+class RedriveOutcome(Enum):
     """What came of a command that was sent again."""
 
     SUCCEEDED = "succeeded"  # its stores applied it, or had done so before
@@ -38,20 +38,20 @@ class Outcome(Enum):
     @property
     def is_answer(self) -> bool:
         """Whether the command has ended as commands do."""
-        return self in {Outcome.SUCCEEDED, Outcome.REFUSED}
+        return self in {RedriveOutcome.SUCCEEDED, RedriveOutcome.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
-class Redriven:
+class RedriveResult:
     """A command that was sent again."""
 
-    letter: Letter
-    outcome: Outcome
+    dead_letter: DeadLetter
+    outcome: RedriveOutcome
     error: str  # the reason and what it says, where it was not applied
 
 
 class Redriver:
-    """Sends letters' commands again, and reads what the stores answer."""
+    """Sends dead letters' commands again, and reads what the stores answer."""
 
     def __init__(
         self, kafka: KafkaSettings, reader: TopicReader, schemas: SchemaSource, commands: Mapping[str, Command]
@@ -69,13 +69,15 @@ class Redriver:
             logger=KAFKA_LOG,
         )
 
-    def run(self, letters: Iterable[Letter], *, wait_s: float, keep_going: bool) -> Iterator[Sequence[Redriven]]:
+    def run(
+        self, dead_letters: Iterable[DeadLetter], *, wait_s: float, keep_going: bool
+    ) -> Iterator[Sequence[RedriveResult]]:
         """Send each command once, in order, and yield what came of it, batch by batch.
 
         Ends before its time when a batch has brought a command that was given up again or not answered within
         `wait_s`, unless it is to keep going. Raises TopicError.
         """
-        waiting = iter(_by_command(letters))
+        waiting = iter(_by_command(dead_letters))
         for size in _sizes():
             batch = list(islice(waiting, size))
             if not batch:
@@ -87,7 +89,7 @@ class Redriver:
             if not keep_going and not all(redriven.outcome.is_answer for redriven in done):
                 return
 
-    def _send(self, letters: Sequence[Letter]) -> None:
+    def _send(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Put the commands on `user_events`, and return once Kafka has them."""
         failures: list[KafkaError] = []
 
@@ -96,14 +98,14 @@ class Redriver:
                 failures.append(error)
 
         try:
-            for letter in letters:
+            for dead_letter in dead_letters:
                 self._producer.produce(
                     topics.COMMANDS,
-                    letter.value,
-                    letter.key,
+                    dead_letter.value,
+                    dead_letter.key,
                     # Where it was before: what came behind it is looked for there, and order is kept there.
-                    partition=letter.source.partition,
-                    headers=_headers(letter),
+                    partition=dead_letter.source.partition,
+                    headers=_headers(dead_letter),
                     on_delivery=reported,
                 )
             unsent = self._producer.flush(_SEND_TIMEOUT_S + 2)
@@ -112,15 +114,15 @@ class Redriver:
         if failures or unsent:
             why = failures[0].str() if failures else "no answer"
             raise TopicError(
-                f"Kafka did not take {len(failures) + unsent} of {len(letters)} commands ({why}). "
+                f"Kafka did not take {len(failures) + unsent} of {len(dead_letters)} commands ({why}). "
                 "Try again: what it did take is not sent twice"
             )
 
     def _answers(
-        self, batch: Sequence[Sequence[Letter]], begins: Mapping[int, int], until_s: float
-    ) -> Sequence[Redriven]:
+        self, batch: Sequence[Sequence[DeadLetter]], begins: Mapping[int, int], until_s: float
+    ) -> Sequence[RedriveResult]:
         expected = {same[0].correlation_id: self._stores(same) for same in batch}
-        given_up_ms = {same[0].correlation_id: max(letter.time_ms for letter in same) for same in batch}
+        given_up_ms = {same[0].correlation_id: max(dead_letter.time_ms for dead_letter in same) for same in batch}
         answers: dict[str, dict[str, CommandReceipt]] = {correlation_id: {} for correlation_id in expected}
         for message in self._reader.follow(topics.RECEIPTS, begins, until_s):
             correlation_id = topics.header_text(topics.header_pairs(message.headers())).get(topics.CORRELATION_ID, "")
@@ -128,15 +130,15 @@ class Redriver:
                 continue
             receipt = self._receipt(message)
             if receipt.receive_time.ToMilliseconds() <= given_up_ms[correlation_id]:
-                continue  # the answer that the letter came with
+                continue  # the answer that the dead letter came with
             answers[correlation_id][options_pb2.Store.Name(receipt.store)] = receipt
             if all(stores <= answers[id_].keys() for id_, stores in expected.items()):
                 break
         return [_conclude(same[0], answers[same[0].correlation_id], expected[same[0].correlation_id]) for same in batch]
 
-    def _stores(self, same: Sequence[Letter]) -> set[str]:
-        """Return the stores that are to answer: those that gave the command up, where the letters name them."""
-        named = {letter.store for letter in same if letter.store}
+    def _stores(self, same: Sequence[DeadLetter]) -> set[str]:
+        """Return the stores that are to answer: those that gave the command up, where the dead letters name them."""
+        named = {dead_letter.store for dead_letter in same if dead_letter.store}
         if named:
             return named
         command = self._commands.get(same[0].command)
@@ -151,11 +153,11 @@ class Redriver:
         return receipt
 
 
-def _by_command(letters: Iterable[Letter]) -> list[Sequence[Letter]]:
-    """Return the letters of each command, in their order: several lanes may have given the same one up."""
-    found: dict[str, list[Letter]] = {}
-    for letter in sorted(letters, key=lambda letter: letter.first):
-        found.setdefault(letter.correlation_id, []).append(letter)
+def _by_command(dead_letters: Iterable[DeadLetter]) -> list[Sequence[DeadLetter]]:
+    """Return the dead letters of each command, in their order: several lanes may have given the same one up."""
+    found: dict[str, list[DeadLetter]] = {}
+    for dead_letter in sorted(dead_letters, key=lambda dead_letter: dead_letter.first):
+        found.setdefault(dead_letter.correlation_id, []).append(dead_letter)
     return list(found.values())
 
 
@@ -165,21 +167,23 @@ def _sizes() -> Iterator[int]:
         yield _BATCH_MAX_COMMANDS
 
 
-def _headers(letter: Letter) -> list[tuple[str, str | bytes | None]]:
-    own = {topics.REDRIVES: str(letter.redrives + 1), topics.FIRST_OFFSET: str(letter.first.offset)}
-    return [*((name, value) for name, value in letter.headers if name not in own), *own.items()]
+def _headers(dead_letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:
+    own = {topics.REDRIVES: str(dead_letter.redrives + 1), topics.FIRST_OFFSET: str(dead_letter.first.offset)}
+    return [*((name, value) for name, value in dead_letter.headers if name not in own), *own.items()]
 
 
-def _conclude(letter: Letter, answers: Mapping[str, CommandReceipt], expected: set[str]) -> Redriven:
+def _conclude(dead_letter: DeadLetter, answers: Mapping[str, CommandReceipt], expected: set[str]) -> RedriveResult:
     given_up = next((receipt for receipt in answers.values() if receipt.dead_lettered), None)
     if given_up is not None:
-        return Redriven(letter, Outcome.DEAD_LETTERED, _error(given_up))
+        return RedriveResult(dead_letter, RedriveOutcome.DEAD_LETTERED, _error(given_up))
     if not expected <= answers.keys():
-        return Redriven(letter, Outcome.UNANSWERED, f"no answer from {', '.join(sorted(expected - answers.keys()))}")
+        return RedriveResult(
+            dead_letter, RedriveOutcome.UNANSWERED, f"no answer from {', '.join(sorted(expected - answers.keys()))}"
+        )
     refused = next((receipt for receipt in answers.values() if receipt.state == Operation.FAILED), None)
     if refused is not None:
-        return Redriven(letter, Outcome.REFUSED, _error(refused))
-    return Redriven(letter, Outcome.SUCCEEDED, "")
+        return RedriveResult(dead_letter, RedriveOutcome.REFUSED, _error(refused))
+    return RedriveResult(dead_letter, RedriveOutcome.SUCCEEDED, "")
 
 
 def _error(receipt: CommandReceipt) -> str:

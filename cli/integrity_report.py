@@ -1,4 +1,4 @@
-"""What was found and done, on the terminal and in JSON."""
+"""What an integrity check has found and a repair has done, on the terminal and in JSON."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -8,86 +8,77 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import make_console
-from cli.letters import describe_redriven
+from cli.dead_letters import describe_redriven
 from mesh import topics
-from mesh.deadletters.box import Case
-from mesh.deadletters.redrive import Redriven
-from mesh.deadletters.standing import Standing
-from processor.integrity.lost import Findings
+from mesh.dead_letters.reader import DeadLetterEntry
+from mesh.dead_letters.redrive_status import RedriveStatus
+from processor.integrity.inspection import Drift, Repair
 from processor.integrity.orphans import Orphans
 
 _SHOWN_MAX: Final = 20  # lines of each kind on the terminal; JSON has them all
 
 
-def describe_drift(findings: Findings, orphans: Sequence[Orphans]) -> dict[str, Any]:
+def describe_drift(drift: Drift) -> dict[str, Any]:
     """Return what was found, as JSON has it."""
     return {
-        "sound": not findings.lost and not orphans,
-        "compared": findings.commands,
-        "lost": [_describe_lost(case) for case in findings.lost],
-        "lost_are_all": findings.is_whole,
-        "orphans": _describe_orphans(orphans),
+        "sound": drift.is_sound,
+        "compared": drift.findings.commands,
+        "lost": [_describe_lost(entry) for entry in drift.findings.lost],
+        "lost_are_all": drift.findings.is_whole,
+        "orphans": _describe_orphans(drift.orphans),
     }
 
 
-def describe_repair(
-    redriven: Sequence[Redriven], left: Sequence[Case], erased: int, orphans: Sequence[Orphans]
-) -> dict[str, Any]:
+def describe_repair(repair: Repair) -> dict[str, Any]:
     """Return what was done and what is left, as JSON has it."""
     return {
-        "sent_again": [describe_redriven(one) for one in redriven],
-        "left": [_describe_lost(case) for case in left],
-        "erased": erased,
-        "orphans": _describe_orphans(orphans),
+        "sent_again": [describe_redriven(one) for one in repair.redriven],
+        "left": [_describe_lost(entry) for entry in repair.left],
+        "erased": repair.erased,
+        "orphans": _describe_orphans(repair.orphans),
     }
 
 
-def show_drift(findings: Findings, orphans: Sequence[Orphans], console: Console | None = None) -> None:
+def show_drift(drift: Drift, console: Console | None = None) -> None:
     """Print what was found, and what to do about it."""
-    console = console or make_console()
+    console, findings = console or make_console(), drift.findings
     console.print(f"compared {findings.commands} parts of commands with the stores")
     if findings.lost:
         more = "" if findings.is_whole else ", and there are more"
         console.print(f"[red]{len(findings.lost)} were lost[/red]{more}; `integrity repair` sends them again:")
         console.print(_lost_table(findings.lost))
-    _show_orphans(orphans, console)
-    if not findings.lost and not orphans:
+    _show_orphans(drift.orphans, console)
+    if drift.is_sound:
         console.print("[green]nothing is lost, and nothing is left over[/green]")
 
 
-def show_repair(
-    redriven: Sequence[Redriven],
-    left: Sequence[Case],
-    erased: int,
-    orphans: Sequence[Orphans],
-    console: Console | None = None,
-) -> None:
+def show_repair(repair: Repair, console: Console | None = None) -> None:
     """Print what was done, and what is left."""
     console = console or make_console()
     outcomes: dict[str, int] = {}
-    for one in redriven:
+    for one in repair.redriven:
         outcomes[one.outcome.value] = outcomes.get(one.outcome.value, 0) + 1
     said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    console.print(f"sent {len(redriven)} commands again{': ' if said else ''}{said}")
-    if erased:
-        console.print(f"erased what was left of {erased} users")
-    if left:
-        console.print(f"[red]{len(left)} are still lost[/red]: {_why(left)}")
-        console.print(_lost_table(left))
-    _show_orphans(orphans, console)
-    if not left and not orphans:
+    console.print(f"sent {len(repair.redriven)} commands again{': ' if said else ''}{said}")
+    if repair.erased:
+        console.print(f"erased what was left of {repair.erased} users")
+    if repair.left:
+        console.print(f"[red]{len(repair.left)} are still lost[/red]: {_why(repair.left)}")
+        console.print(_lost_table(repair.left))
+    _show_orphans(repair.orphans, console)
+    if not repair.left and not repair.orphans:
         console.print("[green]nothing is lost, and nothing is left over[/green]")
 
 
-def _describe_lost(case: Case) -> dict[str, Any]:
-    part = case.letter
+def _describe_lost(entry: DeadLetterEntry) -> dict[str, Any]:
+    part = entry.dead_letter
     return {
         "store": part.store,
         "correlation_id": part.correlation_id,
         "command": part.command,
-        "standing": case.standing.value,
+        "redrive_status": entry.redrive_status.value,
         "source": {"topic": topics.COMMANDS, "partition": part.source.partition, "offset": part.source.offset},
-        "overtaken_by": list(case.overtaken_by),
+        "overtaken_by": list(entry.overtaken_by),
     }
 
 
@@ -96,14 +87,14 @@ def _describe_orphans(orphans: Sequence[Orphans]) -> list[dict[str, Any]]:
     return [{"store": found.store, "user_ids": list(map(str, found.user_ids))} for found in orphans]
 
 
-def _lost_table(cases: Sequence[Case]) -> Table:
-    table = Table("store", "command", "correlation ID", "record", "standing")
-    for case in cases[:_SHOWN_MAX]:
-        part = case.letter
-        place = f"{topics.COMMANDS}/{part.source.partition}@{part.source.offset}"
-        table.add_row(part.store, escape(part.command), part.correlation_id, place, case.standing.value)
-    if len(cases) > _SHOWN_MAX:
-        table.add_row("…", f"and {len(cases) - _SHOWN_MAX} more", "", "", "")
+def _lost_table(entries: Sequence[DeadLetterEntry]) -> Table:
+    table = Table("store", "command", "correlation ID", "record", "redrive status")
+    for entry in entries[:_SHOWN_MAX]:
+        part = entry.dead_letter
+        position = f"{topics.COMMANDS}/{part.source.partition}@{part.source.offset}"
+        table.add_row(part.store, escape(part.command), part.correlation_id, position, entry.redrive_status.value)
+    if len(entries) > _SHOWN_MAX:
+        table.add_row("…", f"and {len(entries) - _SHOWN_MAX} more", "", "", "")
     return table
 
 
@@ -117,8 +108,8 @@ def _show_orphans(orphans: Sequence[Orphans], console: Console) -> None:
         )
 
 
-def _why(left: Sequence[Case]) -> str:
+def _why(left: Sequence[DeadLetterEntry]) -> str:
     """Return what keeps commands from being sent again."""
-    if any(case.standing is Standing.WAITING for case in left):
+    if any(entry.redrive_status is RedriveStatus.WAITING for entry in left):
         return "one was given up or not answered, and the rest waits; see `polystream dlq list` and the lanes' logs"
     return "later commands may be undone by them, or it can't be told; see that they are not, then say --force"

@@ -11,8 +11,8 @@ _DIGITS_MAX: Final = 19  # of an offset
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where a record is on a topic."""
+class RecordPosition:
+    """Where a record is on a topic: its partition and its offset."""
 
     partition: int
     offset: int
@@ -21,7 +21,7 @@ class Place:
         return f"{self.partition}:{self.offset}"
 
     @classmethod
-    def parse(cls, text: str) -> "Place":
+    def parse(cls, text: str) -> "RecordPosition":
         """Read `PARTITION:OFFSET`. Raises ValueError."""
         partition, _, offset = text.partition(":")
         if not (partition.isascii() and partition.isdigit() and offset.isascii() and offset.isdigit()):
@@ -30,15 +30,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """What was set apart, and why."""
 
-    place: Place  # on the dead-letter topic: what it is called by
-    source: Place  # on `user_events`
-    first: Place  # where the command was on `user_events` before it was ever sent again: its place in the order
+    position: RecordPosition  # on the dead-letter topic: what it is called by
+    source: RecordPosition  # on `user_events`
+    first: RecordPosition  # where the command was on `user_events` before any redrive: its position in the order
     correlation_id: str  # empty where the record had none, or was too large to be kept
     command: str  # likewise
-    store: str  # whose lane gave it up; empty where the letter does not say
+    store: str  # whose lane gave it up; empty where the dead letter does not say
     lane: str
     reason: str  # as in ErrorInfo
     error: str
@@ -50,20 +50,22 @@ class Letter:
     headers: topics.Headers  # the record's own
 
     @property
-    def identity(self) -> tuple[Place, Place, str]:
+    def identity(self) -> tuple[RecordPosition, RecordPosition, str]:
         """What tells it from every other one, also where it stands on no dead-letter topic."""
-        return self.place, self.source, self.store
+        return self.position, self.source, self.store
 
 
-def read_letter(place: Place, key: bytes | None, value: bytes | None, headers: topics.Headers) -> Letter | None:
-    """Return the letter that a record of the dead-letter topic is; None for one that no lane has written."""
+def parse_dead_letter(
+    position: RecordPosition, key: bytes | None, value: bytes | None, headers: topics.Headers
+) -> DeadLetter | None:
+    """Return the dead letter that a record of the dead-letter topic is; None for one that no lane has written."""
     text = topics.header_text(headers)
     try:
-        source = Place(int(text[topics.DLQ_PARTITION]), int(text[topics.DLQ_OFFSET]))
-        return Letter(
-            place=place,
+        source = RecordPosition(int(text[topics.DLQ_PARTITION]), int(text[topics.DLQ_OFFSET]))
+        return DeadLetter(
+            position=position,
             source=source,
-            first=first_place(source, text),
+            first=first_position(source, text),
             correlation_id=text.get(topics.CORRELATION_ID, ""),
             command=text.get(topics.COMMAND, ""),
             store=text.get(topics.DLQ_STORE, ""),
@@ -86,10 +88,10 @@ def redrives_of(headers: Mapping[str, str]) -> int:
     return _number(headers.get(topics.REDRIVES, "")) or 0
 
 
-def first_place(place: Place, headers: Mapping[str, str]) -> Place:
+def first_position(position: RecordPosition, headers: Mapping[str, str]) -> RecordPosition:
     """Return where the command of a record was at first, which is where it is if it was never sent again."""
     offset = _number(headers.get(topics.FIRST_OFFSET, "")) if redrives_of(headers) else None
-    return place if offset is None or offset > place.offset else Place(place.partition, offset)
+    return position if offset is None or offset > position.offset else RecordPosition(position.partition, offset)
 
 
 def _number(text: str) -> int | None:
