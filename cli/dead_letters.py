@@ -15,6 +15,8 @@ from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
 from mesh.dead_letters.redrive_status import REDRIVES_MAX, RedriveStatus
 
+# The names of the JSON output are older than the words of the code. Scripts read them, so they stay: `letter` is the
+# dead letter's position, `standing` its redrive status.
 _STATUS_COLORS: Final = {RedriveStatus.WAITING: "yellow", RedriveStatus.REDRIVEN: "green"}  # the others are red
 _OUTCOME_COLORS: Final = {RedriveOutcome.SUCCEEDED: "green", RedriveOutcome.REFUSED: "yellow"}  # likewise
 
@@ -23,8 +25,8 @@ def describe(entry: DeadLetterEntry) -> dict[str, Any]:
     """Return a dead letter as JSON has it; none of the command's fields."""
     dead_letter = entry.dead_letter
     return {
-        "dead_letter": str(dead_letter.position),
-        "redrive_status": entry.redrive_status.value,
+        "letter": str(dead_letter.position),
+        "standing": entry.redrive_status.value,
         "correlation_id": dead_letter.correlation_id,
         "command": dead_letter.command,
         "reason": dead_letter.reason,
@@ -47,7 +49,7 @@ def describe_redriven(redriven: RedriveResult) -> dict[str, Any]:
     """Return what came of a command, as JSON has it."""
     dead_letter = redriven.dead_letter
     return {
-        "dead_letter": str(dead_letter.position),
+        "letter": str(dead_letter.position),
         "correlation_id": dead_letter.correlation_id,
         "command": dead_letter.command,
         "outcome": redriven.outcome.value,

@@ -76,7 +76,7 @@ def _describe_lost(entry: DeadLetterEntry) -> dict[str, Any]:
         "store": part.store,
         "correlation_id": part.correlation_id,
         "command": part.command,
-        "redrive_status": entry.redrive_status.value,
+        "standing": entry.redrive_status.value,
         "source": {"topic": topics.COMMANDS, "partition": part.source.partition, "offset": part.source.offset},
         "overtaken_by": list(entry.overtaken_by),
     }

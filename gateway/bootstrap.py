@@ -31,6 +31,7 @@ from mesh.settings import (
     RegistrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
@@ -54,6 +55,7 @@ class Gateway:
     producer: CommandProducer
     commands: CommandPath
     server: GatewayServer
+    threads: CriticalThreads
 
     async def start(self) -> None:
         """Listen, then take commands as soon as the registry has given the schemas' IDs, however long that takes.
@@ -93,14 +95,15 @@ class Gateway:
             except PolystreamError as error:
                 if error.reason is not Reason.REGISTRY_UNAVAILABLE:
                     raise
-            pause_s = backoff.next_s()
-            log.warning("the schema registry does not answer", retry_in_s=pause_s)
+                pause_s = backoff.next_s()
+                log.warning("waiting for the schema registry", error=error.message, retry_in_s=pause_s)
             await asyncio.sleep(pause_s)
 
 
 def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     """Build the gateway. Nothing is connected before `start`. Raises OSError where the port cannot be had."""
     catalog, kafka, redis = load_catalog(), KafkaSettings(), RedisSettings()
+    threads = CriticalThreads()
     registry = RegistryClient(RegistrySettings())
     stores = Stores(PostgresSettings(), MongoSettings(), redis)
     event_log = EventLogClient(settings.monitor_address)
@@ -114,10 +117,12 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         schemas=registry,
         event_log=event_log,
         tracing=tracing,
+        threads=threads,
     )
     producer = CommandProducer(
         kafka.client_config(settings.name),
         topics.COMMANDS,
+        threads,
         max_in_flight=settings.max_in_flight_commands,
         ack_timeout_s=settings.kafka_ack_timeout_s,
     )
@@ -130,7 +135,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     )
     queries = build_queries(stores, tracker, event_log, probes.by_name())
     server = GatewayServer(catalog, commands, queries, CallInterceptor(tracing), settings)
-    return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server)
+    return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server, threads)
 
 
 def _register(catalog: Catalog, registry: RegistryClient) -> Encoders:

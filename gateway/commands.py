@@ -14,10 +14,11 @@ from polystream.v1.operations_pb2 import Operation
 
 from gateway.interceptor import Call
 from gateway.operations.redis_store import Claim
-from gateway.producer import CommandProducer, Delivery, Headers
+from gateway.producer import CommandProducer, PendingRecord
 from mesh import topics
 from mesh.catalog import Command
 from mesh.codec import Encoder
+from mesh.envelope import command_headers
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.telemetry import names
 from mesh.telemetry.tracing import Tracing, context_of
@@ -117,15 +118,9 @@ class CommandPath:
             span = self._tracing.start(names.GATEWAY_SEND, SpanKind.PRODUCER, trace, _attributes(call, command))
             if span is not None:
                 trace = context_of(span)
-        headers: Headers = [
-            (topics.CORRELATION_ID, call.correlation_id),
-            (topics.COMMAND, command.name),
-            (topics.TRACEPARENT, trace.traceparent),
-            (topics.ACCEPT_TIME, str(accept_ms)),
-            (topics.SERVICE, self._service),
-        ]
-        if trace.tracestate:
-            headers.append((topics.TRACESTATE, trace.tracestate))
+        headers = command_headers(
+            call.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
+        )
         operation = _operation(command, request, call.correlation_id, accept_ms)
         acknowledgement = Acknowledgement(self._operations.accepted, operation, span)
         try:
@@ -169,21 +164,21 @@ class Acknowledgement:
         reason = Reason.DEADLINE_EXCEEDED if bounded_by_caller else Reason.KAFKA_UNAVAILABLE
         self._timer = self.future.get_loop().call_later(wait_s, self._expire, reason)
 
-    def settle(self, delivery: Delivery) -> None:
+    def settle(self, pending: PendingRecord) -> None:
         """Take Kafka's answer: the operation is accepted, or the caller gets KAFKA_UNAVAILABLE."""
         if self._timer is not None:
             self._timer.cancel()
-        if delivery.error is None:
+        if pending.error is None:
             self._accepted(self._operation)
-            if self._span is not None and delivery.record is not None:
-                self._span.set_attribute(names.MESSAGING_PARTITION, str(delivery.record.partition()))
-                self._span.set_attribute(names.MESSAGING_OFFSET, delivery.record.offset() or 0)
+            if self._span is not None and pending.record is not None:
+                self._span.set_attribute(names.MESSAGING_PARTITION, str(pending.record.partition()))
+                self._span.set_attribute(names.MESSAGING_OFFSET, pending.record.offset() or 0)
             self.end_span(None)
             if not self.future.done():
                 self.future.set_result(None)
             return
-        self.end_span(delivery.error.name())
-        self._fail(_kafka_error(delivery.error, self._operation.correlation_id))
+        self.end_span(pending.error.name())
+        self._fail(_kafka_error(pending.error, self._operation.correlation_id))
 
     def end_span(self, error_type: str | None) -> None:
         """End the PRODUCER span, if there is one; `error_type` is what it failed with, and None where it did not."""

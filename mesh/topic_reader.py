@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from mesh.envelope import KafkaRecord, read_message
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
 
@@ -84,10 +85,19 @@ class TopicReader(_Client):
         told = self.extents(topic)
         found = {partition: extent.end for partition, extent in told.items()}
         tails = {p: Extent(max(extent.begin, extent.end - 1), extent.end) for p, extent in told.items()}
-        for message in self.read(topic, tails):
-            partition, offset = message.partition() or 0, message.offset() or 0
-            found[partition] = max(found[partition], offset + 1)
+        for record in self.records(topic, tails):
+            found[record.partition] = max(found[record.partition], record.offset + 1)
         return found
+
+    def records(self, topic: str, stretches: Mapping[int, Extent]) -> Iterator[KafkaRecord]:
+        """Yield the records of a stretch of each partition as `read` does. Raises TopicError."""
+        for message in self.read(topic, stretches):
+            yield read_message(message, time.time_ns())
+
+    def records_until(self, topic: str, begins: Mapping[int, int], until_s: float) -> Iterator[KafkaRecord]:
+        """Yield the records from an offset of each partition on as `follow` does. Raises TopicError."""
+        for message in self.follow(topic, begins, until_s):
+            yield read_message(message, time.time_ns())
 
     def read(self, topic: str, stretches: Mapping[int, Extent]) -> Iterator[Message]:
         """Yield the records of a stretch of each partition, each partition's in their order. Raises TopicError.

@@ -42,10 +42,13 @@ def header_pairs(headers: Mapping[str, bytes | str | None] | Headers | None) -> 
 
 
 def header_text(headers: Headers | None) -> dict[str, str]:
-    """Return a record's headers as text. Bytes that are no UTF-8 are replaced, never raised over."""
+    """Return a record's headers as text, of two with one name the first.
+
+    Bytes that are no UTF-8 are replaced, never raised over.
+    """
     return {
         name: value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
-        for name, value in headers or ()
+        for name, value in reversed(headers or ())
     }
 
 

@@ -102,7 +102,7 @@ class Pages:
     async def healthz(self, _: Request) -> Response:
         """Say that the monitor works: it follows the topics, and its store answers."""
         if not self._is_following():
-            return JSONResponse({"message": "the topics are not followed yet"}, status_code=503)
+            return JSONResponse({"message": "the topics are not followed now"}, status_code=503)
         return await _json(asyncio.to_thread(self._log.page, pb.ListOperationsRequest(page_size=1)))
 
     async def platform(self, _: Request) -> Response:

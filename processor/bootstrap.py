@@ -28,12 +28,10 @@ from mesh.telemetry.tracing import Tracing
 from mesh.topics import RECEIPTS
 from processor.handlers import AnyHandler, find_handlers
 from processor.incarnation import TopicIncarnation
+from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
-from processor.lanes.intake import Intake
-from processor.lanes.lane import Lane, Limits
-from processor.lanes.outbox import KafkaOutbox
-from processor.lanes.ready import ReadyFile
-from processor.lanes.replies import Replies
+from processor.lanes.lane import Lane, Limits, ReadyFile
+from processor.lanes.receipts import ReceiptProducer, ReceiptSender
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
 from processor.model import Store
@@ -66,16 +64,16 @@ def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySetti
         incarnation = TopicIncarnation(client_config)
         store, on_progress = _open_store(store_name, find_handlers(catalog, store_name), incarnation, settings)
         closing.callback(store.close)
-        outbox = KafkaOutbox(client_config)
-        closing.callback(outbox.close)
+        producer = ReceiptProducer(client_config)
+        closing.callback(producer.close)
         source = KafkaSource(kafka, settings.name, group)
         closing.callback(source.close)
         spans = LaneSpans(tracing, store_name, group)
         yield Lane(
             source=source,
-            intake=Intake(store_name, catalog, registry),
+            decoder=CommandDecoder(store_name, catalog, registry),
             store=store,
-            replies=Replies(outbox, encoder, spans, store_name, settings.name),
+            receipts=ReceiptSender(producer, encoder, spans, store_name, settings.name),
             deferral=Deferral(settings.max_deferred_records, settings.user_wait_max_s),
             ready=ReadyFile(Path(settings.ready_file) if settings.ready_file else None, store_name),
             stop=stop,

@@ -38,7 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="show the dead letters, and whether they may be sent again")
     _add_filters(listing)
     statuses = [status.value for status in RedriveStatus]
-    listing.add_argument("--redrive-status", choices=statuses, metavar="S", help=f"only those: {', '.join(statuses)}")
+    listing.add_argument(
+        "--standing", dest="redrive_status", choices=statuses, metavar="S", help=f"only those: {', '.join(statuses)}"
+    )
     listing.set_defaults(act=_list)
     showing = actions.add_parser("show", help="show one dead letter")
     showing.add_argument("dead_letter", type=_position, metavar="PARTITION:OFFSET")
@@ -102,7 +104,7 @@ def _list(arguments: argparse.Namespace) -> int:
         entries = [entry for entry in entries if entry.redrive_status.value == arguments.redrive_status]
     entries = _filtered(entries, arguments)
     if arguments.json:
-        _write_json({"dead_letters": [describe(entry) for entry in entries], "left_out": left_out})
+        _write_json({"letters": [describe(entry) for entry in entries], "left_out": left_out})
     else:
         show_entries(entries, left_out)
     return 0

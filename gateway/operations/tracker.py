@@ -28,8 +28,8 @@ from mesh.operation import is_done
 from mesh.schemas import load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RedisSettings
 from mesh.telemetry import names
-from mesh.telemetry.context import parse
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 
 _FRESH_S: Final = 2.0  # an ID that young may be of a command that nobody has told of yet
 _FRESH_WAIT_S: Final = 1.0
@@ -63,6 +63,7 @@ class OperationTracker:
         schemas: SchemaSource,
         event_log: EventLogClient,
         tracing: Tracing,
+        threads: CriticalThreads,
     ) -> None:
         self._commands = catalog.commands
         self._memory = OperationMemory(catalog.commands, settings.operation_memory_max)
@@ -78,6 +79,7 @@ class OperationTracker:
             decoder=Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), schemas),
             writer=ReceiptWriter(redis_settings, settings.operation_ttl_s),
             deliver=self._deliver,
+            threads=threads,
             max_age_s=settings.operation_ttl_s,
         )
 
@@ -241,11 +243,10 @@ class OperationTracker:
 
     def _trace(self, received: Received) -> None:
         """Record the last hop of a command that this gateway accepted, where the command is traced."""
-        receipt, message = received.receipt, received.message
+        receipt, record = received.receipt, received.record
         if not self._memory.accepted_here(receipt.correlation_id):
             return
-        headers = topics.header_text(topics.header_pairs(message.headers()))
-        parent = parse(headers.get(topics.TRACEPARENT), headers.get(topics.TRACESTATE))
+        parent = record.read_headers().trace
         if parent is None or not parent.sampled:
             return
         span = self._tracing.start(
@@ -257,8 +258,8 @@ class OperationTracker:
                 names.MESSAGING_OPERATION_TYPE: "process",
                 names.MESSAGING_OPERATION_NAME: "process",
                 names.MESSAGING_DESTINATION: topics.RECEIPTS,
-                names.MESSAGING_PARTITION: str(message.partition()),
-                names.MESSAGING_OFFSET: message.offset() or 0,
+                names.MESSAGING_PARTITION: str(record.partition),
+                names.MESSAGING_OFFSET: record.offset,
                 names.MESSAGING_GROUP: self._group,
                 names.CONVERSATION_ID: receipt.correlation_id,
                 names.COMMAND: receipt.command,
@@ -266,7 +267,7 @@ class OperationTracker:
                 names.STATE: Operation.State.Name(receipt.state),
                 names.DUPLICATE: receipt.duplicate,
             },
-            received.read_time_ns,
+            record.receive_time_ns,
         )
         if span is not None:
             span.end()

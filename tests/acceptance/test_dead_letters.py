@@ -40,7 +40,7 @@ def _refusing(platform: Platform, table: str, condition: str) -> Iterator[None]:
 def _dead_letters(platform: Platform, correlation_ids: Sequence[str]) -> list[Json]:
     listed = platform.command("dlq", "list", "--json")
     assert listed.returncode == 0, listed.stderr
-    dead_letters: list[Json] = json.loads(listed.stdout)["dead_letters"]
+    dead_letters: list[Json] = json.loads(listed.stdout)["letters"]
     return [one for one in dead_letters if one["correlation_id"] in correlation_ids]
 
 
@@ -96,7 +96,7 @@ def test_each_is_applied_once_though_two_send_them_and_the_lane_is_killed(
     assert platform.pid("lane-postgresql-0") != before
     assert _payments(platform, user_id) == PAYMENTS
     assert {finished(command)["state"] for command in commands} == {"SUCCEEDED"}
-    assert {one["redrive_status"] for one in _dead_letters(platform, commands)} == {"redriven"}
+    assert {one["standing"] for one in _dead_letters(platform, commands)} == {"redriven"}
     _assert_told(rest, commands[-1])
     assert _redrive(platform, "--all", "--command", "CreatePayment") == (0, {"redriven": [], "unsent": [], "kept": []})
 
@@ -130,16 +130,16 @@ def test_what_later_commands_have_overtaken_is_sent_only_if_somebody_insists(
     later = rename("Depois")
     assert finished(later)["state"] == "SUCCEEDED"
     (dead_letter,) = eventually(lambda: _dead_letters(platform, [command]), TIMEOUT_S)
-    returncode, told = _redrive(platform, dead_letter["dead_letter"])
+    returncode, told = _redrive(platform, dead_letter["letter"])
     assert (returncode, told["redriven"]) == (1, [])
     (kept,) = told["kept"]
-    assert (kept["redrive_status"], kept["overtaken_by"]) == ("overtaken", [later])
+    assert (kept["standing"], kept["overtaken_by"]) == ("overtaken", [later])
     assert _name(platform, user_id) == "Depois"
-    returncode, told = _redrive(platform, dead_letter["dead_letter"], "--force")
+    returncode, told = _redrive(platform, dead_letter["letter"], "--force")
     assert (returncode, [sent["outcome"] for sent in told["redriven"]]) == (0, ["succeeded"])
     assert _name(platform, user_id) == "Quebrado"
-    returncode, told = _redrive(platform, dead_letter["dead_letter"], "--force")
-    assert (returncode, [kept["redrive_status"] for kept in told["kept"]]) == (1, ["redriven"])
+    returncode, told = _redrive(platform, dead_letter["letter"], "--force")
+    assert (returncode, [kept["standing"] for kept in told["kept"]]) == (1, ["redriven"])
 
 
 @on_native
@@ -152,10 +152,10 @@ def test_a_dead_letter_is_shown_and_its_fields_only_if_they_are_asked_for(
         assert finished(command)["error"]["details"][0]["reason"] == "HANDLER_FAILED"
     (dead_letter,) = eventually(lambda: _dead_letters(platform, [command]), TIMEOUT_S)
     for arguments in ((), ("--json",)):
-        shown = platform.command("dlq", "show", dead_letter["dead_letter"], *arguments).stdout
+        shown = platform.command("dlq", "show", dead_letter["letter"], *arguments).stdout
         assert command in shown
         assert "Segredo" not in shown
-    payload = json.loads(platform.command("dlq", "show", dead_letter["dead_letter"], "--payload", "--json").stdout)[
+    payload = json.loads(platform.command("dlq", "show", dead_letter["letter"], "--payload", "--json").stdout)[
         "payload"
     ]
     assert (payload["name"], str(payload["user_id"])) == ("Segredo", user_id)

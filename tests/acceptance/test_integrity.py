@@ -143,7 +143,7 @@ def test_what_would_undo_later_commands_is_sent_only_if_somebody_insists(
     returncode, repaired = _integrity(platform, "repair")
     assert (returncode, repaired["sent_again"]) == (1, [])
     (left,) = repaired["left"]
-    assert (left["correlation_id"], left["redrive_status"]) == (lost, "overtaken")
+    assert (left["correlation_id"], left["standing"]) == (lost, "overtaken")
     assert last in left["overtaken_by"]
     assert _has(platform, someone)[0] == f"Nome {EACH - 1}"
     returncode, repaired = _integrity(platform, "repair", "--force")

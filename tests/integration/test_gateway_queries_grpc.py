@@ -41,6 +41,7 @@ from mesh.settings import (
     TelemetrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 from tests.support.closing import close_stores
 from tests.support.platform import EngineSet, engines
 from tests.support.waiting import eventually_async
@@ -95,6 +96,7 @@ async def served(
         schemas=registry,
         event_log=event_log,
         tracing=tracing,
+        threads=CriticalThreads(),
     )
     probes = PlatformProbes(stores, event_log, KafkaSettings(), RegistrySettings())
     queries = build_queries(stores, tracker, event_log, probes.by_name())

@@ -44,6 +44,7 @@ from mesh.settings import (
 )
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 from stack.provision import register_schemas
 from tests.support.platform import EngineSet
 from tests.support.waiting import eventually_async
@@ -163,6 +164,7 @@ async def gateway(name: str, **settings: Any) -> AsyncIterator[Gateway]:
         schemas=registry,
         event_log=event_log,
         tracing=tracing,
+        threads=CriticalThreads(),
     )
     await tracker.start()
     try:

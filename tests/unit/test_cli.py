@@ -156,7 +156,7 @@ def test_what_is_inside_a_message_needs_no_other_import_to_be_json() -> None:
     ("arguments", "said"),
     [
         (["show", "17"], "'17' is no PARTITION:OFFSET, as `dlq list` shows them"),
-        (["list", "--redrive-status", "lost"], "choose from"),
+        (["list", "--standing", "lost"], "choose from"),
         (["redrive", "--all", "--wait-s", "0"], "'0' is no number of seconds above 0"),
         (["redrive", "--all", "--wait-s", "soon"], "'soon' is no number of seconds above 0"),
         ([], "required: ACTION"),

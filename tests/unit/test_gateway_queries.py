@@ -27,6 +27,7 @@ from mesh.settings import (
     TelemetrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 
 
 async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> None:
@@ -43,6 +44,7 @@ async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> N
         schemas=registry,
         event_log=event_log,
         tracing=Tracing("gateway", "test", TelemetrySettings(OTEL_SDK_DISABLED=True)),
+        threads=CriticalThreads(),
     )
     queries = build_queries(stores, tracker, event_log, {})
     await stores.close()

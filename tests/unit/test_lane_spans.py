@@ -10,12 +10,13 @@ from opentelemetry.trace import SpanKind, StatusCode
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.users_pb2 import CreateUserRequest
 
+from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.sampling import HeadSampler, RateLimit
 from mesh.telemetry.tracing import Tracing
-from processor.lanes.records import Record
+from mesh.topics import COMMANDS
 from processor.lanes.spans import LaneSpans, Step
 from processor.model import Outcome, refuse
 from processor.receipts import make_receipt
@@ -43,9 +44,9 @@ def spans(exporter: InMemorySpanExporter) -> LaneSpans:
     return LaneSpans(tracing, "POSTGRESQL", "processor-postgresql")
 
 
-def record() -> Record:
+def record() -> KafkaRecord:
     """Return the record of the command."""
-    return Record(4, 17, b"5", b"", [], RECEIVED_NS)
+    return KafkaRecord(COMMANDS, 4, 17, 0, RECEIVED_NS, b"5", b"", [])
 
 
 def receipt(outcome: Outcome) -> CommandReceipt:

@@ -9,11 +9,11 @@ from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest
 
 from mesh import topics
 from mesh.codec import Encoder
+from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.schemas import load_schema
-from processor.lanes.intake import Intake
-from processor.lanes.records import Item, Record, Reject
+from processor.lanes.decoding import CommandDecoder, Item, Reject
 from tests.support.lanes import CATALOG, COMMAND_OF
 
 ID = "0190b0b0-0000-7000-8000-000000000001"
@@ -49,17 +49,19 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def intake(registry: Registry) -> Intake:
-    """Return the PostgreSQL lane's intake."""
-    return Intake("POSTGRESQL", CATALOG, registry)
+def decoder(registry: Registry) -> CommandDecoder:
+    """Return the PostgreSQL lane's decoder."""
+    return CommandDecoder("POSTGRESQL", CATALOG, registry)
 
 
-def record(value: bytes | None, headers: Mapping[str, str | bytes], key: bytes | None = b"5") -> Record:
+def record(value: bytes | None, headers: Mapping[str, str | bytes], key: bytes | None = b"5") -> KafkaRecord:
     """Return a record of partition 2, offset 9."""
-    return Record(2, 9, key, value, list(headers.items()), receive_time_ns=1_700_000_000_123_456_789)
+    return KafkaRecord(
+        topics.COMMANDS, 2, 9, 1_700_000_000_123, 1_700_000_000_123_456_789, key, value, list(headers.items())
+    )
 
 
-def test_a_command_is_decoded_with_its_headers(intake: Intake, registry: Registry) -> None:
+def test_a_command_is_decoded_with_its_headers(decoder: CommandDecoder, registry: Registry) -> None:
     """Everything that the store and the receipt need is in the delivery."""
     request = CreateUserRequest(user_id=5, name="A", email="a@example.com", cpf="52998224725")
     headers = {
@@ -69,7 +71,7 @@ def test_a_command_is_decoded_with_its_headers(intake: Intake, registry: Registr
         "traceparent": TRACEPARENT.encode(),
         "tracestate": b"vendor=1",
     }
-    item = intake.take(record(registry.value(request, 1), headers))
+    item = decoder.decode(record(registry.value(request, 1), headers))
     assert isinstance(item, Item)
     delivery = item.delivery
     assert (delivery.correlation_id, delivery.command, delivery.request) == (ID, COMMAND_OF[type(request)], request)
@@ -79,10 +81,10 @@ def test_a_command_is_decoded_with_its_headers(intake: Intake, registry: Registr
     assert (delivery.trace.traceparent, delivery.trace.tracestate) == (TRACEPARENT, "vendor=1")
 
 
-def test_the_order_rests_on_the_requests_own_key(intake: Intake, registry: Registry) -> None:
+def test_the_order_rests_on_the_requests_own_key(decoder: CommandDecoder, registry: Registry) -> None:
     """A producer that gives its records another key, or none, can't bring two commands of a user into one batch."""
     value = registry.value(DeleteUserRequest(user_id=77), 1)
-    item = intake.take(record(value, {"correlation_id": ID, "command": "DeleteUser"}, key=None))
+    item = decoder.decode(record(value, {"correlation_id": ID, "command": "DeleteUser"}, key=None))
     assert isinstance(item, Item)
     assert item.delivery.key == b"77"
     assert item.delivery.accept_time_ms == 1_700_000_000_123
@@ -90,42 +92,44 @@ def test_the_order_rests_on_the_requests_own_key(intake: Intake, registry: Regis
 
 @pytest.mark.parametrize("accept_time", ["", "soon", "-1", "9" * 5000, "¹²³"])
 def test_an_accept_time_that_is_none_is_the_time_of_receipt(
-    intake: Intake, registry: Registry, accept_time: str
+    decoder: CommandDecoder, registry: Registry, accept_time: str
 ) -> None:
     """A record is not lost over it."""
     value = registry.value(DeleteUserRequest(user_id=7), 1)
     headers = {"correlation_id": ID, "command": "DeleteUser", "accept_time": accept_time}
-    item = intake.take(record(value, headers))
+    item = decoder.decode(record(value, headers))
     assert isinstance(item, Item)
     assert item.delivery.accept_time_ms == 1_700_000_000_123
 
 
-def test_another_stores_command_is_skipped_undecoded(intake: Intake) -> None:
+def test_another_stores_command_is_skipped_undecoded(decoder: CommandDecoder) -> None:
     """Not even broken bytes are this lane's business then."""
-    assert intake.take(record(b"\xff", {"correlation_id": ID, "command": "CreateSession"})) is None
+    assert decoder.decode(record(b"\xff", {"correlation_id": ID, "command": "CreateSession"})) is None
 
 
 @pytest.mark.parametrize("headers", [{"correlation_id": ID}, {"correlation_id": ID, "command": "DropTables"}])
 def test_a_command_that_nobody_knows_is_dead_lettered_by_one_lane(
-    intake: Intake, registry: Registry, headers: dict[str, str]
+    decoder: CommandDecoder, registry: Registry, headers: dict[str, str]
 ) -> None:
     """By PostgreSQL's; the other lanes pass over it."""
-    reject = intake.take(record(b"\x00", headers))
+    reject = decoder.decode(record(b"\x00", headers))
     assert isinstance(reject, Reject)
     assert reject.cause.reason is Reason.UNKNOWN_COMMAND
     assert reject.receipt is not None
     assert reject.receipt.command == headers.get("command", "")
     assert reject.receipt.dead_lettered
     for store in ("MONGODB", "REDIS"):
-        assert Intake(store, CATALOG, registry).take(record(b"\x00", headers)) is None
+        assert CommandDecoder(store, CATALOG, registry).decode(record(b"\x00", headers)) is None
 
 
 @pytest.mark.parametrize(
     "value", [None, b"", b"\x00\x00", b"\x01\x00\x00\x00\x01\x00", b"\x00\x00\x00\x00\x09\x00", b'{"user_id": 5}']
 )
-def test_bytes_that_are_no_command_are_dead_lettered_with_an_answer(intake: Intake, value: bytes | None) -> None:
+def test_bytes_that_are_no_command_are_dead_lettered_with_an_answer(
+    decoder: CommandDecoder, value: bytes | None
+) -> None:
     """Empty, foreign, of an unknown schema, or JSON: the operation fails and says so."""
-    reject = intake.take(record(value, {"correlation_id": ID, "command": "CreateUser", "traceparent": TRACEPARENT}))
+    reject = decoder.decode(record(value, {"correlation_id": ID, "command": "CreateUser", "traceparent": TRACEPARENT}))
     assert isinstance(reject, Reject)
     assert reject.cause.reason is Reason.UNDECODABLE
     assert reject.receipt is not None
@@ -135,50 +139,50 @@ def test_bytes_that_are_no_command_are_dead_lettered_with_an_answer(intake: Inta
     assert reject.trace is not None
 
 
-def test_truncated_bytes_of_a_known_schema_are_dead_lettered(intake: Intake, registry: Registry) -> None:
+def test_truncated_bytes_of_a_known_schema_are_dead_lettered(decoder: CommandDecoder, registry: Registry) -> None:
     """The cause names the record and the schema, and none of the values."""
     value = registry.value(CreateUserRequest(user_id=5, name="Segredo", email="s@example.com"), 1)
-    reject = intake.take(record(value[:-4], {"correlation_id": ID, "command": "CreateUser"}))
+    reject = decoder.decode(record(value[:-4], {"correlation_id": ID, "command": "CreateUser"}))
     assert isinstance(reject, Reject)
     assert reject.cause.reason is Reason.UNDECODABLE
     assert "Segredo" not in reject.cause.message
 
 
-def test_another_records_bytes_are_dead_lettered(intake: Intake, registry: Registry) -> None:
+def test_another_records_bytes_are_dead_lettered(decoder: CommandDecoder, registry: Registry) -> None:
     """A record whose command header belies its schema is not guessed at."""
     value = registry.value(DeleteUserRequest(user_id=5), 1)
-    reject = intake.take(record(value, {"correlation_id": ID, "command": "CreateUser"}))
+    reject = decoder.decode(record(value, {"correlation_id": ID, "command": "CreateUser"}))
     assert isinstance(reject, Reject)
     assert reject.cause.reason is Reason.UNDECODABLE
 
 
 @pytest.mark.parametrize("correlation_id", [None, "", "abc", ID.upper(), f"{ID} ", f"{{{ID}}}"])
 def test_a_record_without_a_correlation_id_has_nobody_to_answer(
-    intake: Intake, registry: Registry, correlation_id: str | None
+    decoder: CommandDecoder, registry: Registry, correlation_id: str | None
 ) -> None:
     """It is dead-lettered by every lane that would apply it, without a receipt."""
     headers = {"command": "DeleteUser"} | ({} if correlation_id is None else {"correlation_id": correlation_id})
     value = registry.value(DeleteUserRequest(user_id=5), 1)
-    for lane in (intake, Intake("MONGODB", CATALOG, registry), Intake("REDIS", CATALOG, registry)):
-        reject = lane.take(record(value, headers))
+    for lane in (decoder, CommandDecoder("MONGODB", CATALOG, registry), CommandDecoder("REDIS", CATALOG, registry)):
+        reject = lane.decode(record(value, headers))
         assert isinstance(reject, Reject)
         assert (reject.cause.reason, reject.receipt) == (Reason.UNDECODABLE, None)
 
 
-def test_a_registry_that_is_down_is_waited_for(intake: Intake, registry: Registry) -> None:
+def test_a_registry_that_is_down_is_waited_for(decoder: CommandDecoder, registry: Registry) -> None:
     """The error is one that the lane repeats, and the schema is asked for again then."""
     value = registry.value(DeleteUserRequest(user_id=5), 1)
     headers = {topics.CORRELATION_ID: new_correlation_id(), topics.COMMAND: "DeleteUser"}
     registry.down = True
     with pytest.raises(PolystreamError) as raised:
-        intake.take(record(value, headers))
+        decoder.decode(record(value, headers))
     assert raised.value.reason is Reason.REGISTRY_UNAVAILABLE
     registry.down = False
-    assert isinstance(intake.take(record(value, headers)), Item)
+    assert isinstance(decoder.decode(record(value, headers)), Item)
 
 
-def test_headers_of_bytes_that_are_no_text_are_survived(intake: Intake) -> None:
+def test_headers_of_bytes_that_are_no_text_are_survived(decoder: CommandDecoder) -> None:
     """They make an unknown command and no correlation ID."""
-    reject = intake.take(record(b"", {"correlation_id": b"\xff\xfe", "command": b"\xff"}))
+    reject = decoder.decode(record(b"", {"correlation_id": b"\xff\xfe", "command": b"\xff"}))
     assert isinstance(reject, Reject)
     assert (reject.cause.reason, reject.receipt) == (Reason.UNKNOWN_COMMAND, None)

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import structlog
 
+from mesh.backoff import Backoff
 from mesh.errors import PolystreamError, Reaction
-from processor.lanes.records import Placed
+from processor.lanes.decoding import Placed
 from processor.lanes.source import Source
 
 _LOG = structlog.get_logger(__name__)
@@ -25,7 +26,7 @@ class Stopped(Exception):  # noqa: N818 - it is no error: the lane was told to s
     """The lane is to stop while it waits."""
 
 
-class Patience:
+class LaneRetry:
     """Repeats what could not be done, with a bounded backoff."""
 
     def __init__(
@@ -42,7 +43,7 @@ class Patience:
 
         Items of partitions that are taken away meanwhile are left out. Raises Stopped.
         """
-        delay_s = _FIRST_DELAY_S
+        backoff = Backoff(min(_FIRST_DELAY_S, self._max_delay_s), self._max_delay_s)
         waited = False
         while True:
             try:
@@ -57,9 +58,8 @@ class Patience:
                 if waited:
                     _LOG.info("going on", records=len(items))
                 return result
-            lost = self._idle(delay_s)
+            lost = self._idle(backoff.next_s())
             items = [item for item in items if item.partition not in lost]
-            delay_s = min(self._max_delay_s, delay_s * 2)
 
     def linger(self, wait_s: float) -> None:
         """Wait for Kafka, also for a while after the lane was told to stop. Raises Stopped."""
