@@ -1,13 +1,9 @@
 """A dead letter: a record of `user_events` that a lane gave up, as it is on the dead-letter topic."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from mesh import topics
-
-_PREFIX: Final = "dlq."
-_DIGITS_MAX: Final = 19  # of an offset
+from mesh.envelope import KafkaRecord, RecordHeaders, parse_number, without_dead_letter_headers
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,10 +19,15 @@ class RecordPosition:
     @classmethod
     def parse(cls, text: str) -> "RecordPosition":
         """Read `PARTITION:OFFSET`. Raises ValueError."""
-        partition, _, offset = text.partition(":")
-        if not (partition.isascii() and partition.isdigit() and offset.isascii() and offset.isdigit()):
+        partition, offset = map(parse_number, text.split(":", 1)) if ":" in text else (None, None)
+        if partition is None or offset is None:
             raise ValueError(f"{text!r} is no PARTITION:OFFSET")
-        return cls(int(partition), int(offset))
+        return cls(partition, offset)
+
+    @classmethod
+    def of(cls, record: KafkaRecord) -> "RecordPosition":
+        """Return where a record is."""
+        return cls(record.partition, record.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,44 +56,33 @@ class DeadLetter:
         return self.position, self.source, self.store
 
 
-def parse_dead_letter(
-    position: RecordPosition, key: bytes | None, value: bytes | None, headers: topics.Headers
-) -> DeadLetter | None:
+def parse_dead_letter(record: KafkaRecord) -> DeadLetter | None:
     """Return the dead letter that a record of the dead-letter topic is; None for one that no lane has written."""
-    text = topics.header_text(headers)
-    try:
-        source = RecordPosition(int(text[topics.DLQ_PARTITION]), int(text[topics.DLQ_OFFSET]))
-        return DeadLetter(
-            position=position,
-            source=source,
-            first=first_position(source, text),
-            correlation_id=text.get(topics.CORRELATION_ID, ""),
-            command=text.get(topics.COMMAND, ""),
-            store=text.get(topics.DLQ_STORE, ""),
-            lane=text.get(topics.DLQ_LANE, ""),
-            reason=text[topics.DLQ_REASON],
-            error=text.get(topics.DLQ_ERROR, ""),
-            time_ms=int(text.get(topics.DLQ_TIME, "0")),
-            redrives=redrives_of(text),
-            omitted_bytes=int(text.get(topics.DLQ_OMITTED, "0")),
-            key=key,
-            value=value,
-            headers=[(name, content) for name, content in headers if not name.startswith(_PREFIX)],
-        )
-    except (KeyError, ValueError):
+    headers = record.read_headers()
+    if headers.dead_letter_source is None or topics.DLQ_REASON not in headers:
         return None
+    source = RecordPosition(*headers.dead_letter_source)
+    return DeadLetter(
+        position=RecordPosition.of(record),
+        source=source,
+        first=first_position(source, headers),
+        # Of an ambiguous record nobody can tell which command it was: none, and it is never sent again.
+        correlation_id="" if headers.is_ambiguous else headers.correlation_id,
+        command=headers.command,
+        store=headers.text(topics.DLQ_STORE),
+        lane=headers.text(topics.DLQ_LANE),
+        reason=headers.text(topics.DLQ_REASON),
+        error=headers.dead_letter_error,
+        time_ms=headers.dead_letter_time_ms,
+        redrives=headers.redrives,
+        omitted_bytes=headers.omitted_bytes,
+        key=record.key,
+        value=record.value,
+        headers=without_dead_letter_headers(record.headers),
+    )
 
 
-def redrives_of(headers: Mapping[str, str]) -> int:
-    """Return how often a command was sent again, as its headers say; 0 where they say nothing."""
-    return _number(headers.get(topics.REDRIVES, "")) or 0
-
-
-def first_position(position: RecordPosition, headers: Mapping[str, str]) -> RecordPosition:
+def first_position(position: RecordPosition, headers: RecordHeaders) -> RecordPosition:
     """Return where the command of a record was at first, which is where it is if it was never sent again."""
-    offset = _number(headers.get(topics.FIRST_OFFSET, "")) if redrives_of(headers) else None
+    offset = headers.first_offset
     return position if offset is None or offset > position.offset else RecordPosition(position.partition, offset)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS_MAX else None

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Message
-
 from mesh import topics
 from mesh.catalog import Command
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, parse_dead_letter
@@ -43,7 +41,7 @@ class DeadLetterReader:
         """
         there = self._reader.extents(topics.DEAD_LETTERS)
         newest = _newest(there)
-        parsed = map(_parse, self._reader.read(topics.DEAD_LETTERS, newest))
+        parsed = map(parse_dead_letter, self._reader.records(topics.DEAD_LETTERS, newest))
         left_out = sum(newest[partition].begin - extent.begin for partition, extent in there.items())
         return _once_each(found for found in parsed if found is not None), left_out
 
@@ -54,24 +52,14 @@ class DeadLetterReader:
         """
         kept = self._reader.extents(topics.COMMANDS) if dead_letters else {}
         history = History([*dead_letters, *besides], self._commands)
-        for message in self._reader.read(topics.COMMANDS, extents_from(dead_letters, kept)):
-            history.add(position_of(message), message.key(), topics.header_pairs(message.headers()))
+        for record in self._reader.records(topics.COMMANDS, extents_from(dead_letters, kept)):
+            history.add(record)
         return [DeadLetterEntry(one, history.status_of(one), history.overtaken_by(one)) for one in dead_letters]
-
-
-def position_of(message: Message) -> RecordPosition:
-    """Return where a record is."""
-    return RecordPosition(message.partition() or 0, message.offset() or 0)
 
 
 def _newest(there: Mapping[int, Extent]) -> dict[int, Extent]:
     each = _RECORDS_MAX // max(1, len(there))
     return {p: Extent(max(extent.begin, extent.end - each), extent.end) for p, extent in there.items()}
-
-
-def _parse(message: Message) -> DeadLetter | None:
-    headers = topics.header_pairs(message.headers())
-    return parse_dead_letter(position_of(message), message.key(), message.value(), headers)
 
 
 def _once_each(dead_letters: Iterable[DeadLetter]) -> list[DeadLetter]:

@@ -16,7 +16,8 @@ from mesh import topics
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.dead_letters.dead_letter import DeadLetter
-from mesh.errors import PolystreamError
+from mesh.envelope import KafkaRecord, redrive_headers
+from mesh.errors import PolystreamError, Reaction
 from mesh.schemas import load_schema
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
@@ -105,7 +106,9 @@ class Redriver:
                     dead_letter.key,
                     # Where it was before: what came behind it is looked for there, and order is kept there.
                     partition=dead_letter.source.partition,
-                    headers=_headers(dead_letter),
+                    headers=redrive_headers(
+                        dead_letter.headers, redrives=dead_letter.redrives + 1, first_offset=dead_letter.first.offset
+                    ),
                     on_delivery=reported,
                 )
             unsent = self._producer.flush(_SEND_TIMEOUT_S + 2)
@@ -124,13 +127,13 @@ class Redriver:
         expected = {same[0].correlation_id: self._stores(same) for same in batch}
         given_up_ms = {same[0].correlation_id: max(dead_letter.time_ms for dead_letter in same) for same in batch}
         answers: dict[str, dict[str, CommandReceipt]] = {correlation_id: {} for correlation_id in expected}
-        for message in self._reader.follow(topics.RECEIPTS, begins, until_s):
-            correlation_id = topics.header_text(topics.header_pairs(message.headers())).get(topics.CORRELATION_ID, "")
+        for record in self._reader.records_until(topics.RECEIPTS, begins, until_s):
+            correlation_id = record.read_headers().correlation_id
             if correlation_id not in expected:
                 continue
-            receipt = self._receipt(message)
-            if receipt.receive_time.ToMilliseconds() <= given_up_ms[correlation_id]:
-                continue  # the answer that the dead letter came with
+            receipt = self._receipt(record)
+            if receipt is None or receipt.receive_time.ToMilliseconds() <= given_up_ms[correlation_id]:
+                continue  # a foreign record, or the answer that the dead letter came with
             answers[correlation_id][options_pb2.Store.Name(receipt.store)] = receipt
             if all(stores <= answers[id_].keys() for id_, stores in expected.items()):
                 break
@@ -144,10 +147,13 @@ class Redriver:
         command = self._commands.get(same[0].command)
         return set(command.stores) if command else {LANE_OF_UNKNOWN_COMMANDS}
 
-    def _receipt(self, message: Message) -> CommandReceipt:
+    def _receipt(self, record: KafkaRecord) -> CommandReceipt | None:
+        """Return the receipt in a record; None where there is none. Raises TopicError where it can't be told now."""
         try:
-            receipt = self._receipts.decode(message.value())
+            receipt = self._receipts.decode(record.value)
         except PolystreamError as error:
+            if error.reason.value.reaction is not Reaction.RETRY:
+                return None
             raise TopicError(f"an answer could not be read: {error.message}") from error
         assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
         return receipt
@@ -165,11 +171,6 @@ def _sizes() -> Iterator[int]:
     yield from _BATCHES
     while True:
         yield _BATCH_MAX_COMMANDS
-
-
-def _headers(dead_letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:
-    own = {topics.REDRIVES: str(dead_letter.redrives + 1), topics.FIRST_OFFSET: str(dead_letter.first.offset)}
-    return [*((name, value) for name, value in dead_letter.headers if name not in own), *own.items()]
 
 
 def _conclude(dead_letter: DeadLetter, answers: Mapping[str, CommandReceipt], expected: set[str]) -> RedriveResult:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
-from mesh import topics
 from mesh.catalog import Command
-from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position, redrives_of
+from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position
+from mesh.envelope import KafkaRecord
 from mesh.topic_reader import Extent
 
 _Identity = tuple[RecordPosition, RecordPosition, str]
@@ -53,17 +53,19 @@ class History:
         self._redriven: set[_Identity] = set()
         self._overtaken_by: dict[_Identity, list[str]] = {}  # correlation IDs
 
-    def add(self, position: RecordPosition, key: bytes | None, headers: topics.Headers) -> None:
-        """Take note of a record."""
-        same_key = self._by_key.get((position.partition, key), ())
+    def add(self, record: KafkaRecord) -> None:
+        """Take note of a record of `user_events`."""
+        same_key = self._by_key.get((record.partition, record.key), ())
         if not same_key:
             return
-        text = topics.header_text(headers)
-        correlation_id, command = text.get(topics.CORRELATION_ID, ""), text.get(topics.COMMAND, "")
+        position, headers = RecordPosition.of(record), record.read_headers()
+        correlation_id, command = headers.correlation_id, headers.command
+        if not correlation_id or headers.is_ambiguous:
+            return  # no lane has applied it
         given_up = self._given_up.get((position, correlation_id), set())
         if given_up:
             self._seen.add(position)
-        is_redrive, first = redrives_of(text) > 0, first_position(position, text)
+        is_redrive, first = headers.redrives > 0, first_position(position, headers)
         for dead_letter in same_key:
             if correlation_id == dead_letter.correlation_id:
                 if is_redrive and position > dead_letter.source:

@@ -11,20 +11,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Message
-
 from mesh import topics
 from mesh.catalog import Command
-from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position, redrives_of
-from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader, position_of
-from mesh.ids import CORRELATION_ID
+from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position
+from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
+from mesh.envelope import KafkaRecord, RecordHeaders
 from mesh.topic_reader import TopicReader
 from processor.integrity.inspectors import StoreInspector
 
 _BATCH_COMMANDS: Final = 1000
 _LOST_MAX: Final = 20_000  # they are held in memory; the rest is found once these are repaired
 _MARGIN_S: Final = 3600  # a store may forget a command that much sooner than it should
-_TIME_DIGITS_MAX: Final = 14  # milliseconds since the epoch
 
 Positions = Mapping[str, Mapping[int, int]]  # by store and partition: the lane has passed every offset below
 
@@ -55,8 +52,8 @@ def find_lost(
     search = LostCommandSearch(
         commands, positions, inspectors, dead_letters, oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000)
     )
-    for message in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
-        search.add(_record(message))
+    for record in reader.records(topics.COMMANDS, reader.extents(topics.COMMANDS)):
+        search.add(record)
     search.finish()
     lost = search.lost[:_LOST_MAX]
     return Findings(
@@ -64,17 +61,6 @@ def find_lost(
         lost=dead_letter_reader.judge(lost, besides=dead_letters),
         is_whole=len(search.lost) <= _LOST_MAX,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ScannedRecord:
-    """What is looked at of a record of `user_events`."""
-
-    position: RecordPosition
-    timestamp_ms: int  # since the epoch
-    key: bytes | None
-    value: bytes | None
-    headers: topics.Headers
 
 
 class LostCommandSearch:
@@ -102,15 +88,17 @@ class LostCommandSearch:
         self.lost: list[DeadLetter] = []
         self.compared = 0
 
-    def add(self, record: ScannedRecord) -> None:
-        """Take note of a record of `user_events`."""
-        headers = topics.header_text(record.headers)
-        command = self._commands.get(headers.get(topics.COMMAND, ""))
-        is_told_of = CORRELATION_ID.fullmatch(headers.get(topics.CORRELATION_ID, "")) is not None
-        if command is None or not is_told_of or _accept_time_ms(record, headers) < self._oldest_ms:
+    def add(self, record: KafkaRecord) -> None:
+        """Take note of a record of `user_events`; pass over one that no lane takes for a command of ours."""
+        headers = record.read_headers()
+        command = self._commands.get(headers.command)
+        if command is None or not headers.correlation_id or headers.is_ambiguous:
+            return
+        # It may have been sent again much later, when stores have forgotten it.
+        if min(record.timestamp_ms, record.accept_time_ms(headers)) < self._oldest_ms:
             return
         for store in command.stores:
-            if record.position.offset < self._positions[store].get(record.position.partition, 0):
+            if record.offset < self._positions[store].get(record.partition, 0):
                 self._compare(store, record, headers)
 
     def finish(self) -> None:
@@ -118,8 +106,8 @@ class LostCommandSearch:
         for store in self._waiting:
             self._ask(store)
 
-    def _compare(self, store: str, record: ScannedRecord, headers: Mapping[str, str]) -> None:
-        if (record.position, store) in self._given_up or len(self.lost) > _LOST_MAX:
+    def _compare(self, store: str, record: KafkaRecord, headers: RecordHeaders) -> None:
+        if (RecordPosition.of(record), store) in self._given_up or len(self.lost) > _LOST_MAX:
             return
         self._waiting[store].append(_as_dead_letter(store, record, headers))
         if len(self._waiting[store]) >= _BATCH_COMMANDS:
@@ -133,40 +121,23 @@ class LostCommandSearch:
             self.compared += len(waiting)
 
 
-def _accept_time_ms(record: ScannedRecord, headers: Mapping[str, str]) -> int:
-    """Return when a command was accepted. It may have been sent again much later, when stores have forgotten it."""
-    text = headers.get(topics.ACCEPT_TIME, "")
-    is_time = text.isascii() and text.isdigit() and len(text) <= _TIME_DIGITS_MAX
-    return min(record.timestamp_ms, int(text)) if is_time else record.timestamp_ms
-
-
-def _as_dead_letter(store: str, record: ScannedRecord, headers: Mapping[str, str]) -> DeadLetter:
+def _as_dead_letter(store: str, record: KafkaRecord, headers: RecordHeaders) -> DeadLetter:
     """Return a command as what it would be if the store's lane had given it up."""
+    position = RecordPosition.of(record)
     return DeadLetter(
-        position=record.position,
-        source=record.position,
-        first=first_position(record.position, headers),
-        correlation_id=headers[topics.CORRELATION_ID],
-        command=headers[topics.COMMAND],
+        position=position,
+        source=position,
+        first=first_position(position, headers),
+        correlation_id=headers.correlation_id,
+        command=headers.command,
         store=store,
         lane="",
         reason="LOST",
         error=f"{store} knows nothing of it",
         time_ms=0,  # no lane gave it up: there is no answer to tell from a new one
-        redrives=redrives_of(headers),
+        redrives=headers.redrives,
         omitted_bytes=0,
         key=record.key,
         value=record.value,
         headers=record.headers,
-    )
-
-
-def _record(message: Message) -> ScannedRecord:
-    _, timestamp_ms = message.timestamp()
-    return ScannedRecord(
-        position=position_of(message),
-        timestamp_ms=timestamp_ms,
-        key=message.key(),
-        value=message.value(),
-        headers=topics.header_pairs(message.headers()),
     )

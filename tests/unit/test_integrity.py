@@ -9,12 +9,13 @@ from rich.console import Console
 from cli.integrity_report import show_drift, show_repair
 from mesh import topics
 from mesh.catalog import load_catalog
-from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition
+from mesh.dead_letters.dead_letter import DeadLetter
 from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
 from mesh.dead_letters.redrive_status import RedriveStatus
+from mesh.envelope import KafkaRecord
 from processor.integrity.inspection import Drift, Repair
-from processor.integrity.lost import Findings, LostCommandSearch, ScannedRecord
+from processor.integrity.lost import Findings, LostCommandSearch
 from processor.integrity.orphans import LanesBehindError, Orphans, wait_for_lanes
 
 STORES = ("POSTGRESQL", "MONGODB", "REDIS")
@@ -45,7 +46,7 @@ def command_id(number: int) -> str:
 
 def record(
     offset: int, command: str, *, accept_ms: int = 5_000, redrives: int = 0, correlation_id: str = ""
-) -> ScannedRecord:
+) -> KafkaRecord:
     """Return a record of partition 0, whose command has the offset's number."""
     headers = [
         (topics.COMMAND, command),
@@ -53,11 +54,11 @@ def record(
         (topics.ACCEPT_TIME, str(accept_ms)),
         *([(topics.REDRIVES, str(redrives))] if redrives else []),
     ]
-    return ScannedRecord(RecordPosition(0, offset), 9_000, b"7", b"v", headers)
+    return KafkaRecord(topics.COMMANDS, 0, offset, 9_000, 0, b"7", b"v", headers)
 
 
 def search(
-    records: Sequence[ScannedRecord], known: Sequence[int] = (), dead_letters: Sequence[DeadLetter] = ()
+    records: Sequence[KafkaRecord], known: Sequence[int] = (), dead_letters: Sequence[DeadLetter] = ()
 ) -> tuple[list[tuple[str, str]], int]:
     """Return the store and the correlation ID of each lost part, and how many parts were compared."""
     inspectors = [_Memory(store, {command_id(number) for number in known}) for store in STORES]
@@ -107,7 +108,7 @@ def test_what_was_given_up_is_not_lost() -> None:
         record(0, "CreatePayment", accept_ms=OLDEST_MS - 1, redrives=1),  # it was sent again not long ago
     ],
 )
-def test_what_the_stores_need_not_remember_is_not_compared(one: ScannedRecord) -> None:
+def test_what_the_stores_need_not_remember_is_not_compared(one: KafkaRecord) -> None:
     """It was never applied, or is too old."""
     assert search([one]) == ([], 0)
 

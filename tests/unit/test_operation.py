@@ -21,7 +21,6 @@ from mesh.envelope import KafkaRecord
 from mesh.errors import FieldFault, PolystreamError, Reaction, Reason, read_details
 from mesh.schemas import load_schema
 from mesh.store_errors import fail, receipt_status
-from mesh.topics import Headers
 from monitor.records import EventReader, TracedEvent
 from monitor.store.documents import event_document, read_event
 from monitor.story import fold
@@ -88,12 +87,9 @@ def at(milliseconds: int) -> Timestamp:
 
 def read(topic: str, offset: int, command: str, value: bytes | None) -> list[Event]:
     """Return the events that a record tells of, as they come back from a store that keeps documents."""
-    headers: Headers = (
-        *((topics.CORRELATION_ID, CORRELATION_ID.encode()), (topics.COMMAND, command.encode())),
-        *((topics.ACCEPT_TIME, str(ACCEPT_MS).encode()), (topics.SERVICE, b"gateway-0")),
-    )
-    timestamp_ms = ACCEPT_MS + 1
-    record = KafkaRecord(topic, 0, offset, timestamp_ms, timestamp_ms * 1_000_000, b"7", value, headers)
+    headers = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, command)]
+    headers += [(topics.ACCEPT_TIME, str(ACCEPT_MS)), (topics.SERVICE, "gateway-0")]
+    record = KafkaRecord(topic, 0, offset, ACCEPT_MS + 1, 0, b"7", value, headers)
     return [kept(traced) for traced in READER.read(record)]
 
 
