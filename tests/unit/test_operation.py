@@ -41,7 +41,7 @@ class _Schemas:
         return json.dumps(load_schema(RECEIPT))
 
 
-ENCODER: Final = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT), 1)
+ENCODER: Final = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT), 1)  # type: ignore[arg-type] # upb's own class
 DECODER: Final = Decoder(CommandReceipt, load_schema(RECEIPT), _Schemas())
 READER: Final = EventReader(CATALOG, DECODER)
 
