@@ -19,11 +19,15 @@ class RecordPosition:
     @classmethod
     def parse(cls, text: str) -> "RecordPosition":
         """Read `PARTITION:OFFSET`. Raises ValueError."""
-        before, _, behind = text.partition(":")
-        partition, offset = parse_number(before), parse_number(behind)
+        partition, offset = map(parse_number, text.split(":", 1)) if ":" in text else (None, None)
         if partition is None or offset is None:
             raise ValueError(f"{text!r} is no PARTITION:OFFSET")
         return cls(partition, offset)
+
+    @classmethod
+    def of(cls, record: KafkaRecord) -> "RecordPosition":
+        """Return where a record is."""
+        return cls(record.partition, record.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +59,19 @@ class DeadLetter:
 def parse_dead_letter(record: KafkaRecord) -> DeadLetter | None:
     """Return the dead letter that a record of the dead-letter topic is; None for one that no lane has written."""
     headers = record.read_headers()
-    told, reason = headers.dead_letter_source, headers.text(topics.DLQ_REASON)
-    if told is None or not reason:
+    if headers.dead_letter_source is None or topics.DLQ_REASON not in headers:
         return None
-    source = RecordPosition(*told)
+    source = RecordPosition(*headers.dead_letter_source)
     return DeadLetter(
-        position=position_of(record),
+        position=RecordPosition.of(record),
         source=source,
         first=first_position(source, headers),
-        # What stands there, also where it is no ID: people look for it.
-        correlation_id=headers.text(topics.CORRELATION_ID),
+        # Of an ambiguous record nobody can tell which command it was: none, and it is never sent again.
+        correlation_id="" if headers.is_ambiguous else headers.correlation_id,
         command=headers.command,
         store=headers.text(topics.DLQ_STORE),
         lane=headers.text(topics.DLQ_LANE),
-        reason=reason,
+        reason=headers.text(topics.DLQ_REASON),
         error=headers.dead_letter_error,
         time_ms=headers.dead_letter_time_ms,
         redrives=headers.redrives,
@@ -77,11 +80,6 @@ def parse_dead_letter(record: KafkaRecord) -> DeadLetter | None:
         value=record.value,
         headers=without_dead_letter_headers(record.headers),
     )
-
-
-def position_of(record: KafkaRecord) -> RecordPosition:
-    """Return where a record is."""
-    return RecordPosition(record.partition, record.offset)
 
 
 def first_position(position: RecordPosition, headers: RecordHeaders) -> RecordPosition:

@@ -17,7 +17,7 @@ from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.dead_letters.dead_letter import DeadLetter
 from mesh.envelope import KafkaRecord, redrive_headers
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import PolystreamError, Reaction
 from mesh.schemas import load_schema
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
@@ -128,14 +128,12 @@ class Redriver:
         given_up_ms = {same[0].correlation_id: max(dead_letter.time_ms for dead_letter in same) for same in batch}
         answers: dict[str, dict[str, CommandReceipt]] = {correlation_id: {} for correlation_id in expected}
         for record in self._reader.follow(topics.RECEIPTS, begins, until_s):
-            correlation_id = record.read_headers().text(topics.CORRELATION_ID)
+            correlation_id = record.read_headers().correlation_id
             if correlation_id not in expected:
                 continue
             receipt = self._receipt(record)
-            if receipt is None:
-                continue  # somebody else's bytes under the same ID
-            if receipt.receive_time.ToMilliseconds() <= given_up_ms[correlation_id]:
-                continue  # the answer that the dead letter came with
+            if receipt is None or receipt.receive_time.ToMilliseconds() <= given_up_ms[correlation_id]:
+                continue  # a foreign record, or the answer that the dead letter came with
             answers[correlation_id][options_pb2.Store.Name(receipt.store)] = receipt
             if all(stores <= answers[id_].keys() for id_, stores in expected.items()):
                 break
@@ -150,10 +148,11 @@ class Redriver:
         return set(command.stores) if command else {LANE_OF_UNKNOWN_COMMANDS}
 
     def _receipt(self, record: KafkaRecord) -> CommandReceipt | None:
+        """Return the receipt in a record; None where there is none. Raises TopicError where it can't be told now."""
         try:
             receipt = self._receipts.decode(record.value)
         except PolystreamError as error:
-            if error.reason is Reason.UNDECODABLE:
+            if error.reason.value.reaction is not Reaction.RETRY:
                 return None
             raise TopicError(f"an answer could not be read: {error.message}") from error
         assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
-from mesh import topics
 from mesh.catalog import Command
-from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position, position_of
+from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position
 from mesh.envelope import KafkaRecord
 from mesh.topic_reader import Extent
 
@@ -59,8 +58,10 @@ class History:
         same_key = self._by_key.get((record.partition, record.key), ())
         if not same_key:
             return
-        position, headers = position_of(record), record.read_headers()
-        correlation_id, command = headers.text(topics.CORRELATION_ID), headers.command
+        position, headers = RecordPosition.of(record), record.read_headers()
+        correlation_id, command = headers.correlation_id, headers.command
+        if not correlation_id or headers.is_ambiguous:
+            return  # no lane has applied it
         given_up = self._given_up.get((position, correlation_id), set())
         if given_up:
             self._seen.add(position)

@@ -13,7 +13,7 @@ from typing import Final
 
 from mesh import topics
 from mesh.catalog import Command
-from mesh.dead_letters.dead_letter import DeadLetter, first_position, position_of
+from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position
 from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
 from mesh.envelope import KafkaRecord, RecordHeaders
 from mesh.topic_reader import TopicReader
@@ -89,12 +89,13 @@ class LostCommandSearch:
         self.compared = 0
 
     def add(self, record: KafkaRecord) -> None:
-        """Take note of a record of `user_events`."""
+        """Take note of a record of `user_events`; pass over one that no lane takes for a command of ours."""
         headers = record.read_headers()
         command = self._commands.get(headers.command)
-        # A command may have been sent again long after it was accepted, when stores have forgotten it.
-        time_ms = min(record.timestamp_ms, record.accept_time_ms(headers))
-        if command is None or not headers.correlation_id or time_ms < self._oldest_ms:
+        if command is None or not headers.correlation_id or headers.is_ambiguous:
+            return
+        # It may have been sent again much later, when stores have forgotten it.
+        if min(record.timestamp_ms, record.accept_time_ms(headers)) < self._oldest_ms:
             return
         for store in command.stores:
             if record.offset < self._positions[store].get(record.partition, 0):
@@ -106,7 +107,7 @@ class LostCommandSearch:
             self._ask(store)
 
     def _compare(self, store: str, record: KafkaRecord, headers: RecordHeaders) -> None:
-        if (position_of(record), store) in self._given_up or len(self.lost) > _LOST_MAX:
+        if (RecordPosition.of(record), store) in self._given_up or len(self.lost) > _LOST_MAX:
             return
         self._waiting[store].append(_as_dead_letter(store, record, headers))
         if len(self._waiting[store]) >= _BATCH_COMMANDS:
@@ -122,7 +123,7 @@ class LostCommandSearch:
 
 def _as_dead_letter(store: str, record: KafkaRecord, headers: RecordHeaders) -> DeadLetter:
     """Return a command as what it would be if the store's lane had given it up."""
-    position = position_of(record)
+    position = RecordPosition.of(record)
     return DeadLetter(
         position=position,
         source=position,

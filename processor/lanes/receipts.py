@@ -130,7 +130,7 @@ class ReceiptProducer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class _Answered:
     """What there is to say of one record."""
 
     record: KafkaRecord
@@ -158,33 +158,33 @@ class ReceiptSender:
 
         `step` is when the store applied what is answered; `idle` is called while Kafka takes its time.
         """
-        replies = [_Reply(r.record, r.record.key, r.trace, r.receipt, r.cause, None) for r in rejects]
-        replies += [
-            _Reply(a.item.record, a.item.delivery.key, a.item.delivery.trace, a.receipt, a.cause, step)
+        answered = [_Answered(r.record, r.record.key, r.trace, r.receipt, r.cause, None) for r in rejects]
+        answered += [
+            _Answered(a.item.record, a.item.delivery.key, a.item.delivery.trace, a.receipt, a.cause, step)
             for a in applied
             if a.receipt is not None
         ]
         batch: list[Outgoing] = []
         spans: list[OpenSpans] = []
-        for reply in replies:
-            if reply.cause is not None:
-                batch.append(self._dead_letter(reply.record, reply.cause))
-            if reply.receipt is not None:
-                batch.append(self._receipt(reply, reply.receipt, spans))
+        for one in answered:
+            if one.cause is not None:
+                batch.append(self._dead_letter(one.record, one.cause))
+            if one.receipt is not None:
+                batch.append(self._receipt(one, one.receipt, spans))
         if batch:
             self._sender.send(batch, idle)
-        _log_dead_letters(replies)
+        _log_dead_letters(answered)
         for opened in spans:
             opened.end()
 
-    def _receipt(self, reply: _Reply, receipt: CommandReceipt, spans: list[OpenSpans]) -> Outgoing:
+    def _receipt(self, one: _Answered, receipt: CommandReceipt, spans: list[OpenSpans]) -> Outgoing:
         """Return the record of a receipt, under the command's own key, and add the spans that it opens."""
-        trace = reply.trace
-        opened = self._spans.open(reply.record, trace, receipt, cause=reply.cause, step=reply.step)
+        trace = one.trace
+        opened = self._spans.open(one.record, trace, receipt, cause=one.cause, step=one.step)
         if opened is not None:
             spans.append(opened)
             trace = opened.context
-        key = reply.key if reply.key is None or len(reply.key) <= _MAX_KEY_BYTES else None
+        key = one.key if one.key is None or len(one.key) <= _MAX_KEY_BYTES else None
         headers = receipt_headers(receipt.correlation_id, receipt.command, trace, store=self._store)
         return Outgoing(topics.RECEIPTS, key, self._encoder.encode(receipt), headers)
 
@@ -206,11 +206,11 @@ class ReceiptSender:
         return Outgoing(topics.DEAD_LETTERS, record.key, record.value, headers)
 
 
-def _log_dead_letters(replies: Sequence[_Reply]) -> None:
+def _log_dead_letters(answered: Sequence[_Answered]) -> None:
     by_reason: dict[str, list[KafkaRecord]] = {}
-    for reply in replies:
-        if reply.cause is not None:
-            by_reason.setdefault(reply.cause.reason.name, []).append(reply.record)
+    for one in answered:
+        if one.cause is not None:
+            by_reason.setdefault(one.cause.reason.name, []).append(one.record)
     for reason, records in by_reason.items():
         first = records[0]
         _LOG.error(

@@ -30,7 +30,7 @@ def _refusing(platform: Platform, table: str, condition: str) -> Iterator[None]:
     constraint = sql.SQL("ALTER TABLE {} ADD CONSTRAINT broken CHECK ({}) NOT VALID")
     mended = sql.SQL("ALTER TABLE {} DROP CONSTRAINT broken").format(sql.Identifier(table))
     with psycopg.connect(platform.endpoints["postgresql"], autocommit=True) as db:
-        db.execute(constraint.format(sql.Identifier(table), sql.SQL(condition)))  # type: ignore[arg-type]
+        db.execute(constraint.format(sql.Identifier(table), sql.SQL(condition)))
         try:
             yield
         finally:

@@ -190,7 +190,7 @@ def _refuse_by_hand(platform: Platform, correlation_id: str, finished: Finished)
     for stamp in (receipt.accept_time, receipt.receive_time, receipt.complete_time):
         stamp.FromMilliseconds(now_ms)
     fail(receipt, MANIFOLD)
-    headers = [
+    headers: list[tuple[str, str | bytes | None]] = [
         (topics.CORRELATION_ID, correlation_id),
         (topics.COMMAND, receipt.command),
         (topics.ACCEPT_TIME, str(now_ms)),

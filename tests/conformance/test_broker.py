@@ -5,6 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -69,7 +70,13 @@ class TestRecords:
     def test_a_record_comes_back_as_it_was_sent(self, broker: Broker, group: str) -> None:
         """Key, value, headers in their order with repeated and empty ones, and where the answer said that it is."""
         topic = broker.topic()
-        headers = [("correlation_id", b"c"), ("traceparent", b"00-1"), ("empty", b""), ("again", b"1"), ("again", b"2")]
+        headers: Any = [
+            ("correlation_id", b"c"),
+            ("traceparent", b"00-1"),
+            ("empty", b""),
+            ("again", b"1"),
+            ("again", b"2"),
+        ]
         answers: list[Message] = []
         producer = broker.producer()
         value = bytes(range(256))
@@ -266,7 +273,7 @@ class TestStretches:
         topic = broker.topic(1)
         _produce(broker, topic, 10)
         with TopicReader(broker.settings) as reader:
-            followed = reader.follow(topic, {0: 5}, time.monotonic() + _TIMEOUT_S)
+            followed: Any = reader.follow(topic, {0: 5}, time.monotonic() + _TIMEOUT_S)  # a generator
             assert [next(followed).offset for _ in range(5)] == [5, 6, 7, 8, 9]
             _produce(broker, topic, 1)
             assert next(followed).offset == 10

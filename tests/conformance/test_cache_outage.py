@@ -31,7 +31,7 @@ _TIMEOUT_S: Final = 30.0
 _MARKER_TTL_S: Final = 3600
 _SESSION_TTL_S: Final = 600
 _USERS: Final = range(1, 21)
-_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # type: ignore[call-arg] # known users need none
+_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # known users need none
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_two_lanes_with_the_same_batch(own_cache: StoreServer, db: redis.Redis) 
 def test_every_absence_is_told_as_one(own_cache: StoreServer, store: RedisStore, db: redis.Redis) -> None:
     """Stopped, killed, down: all of it is waited for, and the next attempt succeeds; one that was cut off connects."""
     writer = ReceiptWriter(own_cache.redis, 60)
-    receipt = CommandReceipt(correlation_id="1", store="REDIS")  # type: ignore[arg-type]
+    receipt = CommandReceipt(correlation_id="1", store="REDIS")
     writer.save([receipt])
     store.ping()
     db.client_kill_filter(skipme=True, _type="normal")

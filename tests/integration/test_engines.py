@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pymongo
@@ -93,7 +94,7 @@ def test_mongodb_keeps_every_acknowledged_document_over_a_kill(stores: EngineSet
     enough = threading.Event()
 
     def write() -> None:
-        with pymongo.MongoClient(stores.endpoints["mongodb"], serverSelectionTimeoutMS=100) as client:
+        with pymongo.MongoClient[dict[str, Any]](stores.endpoints["mongodb"], serverSelectionTimeoutMS=100) as client:
             try:
                 for batch in range(100_000):
                     numbers = range(batch * 10, batch * 10 + 10)
@@ -110,7 +111,7 @@ def test_mongodb_keeps_every_acknowledged_document_over_a_kill(stores: EngineSet
     stores.kill("mongodb")
     writer.join(30)
     stores.start("mongodb")
-    with pymongo.MongoClient(stores.endpoints["mongodb"]) as client:
+    with pymongo.MongoClient[dict[str, Any]](stores.endpoints["mongodb"]) as client:
         kept = {document["_id"] for document in client.streaming_db.kept.find({}, {"_id": 1})}
     assert set(acknowledged) - kept == set()
 

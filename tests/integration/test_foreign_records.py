@@ -73,7 +73,7 @@ class Surroundings:
     @contextmanager
     def schemas(self) -> Iterator[RegistryClient]:
         """Open a client of the registry."""
-        client = RegistryClient(RegistrySettings(_env_file=None, url=self.registry.url))  # type: ignore[call-arg]
+        client = RegistryClient(RegistrySettings(_env_file=None, url=self.registry.url))
         try:
             yield client
         finally:
@@ -146,7 +146,7 @@ def test_a_lane_sets_them_apart_and_goes_on(around: Surroundings) -> None:
     stop, threads, store = Event(), CriticalThreads(), _Applies()
     source = KafkaSource(around.kafka, "lane-0", "processor-test")
     producer = ReceiptProducer(around.kafka.client_config("lane-0"))
-    tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))  # type: ignore[call-arg]
+    tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
     with around.schemas() as registry:
         encoder = _encoder(CommandReceipt, registry.register(topics.RECEIPTS, RECEIPT_RECORD, _schema(1)))
         around.registry.answers += _BAD_ANSWERS
@@ -374,7 +374,7 @@ def _receipt(correlation_id: str) -> CommandReceipt:
 
 def _record(correlation_id: str, value: bytes, headers: Mapping[str, str]) -> RawRecord:
     common = {topics.CORRELATION_ID: correlation_id, topics.COMMAND: "DeleteUser"}
-    return RawRecord(b"7", value, tuple(_bytes(common | headers)))
+    return RawRecord(b"7", value, tuple(_bytes({**common, **headers})))
 
 
 def _bytes(headers: Mapping[str, str]) -> Iterator[tuple[bytes, bytes | None]]:

@@ -189,7 +189,8 @@ async def test_a_client_that_leaves_a_stream_leaves_nothing_behind(served: Serve
     """A canceled watch is no watcher any more."""
     correlation_id = new_correlation_id()
     served.tracker.accepted(Operation(correlation_id=correlation_id, command="CreateUser", state=Operation.ACCEPTED))
-    call = OperationServiceStub(served.channel).WatchOperation(WatchOperationRequest(correlation_id=correlation_id))
+    stub: Any = OperationServiceStub(served.channel)  # for what it reads: a message, or the end
+    call = stub.WatchOperation(WatchOperationRequest(correlation_id=correlation_id))
     assert (await call.read()).state == Operation.ACCEPTED
     assert len(served.tracker._memory._watchers) == 1
     call.cancel()

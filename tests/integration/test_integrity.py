@@ -1,6 +1,6 @@
 """What the stores tell of themselves, and what is left of users who are gone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -150,7 +150,7 @@ def test_a_store_that_is_down_is_told(tmp_path_factory: pytest.TempPathFactory) 
         settings = postgres_settings(started)
         mongodb = MongoInspector(MongoSettings(url=f"mongodb://127.0.0.1:{started.context.ports.mongodb}/streaming_db"))
         redis = RedisInspector(RedisSettings(url=started.endpoints["redis"]))
-    asked = {
+    asked: dict[str, Callable[[], object]] = {
         "POSTGRESQL": lambda: PostgresInspector(settings),
         "MONGODB": lambda: list(mongodb.users()),
         "REDIS": lambda: redis.applied(["x"]),

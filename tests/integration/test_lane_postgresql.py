@@ -166,7 +166,7 @@ def test_poison_is_dead_lettered_and_the_lane_goes_on(wire: Wire, db: psycopg.Co
     for id_, reason in ((broken, "UNDECODABLE"), (unknown, "UNKNOWN_COMMAND"), (unwritable, "HANDLER_FAILED")):
         (receipt,) = wire.receipts(id_)
         assert (receipt.state, receipt.error.reason, receipt.dead_lettered) == (Operation.FAILED, reason, True)
-        letter = wire.wait_dead_letter(lambda sent, id_=id_: sent.headers.get(topics.CORRELATION_ID) == id_)
+        letter = wire.wait_dead_letter(lambda sent: sent.headers.get(topics.CORRELATION_ID) == id_)  # noqa: B023 - now
         assert letter.headers[topics.DLQ_REASON] == reason
         assert letter.headers[topics.DLQ_TOPIC] == topics.COMMANDS
         assert letter.headers[topics.DLQ_LANE] == "lane-0"

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-import envoy
+import envoy  # type: ignore[import-untyped] # it carries no types
 
 from stack.engines.spec import StackError
 from stack.engines.wheels import wheel_program

@@ -56,7 +56,7 @@ def _python(*argv: str, stop_timeout_s: float = 5.0) -> Callable[[StackContext],
 def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
     """Return what the dummy platform consists of."""
     ports = replace(Ports(), redis=first_port, edge=first_port + 1)
-    context = StackContext(data_dir, ports, PostgresSettings(_env_file=None), dict(os.environ), Path.cwd())  # type: ignore[call-arg]
+    context = StackContext(data_dir, ports, PostgresSettings(_env_file=None), dict(os.environ), Path.cwd())
     engine = replace(redis_engine.ENGINE, volatile="volatile" in flags)
     web = ProcessSpec(
         name="web",

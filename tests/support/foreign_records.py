@@ -134,6 +134,6 @@ def with_good_ones(
 
     `make` returns a new good record, and the correlation ID in it.
     """
-    for name, change in (CASES | (others or {})).items():
+    for name, change in {**CASES, **(others or {})}.items():
         correlation_id, good = make()
         yield Sent(name, change(make()[1]), good, correlation_id)

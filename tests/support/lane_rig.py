@@ -175,7 +175,7 @@ class Rig:
         self.doubts = 0
         self.progress: list[dict[int, int]] = []
         self.ready_file = folder / "ready.json"
-        tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))  # type: ignore[call-arg]
+        tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
         encoder = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT_RECORD), 2)  # type: ignore[arg-type]
         spans = LaneSpans(tracing, STORE, "processor-mongodb")
         self.lane = Lane(

@@ -28,7 +28,7 @@ _SHARED_ENGINES: Final = {
 _ON_A_SET: Final = re.compile(r"tests/acceptance/[^\[]*\[(?:[^\]]*-)?(native|embedded)[-\]]")
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist carries no types
     """Gives whole groups to the workers."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -83,7 +83,7 @@ class Users:
 
     def _execute(self, statement: str, arguments: Sequence[Any]) -> None:
         with psycopg.connect(self._dsn) as connection:
-            connection.execute(statement, arguments)  # type: ignore[arg-type] # no literal by its type, by its callers
+            connection.execute(statement, arguments)
 
 
 def apply(store: Store, *batch: Delivery, overdue: frozenset[str] = frozenset()) -> list[CommandReceipt]:
@@ -106,5 +106,5 @@ def substance(receipt: CommandReceipt) -> CommandReceipt:
     same = CommandReceipt()
     same.CopyFrom(receipt)
     for field in ("accept_time", "receive_time", "complete_time", "duplicate"):
-        same.ClearField(field)  # type: ignore[arg-type] # the stub wants literals
+        same.ClearField(field)
     return same

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(check: Callable[[], T], timeout_s: float, interval_s: float = 0.05) -> T:
+def eventually(check: Callable[[], T | None], timeout_s: float, interval_s: float = 0.05) -> T:
     """Call `check` until it returns something true, and return that.
 
     An exception counts as "not yet". After `timeout_s` an AssertionError tells the last value, and has the last
@@ -28,7 +28,7 @@ def eventually(check: Callable[[], T], timeout_s: float, interval_s: float = 0.0
         time.sleep(interval_s)
 
 
-async def eventually_async(check: Callable[[], Awaitable[T]], timeout_s: float, interval_s: float = 0.05) -> T:
+async def eventually_async(check: Callable[[], Awaitable[T | None]], timeout_s: float, interval_s: float = 0.05) -> T:
     """Await `check()` until it returns something true, as `eventually` does."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -22,15 +22,20 @@ NUMBER = 3  # of the partition
 Headers = Sequence[tuple[str, str]]
 
 
-def command(name: str, correlation_id: str, *, redrives: int = 0, first: int = 0) -> Headers:
+def id_of(letter: str) -> str:
+    """Return the correlation ID that these tests call by a letter."""
+    return f"0197a1b2-0000-7000-8000-{ord(letter):012d}"
+
+
+def command(name: str, letter: str, *, redrives: int = 0, first: int = 0) -> Headers:
     """Return the headers of a command, sent again so often from where it was at first."""
     again = [(topics.REDRIVES, str(redrives)), (topics.FIRST_OFFSET, str(first))] if redrives else []
-    return [(topics.COMMAND, name), (topics.CORRELATION_ID, correlation_id), *again]
+    return [(topics.COMMAND, name), (topics.CORRELATION_ID, id_of(letter)), *again]
 
 
-def record(partition: int, offset: int, key: bytes | None, headers: Headers) -> KafkaRecord:
-    """Return a record as it was read."""
-    return KafkaRecord("", partition, offset, 0, 0, key, b"value", headers)
+def record(offset: int, headers: Headers, *, key: bytes = KEY, partition: int = NUMBER) -> KafkaRecord:
+    """Return a record with these headers."""
+    return KafkaRecord("any", partition, offset, 0, 0, key, b"value", headers)
 
 
 def dead_letter(
@@ -47,7 +52,7 @@ def dead_letter(
         topics.DLQ_TIME: "1700000000000",
         **{f"dlq.{name}": value for name, value in extra.items()},
     }
-    found = parse_dead_letter(record(NUMBER, position, KEY, [*headers, *added.items()]))
+    found = parse_dead_letter(record(position, [*headers, *added.items()]))
     assert found is not None
     return found
 
@@ -56,7 +61,7 @@ def statuses(dead_letters: Sequence[DeadLetter], records: dict[int, Headers], ke
     """Return how dead letters stand when these records are on the topic, by their offsets."""
     history = History(dead_letters, COMMANDS)
     for offset, headers in records.items():
-        history.add(record(NUMBER, offset, key, headers))
+        history.add(record(offset, headers, key=key))
     return [history.status_of(one) for one in dead_letters]
 
 
@@ -68,14 +73,14 @@ def test_a_letter_is_read_with_its_own_headers_apart() -> None:
     """What the lane added is told, and is not sent again."""
     read = dead_letter(5, command("UpdateUser", "a", redrives=2, first=1), position=9)
     assert (str(read.position), str(read.source), str(read.first)) == ("3:9", "3:5", "3:1")
-    assert (read.correlation_id, read.command, read.store, read.redrives) == ("a", "UpdateUser", "POSTGRESQL", 2)
-    assert [name for name, _ in read.headers] == [name for name, _ in command("", "", redrives=1)]
+    assert (read.correlation_id, read.command, read.store, read.redrives) == (id_of("a"), "UpdateUser", "POSTGRESQL", 2)
+    assert [name for name, _ in read.headers] == [name for name, _ in command("", "a", redrives=1)]
 
 
 @pytest.mark.parametrize("headers", [[], [(topics.DLQ_PARTITION, "x")], UPDATE])
 def test_what_no_lane_has_written_is_no_letter(headers: Headers) -> None:
     """Whatever else is on the topic is passed over."""
-    assert parse_dead_letter(record(0, 0, None, headers)) is None
+    assert parse_dead_letter(record(0, headers)) is None
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":1", "a:1", "1:-2", "1:2:3", "²:1"])
@@ -128,9 +133,9 @@ def test_later_commands_of_the_same_key_and_store_overtake(early: str, late: str
 def test_other_keys_overtake_nobody() -> None:
     """Order is kept by key."""
     history = History([dead_letter(1, UPDATE)], COMMANDS)
-    history.add(record(NUMBER, 1, KEY, UPDATE))
-    history.add(record(NUMBER, 2, b"8", command("UpdateUser", "b")))
-    history.add(record(NUMBER + 1, 3, KEY, command("UpdateUser", "c")))
+    history.add(record(1, UPDATE))
+    history.add(record(2, command("UpdateUser", "b"), key=b"8"))
+    history.add(record(3, command("UpdateUser", "c"), partition=NUMBER + 1))
     assert history.status_of(dead_letter(1, UPDATE)) is RedriveStatus.WAITING
 
 
@@ -174,6 +179,13 @@ def test_one_whose_record_has_left_the_topic_is_uncertain() -> None:
     assert statuses([dead_letter(1, UPDATE)], {1: command("UpdateUser", "z")}) == [RedriveStatus.UNCERTAIN]
     again = command("UpdateUser", "a", redrives=1, first=1)
     assert statuses([dead_letter(2, again)], {2: again}) == [RedriveStatus.UNCERTAIN]
+
+
+def test_a_record_of_two_commands_has_overtaken_nobody() -> None:
+    """Its headers name two correlation IDs: no lane has applied it, and it is never sent again."""
+    doubled = [*command("UpdateUser", "b"), (topics.CORRELATION_ID, id_of("c"))]
+    assert statuses([dead_letter(1, UPDATE)], {1: UPDATE, 2: doubled}) == [RedriveStatus.WAITING]
+    assert statuses([dead_letter(1, doubled)], {1: doubled}) == [RedriveStatus.FOREIGN]
 
 
 def test_there_is_an_end_to_sending_again() -> None:

@@ -45,7 +45,7 @@ class _Unreadable(Message):
 
 def test_headers_that_cannot_be_read_leave_the_rest_of_the_record() -> None:
     """Whoever reads it can tell that there were some."""
-    read = read_message(_Unreadable(topic="user_events", partition=2, offset=9, timestamp=(1, 5)), READ_NS)  # type: ignore[call-arg]
+    read = read_message(_Unreadable(topic="user_events", partition=2, offset=9, timestamp=(1, 5)), READ_NS)
     assert (read.partition, read.offset, read.headers, read.has_readable_headers) == (2, 9, (), False)
 
 

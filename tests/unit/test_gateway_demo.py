@@ -39,7 +39,7 @@ def _of(command: Command) -> Any:
 
 def test_every_kind_of_the_protos_has_a_generator() -> None:
     """And none is left over."""
-    named = {
+    named: set[str] = {
         field.GetOptions().Extensions[options_pb2.demo]  # type: ignore[index] # the generated stub says FieldDescriptor
         for command in COMMANDS.values()
         for field in demo_fields(_of(command)).values()

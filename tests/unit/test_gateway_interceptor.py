@@ -51,13 +51,13 @@ class Context:
         status, info = status_pb2.Status.FromString(self.aborted[2][STATUS_METADATA]), error_details_pb2.ErrorInfo()
         assert status.code == self.aborted[0].value[0]
         assert status.details[0].Unpack(info)
-        return info.reason
+        return str(info.reason)
 
 
 @pytest.fixture
 def interceptor() -> CallInterceptor:
     """Give an interceptor that traces nothing."""
-    return CallInterceptor(Tracing("gateway", "test", TelemetrySettings(OTEL_SDK_DISABLED=True)))  # type: ignore[call-arg]
+    return CallInterceptor(Tracing("gateway", "test", TelemetrySettings(OTEL_SDK_DISABLED=True)))
 
 
 async def answer(request: Any, _context: Any) -> User:

@@ -157,7 +157,7 @@ def test_a_duration_may_be_negative_by_itself() -> None:
 def test_no_description_holds_a_value() -> None:
     """Whatever rule is broken."""
     secrets = {"name": "\x01maria" * 50, "email": "maria.at.example", "cpf": "12345678900", "request_id": "r" * 999}
-    faults = rules(CreateUserRequest).faults(CreateUserRequest(user_id=-987654, **secrets))  # type: ignore[arg-type]
+    faults = rules(CreateUserRequest).faults(CreateUserRequest(user_id=-987654, **secrets))
     assert {fault.field for fault in faults} == {"user_id", *secrets}
     told = " ".join(fault.description for fault in faults)
     assert not [value for value in (*secrets.values(), "987654") if value in told]

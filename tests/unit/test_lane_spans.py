@@ -36,7 +36,7 @@ def exporter() -> InMemorySpanExporter:
 @pytest.fixture
 def spans(exporter: InMemorySpanExporter) -> LaneSpans:
     """Return a lane's spans, without a collector."""
-    tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))  # type: ignore[call-arg]
+    tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing._provider, tracing._tracer = provider, provider.get_tracer("test")

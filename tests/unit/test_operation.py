@@ -17,10 +17,11 @@ from gateway.operations.assembly import assemble
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Decoder, Encoder
+from mesh.envelope import KafkaRecord
 from mesh.errors import FieldFault, PolystreamError, Reaction, Reason, read_details
 from mesh.schemas import load_schema
 from mesh.store_errors import fail, receipt_status
-from monitor.records import EventReader, Record, TracedEvent
+from monitor.records import EventReader, TracedEvent
 from monitor.store.documents import event_document, read_event
 from monitor.story import fold
 
@@ -40,7 +41,7 @@ class _Schemas:
         return json.dumps(load_schema(RECEIPT))
 
 
-ENCODER: Final = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT), 1)
+ENCODER: Final = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT), 1)  # type: ignore[arg-type] # upb's own class
 DECODER: Final = Decoder(CommandReceipt, load_schema(RECEIPT), _Schemas())
 READER: Final = EventReader(CATALOG, DECODER)
 
@@ -88,7 +89,8 @@ def read(topic: str, offset: int, command: str, value: bytes | None) -> list[Eve
     """Return the events that a record tells of, as they come back from a store that keeps documents."""
     headers = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, command)]
     headers += [(topics.ACCEPT_TIME, str(ACCEPT_MS)), (topics.SERVICE, "gateway-0")]
-    return [kept(traced) for traced in READER.read(Record(topic, 0, offset, ACCEPT_MS + 1, b"7", value, headers))]
+    record = KafkaRecord(topic, 0, offset, ACCEPT_MS + 1, 0, b"7", value, headers)
+    return [kept(traced) for traced in READER.read(record)]
 
 
 def kept(traced: TracedEvent) -> Event:

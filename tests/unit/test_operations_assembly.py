@@ -1,6 +1,7 @@
 """An operation is told from its acceptance and its receipts."""
 
 import itertools
+import typing
 
 import pytest
 from google.protobuf.any_pb2 import Any
@@ -19,7 +20,7 @@ COMMANDS = load_catalog().commands
 CORRELATION_ID = new_correlation_id()
 
 
-def receipt(store: str, second: int = 1, **fields: object) -> CommandReceipt:
+def receipt(store: str, second: int = 1, **fields: typing.Any) -> CommandReceipt:
     """Return a success of DeleteUser, changed by `fields`."""
     made = CommandReceipt(
         correlation_id=CORRELATION_ID,

@@ -40,7 +40,7 @@ def registry() -> Iterator[ForeignRegistry]:
 @pytest.fixture
 def client(registry: ForeignRegistry) -> Iterator[RegistryClient]:
     """Return the platform's client."""
-    made = RegistryClient(RegistrySettings(_env_file=None, url=registry.url))  # type: ignore[call-arg]
+    made = RegistryClient(RegistrySettings(_env_file=None, url=registry.url))
     yield made
     made.close()
 

@@ -9,7 +9,7 @@ from polystream.v1.views_pb2 import RecordViewRequest
 
 from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
-from processor.user_lookup import UserSnapshot
+from processor.user_lookup import PostgresUsers, UserSnapshot
 from processor.users import Erasure, UserDirectory, Verdict
 from tests.support.lanes import delivery as deliver
 
@@ -40,7 +40,7 @@ class Memory:
 
 
 @dataclass
-class Lookup:
+class Lookup(PostgresUsers):
     """PostgreSQL, in memory."""
 
     snapshot: UserSnapshot | None
