@@ -41,7 +41,7 @@ class DeadLetterReader:
         """
         there = self._reader.extents(topics.DEAD_LETTERS)
         newest = _newest(there)
-        parsed = map(parse_dead_letter, self._reader.records(topics.DEAD_LETTERS, newest))
+        parsed = map(parse_dead_letter, self._reader.read(topics.DEAD_LETTERS, newest))
         left_out = sum(newest[partition].begin - extent.begin for partition, extent in there.items())
         return _once_each(found for found in parsed if found is not None), left_out
 
@@ -52,7 +52,7 @@ class DeadLetterReader:
         """
         kept = self._reader.extents(topics.COMMANDS) if dead_letters else {}
         history = History([*dead_letters, *besides], self._commands)
-        for record in self._reader.records(topics.COMMANDS, extents_from(dead_letters, kept)):
+        for record in self._reader.read(topics.COMMANDS, extents_from(dead_letters, kept)):
             history.add(record)
         return [DeadLetterEntry(one, history.status_of(one), history.overtaken_by(one)) for one in dead_letters]
 

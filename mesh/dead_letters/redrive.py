@@ -127,7 +127,7 @@ class Redriver:
         expected = {same[0].correlation_id: self._stores(same) for same in batch}
         given_up_ms = {same[0].correlation_id: max(dead_letter.time_ms for dead_letter in same) for same in batch}
         answers: dict[str, dict[str, CommandReceipt]] = {correlation_id: {} for correlation_id in expected}
-        for record in self._reader.records_until(topics.RECEIPTS, begins, until_s):
+        for record in self._reader.follow(topics.RECEIPTS, begins, until_s):
             correlation_id = record.read_headers().correlation_id
             if correlation_id not in expected:
                 continue

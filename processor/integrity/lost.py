@@ -52,7 +52,7 @@ def find_lost(
     search = LostCommandSearch(
         commands, positions, inspectors, dead_letters, oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000)
     )
-    for record in reader.records(topics.COMMANDS, reader.extents(topics.COMMANDS)):
+    for record in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
         search.add(record)
     search.finish()
     lost = search.lost[:_LOST_MAX]

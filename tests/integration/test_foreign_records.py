@@ -1,6 +1,8 @@
 """Records that are not as the platform writes them end no thread, on a real broker, for every reader of the topics."""
 
 import dataclasses
+import io
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,11 +18,14 @@ from google.protobuf.message import Message
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import ListOperationsRequest, Operation
 from polystream.v1.users_pb2 import DeleteUserRequest
+from rich.console import Console
 
+from cli.dead_letters import show_entries, show_entry
 from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.receipt_log import ReceiptLog
 from mesh import topics
 from mesh.codec import Decoder, Encoder
+from mesh.dead_letters.reader import DeadLetterReader
 from mesh.ids import new_correlation_id
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings, TelemetrySettings
@@ -31,6 +36,7 @@ from monitor.ingest import Ingest
 from monitor.records import EventReader
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
+from processor.integrity.lost import find_lost
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
 from processor.lanes.lane import Lane, Limits, ReadyFile
@@ -78,6 +84,7 @@ class Writer:
     """Makes good records."""
 
     def __init__(self, registry: RegistryClient) -> None:
+        self._offsets = itertools.count()  # of what is given up: each dead letter is another record's
         self._command = _encoder(DeleteUserRequest, registry.register(topics.COMMANDS, _COMMAND_RECORD, _schema(0)))
         self._receipt = _encoder(CommandReceipt, registry.register(topics.RECEIPTS, RECEIPT_RECORD, _schema(1)))
 
@@ -98,7 +105,7 @@ class Writer:
         added = {
             topics.DLQ_REASON: "HANDLER_FAILED",
             topics.DLQ_PARTITION: "1",
-            topics.DLQ_OFFSET: "2",
+            topics.DLQ_OFFSET: str(next(self._offsets)),
             topics.DLQ_STORE: _STORE,
             topics.DLQ_TIME: "1700000000000",
         }
@@ -223,6 +230,52 @@ def test_the_monitor_tells_of_the_others(around: Surroundings, tmp_path: Path) -
     store.close()
 
 
+def test_dead_letters_are_listed_among_them(around: Surroundings) -> None:
+    """Each good one is there, and can be shown with the others."""
+    with TopicReader(around.kafka) as reader:
+        entries, _ = DeadLetterReader(reader, CATALOG.commands).read_entries()
+    found = {entry.dead_letter.correlation_id for entry in entries}
+    assert set(around.good_ids[topics.DEAD_LETTERS]) <= found
+    shown = Console(file=io.StringIO())
+    show_entries(entries, 0, shown)
+    for entry in entries:
+        show_entry(entry, None, shown)
+
+
+def test_lost_commands_are_found_among_them(around: Surroundings) -> None:
+    """Each good command is missed where a store remembers none."""
+    inspectors = [_RemembersNothing(store) for store in ("POSTGRESQL", "MONGODB", "REDIS")]
+    positions = {inspector.name: {_PARTITION: around.sent[topics.COMMANDS]} for inspector in inspectors}
+    with TopicReader(around.kafka) as reader:
+        found = find_lost(
+            reader,
+            DeadLetterReader(reader, CATALOG.commands),
+            CATALOG.commands,
+            positions,
+            inspectors,
+            memory_s=time.time(),
+        )
+    assert found.is_whole
+    for store in positions:
+        lost = [entry.dead_letter.correlation_id for entry in found.lost if entry.dead_letter.store == store]
+        assert [id_ for id_ in lost if id_ in set(around.good_ids[topics.COMMANDS])] == around.good_ids[topics.COMMANDS]
+
+
+class _RemembersNothing:
+    """A store that has lost everything."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def applied(self, correlation_ids: Sequence[str]) -> set[str]:
+        """Return none."""
+        del correlation_ids
+        return set()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class _Applies:
     """A store that applies everything."""
 
@@ -292,7 +345,7 @@ def _dead_lettered_offsets(around: Surroundings) -> set[int]:
     """Return the offsets of what the lane has set apart, among all that is on the dead-letter topic."""
     found: set[int] = set()
     with TopicReader(around.kafka) as reader:
-        for record in reader.records(topics.DEAD_LETTERS, reader.extents(topics.DEAD_LETTERS)):
+        for record in reader.read(topics.DEAD_LETTERS, reader.extents(topics.DEAD_LETTERS)):
             headers = record.read_headers()
             source = headers.dead_letter_source
             if headers.text(topics.DLQ_LANE) == "lane-0" and source is not None:

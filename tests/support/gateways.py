@@ -21,6 +21,7 @@ from mesh.codec import Decoder
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RegistrySettings, TelemetrySettings
 from mesh.telemetry.tracing import Tracing
+from tests.support.headers import header_texts
 from tests.support.waiting import eventually
 
 SERVERS = ("native", "grpcio")
@@ -148,7 +149,7 @@ class CommandLog:
         for message in self._consumer.consume(1000, timeout=0.2):
             if message.error():
                 continue
-            headers = topics.header_text(topics.header_pairs(message.headers()))
+            headers = header_texts(message.headers())
             name = headers[topics.COMMAND]
             record = Command(name, (message.key() or b"").decode(), self._decoded(name, message.value()), headers)
             self._read.setdefault(headers[topics.CORRELATION_ID], []).append(record)

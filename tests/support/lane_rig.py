@@ -26,6 +26,7 @@ from processor.lanes.receipts import Outgoing, ReceiptSender, SendError
 from processor.lanes.spans import LaneSpans
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
+from tests.support.headers import header_texts
 from tests.support.lanes import CATALOG, COMMAND_OF, RECEIPT_RECORD
 
 STORE: Final = "MONGODB"
@@ -202,7 +203,7 @@ class Rig:
 
     def dead_letters(self) -> list[dict[str, str]]:
         """Return the headers of the dead letters sent."""
-        return [topics.header_text(sent.headers) for sent in self.producer.sent if sent.topic == topics.DEAD_LETTERS]
+        return [header_texts(sent.headers) for sent in self.producer.sent if sent.topic == topics.DEAD_LETTERS]
 
 
 def delete(user_id: int) -> DeleteUserRequest:

@@ -10,6 +10,7 @@ from polystream.v1.operations_pb2 import Operation
 from mesh import topics
 from mesh.ids import new_correlation_id
 from processor.lanes.receipts import SendError
+from tests.support.headers import header_texts
 from tests.support.lane_rig import STORE, UNAVAILABLE, Rig, delete
 
 
@@ -26,7 +27,7 @@ def test_a_round_applies_answers_and_commits(rig: Rig) -> None:
     rig.lane.run_once()
     (sent,) = rig.producer.sent
     assert (sent.topic, sent.key) == (topics.RECEIPTS, b"7")
-    assert topics.header_text(sent.headers) == {
+    assert header_texts(sent.headers) == {
         topics.CORRELATION_ID: done,
         topics.COMMAND: "DeleteUser",
         topics.STORE: STORE,
@@ -44,7 +45,7 @@ def test_a_command_that_is_not_traced_passes_its_context_on(rig: Rig) -> None:
     headers = [*record.headers, (topics.TRACEPARENT, traceparent), (topics.TRACESTATE, "vendor=1")]
     rig.source.waiting.append(record._replace(headers=headers))
     rig.lane.run_once()
-    sent = topics.header_text(rig.producer.sent[0].headers)
+    sent = header_texts(rig.producer.sent[0].headers)
     assert (sent[topics.TRACEPARENT], sent[topics.TRACESTATE]) == (traceparent, "vendor=1")
 
 
@@ -142,7 +143,7 @@ def test_a_record_too_large_for_the_dead_letters_is_pointed_to(rig: Rig) -> None
     rig.source.put_raw(b"\xff" * 1_000_000, "DeleteUser", new_correlation_id())
     rig.lane.run_once()
     letter = next(sent for sent in rig.producer.sent if sent.topic == topics.DEAD_LETTERS)
-    headers = topics.header_text(letter.headers)
+    headers = header_texts(letter.headers)
     assert (letter.value, headers[topics.DLQ_OFFSET]) == (None, "0")
     assert int(headers["dlq.omitted_bytes"]) > 1_000_000
 
