@@ -1,7 +1,7 @@
 """Start Polystream from a checkout: `python3 start.py [COMMAND] [ARGUMENTS]`.
 
-Needs nothing but Python 3.11: makes `.venv`, installs the locked dependencies into it, and hands the arguments to the
-`polystream` command there; `up` when there are none. Once all is installed, that takes milliseconds.
+Needs nothing but Python 3.11, 3.12 or 3.13: makes `.venv`, installs the locked dependencies into it, and hands the
+arguments to the `polystream` command there; `up` when there are none. Once all is installed, that takes milliseconds.
 """
 
 # The syntax is Python 3.6's, so that an older Python gets as far as saying what to do.
@@ -13,11 +13,13 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
 
-MINIMUM = (3, 11)
+OLDEST = (3, 11)
+NEWEST = (3, 13)  # for a newer one, secantusdb has no wheel yet
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -65,15 +67,20 @@ def main(arguments: "list[str]") -> int:
         return 130
     environment = dict(os.environ, POLYSTREAM_START_TIME=repr(began))
     os.execve(str(POLYSTREAM), [str(POLYSTREAM), *arguments], environment)  # noqa: S606 - no shell is wanted
-    return 0  # never reached
+    return 0  # type: ignore[unreachable] # ruff does not know that execve never returns
 
 
 def check_machine() -> None:
-    """Raise InstallError where Python is too old or the system is none that the engines run on."""
-    if sys.version_info < MINIMUM:
+    """Raise InstallError where the packages have nothing for this Python, or the engines for this system."""
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise InstallError(
-            f"Python 3.11 or newer is needed, and this is {sys.version.split()[0]}. "
-            "Install it (python.org, or your system's packages), then run `python3.11 start.py`."
+            f"Python 3.11, 3.12 or 3.13 is needed, and this is {sys.version.split()[0]}. Install one of them "
+            "(python.org, or your system's packages), then run it by its name: `python3.11 start.py`."
+        )
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise InstallError(
+            "the packages have nothing for this build of Python: PyPy, or CPython without its global lock. "
+            "Install the ordinary CPython 3.11, 3.12 or 3.13, then run it by its name: `python3.11 start.py`."
         )
     if os.name != "posix":
         raise InstallError("Linux or macOS is needed. On Windows, use WSL.")
@@ -148,7 +155,7 @@ def install_all(chosen: str) -> None:
     install_uv(lock)
     into = ["--python", str(PYTHON)]
     sync = [str(UV), "pip", "sync", "--require-hashes", "--compile-bytecode", *into, str(lock)]
-    step(f"installing {count_packages(lock)} packages", sync)
+    step("installing the locked packages", sync)  # not counted: some are for one Python or system alone
     editable = [str(UV), "pip", "install", "--no-deps", "--no-build-isolation", *into, "--editable", str(ROOT)]
     step("installing polystream", editable)
     step("compiling polystream", [str(PYTHON), "-m", "compileall", "-q", *(str(ROOT / source) for source in SOURCES)])
@@ -161,7 +168,7 @@ def venv_fits() -> bool:
         version = re.search(r"^version\w*\s*=\s*(\d+)\.(\d+)", (VENV / "pyvenv.cfg").read_text(), re.MULTILINE)
     except OSError:
         return False
-    return bool(version) and tuple(map(int, version.groups())) == sys.version_info[:2] and can_run(PYTHON)
+    return version is not None and tuple(map(int, version.groups())) == sys.version_info[:2] and can_run(PYTHON)
 
 
 def install_uv(lock: Path) -> None:
@@ -193,11 +200,6 @@ def locked(name: str, lock: Path) -> str:
     if not found:
         raise InstallError(f"{lock.name} does not lock {name}. Restore it: git checkout -- {lock.name}")
     return found.group(0)
-
-
-def count_packages(lock: Path) -> int:
-    """Return how many packages a lock file names."""
-    return len(re.findall(r"^\w", lock.read_text(), re.MULTILINE))
 
 
 def step(title: str, command: "list[str]") -> None:

@@ -1,1 +1,4 @@
-"""The `polystream` command, and what it alone does: finding a platform, its terminal, the benchmark."""
+"""The `polystream` command: one module a subcommand, what they show on the terminal, and the benchmark.
+
+It finds the platform that runs on a data folder, as processes or in containers, and works on it.
+"""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from dotenv import dotenv_values
 
-from cli.platform import CHECKOUT
+from cli.folders import CHECKOUT
 from stack.supervisor.state import RunFolder
 
 FOLDER: Final = CHECKOUT / "deploy" / "compose"

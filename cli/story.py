@@ -1,6 +1,7 @@
 """An operation's story on the terminal."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
 from polystream.options.v1 import options_pb2
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from cli.console import make_console
+from mesh.errors import read_details
 
 _COLORS = {"SUCCEEDED": "green", "FAILED": "red", "ACCEPTED": "yellow"}
 
@@ -34,7 +36,7 @@ def _show_operation(operation: Operation, console: Console) -> None:
     state = _state(Operation.State.Name(operation.state))
     console.print(f"[bold]{escape(operation.command)}[/bold] {state} ({operation.correlation_id}{user})")
     if operation.HasField("error"):
-        console.print(f"[red]{escape(operation.error.message)}[/red]")
+        console.print(f"[red]{escape(_error(operation.error))}[/red]")
 
 
 def _hops(story: OperationStory) -> Table:
@@ -58,10 +60,21 @@ def _note(hop: Event) -> str:
     return ", ".join(filter(None, (hop.error, "duplicate" if hop.duplicate else "")))
 
 
+def _error(status: status_pb2.Status) -> str:
+    """Return all that an error says, a line each: its reason, the fields at fault, and when to try again."""
+    details = read_details(status)
+    faults = [
+        f"{fault.field}: {fault.description}" + (f" ({fault.rule})" if fault.rule else "") for fault in details.faults
+    ]
+    retry = [] if details.retry_delay_s is None else [f"try again after {details.retry_delay_s:g} s"]
+    said = f"{details.reason}: {status.message}" if details.reason else status.message
+    return "\n".join([said, *faults, *retry])
+
+
 def _receipts(operation: Operation) -> Table:
     table = Table("store", "state", "after ms", "note", title="receipts", title_justify="left")
     for receipt in operation.receipts:
-        note = receipt.error.message if receipt.HasField("error") else ("duplicate" if receipt.duplicate else "")
+        note = _error(receipt.error) if receipt.HasField("error") else ("duplicate" if receipt.duplicate else "")
         table.add_row(
             options_pb2.Store.Name(receipt.store),
             _state(Operation.State.Name(receipt.state)),

@@ -1,1 +1,4 @@
-"""What is made of the protos: the generators, the compatibility check, and the pages of the API's reference."""
+"""What developers run on the contracts: generators, the check against releases, and the pages of the reference.
+
+No service imports it. The generators read the protos; the pages also have tables of what the code decides.
+"""

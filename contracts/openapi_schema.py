@@ -48,7 +48,7 @@ _WELL_KNOWN: Mapping[str, Schema] = {
 }
 
 
-class Place(Enum):
+class ValueLocation(Enum):
     """Where a value stands, which decides how a 64-bit integer is written."""
 
     PARAMETER = "parameter"  # digits in a path or a query
@@ -72,9 +72,9 @@ class Schemas:
         left_out = {path.partition(".")[0] for path in without}
         name = f"{self._name(message).removesuffix('Request')}{suffix}" if without else self._name(message)
         if without:
-            self._set(name, self._object(message, Place.REQUEST, left_out), message)
+            self._set(name, self._object(message, ValueLocation.REQUEST, left_out), message)
         else:
-            self._component(message, Place.REQUEST)
+            self._component(message, ValueLocation.REQUEST)
         if not self.components[name].get("required") or not self._has_demo_data(message):
             return _ref(name)
         self._set(f"{name}.Silent", self._silent(message, left_out), message)
@@ -95,7 +95,7 @@ class Schemas:
         """Return the schema of a request that says nothing: it may hold identifiers."""
         fields = [field for field in message.fields if field.name not in left_out]
         properties = {
-            field.name: self._property(field, Place.REQUEST, required=self._asks_for(field))
+            field.name: self._property(field, ValueLocation.REQUEST, required=self._asks_for(field))
             if _is_id(field)
             else {"type": "null"}
             for field in fields
@@ -110,40 +110,40 @@ class Schemas:
 
     def response(self, message: Descriptor) -> Schema:
         """Return the schema of an answer."""
-        return self._value_of(message, Place.RESPONSE)
+        return self._value_of(message, ValueLocation.RESPONSE)
 
     def parameter(self, field: FieldDescriptor) -> Schema:
         """Return the schema of a path or query parameter, without its description."""
-        return self._field(field, Place.PARAMETER)
+        return self._field(field, ValueLocation.PARAMETER)
 
-    def _component(self, message: Descriptor, place: Place) -> Schema:
+    def _component(self, message: Descriptor, location: ValueLocation) -> Schema:
         name = self._name(message)
         if self._owners.setdefault(name, message.full_name) != message.full_name:
             raise PluginError(f"{message.full_name} and {self._owners[name]} have the same name in OpenAPI; rename one")
         if name not in self.components:
-            self.components[name] = {}  # in place before its fields: a message may hold itself
-            self.components[name] = self._object(message, place, set())
+            self.components[name] = {}  # there before its fields: a message may hold itself
+            self.components[name] = self._object(message, location, set())
         return _ref(name)
 
     def _name(self, message: Descriptor) -> str:
         return str(message.full_name.removeprefix(message.file.package + "."))
 
-    def _object(self, message: Descriptor, place: Place, left_out: set[str]) -> Schema:
+    def _object(self, message: Descriptor, location: ValueLocation, left_out: set[str]) -> Schema:
         fields = [field for field in message.fields if field.name not in left_out]
         schema: Schema = {"type": "object"}
         if doc := self._descriptors.comment(message.full_name):
             schema["description"] = doc
-        schema["properties"] = {field.name: self._property(field, place) for field in fields}
-        if place is Place.REQUEST:
+        schema["properties"] = {field.name: self._property(field, location) for field in fields}
+        if location is ValueLocation.REQUEST:
             schema["additionalProperties"] = False
-        required = [f.name for f in fields if place is Place.REQUEST and is_required(f, self._rules(f))]
+        required = [f.name for f in fields if location is ValueLocation.REQUEST and is_required(f, self._rules(f))]
         return schema | ({"required": required} if required else {})
 
-    def _property(self, field: FieldDescriptor, place: Place, *, required: bool | None = None) -> Schema:
-        schema = self._field(field, place)
+    def _property(self, field: FieldDescriptor, location: ValueLocation, *, required: bool | None = None) -> Schema:
+        schema = self._field(field, location)
         if required is None:
             required = is_required(field, self._rules(field))
-        if place is Place.REQUEST and not required:
+        if location is ValueLocation.REQUEST and not required:
             schema = _or_null(schema)  # null is the same as nothing
         doc = self.describe(field)
         return schema | {"description": doc} if doc else schema
@@ -165,43 +165,42 @@ class Schemas:
     def _rules(self, field: FieldDescriptor) -> Any:
         return field_rules(self._descriptors, field)
 
-    def _field(self, field: FieldDescriptor, place: Place) -> Schema:
+    def _field(self, field: FieldDescriptor, location: ValueLocation) -> Schema:
         rules = self._rules(field)
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            values = self._value(field.message_type.fields_by_name["value"], place, rules and rules.map.values)
+            values = self._value(field.message_type.fields_by_name["value"], location, rules and rules.map.values)
             return {"type": "object", "additionalProperties": values} | constraints(rules)
         if field.is_repeated:
-            return {"type": "array", "items": self._value(field, place, rules and rules.repeated.items)} | constraints(
-                rules
-            )
-        return self._value(field, place, rules)
+            items = self._value(field, location, rules and rules.repeated.items)
+            return {"type": "array", "items": items} | constraints(rules)
+        return self._value(field, location, rules)
 
-    def _value(self, field: FieldDescriptor, place: Place, rules: Any) -> Schema:
+    def _value(self, field: FieldDescriptor, location: ValueLocation, rules: Any) -> Schema:
         if rules is not None and MONEY_RULE in {rule.id for rule in rules.cel}:
-            self.components["Reais"] = reais(self._int64(place, {"minimum": 0, "maximum": 1_000_000}))
+            self.components["Reais"] = reais(self._int64(location, {"minimum": 0, "maximum": 1_000_000}))
             return _ref("Reais")
         if field.message_type is not None:
-            return self._value_of(field.message_type, place) | constraints(rules)
+            return self._value_of(field.message_type, location) | constraints(rules)
         if field.enum_type is not None:
             return {"type": "string", "enum": self._values(field)}
         if field.type in _INT64_TYPES:
-            return self._int64(place, constraints(rules))
-        if field.type == _F.TYPE_STRING and place is not Place.RESPONSE:
+            return self._int64(location, constraints(rules))
+        if field.type == _F.TYPE_STRING and location is not ValueLocation.RESPONSE:
             return _text(field.name, constraints(rules))
         return _SCALARS[field.type] | constraints(rules)
 
-    def _value_of(self, message: Descriptor, place: Place) -> Schema:
+    def _value_of(self, message: Descriptor, location: ValueLocation) -> Schema:
         if message.full_name in _WELL_KNOWN:
             return dict(_WELL_KNOWN[message.full_name])
         if message.file.name == "google/protobuf/wrappers.proto":
-            return _or_null(self._value(message.fields_by_name["value"], place, None))
-        return self._component(message, place)
+            return _or_null(self._value(message.fields_by_name["value"], location, None))
+        return self._component(message, location)
 
-    def _int64(self, place: Place, bounds: Schema) -> Schema:
+    def _int64(self, location: ValueLocation, bounds: Schema) -> Schema:
         number = {"type": "integer", "format": "int64"} | bounds
-        if place is Place.PARAMETER:
+        if location is ValueLocation.PARAMETER:
             return number
-        if place is Place.RESPONSE:
+        if location is ValueLocation.RESPONSE:
             return {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$"}
         least, most = bounds.get("minimum", -(2**63)), bounds.get("maximum", 2**63 - 1)
         name = f"WholeNumber.{least}.{most}"

@@ -25,7 +25,7 @@ log = structlog.stdlib.get_logger(SERVICE)
 
 
 async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
-    """Serve until a signal comes; 0 after a clean stop."""
+    """Serve until SIGTERM or SIGINT comes, or a thread dies. Returns the exit code: 0 after a clean stop, else 1."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -39,25 +39,25 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
         return 1
     startup.end()
     starting = asyncio.create_task(gateway.start())
-    stopped = asyncio.create_task(stopping.wait())
-    await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+    ending = (asyncio.create_task(stopping.wait()), asyncio.create_task(gateway.threads.first_death()))
+    await asyncio.wait((starting, *ending), return_when=asyncio.FIRST_COMPLETED)
     failed = starting.done() and starting.exception()
     if failed:
         log.error("the gateway cannot start", error=_describe(failed))
     else:
-        await stopped
+        await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
         log.info("draining")
-    starting.cancel()
-    stopped.cancel()
-    await asyncio.gather(starting, stopped, return_exceptions=True)
+    for task in (starting, *ending):
+        task.cancel()
+    await asyncio.gather(starting, *ending, return_exceptions=True)
     await gateway.stop()
     tracing.shutdown()
     log.info("stopped")
-    return 1 if failed else 0
+    return 0 if gateway.threads.all_alive and not failed else 1
 
 
 def main() -> int:
-    """Read the settings and serve."""
+    """Read the settings and serve. Returns the exit code: `serve`'s, or 2 for a setting that is not valid."""
     try:
         settings, telemetry = GatewaySettings(), TelemetrySettings()
     except ValidationError as error:

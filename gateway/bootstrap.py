@@ -2,16 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 from google.protobuf.descriptor import Descriptor
 
-from gateway.boundary import Boundary
 from gateway.commands import CommandPath, Encoders
-from gateway.demo import DemoData
-from gateway.operations.event_log import EventLog
+from gateway.interceptor import CallInterceptor
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.producer import CommandProducer
 from gateway.queries import build_queries
@@ -19,6 +17,7 @@ from gateway.queries.health import PlatformProbes
 from gateway.queries.stores import Stores
 from gateway.server import GatewayServer
 from mesh import topics
+from mesh.backoff import Backoff
 from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Encoder
 from mesh.errors import PolystreamError, Reason
@@ -32,32 +31,34 @@ from mesh.settings import (
     RegistrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 
-_BACKOFF_MIN_S = 0.1
+_BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
 _QUERY_GRACE_S = 0.5  # for the queries that run when the port closes
-_MIN_CLOSE_S = 1.0
+_MIN_CLOSE_S = 1.0  # for the producer, whatever the drain has left of its time
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The gateway's parts."""
+    """The gateway's parts. The way of a command through them: server, commands, producer, and back by the tracker."""
 
     settings: GatewaySettings
     catalog: Catalog
     registry: RegistryClient
     stores: Stores
-    event_log: EventLog
+    event_log: EventLogClient
     probes: PlatformProbes
     tracker: OperationTracker
     producer: CommandProducer
     commands: CommandPath
     server: GatewayServer
+    threads: CriticalThreads
 
     async def start(self) -> None:
-        """Listen, then take commands as soon as the registry has given the schemas' IDs.
+        """Listen, then take commands as soon as the registry has given the schemas' IDs, however long that takes.
 
         Raises PolystreamError INTERNAL where the registry refuses a schema: the contracts are at fault then.
         """
@@ -70,9 +71,12 @@ class Gateway:
         log.info("serving")
 
     async def stop(self) -> None:
-        """Refuse new commands, wait for those that Kafka has yet to acknowledge, and close everything."""
+        """Refuse new commands, wait for those that Kafka has yet to acknowledge, and close everything.
+
+        Kafka gets `drain_timeout_s` of the settings, in seconds; closing takes some seconds more where an engine
+        does not answer.
+        """
         give_up_s = time.monotonic() + self.settings.drain_timeout_s
-        self.commands.refuse_new()
         await self.server.leave()
         if not await self.producer.drain(self.settings.drain_timeout_s):
             log.warning("commands were still waiting for kafka", commands=self.producer.in_flight)
@@ -84,24 +88,25 @@ class Gateway:
 
     async def _registered_encoders(self) -> Encoders:
         """Register every command's schema; a registry that does not answer yet is asked again."""
-        backoff_s = _BACKOFF_MIN_S
+        backoff = Backoff(_BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         while True:
             try:
                 return await asyncio.to_thread(_register, self.catalog, self.registry)
             except PolystreamError as error:
                 if error.reason is not Reason.REGISTRY_UNAVAILABLE:
                     raise
-                log.warning("the schema registry does not answer", retry_in_s=backoff_s)
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+                pause_s = backoff.next_s()
+                log.warning("waiting for the schema registry", error=error.message, retry_in_s=pause_s)
+            await asyncio.sleep(pause_s)
 
 
 def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     """Build the gateway. Nothing is connected before `start`. Raises OSError where the port cannot be had."""
     catalog, kafka, redis = load_catalog(), KafkaSettings(), RedisSettings()
+    threads = CriticalThreads()
     registry = RegistryClient(RegistrySettings())
     stores = Stores(PostgresSettings(), MongoSettings(), redis)
-    event_log = EventLog(settings.monitor_address)
+    event_log = EventLogClient(settings.monitor_address)
     probes = PlatformProbes(stores, event_log, kafka, RegistrySettings())
     tracker = OperationTracker(
         settings=settings,
@@ -112,10 +117,12 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         schemas=registry,
         event_log=event_log,
         tracing=tracing,
+        threads=threads,
     )
     producer = CommandProducer(
         kafka.client_config(settings.name),
         topics.COMMANDS,
+        threads,
         max_in_flight=settings.max_in_flight_commands,
         ack_timeout_s=settings.kafka_ack_timeout_s,
     )
@@ -125,14 +132,14 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         tracing,
         service=settings.name,
         ack_timeout_s=settings.kafka_ack_timeout_s,
-        demo=DemoData() if settings.demo_data else None,
     )
     queries = build_queries(stores, tracker, event_log, probes.by_name())
-    server = GatewayServer(catalog, commands, queries, Boundary(tracing), settings)
-    return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server)
+    server = GatewayServer(catalog, commands, queries, CallInterceptor(tracing), settings)
+    return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server, threads)
 
 
-def _register(catalog: Catalog, registry: RegistryClient) -> Mapping[str, Encoder]:
+def _register(catalog: Catalog, registry: RegistryClient) -> Encoders:
+    """Register every command's schema. Raises PolystreamError where the registry does not answer, or refuses one."""
     encoders: dict[str, Encoder] = {}
     for command in catalog.commands.values():
         record, schema = command.request_type, load_schema(command.request_type)

@@ -1,39 +1,34 @@
-"""The path of every command: check → complete → validate → encode → Kafka → acknowledge.
+"""The path of every admitted command: encode → Kafka → acknowledge.
 
 There is no code for any one command: what differs is in the catalog.
 """
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
-import protovalidate
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
-from opentelemetry.trace import SpanKind
+from confluent_kafka import KafkaError
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from polystream.v1.operations_pb2 import Operation
 
-from gateway.acknowledgement import Acknowledgement
-from gateway.boundary import Call
-from gateway.demo import DemoData, demo_fields, is_silent
-from gateway.operations.shelf import Claim
-from gateway.producer import CommandProducer, Headers
-from gateway.validation import RequestRules, named_fields
+from gateway.interceptor import Call
+from gateway.operations.redis_store import Claim
+from gateway.producer import CommandProducer, PendingRecord
 from mesh import topics
 from mesh.catalog import Command
 from mesh.codec import Encoder
+from mesh.envelope import command_headers
 from mesh.errors import FieldFault, PolystreamError, Reason
-from mesh.ids import derived_user_id, new_correlation_id, request_correlation_id
 from mesh.telemetry import names
 from mesh.telemetry.tracing import Tracing, context_of
 
-CALLER = "anonymous"  # whose request IDs these are
-
-_MIN_REMAINING_S = 0.005  # less is not enough for Kafka's answer
-_ANSWER_MARGIN_S = 0.2  # kept of a deadline for the answer's way back, or a quarter of a short one
+_MIN_REMAINING_S: Final = 0.005  # less is not enough for Kafka's answer
+_ANSWER_MARGIN_S: Final = 0.2  # kept of a deadline for the answer's way back, or a quarter of a short one
+_MAYBE_SENT: Final = (
+    "the command may still be applied: ask for the operation, or send it again with the same request_id, "
+    "which applies it once"
+)
 
 Encoders = Mapping[str, Encoder]  # by the full name of the request
 
@@ -45,46 +40,18 @@ class Operations(Protocol):
         """Take note of a command that Kafka has."""
 
     async def find(self, correlation_id: str) -> Operation | None:
-        """Return an operation; None where there is none."""
+        """Return an operation; None where there is none. Raises PolystreamError where nobody answers who may know."""
 
     async def claim_request(self, correlation_id: str, fingerprint: bytes) -> Claim:
         """Tell whether a request ID is new, or was used with the same or with another request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A command with what is compiled from its descriptor."""
-
-    command: Command
-    rules: RequestRules
-    demo_fields: Mapping[str, FieldDescriptor]
-    takes_request_id: bool
-    assigns_key: bool  # a key of 0 asks for one
-
-    @property
-    def method(self) -> str:
-        """The RPC's full name: package.Service/Method."""
-        return f"{self.command.service}/{self.command.name}"
-
-
-def prepare(command: Command, validator: protovalidate.Validator) -> Prepared:
-    """Compile a command."""
-    descriptor: Descriptor = command.request_class.DESCRIPTOR  # type: ignore[assignment] # upb's own class, same members
-    key = descriptor.fields_by_name[command.key_field]
-    is_id = key.type == FieldDescriptor.TYPE_INT64 and key.name.endswith("_id")
-    rules = RequestRules(descriptor, validator)
-    key_faults = [fault for fault in rules.faults(command.request_class()) if fault.field == command.key_field]
-    return Prepared(
-        command=command,
-        rules=rules,
-        demo_fields=demo_fields(descriptor),
-        takes_request_id="request_id" in descriptor.fields_by_name,
-        assigns_key=is_id and not key_faults,
-    )
-
-
 class CommandPath:
-    """Takes commands and acknowledges them once Kafka has them."""
+    """Takes commands and acknowledges them once Kafka has them.
+
+    `service` is the gateway's name, which each record bears. `ack_timeout_s` is how many seconds a caller waits for
+    Kafka at most, and less where the call's own deadline is nearer.
+    """
 
     def __init__(
         self,
@@ -94,73 +61,31 @@ class CommandPath:
         *,
         service: str,
         ack_timeout_s: float,
-        demo: DemoData | None,
     ) -> None:
         self._producer = producer
         self._operations = operations
         self._tracing = tracing
         self._service = service
         self._ack_timeout_s = ack_timeout_s
-        self._demo = demo
         self._encoders: Encoders = {}
-        self._draining = False
 
     def use_encoders(self, encoders: Encoders) -> None:
         """Begin to take commands: the registry has given their schemas' IDs."""
         self._encoders = encoders
 
-    def refuse_new(self) -> None:
-        """Take no more commands."""
-        self._draining = True
+    async def handle(self, command: Command, request: Any, call: Call) -> Operation:
+        """Take one admitted command and return its operation, ACCEPTED; a known one as it stands.
 
-    @staticmethod
-    def identify(prepared: Prepared, request: Any) -> str:
-        """Return the correlation ID of a request: the same for the same `request_id`."""
-        if prepared.takes_request_id and request.request_id:
-            return request_correlation_id(CALLER, request.request_id)
-        return new_correlation_id()
-
-    async def handle(self, prepared: Prepared, request: Any, call: Call) -> Operation:
-        """Take one command and return its operation, ACCEPTED; a known one as it stands.
-
-        Raises PolystreamError; where Kafka may have the command all the same, the error says so.
+        Raises PolystreamError: REQUEST_ID_REUSED, REGISTRY_UNAVAILABLE, TOO_MANY_COMMANDS, KAFKA_UNAVAILABLE,
+        DEADLINE_EXCEEDED. Where Kafka may have the command all the same, the error says so.
         """
-        if self._draining:
-            raise PolystreamError(Reason.GATEWAY_DRAINING)
-        prepared.rules.refuse_unknown(request, call.json_fields)
-        fingerprint = None
-        if prepared.takes_request_id and request.request_id:
-            fingerprint = _fingerprint(prepared.command, request)
-        # JSON tells a field that is named with an empty value from one that is not there.
-        named = named_fields(call.json_fields)
-        silent = bool(prepared.demo_fields) and is_silent(request, named)
-        self._complete(prepared, request, call.correlation_id, named if silent else None)
-        self._validate(prepared, request, silent=silent)
-        if fingerprint is not None:
-            known = await self._known(call.correlation_id, fingerprint)
+        if call.fingerprint is not None:
+            known = await self._known(call.correlation_id, call.fingerprint)
             if known is not None:
                 return known
-        operation, waits = self._send(prepared, request, call)
-        await waits
+        operation, acknowledged = self._send(command, request, call)
+        await acknowledged
         return operation
-
-    def _complete(self, prepared: Prepared, request: Any, correlation_id: str, named: Collection[str] | None) -> None:
-        """Fill what the caller may leave out; `named` is what a silent command names all the same."""
-        if self._demo is not None and named is not None:
-            fields = {
-                name: field for name, field in prepared.demo_fields.items() if not {name, field.json_name} & {*named}
-            }
-            self._demo.fill(request, fields, correlation_id)
-        if prepared.assigns_key and not getattr(request, prepared.command.key_field):
-            setattr(request, prepared.command.key_field, derived_user_id(correlation_id))
-
-    def _validate(self, prepared: Prepared, request: Any, *, silent: bool) -> None:
-        faults = prepared.rules.faults(request)
-        if not faults:
-            return
-        # With demo data on, a silent command has been filled, so what is wrong is what was said.
-        says_nothing = self._demo is None and silent
-        raise PolystreamError(Reason.EMPTY_COMMAND if says_nothing else Reason.INVALID_FIELD, faults=faults)
 
     async def _known(self, correlation_id: str, fingerprint: bytes) -> Operation | None:
         """Return the operation that the request ID stands for already.
@@ -181,9 +106,8 @@ class CommandPath:
         except PolystreamError:
             return None
 
-    def _send(self, prepared: Prepared, request: Any, call: Call) -> tuple[Operation, "asyncio.Future[None]"]:
+    def _send(self, command: Command, request: Any, call: Call) -> tuple[Operation, "asyncio.Future[None]"]:
         """Hand the command to Kafka; the future is done when Kafka has it."""
-        command = prepared.command
         encoder = self._encoders.get(command.request_type)
         if encoder is None:
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE, "the schemas are not known yet; send the command again")
@@ -194,15 +118,9 @@ class CommandPath:
             span = self._tracing.start(names.GATEWAY_SEND, SpanKind.PRODUCER, trace, _attributes(call, command))
             if span is not None:
                 trace = context_of(span)
-        headers: Headers = [
-            (topics.CORRELATION_ID, call.correlation_id),
-            (topics.COMMAND, command.name),
-            (topics.TRACEPARENT, trace.traceparent),
-            (topics.ACCEPT_TIME, str(accept_ms)),
-            (topics.SERVICE, self._service),
-        ]
-        if trace.tracestate:
-            headers.append((topics.TRACESTATE, trace.tracestate))
+        headers = command_headers(
+            call.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
+        )
         operation = _operation(command, request, call.correlation_id, accept_ms)
         acknowledgement = Acknowledgement(self._operations.accepted, operation, span)
         try:
@@ -214,7 +132,7 @@ class CommandPath:
         return operation, acknowledgement.future
 
     def _wait_s(self, call: Call) -> float:
-        """Return how long Kafka may take. Raises PolystreamError DEADLINE_EXCEEDED when that is no time at all."""
+        """Return how many seconds Kafka may take. Raises PolystreamError DEADLINE_EXCEEDED when there are none left."""
         remaining_s: float | None = call.context.time_remaining()
         if remaining_s is None or remaining_s > self._ack_timeout_s + _ANSWER_MARGIN_S:
             return self._ack_timeout_s
@@ -223,6 +141,67 @@ class CommandPath:
                 Reason.DEADLINE_EXCEEDED, "the deadline passed before the command was sent; nothing was done"
             )
         return remaining_s - min(_ANSWER_MARGIN_S, remaining_s / 4)
+
+
+class Acknowledgement:
+    """A command between its sending and Kafka's answer, and the caller who waits for that."""
+
+    __slots__ = ("_accepted", "_operation", "_span", "_timer", "future")
+
+    def __init__(self, accepted: Callable[[Operation], None], operation: Operation, span: Span | None) -> None:
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._accepted = accepted
+        self._operation = operation
+        self._span = span
+        self._timer: asyncio.TimerHandle | None = None
+
+    def expire_after(self, wait_s: float, *, bounded_by_caller: bool) -> None:
+        """Let the caller wait up to `wait_s` seconds; Kafka's answer is taken note of when it comes later, too.
+
+        `bounded_by_caller` says whose bound it is, the call's own deadline or the gateway's, and so which error the
+        caller gets: DEADLINE_EXCEEDED or KAFKA_UNAVAILABLE.
+        """
+        reason = Reason.DEADLINE_EXCEEDED if bounded_by_caller else Reason.KAFKA_UNAVAILABLE
+        self._timer = self.future.get_loop().call_later(wait_s, self._expire, reason)
+
+    def settle(self, pending: PendingRecord) -> None:
+        """Take Kafka's answer: the operation is accepted, or the caller gets KAFKA_UNAVAILABLE."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if pending.error is None:
+            self._accepted(self._operation)
+            if self._span is not None and pending.record is not None:
+                self._span.set_attribute(names.MESSAGING_PARTITION, str(pending.record.partition()))
+                self._span.set_attribute(names.MESSAGING_OFFSET, pending.record.offset() or 0)
+            self.end_span(None)
+            if not self.future.done():
+                self.future.set_result(None)
+            return
+        self.end_span(pending.error.name())
+        self._fail(_kafka_error(pending.error, self._operation.correlation_id))
+
+    def end_span(self, error_type: str | None) -> None:
+        """End the PRODUCER span, if there is one; `error_type` is what it failed with, and None where it did not."""
+        if self._span is None:
+            return
+        if error_type is not None:
+            self._span.set_attribute(names.ERROR_TYPE, error_type)
+            self._span.set_status(Status(StatusCode.ERROR))
+        self._span.end()
+
+    def _expire(self, reason: Reason) -> None:
+        what = "the deadline passed" if reason is Reason.DEADLINE_EXCEEDED else "Kafka did not answer in time"
+        self._fail(
+            PolystreamError(
+                reason,
+                f"{what} before Kafka had acknowledged the command; {_MAYBE_SENT}",
+                metadata={topics.CORRELATION_ID: self._operation.correlation_id},
+            )
+        )
+
+    def _fail(self, error: PolystreamError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 def _operation(command: Command, request: Any, correlation_id: str, accept_ms: int) -> Operation:
@@ -250,9 +229,10 @@ def _attributes(call: Call, command: Command) -> dict[str, str]:
     }
 
 
-def _fingerprint(command: Command, request: Message) -> bytes:
-    """Return what tells one request from another, taken before anything is filled in."""
-    digest = hashlib.sha256(command.name.encode())
-    digest.update(b"\0")
-    digest.update(request.SerializeToString(deterministic=True))
-    return digest.digest()
+def _kafka_error(error: KafkaError, correlation_id: str) -> PolystreamError:
+    # Never "nothing was done": a record given back by librdkafka may have been sent once before.
+    return PolystreamError(
+        Reason.KAFKA_UNAVAILABLE,
+        f"Kafka did not acknowledge the command; {_MAYBE_SENT}",
+        metadata={topics.CORRELATION_ID: correlation_id, "kafka_error": error.name()},
+    )

@@ -20,67 +20,17 @@ _GENRES = ("Ação", "Aventura", "Comédia", "Documentário", "Drama", "Fantasia
 _TITLES = ("O Segredo de {}", "Noites de {}", "Uma Viagem a {}", "Os Guardiões de {}", "De Volta a {}", "{} em Chamas")
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """What a generator draws from: the same for the same command, however often it is delivered."""
-
-    fake: Faker
-    rng: random.Random
-    unique: str  # hexadecimal digits that no other command has
-
-
-def _email(draw: Draw, _: FieldDescriptor) -> str:
-    ascii_name = unicodedata.normalize("NFKD", draw.fake.first_name()).encode("ascii", "ignore").decode()
-    return f"{ascii_name.lower().replace(' ', '.')}.{draw.unique}@example.com"
-
-
-def _cpf(draw: Draw, _: FieldDescriptor) -> str:
-    digits = [draw.rng.randrange(10) for _digit in range(_CPF_BASE_DIGITS)]
-    if len(set(digits)) == 1:
-        digits[0] = (digits[0] + 1) % 10  # eleven equal digits are no CPF
-    for _check_digit in range(2):
-        weighted = sum(digit * (len(digits) + 1 - place) for place, digit in enumerate(digits))
-        digits.append(weighted * 10 % 11 % 10)
-    return "".join(map(str, digits))
-
-
-def _enum(draw: Draw, field: FieldDescriptor) -> int:
-    values = cast(EnumDescriptor, field.enum_type).values
-    return draw.rng.choice([value.number for value in values if value.number != 0])
-
-
-def _money(draw: Draw, _: FieldDescriptor) -> Money:
-    return Money(currency_code="BRL", units=draw.rng.choice((19, 29, 39, 55)), nanos=900_000_000)
-
-
-_Generator = Callable[[Draw, FieldDescriptor], Any]
-
-# The values of (polystream.options.v1.demo), each with what fills the field.
-KINDS: Final[Mapping[str, _Generator]] = {
-    "name": lambda draw, _: f"{draw.fake.first_name()} {draw.fake.last_name()}",
-    "email": _email,
-    "cpf": _cpf,
-    "enum": _enum,
-    "months": lambda draw, _: draw.rng.choice((1, 3, 6, 12)),
-    "money": _money,
-    "language": lambda draw, _: draw.rng.choice(("pt-BR", "pt-BR", "es-AR", "en-US")),
-    "bool": lambda draw, _: draw.rng.random() < 0.5,
-    "title": lambda draw, _: draw.rng.choice(_TITLES).format(draw.fake.city()),
-    "seconds": lambda draw, _: draw.rng.randrange(300, 7200),
-    "percent": lambda draw, _: round(draw.rng.uniform(1, 100), 1),
-    "genres": lambda draw, _: draw.rng.sample(_GENRES, draw.rng.randint(1, 3)),
-    "fixture_user": lambda *_: FIXTURE_USER_ID,
-}
-
-
 class DemoData:
-    """Fills the fields of commands."""
+    """Fills the fields of commands. One caller at a time: the generator's state is shared."""
 
     def __init__(self) -> None:
         self._fake = Faker("pt_BR")
 
     def fill(self, request: Message, fields: Mapping[str, FieldDescriptor], correlation_id: str) -> None:
-        """Fill every one of `fields` that the request does not set; the same ID gives the same values."""
+        """Fill every one of `fields`, which are by name, that the request does not set.
+
+        `correlation_id` is the command's: the same ID gives the same values.
+        """
         identity = uuid.UUID(correlation_id)
         self._fake.seed_instance(identity.int)
         draw = Draw(self._fake, self._fake.random, identity.hex[12:])
@@ -121,3 +71,57 @@ def _set(request: Message, field: FieldDescriptor, value: Any) -> None:
         getattr(request, field.name).CopyFrom(value)
     else:
         setattr(request, field.name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a generator draws from: the same for the same command, however often it is delivered."""
+
+    fake: Faker
+    rng: random.Random
+    unique: str  # hexadecimal digits that no other command has
+
+
+def _email(draw: Draw, _: FieldDescriptor) -> str:
+    ascii_name = unicodedata.normalize("NFKD", draw.fake.first_name()).encode("ascii", "ignore").decode()
+    return f"{ascii_name.lower().replace(' ', '.')}.{draw.unique}@example.com"
+
+
+def _cpf(draw: Draw, _: FieldDescriptor) -> str:
+    """Return nine digits and the two that check them: sums modulo 11, weighted from 2 upwards, the last digit first."""
+    digits = [draw.rng.randrange(10) for _digit in range(_CPF_BASE_DIGITS)]
+    if len(set(digits)) == 1:
+        digits[0] = (digits[0] + 1) % 10  # eleven equal digits are no CPF
+    for _check_digit in range(2):
+        weighted = sum(digit * (len(digits) + 1 - place) for place, digit in enumerate(digits))
+        digits.append(weighted * 10 % 11 % 10)
+    return "".join(map(str, digits))
+
+
+def _enum(draw: Draw, field: FieldDescriptor) -> int:
+    values = cast(EnumDescriptor, field.enum_type).values
+    return draw.rng.choice([value.number for value in values if value.number != 0])
+
+
+def _money(draw: Draw, _: FieldDescriptor) -> Money:
+    return Money(currency_code="BRL", units=draw.rng.choice((19, 29, 39, 55)), nanos=900_000_000)
+
+
+_Generator = Callable[[Draw, FieldDescriptor], Any]
+
+# The values of (polystream.options.v1.demo), each with what fills the field.
+KINDS: Final[Mapping[str, _Generator]] = {
+    "name": lambda draw, _: f"{draw.fake.first_name()} {draw.fake.last_name()}",
+    "email": _email,
+    "cpf": _cpf,
+    "enum": _enum,
+    "months": lambda draw, _: draw.rng.choice((1, 3, 6, 12)),
+    "money": _money,
+    "language": lambda draw, _: draw.rng.choice(("pt-BR", "pt-BR", "es-AR", "en-US")),
+    "bool": lambda draw, _: draw.rng.random() < 0.5,
+    "title": lambda draw, _: draw.rng.choice(_TITLES).format(draw.fake.city()),
+    "seconds": lambda draw, _: draw.rng.randrange(300, 7200),
+    "percent": lambda draw, _: round(draw.rng.uniform(1, 100), 1),
+    "genres": lambda draw, _: draw.rng.sample(_GENRES, draw.rng.randint(1, 3)),
+    "fixture_user": lambda *_: FIXTURE_USER_ID,
+}

@@ -10,32 +10,37 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from mesh.envelope import HeaderList
 from mesh.errors import PolystreamError, Reason
+from mesh.kafka import PRODUCER_CONFIG, QUIET_CONFIG
+from mesh.threads import CriticalThreads
 
 _LINGER_MS = 1  # 0.2 did worse: more requests to the broker, and more wake-ups here
 _SCAN_MARGIN_S = 1.5  # librdkafka looks for expired messages once a second
 _POLL_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _REPLACE_PAUSE_S = 1.0
-_LOG_CRITICAL = 2  # librdkafka would log every attempt to connect; what matters is logged here
 
 # librdkafka's own codes.
 _ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 _TIMED_OUT = KafkaError._MSG_TIMED_OUT  # noqa: SLF001
 _GIVEN_BACK = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)  # noqa: SLF001
 
-Headers = list[tuple[str, str | bytes]]
-
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Delivery:
+class PendingRecord:
     """One record on its way to Kafka."""
 
     __slots__ = ("_settle", "_settled", "error", "give_up_s", "headers", "key", "record", "value")
 
     def __init__(
-        self, key: str, value: bytes, headers: Headers, settle: Callable[["Delivery"], None], settled: deque["Delivery"]
+        self,
+        key: str,
+        value: bytes,
+        headers: HeaderList,
+        settle: Callable[["PendingRecord"], None],
+        settled: deque["PendingRecord"],
     ) -> None:
         self.key = key
         self.value = value
@@ -70,24 +75,29 @@ class CommandProducer:
     """
 
     def __init__(
-        self, client_config: Mapping[str, str | int | bool], topic: str, *, max_in_flight: int, ack_timeout_s: float
+        self,
+        client_config: Mapping[str, str | int | bool],
+        topic: str,
+        threads: CriticalThreads,
+        *,
+        max_in_flight: int,
+        ack_timeout_s: float,
     ) -> None:
         self._topic = topic
         self._max_in_flight = max_in_flight
         self._timeout_s = max(1.0, ack_timeout_s - _SCAN_MARGIN_S)
         self._config: dict[str, Any] = {
             **client_config,
-            "acks": "all",
-            "enable.idempotence": True,
+            **PRODUCER_CONFIG,
+            **QUIET_CONFIG,
             "linger.ms": _LINGER_MS,
             "compression.type": "none",
             "message.timeout.ms": int(self._timeout_s * 1000),
             # The producer's own bound stands behind the gateway's, and must not be met first.
             "queue.buffering.max.messages": max_in_flight * 2,
-            "log_level": _LOG_CRITICAL,
             "error_cb": self._on_error,
         }
-        self._settled: deque[Delivery] = deque()  # bounded by max_in_flight
+        self._settled: deque[PendingRecord] = deque()  # bounded by max_in_flight
         self._in_flight = 0
         self._answers = True  # whether Kafka answered last time
         self._down = False  # whether every broker is out of reach, as far as is known
@@ -98,7 +108,7 @@ class CommandProducer:
         self._idle: asyncio.Event | None = None
         self._producer: Any = None
         self._retired: list[Any] = []  # producers that were replaced and have records still
-        self._thread = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
+        self._thread = threads.new("kafka-poll", self._poll)
 
     @property
     def in_flight(self) -> int:
@@ -112,7 +122,7 @@ class CommandProducer:
         self._producer = Producer(self._config)
         self._thread.start()
 
-    def send(self, key: str, value: bytes, headers: Headers, settle: Callable[[Delivery], None]) -> None:
+    def send(self, key: str, value: bytes, headers: HeaderList, settle: Callable[[PendingRecord], None]) -> None:
         """Hand a record to Kafka; `settle` is called with Kafka's answer.
 
         Raises PolystreamError, and then nothing was sent: TOO_MANY_COMMANDS when as many wait as may,
@@ -120,10 +130,10 @@ class CommandProducer:
         """
         if self._in_flight >= (self._max_in_flight if self._answers else _PROBES):
             raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
-        delivery = Delivery(key, value, headers, settle, self._settled)
-        delivery.give_up_s = time.monotonic() + self._timeout_s
+        pending = PendingRecord(key, value, headers, settle, self._settled)
+        pending.give_up_s = time.monotonic() + self._timeout_s
         try:
-            self._produce(delivery)
+            self._produce(pending)
         except BufferError as error:
             raise PolystreamError(Reason.TOO_MANY_COMMANDS) from error
         except KafkaException as error:
@@ -172,32 +182,32 @@ class CommandProducer:
 
     def _settle_all(self) -> None:
         while self._settled:
-            delivery = self._settled.popleft()
-            error = delivery.error
+            pending = self._settled.popleft()
+            error = pending.error
             if error is None:
                 if not self._answers or self._down:
                     self._answers, self._down = True, False
                     log.info("kafka answers again")
             elif error.code() == _TIMED_OUT:
                 self._answers = False
-            elif error.code() in _GIVEN_BACK and self._send_again(delivery):
+            elif error.code() in _GIVEN_BACK and self._send_again(pending):
                 continue
             self._in_flight -= 1
-            delivery.settle()
+            pending.settle()
         if self._in_flight == 0 and self._idle is not None:
             self._idle.set()
 
-    def _produce(self, delivery: Delivery) -> None:
+    def _produce(self, pending: PendingRecord) -> None:
         self._producer.produce(
-            self._topic, delivery.value, delivery.key, on_delivery=delivery.reported, headers=delivery.headers
+            self._topic, pending.value, pending.key, on_delivery=pending.reported, headers=pending.headers
         )
 
-    def _send_again(self, delivery: Delivery) -> bool:
+    def _send_again(self, pending: PendingRecord) -> bool:
         """Send a record that the producer gave back, if there is time left."""
-        if time.monotonic() > delivery.give_up_s:
+        if time.monotonic() > pending.give_up_s:
             return False
         try:
-            self._produce(delivery)
+            self._produce(pending)
         except (BufferError, KafkaException):
             return False
         return True

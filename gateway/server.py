@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
-import protovalidate
 import pygrpc_native.aio
 import structlog
 from google.longrunning import operations_proto_pb2
@@ -16,10 +15,10 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
-from gateway.boundary import Boundary, Query, refuse
-from gateway.commands import CommandPath, Prepared, prepare
+from gateway.admission import Admission, Admissions
+from gateway.commands import CommandPath
+from gateway.interceptor import CallInterceptor, Query, refuse
 from gateway.reflection import add_reflection
-from gateway.validation import RequestRules, request_reader
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
@@ -37,32 +36,31 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class GatewayServer:
-    """The gateway's port. Raises OSError where it cannot be had."""
+    """The gateway's port. The constructor raises OSError where it cannot be had.
+
+    `queries` are by package.Service/Method; an RPC that is neither a command nor a query is UNIMPLEMENTED.
+    """
 
     def __init__(
         self,
         catalog: Catalog,
         commands: CommandPath,
         queries: Mapping[str, Query],
-        boundary: Boundary,
+        interceptor: CallInterceptor,
         settings: GatewaySettings,
     ) -> None:
-        self._boundary = boundary
-        self._max_bytes = settings.max_request_bytes
+        self._command_path = commands
+        self._queries = queries
+        self._interceptor = interceptor
+        self._admissions = Admissions(max_request_bytes=settings.max_request_bytes, demo_data=settings.demo_data)
+        self._commands = {f"{command.service}/{command.name}": command for command in catalog.commands.values()}
         self._server = _new_server(settings)
         self._health = health_aio.HealthServicer()
         services = [service.descriptor for service in catalog.services]
         if any(name.startswith(f"{LONG_RUNNING.full_name}/") for name in queries):
             services.append(LONG_RUNNING)
-        validator = protovalidate.Validator()
-        prepared = [prepare(command, validator) for command in catalog.commands.values()]
-        handlers = {command.method: self._command(commands, command) for command in prepared}
         for service in services:
-            for method in service.methods:
-                name = _method_name(method)
-                if name not in handlers and name in queries:
-                    handlers[name] = self._query(method, queries[name], validator)
-            self._register(service, handlers)
+            self._register(service)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names = ["", *(service.full_name for service in services)]
         add_reflection((*self._names[1:], "grpc.health.v1.Health"), self._server)
@@ -81,42 +79,46 @@ class GatewayServer:
             await self._health.set(name, _SERVING)
 
     async def leave(self) -> None:
-        """Say, for good, that no more calls should come."""
+        """Say, for good, that no more calls should come, and refuse commands that come all the same."""
+        self._interceptor.refuse_commands()
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float) -> None:
-        """Close the port once every call has its answer. Queries that still run are told that the gateway stops."""
-        self._boundary.interrupt_queries()
-        await self._boundary.quiet(grace_s)
+        """Close the port. Queries that still run are told that the gateway stops.
+
+        Answers get `grace_s` seconds to be made, and as many again to be sent.
+        """
+        self._interceptor.interrupt_queries()
+        await self._interceptor.quiet(grace_s)
         # The native server hands answers to threads of its own, and drops what they have not written when it closes.
         await asyncio.sleep(_FLUSH_S)
         await self._server.stop(grace_s)
 
-    def _command(self, path: CommandPath, prepared: Prepared) -> Callable[..., Any]:
-        return self._boundary.command(
-            prepared.method, functools.partial(path.handle, prepared), functools.partial(path.identify, prepared)
-        )
-
-    def _query(self, method: MethodDescriptor, query: Query, validator: protovalidate.Validator) -> Callable[..., Any]:
-        rules = RequestRules(method.input_type, validator)
-        wrap = self._boundary.stream if method.server_streaming else self._boundary.query
-        return wrap(_method_name(method), query, rules)
-
-    def _register(self, service: ServiceDescriptor, handlers: Mapping[str, Callable[..., Any]]) -> None:
+    def _register(self, service: ServiceDescriptor) -> None:
         """Add a service as generated code does: registered handlers are the ones that the native server takes."""
-        methods = {
-            method.name: self._rpc(method, handlers[_method_name(method)])
-            for method in service.methods
-            if _method_name(method) in handlers
-        }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, methods),))
-        self._server.add_registered_method_handlers(service.full_name, methods)
+        found = {method.name: self._handler(method) for method in service.methods}
+        handlers = {name: handler for name, handler in found.items() if handler is not None}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+        self._server.add_registered_method_handlers(service.full_name, handlers)
 
-    def _rpc(self, method: MethodDescriptor, handler: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
+    def _handler(self, method: MethodDescriptor) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """Return what answers a method: decode → intercept → admit → handle. None where nothing does."""
+        name = f"{method.containing_service.full_name}/{method.name}"
+        admission: Admission
+        answer: Callable[[Any, Any], Any]
+        if (command := self._commands.get(name)) is not None:
+            admission = self._admissions.of_command(command)
+            answer = self._interceptor.command(name, functools.partial(self._command_path.handle, command), admission)
+        elif (query := self._queries.get(name)) is not None:
+            admission = self._admissions.of_query(GetMessageClass(method.input_type))
+            wrap = self._interceptor.stream if method.server_streaming else self._interceptor.query
+            answer = wrap(name, query, admission)
+        else:
+            return None
         kind = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
         return kind(
-            handler,
-            request_deserializer=request_reader(GetMessageClass(method.input_type), self._max_bytes),
+            answer,
+            request_deserializer=admission.decode,
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
 
@@ -153,7 +155,3 @@ def _bind(server: Any, address: str) -> int:
     except RuntimeError as error:  # both servers' word for it
         raise OSError(f"{address} cannot be listened on: is something else listening there?") from error
     return port
-
-
-def _method_name(method: MethodDescriptor) -> str:
-    return f"{method.containing_service.full_name}/{method.name}"

@@ -8,7 +8,6 @@ from types import MappingProxyType, ModuleType
 from typing import Final
 
 import polystream.v1
-from google.api import annotations_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -16,6 +15,8 @@ from polystream.options.v1 import options_pb2
 
 # The lane that dead-letters what no lane would apply, so that it happens once.
 LANE_OF_UNKNOWN_COMMANDS: Final = "POSTGRESQL"
+_USER_KEY: Final = "user_id"
+_STORE_OF_USERS: Final = "POSTGRESQL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class Command:
     key_field: str  # the request field that is the Kafka key
     stores: tuple[str, ...]  # names of options.v1.Store, the first one gives the result
     result_type: str  # full name of the result's message
-    creates: bool  # whether it adds a resource and changes none: a POST to a collection, as AIP-133 has it
+    creates: bool  # whether it adds a resource
+    checks_user: bool  # whether its lanes find out that its user exists, which their stores do not know
+    erases_user: bool  # whether it erases its user
 
     @property
     def request_type(self) -> str:
@@ -38,7 +41,7 @@ class Command:
     @property
     def about_user(self) -> bool:
         """Whether the Kafka key is a user's ID."""
-        return self.key_field == "user_id"
+        return self.key_field == _USER_KEY
 
     def key_of(self, request: Message) -> str:
         """Return the Kafka key of a request."""
@@ -66,7 +69,10 @@ class Catalog:
 
 
 def load_catalog() -> Catalog:
-    """Read the catalog from the generated package. Raises ValueError where two commands share a name."""
+    """Read the catalog from the generated package.
+
+    Raises ValueError where two commands share a name, or where a command's options do not fit its request.
+    """
     services: list[Service] = []
     commands: dict[str, Command] = {}
     for module_name in sorted(m.name for m in pkgutil.iter_modules(polystream.v1.__path__) if m.name.endswith("_pb2")):
@@ -74,7 +80,7 @@ def load_catalog() -> Catalog:
         for service in file.services_by_name.values():
             services.append(Service(service, importlib.import_module(f"polystream.v1.{module_name}_grpc")))
             for method in service.methods:
-                command = _command(service, method)
+                command = read_command(service, method)
                 if command is None:
                     continue
                 if command.name in commands:
@@ -83,25 +89,27 @@ def load_catalog() -> Catalog:
     return Catalog(tuple(services), MappingProxyType(commands))
 
 
-def _command(service: ServiceDescriptor, method: MethodDescriptor) -> Command | None:
+def read_command(service: ServiceDescriptor, method: MethodDescriptor) -> Command | None:
+    """Return the command that an RPC is; None for a query. Raises ValueError where its options do not fit it."""
     options = method.GetOptions()
     if not options.HasExtension(options_pb2.command):  # type: ignore[arg-type] # the generated stub says FieldDescriptor
         return None
     declared: options_pb2.CommandOptions = options.Extensions[options_pb2.command]  # type: ignore[index] # likewise
-    if declared.key not in method.input_type.fields_by_name:
-        raise ValueError(f"{method.full_name}: its key {declared.key!r} is not a field of its request")
-    return Command(
+    command = Command(
         name=method.name,
         service=service.full_name,
         request_class=GetMessageClass(method.input_type),
         key_field=declared.key,
         stores=tuple(options_pb2.Store.Name(store) for store in declared.stores),
         result_type=declared.result,
-        creates=_posts_to_collection(options.Extensions[annotations_pb2.http].post),
+        creates=declared.creates,
+        checks_user=declared.checks_user,
+        erases_user=declared.erases_user,
     )
-
-
-def _posts_to_collection(path: str) -> bool:
-    """Tell whether a POST's path ends in a collection: neither in a resource's own ID nor in a verb."""
-    last = path.rpartition("/")[2]
-    return bool(last) and "{" not in last and ":" not in last
+    if command.key_field not in method.input_type.fields_by_name:
+        raise ValueError(f"{method.full_name}: its key {command.key_field!r} is not a field of its request")
+    if (command.checks_user or command.erases_user) and not command.about_user:
+        raise ValueError(f"{method.full_name}: it checks or erases a user, so its key must be {_USER_KEY!r}")
+    if command.checks_user and _STORE_OF_USERS in command.stores:
+        raise ValueError(f"{method.full_name}: {_STORE_OF_USERS} holds the users, so its handler is what checks them")
+    return command

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import fastavro
-from fastavro.schema import SchemaParseException
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -21,7 +20,10 @@ from mesh.errors import PolystreamError, Reason
 
 _MAGIC = 0
 _HEADER = struct.Struct(">bI")  # magic byte, schema ID
-_MICROS_TYPES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
+_MAX_SCHEMA_ID = 2**31 - 1  # registries count with a signed integer of 32 bits
+_TIMESTAMP, _DURATION = "google.protobuf.Timestamp", "google.protobuf.Duration"
+# By type, the least and the greatest number of seconds, as google/protobuf/timestamp.proto and duration.proto say.
+_SECONDS_RANGES = {_TIMESTAMP: (-62_135_596_800, 253_402_300_799), _DURATION: (-315_576_000_000, 315_576_000_000)}
 # Enough for every version of every record of the platform; a topic full of foreign IDs must not grow without end.
 _MAX_WRITER_SCHEMAS = 1000
 
@@ -35,7 +37,8 @@ class SchemaSource(Protocol):
     def schema_by_id(self, schema_id: int) -> str:
         """Return the schema's JSON text.
 
-        Raises PolystreamError: UNDECODABLE when there is no such ID, REGISTRY_UNAVAILABLE when nobody answers.
+        Raises PolystreamError: UNDECODABLE when there is no such ID or it is no Avro schema's,
+        REGISTRY_UNAVAILABLE when nobody answers.
         """
 
 
@@ -117,13 +120,16 @@ def _split(value: bytes | None) -> tuple[int, bytes]:
     if value is None or len(value) < _HEADER.size or value[0] != _MAGIC:
         raise PolystreamError(Reason.UNDECODABLE, "the value is not in the Confluent wire format")
     _, schema_id = _HEADER.unpack_from(value)
+    if schema_id > _MAX_SCHEMA_ID:
+        raise PolystreamError(Reason.UNDECODABLE, "the record's schema ID is none that a registry gives")
     return schema_id, value[_HEADER.size :]
 
 
 def _fetched(schema_id: int, source: SchemaSource) -> ParsedSchema:
+    text = source.schema_by_id(schema_id)
     try:
-        return _parsed(json.loads(source.schema_by_id(schema_id)))
-    except SchemaParseException as error:
+        return _parsed(json.loads(text))
+    except Exception as error:  # json and fastavro raise whatever they meet in foreign text
         raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not a valid Avro schema") from error
 
 
@@ -142,7 +148,7 @@ def _without_logical_types(schema: Any) -> Any:
 
 def _message_to_avro(descriptor: Descriptor) -> _Getter:
     """Compile a function that turns a message into what fastavro writes."""
-    if descriptor.full_name in _MICROS_TYPES:
+    if descriptor.full_name in _SECONDS_RANGES:
         return lambda message: message.seconds * 1_000_000 + message.nanos // 1000
     plain = [field.name for field in descriptor.fields if _is_plain(field)]
     if len(plain) < 2:  # attrgetter gives a tuple for two names and more
@@ -195,7 +201,7 @@ def _value_to_avro(field: FieldDescriptor) -> _Getter:
 def _avro_to_message(message_class: type[Message]) -> _Getter:
     """Compile a function that turns what fastavro reads into a message."""
     descriptor = message_class.DESCRIPTOR
-    if descriptor.full_name in _MICROS_TYPES:
+    if descriptor.full_name in _SECONDS_RANGES:
         return _from_micros(message_class)
     fields: Sequence[FieldDescriptor] = descriptor.fields  # type: ignore[assignment] # upb's own class, same members
     setters = [(field.name, _avro_to_field(field)) for field in fields]
@@ -208,9 +214,14 @@ def _avro_to_message(message_class: type[Message]) -> _Getter:
 
 
 def _from_micros(message_class: type[Message]) -> _Getter:
+    name = str(message_class.DESCRIPTOR.full_name)
+    least_s, greatest_s = _SECONDS_RANGES[name]
+
     def convert(micros: int) -> Message:
         seconds, rest = divmod(micros, 1_000_000)
-        if seconds < 0 and rest and message_class.DESCRIPTOR.full_name == "google.protobuf.Duration":
+        if not least_s <= seconds <= greatest_s:
+            raise PolystreamError(Reason.UNDECODABLE, f"the value has a time that is beyond what a {name} holds")
+        if seconds < 0 and rest and name == _DURATION:
             # A Duration's parts have the same sign; a Timestamp's nanoseconds always count forward.
             seconds, rest = seconds + 1, rest - 1_000_000
         return message_class(seconds=seconds, nanos=rest * 1000)

@@ -1,10 +1,13 @@
-"""Every error of the platform: one row each, and the `google.rpc.Status` made of it."""
+"""Every error of the platform: one row each, the `google.rpc.Status` made of it, and the way back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Self
 
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "polystream.dev"
@@ -24,8 +27,8 @@ class Row:
 
     code: int  # google.rpc.Code
     reaction: Reaction
-    message: str  # what happened and the remedy, without personal data
-    retry_delay_s: float | None = None
+    message: str  # what happened and what to do about it, without personal data
+    retry_delay_s: float | None = None  # after which the same request may succeed, in seconds; None if it would not
 
 
 _R = Reaction.REFUSE
@@ -105,7 +108,11 @@ class FieldFault:
 
 
 class PolystreamError(Exception):
-    """An error that reaches a client, or a lane's decision, as its reason says."""
+    """An error that reaches a client, or decides what a lane does, as its reason says.
+
+    `message`, `faults`, `metadata` and `retry_delay_s` (in seconds) say more than the reason's row, or say it more
+    exactly. None of them may hold personal data: clients, logs and events get them as they are.
+    """
 
     def __init__(
         self,
@@ -122,13 +129,25 @@ class PolystreamError(Exception):
         self.metadata = dict(metadata or {})
         self.retry_delay_s = reason.value.retry_delay_s if retry_delay_s is None else retry_delay_s
 
+    @classmethod
+    def from_status(cls, status: status_pb2.Status, *, unknown: Reason) -> Self:
+        """Return the error that `to_status` made a status of. `unknown` stands for a reason outside of the table."""
+        details = read_details(status)
+        return cls(
+            Reason.__members__.get(details.reason, unknown),
+            status.message,
+            faults=details.faults,
+            metadata=details.metadata,
+            retry_delay_s=details.retry_delay_s,
+        )
+
     @property
     def message(self) -> str:
         """What happened and what to do about it."""
         return str(self.args[0])
 
     def to_status(self) -> status_pb2.Status:
-        """Return the error as clients get it: ErrorInfo always, BadRequest and RetryInfo where they apply."""
+        """Return the error as clients get it (AIP-193): ErrorInfo always, BadRequest and RetryInfo where they apply."""
         return build_status(
             self.reason.value.code,
             self.reason.name,
@@ -137,6 +156,11 @@ class PolystreamError(Exception):
             metadata=self.metadata,
             retry_delay_s=self.retry_delay_s,
         )
+
+
+def not_found(reason: Reason, field: str) -> PolystreamError:
+    """Return the error of a request whose `field` names nothing that there is; `reason` says what is missing."""
+    return PolystreamError(reason, faults=[FieldFault(field, reason.value.message)])
 
 
 def build_status(
@@ -148,7 +172,11 @@ def build_status(
     metadata: Mapping[str, str] | None = None,
     retry_delay_s: float | None = None,
 ) -> status_pb2.Status:
-    """Build a `google.rpc.Status` with its details in a fixed order: ErrorInfo, BadRequest, RetryInfo."""
+    """Build a `google.rpc.Status` with its details in a fixed order: ErrorInfo, BadRequest, RetryInfo.
+
+    `code` is one of `google.rpc.Code`, `reason` goes to ErrorInfo (in capitals, as AIP-193 has it), and
+    `retry_delay_s`, in seconds, to RetryInfo.
+    """
     details: list[any_pb2.Any] = [
         _packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata or {}))
     ]
@@ -165,9 +193,47 @@ def build_status(
     return status_pb2.Status(code=code, message=message, details=details)
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorDetails:
+    """What the details of a `google.rpc.Status` say. Empty where they say nothing."""
+
+    reason: str = ""
+    faults: tuple[FieldFault, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_delay_s: float | None = None
+
+
+def read_details(status: status_pb2.Status) -> ErrorDetails:
+    """Return what `build_status` packed into a status. What is of another type, or cannot be read, is left out."""
+    info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    for detail in status.details:
+        with suppress(DecodeError):
+            any(detail.Unpack(known) for known in (info, bad_request, retry))
+    return ErrorDetails(
+        reason=info.reason,
+        faults=tuple(FieldFault(v.field, v.description, v.reason) for v in bad_request.field_violations),
+        metadata=dict(info.metadata),
+        retry_delay_s=retry.retry_delay.ToMicroseconds() / 1e6 if retry.HasField("retry_delay") else None,
+    )
+
+
+def rebuild_status(status: status_pb2.Status) -> status_pb2.Status:
+    """Return a status as `build_status` makes it: one that was JSON has its metadata in an order of chance."""
+    details = read_details(status)
+    return build_status(
+        status.code,
+        details.reason,
+        status.message,
+        faults=details.faults,
+        metadata=details.metadata,
+        retry_delay_s=details.retry_delay_s,
+    )
+
+
 def _packed(
     detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
 ) -> any_pb2.Any:
     packed = any_pb2.Any()
-    packed.Pack(detail)
+    packed.Pack(detail, deterministic=True)  # the same error is the same bytes: operations are compared by them
     return packed

@@ -1,30 +1,58 @@
-"""Correlation IDs, and the identifiers derived from them."""
+"""Correlation IDs, the identifiers derived from them, and the random digits that they are made of."""
 
 import hashlib
+import os
 import re
 import time
 import uuid
-
-from mesh.entropy import RandomDigits
+from typing import Final
 
 # A correlation ID as the platform writes it. Clients may write theirs in capitals; records may not.
 CORRELATION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 # Any fixed UUID will do: it keeps derived IDs apart from those of other systems.
 _REQUEST_NAMESPACE = uuid.UUID("6f1c1b0e-3b1c-5f65-9d0e-7b9a5a3f6d21")
-_RANDOM = RandomDigits(10)
-_USER_ID_BITS = 53  # every value is exact in a JSON number too
+_RANDOM_BYTES: Final = 10
+_USER_ID_BITS: Final = 53  # every value is exact in a JSON number too
+_DRAWS: Final = 256  # taken from the operating system at a time: one system call for many commands
+
+
+class RandomDigits:
+    """Random hexadecimal digits from the operating system. Safe between threads, and after a fork.
+
+    `random_bytes` is how many bytes one draw is of.
+    """
+
+    def __init__(self, random_bytes: int) -> None:
+        self._bytes = random_bytes
+        self._drawn: list[str] = []
+        os.register_at_fork(after_in_child=self._drawn.clear)  # what the parent has drawn is the parent's
+
+    def draw(self) -> str:
+        """Return two digits for each random byte, never given before."""
+        while True:
+            try:
+                return self._drawn.pop()
+            except IndexError:
+                digits, length = os.urandom(self._bytes * _DRAWS).hex(), self._bytes * 2
+                self._drawn.extend(digits[at : at + length] for at in range(0, len(digits), length))
+
+
+_RANDOM = RandomDigits(_RANDOM_BYTES)
 
 
 def new_correlation_id() -> str:
-    """Return a UUIDv7 (RFC 9562): its first 48 bits are the time in milliseconds."""
+    """Return a UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds since the epoch, and 74 random bits."""
     digits = f"{time.time_ns() // 1_000_000:012x}{_RANDOM.draw()}"
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def request_correlation_id(caller: str, request_id: str) -> str:
-    """Return the correlation ID of a caller's `request_id`, so that a retry finds the same operation."""
+    """Return the correlation ID of a caller's `request_id`, so that a retry finds the same operation.
+
+    It is a UUIDv5 (RFC 9562, section 5.5) of both.
+    """
     return str(uuid.uuid5(_REQUEST_NAMESPACE, f"{caller}\0{request_id}"))
 
 

@@ -1,7 +1,10 @@
 """Settings, read from the environment and an optional `.env` file.
 
-Each engine and each service has its own small class, so that a part is given only what it needs. A
-malformed value stops the process with the variable's name; nothing falls back in silence.
+Each engine and each service has its own small class, so that a part is given only what it needs. Every class raises
+pydantic's ValidationError, which names the variable, for a malformed value: the process then does not start. Nothing
+falls back in silence. A name that ends in `_s`, `_ms` or `_bytes` has its unit there.
+
+The comment beside a setting is its line in the documentation.
 """
 
 from pathlib import Path
@@ -17,22 +20,22 @@ class _Settings(BaseSettings):
 
 
 class PostgresSettings(_Settings):
-    """PostgreSQL, under the names that the platform's users have in their `.env`."""
+    """PostgreSQL. Its variables keep the names that existing `.env` files use."""
 
     model_config = SettingsConfigDict(env_prefix="POSTGRES_")
 
-    host: str = "127.0.0.1"  # name or address of the server
-    port: int = 5432  # its port; `up` with engines of its own uses its own
-    user: str = "user"  # the role to log in as
-    password: SecretStr = SecretStr("password")  # its password
-    db: str = "streaming_db"  # the database
-    # How connections are encrypted, in libpq's words.
+    host: str = "127.0.0.1"  # the server's name or address
+    port: int = 5432  # the server's port; when `up` starts PostgreSQL itself, it chooses the port
+    user: str = "user"  # the role that logs in
+    password: SecretStr = SecretStr("password")  # the role's password
+    db: str = "streaming_db"  # the name of the database
+    # Whether connections are encrypted, and what is checked; the words are libpq's own.
     sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
-    connect_timeout_s: int = 3  # how long to try to connect, in seconds
+    connect_timeout_s: int = 3  # how long one attempt to connect may take, in seconds
 
     @property
     def dsn(self) -> str:
-        """A libpq URL, credentials included: never log it."""
+        """The URL that libpq takes. It has the password: never log it."""
         secret = quote(self.password.get_secret_value(), safe="")
         return (
             f"postgresql://{quote(self.user, safe='')}:{secret}@{self.host}:{self.port}/{self.db}"
@@ -41,11 +44,12 @@ class PostgresSettings(_Settings):
 
 
 class MongoSettings(_Settings):
-    """MongoDB. The database is the one named in the URL."""
+    """MongoDB. The URL names the database."""
 
     model_config = SettingsConfigDict(env_prefix="MONGODB_")
 
-    url: str = "mongodb://127.0.0.1:27017/streaming_db"  # the URL, with credentials, TLS and the database in it
+    # Where MongoDB is, with credentials, TLS options and the name of the database.
+    url: str = "mongodb://127.0.0.1:27017/streaming_db"
 
 
 class RedisSettings(_Settings):
@@ -53,29 +57,34 @@ class RedisSettings(_Settings):
 
     model_config = SettingsConfigDict(env_prefix="REDIS_")
 
-    url: str = "redis://127.0.0.1:6379/0"  # the URL, with credentials in it; `rediss:` for TLS
+    url: str = "redis://127.0.0.1:6379/0"  # where Redis is, with credentials; `rediss:` for TLS
 
 
 class KafkaSettings(_Settings):
-    """Kafka, with the credentials that librdkafka takes."""
+    """Kafka. The words for encryption and login are librdkafka's."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_")
 
-    bootstrap_servers: str = "127.0.0.1:9092"  # the brokers to begin with, `host:port`, comma separated
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"  # encryption and login
-    sasl_mechanism: str = ""  # such as `SCRAM-SHA-512`, where there is a login
-    sasl_username: str = ""  # who logs in
-    sasl_password: SecretStr = SecretStr("")  # with which password
-    ssl_ca_location: str = ""  # file of the authority that signed the brokers' certificates
-    # After that long without a sign of life, a lane's partitions go to another. Brokers take 6000 and more, if they
-    # are not told otherwise; one that forms a group only after half of it is better off with less.
+    bootstrap_servers: str = "127.0.0.1:9092"  # `host:port` of some brokers, separated by commas; they name the others
+    # Whether connections are encrypted (SSL), and whether the client logs in (SASL).
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: str = ""  # how the client logs in, such as `SCRAM-SHA-512`; empty without a login
+    sasl_username: str = ""  # the user that logs in
+    sasl_password: SecretStr = SecretStr("")  # that user's password
+    # The file with the certificate of the authority that signed the brokers'; empty for those that the system trusts.
+    ssl_ca_location: str = ""
+    # How long a member of a consumer group may be silent, in milliseconds; then its partitions go to another member.
+    # By default a broker accepts no less than 6000 (`group.min.session.timeout.ms`).
     session_timeout_ms: int = 6000
-    # How long a broker may hold an empty fetch; it answers when a record comes. One that looks for records less often
-    # than at once is the quicker, and the busier, the shorter this is.
+    # How long a broker may hold a fetch that finds no record, in milliseconds. Kafka answers at once when a record
+    # comes. A broker that only looks again after this time answers sooner with a smaller value, and works more.
     fetch_wait_max_ms: int = 500
 
     def client_config(self, client_id: str) -> dict[str, str | int | bool]:
-        """Return what every librdkafka client of the platform has in common."""
+        """Return librdkafka's settings that every client of the platform shares, named as in its CONFIGURATION.md.
+
+        `client_id` is the name that brokers log the client under.
+        """
         config: dict[str, str | int | bool] = {
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": client_id,
@@ -96,7 +105,7 @@ class KafkaSettings(_Settings):
         return config | {name: value for name, value in optional.items() if value}
 
     def group_config(self, group: str) -> dict[str, str | int]:
-        """Return what the members of a consumer group have in common."""
+        """Return librdkafka's settings for a consumer of the group `group`, beside those of `client_config`."""
         return {
             "group.id": group,
             "session.timeout.ms": self.session_timeout_ms,
@@ -107,40 +116,44 @@ class KafkaSettings(_Settings):
 
 
 class RegistrySettings(_Settings):
-    """The schema registry, by the Confluent API's base URL."""
+    """The schema registry, which speaks Confluent's API."""
 
     model_config = SettingsConfigDict(env_prefix="SCHEMA_REGISTRY_")
 
-    url: str = "http://127.0.0.1:8181"  # the base URL of the Confluent API
-    timeout_s: float = 5.0  # how long to wait for an answer, in seconds
+    url: str = "http://127.0.0.1:8181"  # the base URL of its API
+    timeout_s: float = 5.0  # how long one request may take, in seconds
 
 
 class EventStoreSettings(_Settings):
-    """Where the monitor keeps its event documents: OpenSearch where a host is named, else a file."""
+    """Where the monitor keeps events and spans: in OpenSearch if a host is set, else in a file."""
 
-    # host:port or URL; where it is empty, a file keeps the events
+    # `host:port` or a URL, of OpenSearch or Elasticsearch; empty to keep events in a file.
     elasticsearch_host: str = Field("", validation_alias="ELASTICSEARCH_HOST")
-    user: str = Field("", validation_alias="ELASTICSEARCH_USER")  # who logs in, where there is a login
-    password: SecretStr = Field(SecretStr(""), validation_alias="ELASTICSEARCH_PASSWORD")  # with which password
-    ca_file: str = Field("", validation_alias="ELASTICSEARCH_CA_FILE")  # of its certificate, where it is a private one
-    timeout_s: float = Field(5.0, validation_alias="ELASTICSEARCH_TIMEOUT_S")  # slower is as good as down
-    # How large the spool may become, which takes over while the store is away.
+    user: str = Field("", validation_alias="ELASTICSEARCH_USER")  # the user that logs in; empty without a login
+    password: SecretStr = Field(SecretStr(""), validation_alias="ELASTICSEARCH_PASSWORD")  # that user's password
+    # The file with the certificate of the authority that signed the server's; empty for those that the system trusts.
+    ca_file: str = Field("", validation_alias="ELASTICSEARCH_CA_FILE")
+    # How long one request may take, in seconds; after that, the server counts as down.
+    timeout_s: float = Field(5.0, validation_alias="ELASTICSEARCH_TIMEOUT_S")
+    # How large the spool may become, in bytes. The spool keeps events and spans while the server is down.
     spool_max_bytes: int = Field(512 * 1024 * 1024, validation_alias="MONITOR_SPOOL_MAX_BYTES")
-    data_dir: Path = Field(Path(".data/monitor"), validation_alias="MONITOR_DATA_DIR")  # of the monitor's files
+    data_dir: Path = Field(Path(".data/monitor"), validation_alias="MONITOR_DATA_DIR")  # the monitor's folder
 
 
 class TelemetrySettings(_Settings):
-    """Logs and spans. Sampling itself follows the standard OTEL_TRACES_SAMPLER settings."""
+    """Logs and spans. Variables that begin with `OTEL_` have OpenTelemetry's standard meaning."""
 
-    # What is logged.
+    # The least important lines that are still logged.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias="LOG_LEVEL")
-    log_format: Literal["json", "console"] = Field("json", validation_alias="LOG_FORMAT")  # how
-    # Where spans go.
+    # One JSON object a line, or lines for people.
+    log_format: Literal["json", "console"] = Field("json", validation_alias="LOG_FORMAT")
+    # Where spans are sent, over OTLP with gRPC.
     otlp_endpoint: str = Field("http://127.0.0.1:4317", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
-    sdk_disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")  # makes no spans at all
-    # Which commands are traced; beside the standard names, `parentbased_ratelimited` traces a number a second.
+    sdk_disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")  # turns spans off
+    # Which commands are traced: a standard name, or `parentbased_ratelimited` for a limited number a second.
     sampler: str = Field("parentbased_ratelimited", validation_alias="OTEL_TRACES_SAMPLER")
-    sampler_arg: float = Field(100.0, validation_alias="OTEL_TRACES_SAMPLER_ARG")  # traces a second
+    # The number that the sampler takes: for `parentbased_ratelimited`, how many commands a second.
+    sampler_arg: float = Field(100.0, validation_alias="OTEL_TRACES_SAMPLER_ARG")
 
 
 class GatewaySettings(_Settings):
@@ -148,64 +161,75 @@ class GatewaySettings(_Settings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
-    name: str = "gateway-0"  # stable over restarts: names the consumer group that follows the receipts
+    name: str = "gateway-0"  # must stay the same over restarts: the gateway's consumer group is named after it
     host: str = "127.0.0.1"  # the address that it listens on
     port: int = 50051  # the port that it listens on
-    server: Literal["native", "grpcio"] = "native"  # the HTTP/2 below gRPC
-    demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # fills commands that say nothing
-    monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")  # asked for the event log
-    max_in_flight_commands: int = 4096  # commands waiting for Kafka's acknowledgement
-    kafka_ack_timeout_s: float = 10.0  # after which a command is answered as not taken, in seconds
-    max_request_bytes: int = 64 * 1024  # of one request
+    # Which gRPC server to run: `native` has HTTP/2 in Rust (`pygrpc-native`), `grpcio` is the standard one.
+    server: Literal["native", "grpcio"] = "native"
+    demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # whether a command without fields gets fake data
+    # `host:port` of the monitor, which the gateway asks for the event log.
+    monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")
+    max_in_flight_commands: int = 4096  # how many commands may wait for Kafka's acknowledgement at once
+    # How long Kafka may take to acknowledge a command, in seconds; then the gateway answers that Kafka did not take it.
+    kafka_ack_timeout_s: float = 10.0
+    max_request_bytes: int = 64 * 1024  # how large a request may be, in bytes
     operation_ttl_s: int = 24 * 3600  # how long Redis keeps an operation, in seconds
-    operation_memory_max: int = 50_000  # operations kept in memory
-    drain_timeout_s: float = 10.0  # for what is under way when it stops, in seconds
+    operation_memory_max: int = 50_000  # how many operations the gateway keeps in memory
+    drain_timeout_s: float = 10.0  # how long a gateway that stops waits for the calls under way, in seconds
 
 
 class LaneSettings(_Settings):
-    """The settings of one processor lane."""
+    """The settings of one process of a lane."""
 
     model_config = SettingsConfigDict(env_prefix="LANE_")
 
-    name: str = "lane-0"  # stable over restarts
-    max_batch_records: int = 500  # how many commands it applies at once, at the most
-    max_batch_wait_s: float = 0.05  # how long it waits for more of them, in seconds
-    store_backoff_max_s: float = 2.0  # the longest pause between tries while its store is away, in seconds
-    max_deferred_records: int = 2000  # commands that wait for a user to be known
-    user_wait_max_s: float = 60.0  # how long they wait before they are refused, in seconds
-    marker_ttl_s: int = 7 * 24 * 3600  # how long a store remembers that it applied a command
-    ready_file: str = Field("", validation_alias="READY_FILE")  # written while the lane works
+    name: str = "lane-0"  # must stay the same over restarts
+    max_batch_records: int = 500  # how many commands a batch has at the most
+    max_batch_wait_s: float = 0.05  # how long the lane waits for a batch to fill, in seconds
+    # The longest pause before the lane tries a store again that does not answer, in seconds.
+    store_backoff_max_s: float = 2.0
+    # How many commands may wait until the lane can tell whether their user exists.
+    max_deferred_records: int = 2000
+    user_wait_max_s: float = 60.0  # how long such a command may wait, in seconds; then it is refused
+    # How long a store remembers that it applied a command, in seconds; as long as Kafka keeps commands.
+    marker_ttl_s: int = 7 * 24 * 3600
+    ready_file: str = Field("", validation_alias="READY_FILE")  # a file that is there while the lane works
 
 
 class MigrationSettings(_Settings):
-    """The settings of the stores' migration."""
+    """The settings of `python -m processor migrate`, which brings the stores up to date."""
 
-    store_wait_max_s: float = Field(60.0, validation_alias="STORE_WAIT_MAX_S")  # for stores that are starting
-    demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # puts the fixtures of the tour there
+    # How long a store may take to answer for the first time, in seconds.
+    store_wait_max_s: float = Field(60.0, validation_alias="STORE_WAIT_MAX_S")
+    # Whether user 1234 and contents 5678 and 1001 are created.
+    demo_data: bool = Field(False, validation_alias="DEMO_DATA")
 
 
 class JaegerSettings(_Settings):
-    """The Jaeger that the monitor passes the spans on to which it receives."""
+    """Jaeger, to which the monitor passes on the spans that it receives."""
 
-    # `host:port` or `http://host:port`, or `https://` for TLS; where it is empty, nothing is passed on
+    # `host:port` or `http://host:port`, or `https://` for TLS; empty to pass nothing on.
     otlp_endpoint: str = Field("", validation_alias="JAEGER_OTLP_ENDPOINT", pattern=r"^((https?://)?[^/:]+:\d+/?)?$")
-    # What waits for a Jaeger that is away or slow; beyond it, the oldest is dropped.
+    # How much may wait in memory for a Jaeger that is down or slow, in bytes; above that, the oldest spans are dropped.
     queue_max_bytes: int = Field(16 * 1024 * 1024, validation_alias="JAEGER_QUEUE_MAX_BYTES", gt=0)
-    export_timeout_s: float = Field(5.0, validation_alias="JAEGER_EXPORT_TIMEOUT_S", gt=0)  # of one attempt, in seconds
-    drain_timeout_s: float = Field(2.0, validation_alias="JAEGER_DRAIN_TIMEOUT_S", ge=0)  # at the stop, in seconds
+    # How long one attempt to send spans may take, in seconds.
+    export_timeout_s: float = Field(5.0, validation_alias="JAEGER_EXPORT_TIMEOUT_S", gt=0)
+    # How long a monitor that stops tries to send the spans that wait, in seconds.
+    drain_timeout_s: float = Field(2.0, validation_alias="JAEGER_DRAIN_TIMEOUT_S", ge=0)
 
 
 class DashboardsSettings(_Settings):
-    """The OpenSearch Dashboards or Kibana that is given the platform's index pattern and dashboard."""
+    """OpenSearch Dashboards or Kibana, into which the platform's index pattern and dashboard are imported."""
 
     model_config = SettingsConfigDict(env_prefix="DASHBOARDS_")
 
-    url: str = "http://127.0.0.1:5601"  # with its base path, if it has one
-    user: str = ""  # where it asks who one is
-    password: SecretStr = SecretStr("")  # of that user
-    ca_file: str = ""  # of its certificate, where it is a private one
-    wait_max_s: float = Field(180.0, gt=0)  # for it to be ready and to take everything, in seconds
-    timeout_s: float = Field(30.0, gt=0)  # of one request, in seconds
+    url: str = "http://127.0.0.1:5601"  # its URL, with its base path if it has one
+    user: str = ""  # the user that logs in; empty without a login
+    password: SecretStr = SecretStr("")  # that user's password
+    # The file with the certificate of the authority that signed the server's; empty for those that the system trusts.
+    ca_file: str = ""
+    wait_max_s: float = Field(180.0, gt=0)  # how long the whole import may take, its start included, in seconds
+    timeout_s: float = Field(30.0, gt=0)  # how long one request may take, in seconds
 
 
 class MonitorSettings(_Settings):
@@ -215,8 +239,9 @@ class MonitorSettings(_Settings):
 
     host: str = "127.0.0.1"  # the address that it listens on
     http_port: int = 8089  # the dashboard's port
-    otlp_port: int = 4317  # the port of OTLP, and of its own gRPC service
-    retention_days: int = 7  # how long events and spans are kept
+    otlp_port: int = 4317  # the port of OTLP and of the monitor's own gRPC service
+    retention_days: int = 7  # how long events and spans are kept, in days
     max_spans: int = 500_000  # how many spans are kept at the most
-    endpoints_json: str = "{}"  # the addresses that the dashboard links to
-    gateway_address: str = "127.0.0.1:50051"  # asked for the platform's health
+    endpoints_json: str = "{}"  # the addresses that the dashboard links to, as a JSON object
+    # `host:port` of a gateway, which the monitor asks for the platform's health.
+    gateway_address: str = "127.0.0.1:50051"

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from mesh.envelope import KafkaRecord, read_message
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
 
@@ -84,12 +85,11 @@ class TopicReader(_Client):
         told = self.extents(topic)
         found = {partition: extent.end for partition, extent in told.items()}
         tails = {p: Extent(max(extent.begin, extent.end - 1), extent.end) for p, extent in told.items()}
-        for message in self.read(topic, tails):
-            partition, offset = message.partition() or 0, message.offset() or 0
-            found[partition] = max(found[partition], offset + 1)
+        for record in self.read(topic, tails):
+            found[record.partition] = max(found[record.partition], record.offset + 1)
         return found
 
-    def read(self, topic: str, stretches: Mapping[int, Extent]) -> Iterator[Message]:
+    def read(self, topic: str, stretches: Mapping[int, Extent]) -> Iterator[KafkaRecord]:
         """Yield the records of a stretch of each partition, each partition's in their order. Raises TopicError.
 
         What is behind a stretch comes too, until there is no more for the moment, or 10,000 records of a partition: a
@@ -107,7 +107,7 @@ class TopicReader(_Client):
                         continue
                     is_end = _is_end(message)
                     if not is_end:
-                        yield message
+                        yield read_message(message, time.time_ns())
                     if offset >= unread[partition] + (0 if is_end else _BEYOND_MAX_RECORDS):
                         del unread[partition]
                 if batch:  # whoever reads may have taken its time
@@ -117,7 +117,7 @@ class TopicReader(_Client):
         finally:
             self._consumer.unassign()
 
-    def follow(self, topic: str, begins: Mapping[int, int], until_s: float) -> Iterator[Message]:
+    def follow(self, topic: str, begins: Mapping[int, int], until_s: float) -> Iterator[KafkaRecord]:
         """Yield the records from an offset of each partition on, until a time of the monotonic clock.
 
         Raises TopicError.
@@ -127,7 +127,7 @@ class TopicReader(_Client):
             while (left_s := until_s - time.monotonic()) > 0:
                 for message in self._consumer.consume(_BATCH_MAX_RECORDS, min(left_s, _GATHER_S)):
                     if not _is_end(message):
-                        yield message
+                        yield read_message(message, time.time_ns())
         finally:
             self._consumer.unassign()
 

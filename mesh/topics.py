@@ -36,19 +36,6 @@ DLQ_OMITTED: Final = "dlq.omitted_bytes"  # the size of a record too large for t
 Headers = Sequence[tuple[str, bytes | str | None]]
 
 
-def header_pairs(headers: Mapping[str, bytes | str | None] | Headers | None) -> Headers:
-    """Return a record's headers in the one form that librdkafka's client gives them, whatever its types allow."""
-    return list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
-
-
-def header_text(headers: Headers | None) -> dict[str, str]:
-    """Return a record's headers as text. Bytes that are no UTF-8 are replaced, never raised over."""
-    return {
-        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
-        for name, value in headers or ()
-    }
-
-
 def create_topics(client_config: Mapping[str, str | int | bool], *, timeout_s: float = 30.0) -> None:
     """Create what topics are missing. Raises KafkaException when the broker does not answer in time."""
     admin = AdminClient(dict(client_config))

@@ -21,8 +21,8 @@ _GRPC_GRACE_S = 2.0
 log = structlog.stdlib.get_logger("monitor")
 
 
-async def run() -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def run() -> int:
+    """Serve until SIGTERM or SIGINT, or until a thread dies; 0 after a clean stop."""
     monitor = build()
     startup.end()
     stopping = asyncio.Event()
@@ -37,12 +37,15 @@ async def run() -> None:
     pages.add_done_callback(lambda _: stopping.set())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    death = asyncio.create_task(monitor.threads.first_death())
+    death.add_done_callback(lambda _: stopping.set())
     log.info("ready")
     await stopping.wait()
 
     monitor.http_server.should_exit = True
     await pages
     retention.cancel()
+    death.cancel()
     await asyncio.to_thread(monitor.ingest.stop)
     await monitor.grpc_server.stop(_GRPC_GRACE_S)
     if monitor.forwarder is not None:
@@ -50,13 +53,13 @@ async def run() -> None:
     await monitor.gateway.close()
     monitor.store.close()
     log.info("stopped")
+    return 0 if monitor.threads.all_alive else 1
 
 
 def main() -> int:
-    """Run the monitor; 0 after a clean stop."""
+    """Run the monitor, and return its exit code."""
     configure_logging("monitor", TelemetrySettings())
-    uvloop.run(run())
-    return 0
+    return uvloop.run(run())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Decoder
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
+from mesh.threads import CriticalThreads
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
 from monitor.otlp import TraceReceiver
@@ -39,6 +40,7 @@ class Monitor:
     http_server: uvicorn.Server
     ingest: Ingest
     retention: Retention
+    threads: CriticalThreads
 
 
 def build() -> Monitor:
@@ -58,16 +60,17 @@ def build() -> Monitor:
     receipts = Decoder(
         CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
     )
-    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store)
+    threads = CriticalThreads()
+    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads)
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address)
-    pages = Pages(log, catalog, settings, gateway, ingest.has_joined)
+    pages = Pages(log, catalog, settings, gateway, ingest.is_following)
     http_server = uvicorn.Server(
         uvicorn.Config(
             pages.app(), host=settings.host, port=settings.http_port, log_config=None, access_log=False, lifespan="off"
         )
     )
-    return Monitor(store, forwarder, grpc_server, gateway, http_server, ingest, Retention(store, settings))
+    return Monitor(store, forwarder, grpc_server, gateway, http_server, ingest, Retention(store, settings), threads)
 
 
 def _event_store(settings: EventStoreSettings, catalog: Catalog) -> EventStore:

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import grpc
-from google.protobuf import json_format
 from google.protobuf.message import Message
 from polystream.v1 import operations_pb2 as pb
 from polystream.v1.system_pb2 import GetHealthRequest, Health
@@ -21,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError
+from mesh.proto_json import to_dict
 from mesh.settings import MonitorSettings
 from monitor.endpoints import endpoints
 from monitor.service import EventLog
@@ -102,7 +102,7 @@ class Pages:
     async def healthz(self, _: Request) -> Response:
         """Say that the monitor works: it follows the topics, and its store answers."""
         if not self._is_following():
-            return JSONResponse({"message": "the topics are not followed yet"}, status_code=503)
+            return JSONResponse({"message": "the topics are not followed now"}, status_code=503)
         return await _json(asyncio.to_thread(self._log.page, pb.ListOperationsRequest(page_size=1)))
 
     async def platform(self, _: Request) -> Response:
@@ -120,7 +120,7 @@ class Pages:
             )
         else:
             health.components.insert(0, Health.Component(name="gateway", status=Health.HEALTHY))
-        return JSONResponse({"endpoints": self._endpoints, "health": _plain(health)})
+        return JSONResponse({"endpoints": self._endpoints, "health": to_dict(health)})
 
     async def endpoints(self, _: Request) -> Response:
         """Return every REST path and its RPC."""
@@ -155,13 +155,9 @@ def _swagger_ui() -> Path:
     return Path(spec.origin).parent / "static"
 
 
-def _plain(message: Message) -> object:
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
-
-
 async def _json(result: Awaitable[Message]) -> Response:
     try:
-        return JSONResponse(_plain(await result))
+        return JSONResponse(to_dict(await result))
     except PolystreamError as error:
         status = error.to_status()
-        return JSONResponse(_plain(status), status_code=_HTTP_STATUS.get(status.code, 500))
+        return JSONResponse(to_dict(status), status_code=_HTTP_STATUS.get(status.code, 500))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.options.v1 import options_pb2
 from polystream.v1.events_pb2 import CommandReceipt
@@ -11,8 +12,10 @@ from polystream.v1.operations_pb2 import Event, Operation
 from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder
+from mesh.envelope import KafkaRecord, RecordHeaders
 from mesh.errors import PolystreamError, Reason
-from mesh.telemetry.context import TraceContext, parse
+from mesh.store_errors import error_text, receipt_status
+from mesh.telemetry.context import TraceContext
 
 ACCEPTED = "command.accepted"
 RECEIVED = "command.received"
@@ -23,18 +26,7 @@ REDRIVEN = "command.redriven"
 
 _MAX_ERROR_CHARACTERS = 1000
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What the monitor needs of a Kafka record."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int  # the broker's, since the epoch
-    key: bytes | None
-    value: bytes | None
-    headers: topics.Headers | None
+_LOG = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,46 +44,49 @@ class EventReader:
         self._catalog = catalog
         self._receipts = receipts
 
-    def read(self, record: Record) -> Sequence[TracedEvent]:
-        """Return the events that a record tells of; none for a record that names no command.
+    def read(self, record: KafkaRecord) -> Sequence[TracedEvent]:
+        """Return the events that a record tells of; none for a record without a correlation ID, which is logged.
 
         Raises PolystreamError with REGISTRY_UNAVAILABLE when a receipt's schema cannot be had now.
         """
-        headers = topics.header_text(record.headers)
-        correlation_id = headers.get(topics.CORRELATION_ID, "")
-        if not correlation_id:
+        headers = record.read_headers()
+        if not headers.correlation_id:
+            _LOG.warning(
+                "a record tells of no command",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                headers="read" if record.has_readable_headers else "not UTF-8",
+            )
             return []
-        trace = parse(headers.get(topics.TRACEPARENT), headers.get(topics.TRACESTATE))
+        trace = headers.trace
         base = Event(
-            correlation_id=correlation_id,
-            transaction_id=correlation_id,
-            command=headers.get(topics.COMMAND, ""),
+            correlation_id=headers.correlation_id,
+            transaction_id=headers.correlation_id,
+            command=headers.command,
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
             trace_id=trace.trace_id if trace else "",
         )
-        user_id = self._user_id(base.command, record.key)
+        user_id = self._user_id(base.command, record)
         if user_id is not None:
             base.user_id = user_id
         if record.topic == topics.RECEIPTS:
             events = self._receipt_events(base, record)
         elif record.topic == topics.DEAD_LETTERS:
             events = [_dead_letter_event(base, record, headers)]
-        elif topics.REDRIVES in headers:
+        elif headers.redrives:
             events = [_redriven_event(base, record)]
         else:
             events = [_accepted_event(base, record, headers)]
         return [TracedEvent(_identified(event), _sampled(trace)) for event in events]
 
-    def _user_id(self, command: str, key: bytes | None) -> int | None:
+    def _user_id(self, command: str, record: KafkaRecord) -> int | None:
         known = self._catalog.commands.get(command)
-        if known is None or not known.about_user or key is None or not key.isdigit():
-            return None
-        user_id = int(key)
-        return user_id if user_id < 2**63 else None
+        return record.user_id if known is not None and known.about_user else None
 
-    def _receipt_events(self, base: Event, record: Record) -> list[Event]:
+    def _receipt_events(self, base: Event, record: KafkaRecord) -> list[Event]:
         try:
             receipt = self._receipts.decode(record.value)
         except PolystreamError as error:
@@ -105,7 +100,12 @@ class EventReader:
         received.duration_ms = _between_ms(receipt.accept_time, receipt.receive_time)
         done = _copy(base, *_ending(receipt), receipt.complete_time)
         done.duration_ms = _between_ms(receipt.receive_time, receipt.complete_time)
-        done.error = _error_text(receipt)
+        if receipt.state == Operation.FAILED:
+            done.error = error_text(receipt)[:_MAX_ERROR_CHARACTERS]
+            done.error_status.CopyFrom(receipt_status(receipt))
+        done.dead_lettered = receipt.dead_lettered
+        if receipt.HasField("user_id"):
+            done.user_id = receipt.user_id  # a user created without an ID has got one
         for event in (received, done):
             event.service = "processor"
             event.store = options_pb2.Store.Name(receipt.store)
@@ -113,37 +113,30 @@ class EventReader:
         return [received, done]
 
 
-def _accepted_event(base: Event, record: Record, headers: dict[str, str]) -> Event:
-    accept_ms = headers.get(topics.ACCEPT_TIME, "")
-    accepted_at_ms = int(accept_ms) if accept_ms.isdigit() else record.timestamp_ms
+def _accepted_event(base: Event, record: KafkaRecord, headers: RecordHeaders) -> Event:
+    accepted_at_ms = record.accept_time_ms(headers)
     event = _copy(base, ACCEPTED, "ACCEPTED", _timestamp(accepted_at_ms))
-    event.service = headers.get(topics.SERVICE, "gateway")
+    event.service = headers.text(topics.SERVICE) or "gateway"
     event.duration_ms = max(0, record.timestamp_ms - accepted_at_ms)
     return event
 
 
-def _redriven_event(base: Event, record: Record) -> Event:
+def _redriven_event(base: Event, record: KafkaRecord) -> Event:
     event = _copy(base, REDRIVEN, "ACCEPTED", _timestamp(record.timestamp_ms))
     event.service = "dlq"
     return event
 
 
-def _dead_letter_event(base: Event, record: Record, headers: dict[str, str]) -> Event:
+def _dead_letter_event(base: Event, record: KafkaRecord, headers: RecordHeaders) -> Event:
     event = _copy(base, DEAD_LETTERED, "FAILED", _timestamp(record.timestamp_ms))
     event.service = "processor"
-    event.store = headers.get(topics.DLQ_STORE, "")
-    event.error = f"{headers.get(topics.DLQ_REASON, '')}: {headers.get(topics.DLQ_ERROR, '')}"[:_MAX_ERROR_CHARACTERS]
+    event.store = headers.text(topics.DLQ_STORE)
+    event.error = f"{headers.text(topics.DLQ_REASON)}: {headers.dead_letter_error}"[:_MAX_ERROR_CHARACTERS]
     return event
 
 
 def _ending(receipt: CommandReceipt) -> tuple[str, str]:
     return (SUCCEEDED, "SUCCEEDED") if receipt.state == Operation.SUCCEEDED else (FAILED, "FAILED")
-
-
-def _error_text(receipt: CommandReceipt) -> str:
-    if not receipt.HasField("error"):
-        return ""
-    return f"{receipt.error.reason}: {receipt.error.message}"[:_MAX_ERROR_CHARACTERS]
 
 
 def _copy(base: Event, event_type: str, status: str, timestamp: Timestamp) -> Event:

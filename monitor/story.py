@@ -3,17 +3,20 @@
 from collections.abc import Iterable, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import status_pb2
-from polystream.options.v1 import options_pb2
+from polystream.options.v1.options_pb2 import Store
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 
 from mesh.catalog import Catalog, Command
-from mesh.errors import Reaction, Reason, build_status
+from mesh.errors import Reaction, Reason
+from mesh.operation import Acceptance, StoreAnswer, fold_answers
+from mesh.store_errors import text_status
 from mesh.telemetry import names
 from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, REDRIVEN, SUCCEEDED
 
 # At the same instant, what causes comes before what follows.
 _ORDER = {ACCEPTED: 0, REDRIVEN: 0, RECEIVED: 1, DEAD_LETTERED: 2, SUCCEEDED: 3, FAILED: 3}
+
+_STORES = frozenset(Store.keys())
 
 
 def ordered(events: Iterable[Event]) -> list[Event]:
@@ -22,21 +25,10 @@ def ordered(events: Iterable[Event]) -> list[Event]:
 
 
 def fold(events: Sequence[Event], catalog: Catalog) -> Operation:
-    """Return the operation that the events of one correlation ID add up to."""
+    """Return the operation that the events of one correlation ID add up to, as `mesh.operation.fold_answers` says."""
     hops = ordered(events)
-    first = next((e for e in hops if e.event_type == ACCEPTED), hops[0])
-    operation = Operation(
-        name=f"operations/{first.correlation_id}",
-        correlation_id=first.correlation_id,
-        command=first.command,
-        state=Operation.ACCEPTED,
-        accept_time=first.timestamp,
-    )
-    if first.HasField("user_id"):
-        operation.user_id = first.user_id
-    operation.receipts.extend(map(_receipt, _answers(hops)))
-    _settle(operation, catalog.commands.get(first.command))
-    return operation
+    answers = [_answer(hop) for hop in hops if hop.event_type in (SUCCEEDED, FAILED) and hop.store in _STORES]
+    return fold_answers(_acceptance(hops), answers, catalog.commands)
 
 
 def tell(events: Sequence[Event], spans: Sequence[Span], catalog: Catalog, *, sampled: bool) -> OperationStory:
@@ -66,61 +58,44 @@ def parents_first(spans: Sequence[Span]) -> list[Span]:
     return result
 
 
-def _answers(hops: Sequence[Event]) -> Iterable[Event]:
-    """Return one answer a store: its first one, except that a dead letter gives way to what a redrive brought."""
-    chosen: dict[str, Event] = {}
-    for event in hops:
-        if event.event_type not in (SUCCEEDED, FAILED) or not event.store:
-            continue
-        known = chosen.get(event.store)
-        if known is None or (_tells_of_dead_letter(known) and not _tells_of_dead_letter(event)):
-            chosen[event.store] = event
-    return chosen.values()
+def _acceptance(hops: Sequence[Event]) -> Acceptance:
+    """Return the acceptance that the hops tell of, or what the earliest of them says of it."""
+    first = next((hop for hop in hops if hop.event_type == ACCEPTED), None)
+    accept_time = first.timestamp if first is not None else min(map(_begun, hops), key=Timestamp.ToNanoseconds)
+    first = first or hops[0]
+    user_id = first.user_id if first.HasField("user_id") else None
+    return Acceptance(first.correlation_id, first.command, accept_time, user_id)
 
 
-def _tells_of_dead_letter(answer: Event) -> bool:
-    reason = _reason(answer)
-    return reason is not None and reason.value.reaction is Reaction.DEAD_LETTER
+def _begun(hop: Event) -> Timestamp:
+    """Return when the step to a hop began: of the one that a lane receives, that is when the command was accepted."""
+    begun = Timestamp()
+    taken_us = round(hop.duration_ms * 1000) if hop.event_type == RECEIVED else 0
+    begun.FromMicroseconds(hop.timestamp.ToMicroseconds() - taken_us)
+    return begun
 
 
-def _receipt(answer: Event) -> Operation.Receipt:
-    return Operation.Receipt(
-        store=answer.store,
-        state=Operation.SUCCEEDED if answer.event_type == SUCCEEDED else Operation.FAILED,
-        complete_time=answer.timestamp,
-        duplicate=answer.duplicate,
-        error=_status(answer),
+def _answer(hop: Event) -> StoreAnswer:
+    succeeded = hop.event_type == SUCCEEDED
+    error = None
+    if not succeeded:
+        error = hop.error_status if hop.HasField("error_status") else text_status(hop.error, hop.store)
+    return StoreAnswer(
+        store=Store.Value(hop.store),
+        state=Operation.SUCCEEDED if succeeded else Operation.FAILED,
+        complete_time=hop.timestamp,
+        duplicate=hop.duplicate,
+        dead_lettered=hop.dead_lettered or _tells_of_dead_letter(hop),
+        error=error,
+        user_id=hop.user_id if hop.HasField("user_id") else None,
     )
 
 
-def _settle(operation: Operation, command: Command | None) -> None:
-    failed = next((receipt for receipt in operation.receipts if receipt.state == Operation.FAILED), None)
-    expected = len(command.stores) if command else 1
-    if failed is not None:
-        operation.state = Operation.FAILED
-        operation.error.CopyFrom(failed.error)
-        operation.complete_time.CopyFrom(failed.complete_time)
-    elif len(operation.receipts) >= expected:
-        operation.state = Operation.SUCCEEDED
-        operation.complete_time.CopyFrom(_latest(operation))
-
-
-def _latest(operation: Operation) -> Timestamp:
-    return max((r.complete_time for r in operation.receipts), key=lambda time: time.ToNanoseconds())
-
-
-def _status(event: Event) -> status_pb2.Status | None:
-    if event.event_type != FAILED:
-        return None
-    name, _, message = event.error.partition(": ")
-    known = _reason(event)
-    code = known.value.code if known else Reason.INTERNAL.value.code
-    return build_status(code, name or Reason.INTERNAL.name, message)
-
-
-def _reason(event: Event) -> Reason | None:
-    """Return the reason that an event's error begins with, where it is one of the platform's."""
-    return Reason.__members__.get(event.error.partition(": ")[0])
+def _tells_of_dead_letter(hop: Event) -> bool:
+    """Whether the reason alone says so: events of earlier versions have nothing else that does."""
+    reason = Reason.__members__.get(hop.error.partition(": ")[0])
+    is_earlier = not hop.HasField("error_status")
+    return is_earlier and reason is not None and reason.value.reaction is Reaction.DEAD_LETTER
 
 
 def _missing_hops(events: Sequence[Event], command: Command | None) -> list[str]:
@@ -144,6 +119,6 @@ def _missing_spans(spans: Sequence[Span], operation: Operation, command: Command
     if not any(span.name == names.GATEWAY_SEND for span in spans):
         missing.append(f"the gateway's span `{names.GATEWAY_SEND}` has not arrived")
     stores = {span.attributes.get(names.STORE) for span in spans if span.name == names.LANE_PROCESS}
-    answered = {options_pb2.Store.Name(receipt.store) for receipt in operation.receipts}
+    answered = {Store.Name(receipt.store) for receipt in operation.receipts}
     silent = [store for store in (command.stores if command else ()) if store in answered and store not in stores]
     return missing + [f"the {store} lane's span `{names.LANE_PROCESS}` has not arrived" for store in silent]

@@ -21,7 +21,7 @@ from mesh.errors import PolystreamError
 from mesh.settings import LaneSettings, MigrationSettings, TelemetrySettings
 from mesh.telemetry.logs import configure_logging
 from processor.bootstrap import SERVICE, open_lane
-from processor.lanes.outbox import SendError
+from processor.lanes.receipts import SendError
 from processor.migrations.runner import MigrationError
 
 _LOG = structlog.get_logger(__name__)

@@ -1,8 +1,8 @@
-"""How a batch is applied in a store that has no transaction over all of it: in waves, each with its own receipts.
+"""How a batch is applied in a store that has no transaction over all of it: split, each part with its own receipts.
 
-A wave's receipts are written before the next wave begins. A crash therefore leaves at the most one wave with effects
-and without receipts, and no later command of the same key has been applied by then: the repetition of the wave meets
-what its first application met, and beside it that application's own effects, which the handlers recognise.
+The receipts of one of the smaller batches are written before the next one begins. A crash therefore leaves at the most
+one with effects and without receipts, and no later command of the same key has been applied by then: its repetition
+meets what its first application met, and beside it that application's own effects, which the handlers recognise.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +13,10 @@ from typing import Any, Protocol
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.errors import Reason
+from processor.batches import answer_batch, group_by_command, split_batch, without_repetitions
 from processor.handlers import AnyHandler
-from processor.handling import refuse
-from processor.model import Delivery, Outcome
-from processor.receipts import repeat
-from processor.users import BatchUsers, UserDirectory, Verdict, checks_user, erases_user
+from processor.model import Delivery, Outcome, refuse
+from processor.users import BatchUsers, UserDirectory, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,101 +27,65 @@ class Decided:
     refusal: Outcome | None = None
 
 
-class Steps(Protocol):
-    """What a store does for a batch."""
+class DecidedStore(Protocol):
+    """What a store does for a batch whose users have been looked up."""
 
     def read_receipts(self, correlation_ids: Sequence[str]) -> Mapping[str, CommandReceipt]:
         """Return the receipts of those commands that were applied before, by correlation ID."""
         ...
 
-    def apply_wave(self, wave: Sequence[Decided], users: BatchUsers) -> Mapping[str, CommandReceipt]:
+    def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> Mapping[str, CommandReceipt]:
         """Apply or refuse each command, keep its receipt, and return the receipts by correlation ID."""
         ...
 
 
-def apply_in_waves(
-    batch: Sequence[Delivery],
-    overdue: AbstractSet[str],
-    handlers: Mapping[str, AnyHandler],
-    directory: UserDirectory,
-    steps: Steps,
+def apply_in_batches(
+    batch: Sequence[Delivery], overdue: AbstractSet[str], directory: UserDirectory, store: DecidedStore
 ) -> list[CommandReceipt | None]:
     """Apply a batch as `processor.model.Store.apply` promises, but for the errors of the store's client."""
-    first_deliveries: dict[str, Delivery] = {}
-    for delivery in batch:
-        first_deliveries.setdefault(delivery.correlation_id, delivery)
-    receipts = {id_: repeat(receipt) for id_, receipt in steps.read_receipts(list(first_deliveries)).items()}
-    fresh = [delivery for id_, delivery in first_deliveries.items() if id_ not in receipts]
-    checked = frozenset(name for name, handler in handlers.items() if checks_user(handler))
-    users = directory.open(delivery for delivery in fresh if delivery.command.name in checked)
+    first = without_repetitions(batch)
+    earlier = store.read_receipts(list(first))
+    fresh = [delivery for id_, delivery in first.items() if id_ not in earlier]
+    users = directory.open(delivery for delivery in fresh if delivery.command.checks_user)
     held: set[bytes] = set()  # keys with a command that waits: later ones wait behind it
-    for wave in split_runs(fresh):
-        decided = list(_decide(wave, overdue, checked, users, held))
+    made: dict[str, CommandReceipt] = {}
+    for part in split_batch(fresh, keep_runs=True):
+        decided = list(_decide(part, overdue, users, held))
         if decided:
-            receipts.update(steps.apply_wave(decided, users))
-    return _answers(batch, receipts)
+            made.update(store.apply_decided(decided, users))
+    return answer_batch(batch, earlier, made)
 
 
-def split_runs(batch: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Split a batch in waves that keep the order within a key, with runs of one command left together.
-
-    In a wave, all deliveries of a key are of the same command: a person's hundred views are one insertion.
-    """
-    waves: list[list[Delivery]] = []
-    last: dict[bytes, tuple[int, str]] = {}  # by key: the wave and the command of its latest delivery
-    for delivery in batch:
-        position, command = last.get(delivery.key, (-1, ""))
-        if command != delivery.command.name:
-            position += 1
-        last[delivery.key] = (position, delivery.command.name)
-        if position == len(waves):
-            waves.append([])
-        waves[position].append(delivery)
-    return waves
-
-
-def refusals_of(wave: Sequence[Decided]) -> dict[str, Outcome]:
-    """Return the outcomes of what a wave refuses, by correlation ID."""
-    return {d.delivery.correlation_id: d.refusal for d in wave if d.refusal is not None}
+def refusals_of(batch: Sequence[Decided]) -> dict[str, Outcome]:
+    """Return the outcomes of what is refused, by correlation ID."""
+    return {decided.delivery.correlation_id: decided.refusal for decided in batch if decided.refusal is not None}
 
 
 def run_handlers(
-    wave: Sequence[Decided], users: BatchUsers, handlers: Mapping[str, AnyHandler], client: Any
+    batch: Sequence[Decided], users: BatchUsers, handlers: Mapping[str, AnyHandler], client: Any
 ) -> dict[str, Any]:
-    """Run the handlers of what a wave applies, and return what each said of its commands, by correlation ID.
+    """Run the handlers of what is not refused, and return what each said of its commands, by correlation ID.
 
     A command that erases its user leaves the tombstone first: what a crash interrupts must not be written again.
     """
     said: dict[str, Any] = {}
-    for group in _by_command(wave):
-        handler = handlers[group[0].command.name]
-        if erases_user(handler):
+    for group in group_by_command([decided.delivery for decided in batch if decided.refusal is None]):
+        command = group[0].command
+        if command.erases_user:
             users.erase(group)
-        said |= {d.correlation_id: one for d, one in zip(group, handler(group, client), strict=True)}
+        outcomes = handlers[command.name](group, client)
+        said |= {delivery.correlation_id: one for delivery, one in zip(group, outcomes, strict=True)}
     return said
 
 
-def _by_command(wave: Sequence[Decided]) -> Iterator[list[Delivery]]:
-    """Yield the deliveries of a wave that are to be applied, one group a command, each in the batch's order."""
-    groups: dict[str, list[Delivery]] = {}
-    for decided in wave:
-        if decided.refusal is None:
-            groups.setdefault(decided.delivery.command.name, []).append(decided.delivery)
-    yield from groups.values()
-
-
 def _decide(
-    wave: Sequence[Delivery],
-    overdue: AbstractSet[str],
-    checked: AbstractSet[str],
-    users: BatchUsers,
-    held: set[bytes],
+    batch: Sequence[Delivery], overdue: AbstractSet[str], users: BatchUsers, held: set[bytes]
 ) -> Iterator[Decided]:
-    """Yield what can be decided of a wave, and hold the keys of the rest."""
-    to_judge = [d for d in wave if d.command.name in checked and d.key not in held]
+    """Yield what can be decided of a batch, and hold the keys of the rest."""
+    to_judge = [delivery for delivery in batch if delivery.command.checks_user and delivery.key not in held]
     verdicts = dict(zip([d.correlation_id for d in to_judge], users.judge(to_judge), strict=True))
-    for delivery in wave:
-        is_checked = delivery.command.name in checked
+    for delivery in batch:
+        is_checked = delivery.command.checks_user
         verdict = verdicts.get(delivery.correlation_id, Verdict.UNTOLD) if is_checked else Verdict.EXISTS
         if delivery.key in held:
             verdict = Verdict.UNTOLD
@@ -135,14 +98,3 @@ def _decide(
             yield Decided(delivery, refuse(Reason.USER_UNVERIFIED, "user_id") if is_checked else None)
         else:
             held.add(delivery.key)
-
-
-def _answers(batch: Sequence[Delivery], receipts: Mapping[str, CommandReceipt]) -> list[CommandReceipt | None]:
-    """Return one answer a delivery: a command's first one as it was made, any other as its repetition."""
-    answered: set[str] = set()
-    answers: list[CommandReceipt | None] = []
-    for delivery in batch:
-        receipt = receipts.get(delivery.correlation_id)
-        answers.append(repeat(receipt) if receipt is not None and delivery.correlation_id in answered else receipt)
-        answered.add(delivery.correlation_id)
-    return answers

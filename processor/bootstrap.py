@@ -10,6 +10,7 @@ import structlog
 from google.protobuf.descriptor import Descriptor
 from polystream.v1.events_pb2 import CommandReceipt
 
+from mesh.backoff import Backoff
 from mesh.catalog import load_catalog
 from mesh.codec import Encoder
 from mesh.errors import PolystreamError, Reason
@@ -27,12 +28,10 @@ from mesh.telemetry.tracing import Tracing
 from mesh.topics import RECEIPTS
 from processor.handlers import AnyHandler, find_handlers
 from processor.incarnation import TopicIncarnation
+from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
-from processor.lanes.intake import Intake
-from processor.lanes.lane import Lane, Limits
-from processor.lanes.outbox import KafkaOutbox
-from processor.lanes.ready import ReadyFile
-from processor.lanes.replies import Replies
+from processor.lanes.lane import Lane, Limits, ReadyFile
+from processor.lanes.receipts import ReceiptProducer, ReceiptSender
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
 from processor.model import Store
@@ -40,7 +39,8 @@ from processor.model import Store
 _LOG = structlog.get_logger(__name__)
 
 SERVICE = "processor"
-_REGISTRY_RETRY_S = 0.5
+_FIRST_REGISTRY_RETRY_S = 0.1
+_MAX_REGISTRY_RETRY_S = 1.0
 
 _Progress = Callable[[Mapping[int, int]], None]
 
@@ -64,16 +64,16 @@ def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySetti
         incarnation = TopicIncarnation(client_config)
         store, on_progress = _open_store(store_name, find_handlers(catalog, store_name), incarnation, settings)
         closing.callback(store.close)
-        outbox = KafkaOutbox(client_config)
-        closing.callback(outbox.close)
+        producer = ReceiptProducer(client_config)
+        closing.callback(producer.close)
         source = KafkaSource(kafka, settings.name, group)
         closing.callback(source.close)
         spans = LaneSpans(tracing, store_name, group)
         yield Lane(
             source=source,
-            intake=Intake(store_name, catalog, registry),
+            decoder=CommandDecoder(store_name, catalog, registry),
             store=store,
-            replies=Replies(outbox, encoder, spans, store_name, settings.name),
+            receipts=ReceiptSender(producer, encoder, spans, store_name, settings.name),
             deferral=Deferral(settings.max_deferred_records, settings.user_wait_max_s),
             ready=ReadyFile(Path(settings.ready_file) if settings.ready_file else None, store_name),
             stop=stop,
@@ -118,6 +118,7 @@ def _tell_nobody(_: Mapping[int, int]) -> None:
 def _receipt_encoder(registry: RegistryClient, stop: Event) -> Encoder:
     descriptor = cast(Descriptor, CommandReceipt.DESCRIPTOR)
     schema = load_schema(descriptor.full_name)
+    backoff = Backoff(_FIRST_REGISTRY_RETRY_S, _MAX_REGISTRY_RETRY_S)
     while True:
         try:
             return Encoder(descriptor, schema, registry.register(RECEIPTS, descriptor.full_name, schema))
@@ -125,5 +126,5 @@ def _receipt_encoder(registry: RegistryClient, stop: Event) -> Encoder:
             if error.reason is not Reason.REGISTRY_UNAVAILABLE:
                 raise
             _LOG.warning("waiting for the schema registry", reason=error.reason.name)
-        if stop.wait(_REGISTRY_RETRY_S):
+        if stop.wait(backoff.next_s()):
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE)

@@ -18,19 +18,20 @@ from redis import Redis
 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
+from mesh.store_names.mongodb import RECOMMENDATIONS, VIEWS
+from mesh.store_names.redis import content_key
 from mesh.telemetry.logs import describe
-from processor.documents import RECOMMENDATIONS, VIEWS, Document, insert_absent
 from processor.handlers.cache_content import content_writes
 from processor.handlers.generate_recommendations import make_document
 from processor.handlers.record_view import document_of
-from processor.handling import timestamp
-from processor.plans import content_key
+from processor.model import timestamp
 from processor.stores.mongodb import connect as connect_mongodb
 from processor.stores.mongodb import database_of
 from processor.stores.mongodb import store_errors as mongodb_errors
+from processor.stores.mongodb_documents import Document, insert_absent
+from processor.stores.mongodb_viewing_history import read_popular, recommend
 from processor.stores.redis import connect as connect_redis
 from processor.stores.redis import store_errors as redis_errors
-from processor.viewing_history import read_popular, recommend
 
 _LOG = structlog.get_logger(__name__)
 

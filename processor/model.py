@@ -1,16 +1,20 @@
-"""What a lane handles: deliveries in, outcomes out."""
+"""What a lane handles: deliveries in, outcomes out; and what every handler reads and makes of them."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeVar, cast
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import Command
-from mesh.errors import PolystreamError
+from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.telemetry.context import TraceContext
+
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,21 @@ class Store(Protocol):
     def close(self) -> None:
         """Close the connections."""
         ...
+
+
+def requests_of(batch: Sequence[Delivery], message_class: type[M]) -> list[M]:
+    """Return the deliveries' requests, whose type the handler's command fixes."""
+    del message_class  # names the type for the checker: looking at each request would be paid by every command
+    return cast(list[M], [delivery.request for delivery in batch])
+
+
+def refuse(reason: Reason, field: str) -> Outcome:
+    """Return the outcome of a command that the store refuses, with the request field at fault."""
+    return Outcome(refusal=PolystreamError(reason, faults=[FieldFault(field, reason.value.message)]))
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """Return a store's time, which has its zone, as a message."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message

@@ -5,6 +5,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from mesh.errors import PolystreamError
+from mesh.store_errors import fail
 from processor.model import Delivery, Outcome
 
 _TYPE_URL_PREFIX = "type.googleapis.com/"
@@ -66,17 +67,6 @@ def repeat(receipt: CommandReceipt) -> CommandReceipt:
     copy.CopyFrom(receipt)
     copy.duplicate = True
     return copy
-
-
-def fail(receipt: CommandReceipt, cause: PolystreamError) -> None:
-    """Say in a receipt why the store's part failed."""
-    receipt.state = Operation.FAILED
-    error = receipt.error
-    error.code = cause.reason.value.code
-    error.reason = cause.reason.name
-    error.message = cause.message
-    error.field = cause.faults[0].field if cause.faults else ""
-    error.metadata.update(cause.metadata)
 
 
 def _timestamp(since_epoch_ns: int) -> Timestamp:

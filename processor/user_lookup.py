@@ -33,8 +33,8 @@ SELECT (SELECT coalesce(array_agg(user_id), '{}') FROM usuarios WHERE user_id = 
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What PostgreSQL said, in one snapshot."""
+class UserSnapshot:
+    """What PostgreSQL said of users, all at one moment."""
 
     found: AbstractSet[int]  # of the users asked for, those that are there
     next_offsets: Mapping[int, int]  # by partition: every command below is in the rows
@@ -49,7 +49,7 @@ class PostgresUsers:
         self._closed_until_s = 0.0
         self._failing = False
 
-    def ask(self, user_ids: Collection[int], topic_id: str) -> Answer | None:
+    def ask(self, user_ids: Collection[int], topic_id: str) -> UserSnapshot | None:
         """Return which of the users exist, and how far the lane has come on the topic; None when it is not told."""
         started_s = time.monotonic()
         if started_s < self._closed_until_s:
@@ -64,7 +64,7 @@ class PostgresUsers:
             return None
         self._note(None)
         found, positions = row
-        return Answer(frozenset(found), {int(partition): next_offset for partition, next_offset in positions})
+        return UserSnapshot(frozenset(found), {int(partition): next_offset for partition, next_offset in positions})
 
     def close(self) -> None:
         """Close the connection."""

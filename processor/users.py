@@ -25,15 +25,13 @@ Users are PostgreSQL's rows, and the PostgreSQL lane may be behind this one, ahe
 """
 
 import enum
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mesh.errors import PolystreamError
-from processor.handlers import AnyHandler
 from processor.model import Delivery
-from processor.user_lookup import Answer, PostgresUsers
+from processor.user_lookup import PostgresUsers, UserSnapshot
 
 
 class Verdict(enum.Enum):
@@ -97,7 +95,7 @@ class BatchUsers:
         self._lookup = lookup
         self._incarnation = incarnation
         self._remembered = dict(memory.read(user_ids)) if user_ids else {}
-        self._answers: dict[int, Answer] = {}
+        self._snapshots: dict[int, UserSnapshot] = {}  # by user ID, of those that PostgreSQL was asked for
 
     def judge(self, deliveries: Sequence[Delivery]) -> list[Verdict]:
         """Judge the users of deliveries, and remember those that were found."""
@@ -108,7 +106,7 @@ class BatchUsers:
             topic_id = self._incarnation()
         except PolystreamError:
             return [Verdict.EXISTS if self._is_known(user_of(d)) else Verdict.UNTOLD for d in deliveries]
-        self._ask(sorted(in_doubt - self._answers.keys()), topic_id)
+        self._ask(sorted(in_doubt - self._snapshots.keys()), topic_id)
         verdicts = [self._judge_one(delivery, topic_id) for delivery in deliveries]
         found = {user_of(d) for d, verdict in zip(deliveries, verdicts, strict=True) if verdict is Verdict.EXISTS}
         if news := sorted(found & in_doubt):
@@ -129,9 +127,9 @@ class BatchUsers:
         return user_id in self._remembered and self._remembered[user_id] is None
 
     def _ask(self, user_ids: Sequence[int], topic_id: str) -> None:
-        answer = self._lookup.ask(user_ids, topic_id) if user_ids else None
-        if answer is not None:
-            self._answers.update(dict.fromkeys(user_ids, answer))
+        snapshot = self._lookup.ask(user_ids, topic_id) if user_ids else None
+        if snapshot is not None:
+            self._snapshots.update(dict.fromkeys(user_ids, snapshot))
 
     def _judge_one(self, delivery: Delivery, topic_id: str) -> Verdict:
         user_id = user_of(delivery)
@@ -142,13 +140,13 @@ class BatchUsers:
             erasure = None
         if erasure is not None and erasure.partition == delivery.partition and delivery.offset < erasure.offset:
             return Verdict.MISSING
-        answer = self._answers.get(user_id)
-        if answer is None:
+        snapshot = self._snapshots.get(user_id)
+        if snapshot is None:
             return Verdict.UNTOLD
-        if user_id in answer.found:
-            reached = erasure is None or answer.next_offsets.get(erasure.partition, 0) > erasure.offset
+        if user_id in snapshot.found:
+            reached = erasure is None or snapshot.next_offsets.get(erasure.partition, 0) > erasure.offset
             return Verdict.EXISTS if reached else Verdict.UNTOLD
-        passed = answer.next_offsets.get(delivery.partition, 0) > delivery.offset
+        passed = snapshot.next_offsets.get(delivery.partition, 0) > delivery.offset
         return Verdict.MISSING if passed else Verdict.UNTOLD
 
 
@@ -156,13 +154,3 @@ def user_of(delivery: Delivery) -> int:
     """Return the ID of the user whom a delivery's request names."""
     user_id: int = getattr(delivery.request, "user_id")  # noqa: B009 - the request's type differs from command to command
     return user_id
-
-
-def checks_user(handler: AnyHandler) -> bool:
-    """Tell whether a handler's module says `CHECKS_USER = True`: its command must name an existing user."""
-    return bool(getattr(sys.modules[handler.__module__], "CHECKS_USER", False))
-
-
-def erases_user(handler: AnyHandler) -> bool:
-    """Tell whether a handler's module says `ERASES_USER = True`: its command erases the user it names."""
-    return bool(getattr(sys.modules[handler.__module__], "ERASES_USER", False))

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from registry import errors
 from registry.errors import RegistryError
 from registry.registry import Registry
-from registry.requests import flag, json_body, page_of, schema_body, subject_of
+from registry.requests import flag, json_body, schema_body, slice_of, subject_of
 from registry.store import StoredVersion
 
 _MODE = "READWRITE"
@@ -102,7 +102,7 @@ class _Subjects:
             deleted=flag(request, "deleted"),
             deleted_only=flag(request, "deletedOnly"),
         )
-        return _Answer(page_of(request).of(names))
+        return _Answer(slice_of(request).of(names))
 
     async def register(self, request: Request) -> Response:
         text = await schema_body(request, self._max_body_bytes)
@@ -119,7 +119,7 @@ class _Subjects:
             deleted=flag(request, "deleted"),
             deleted_only=flag(request, "deletedOnly") or flag(request, "deleted_only"),
         )
-        return _Answer(page_of(request).of([version.version for version in found]))
+        return _Answer(slice_of(request).of([version.version for version in found]))
 
     async def version(self, request: Request) -> Response:
         return _Answer(_version_json(self._version(request)))
@@ -172,11 +172,11 @@ class _Schemas:
 
     async def versions_by_id(self, request: Request) -> Response:
         found = self._versions(request)
-        return _Answer(page_of(request).of([{"subject": v.subject, "version": v.version} for v in found]))
+        return _Answer(slice_of(request).of([{"subject": v.subject, "version": v.version} for v in found]))
 
     async def subjects_by_id(self, request: Request) -> Response:
         names = list(dict.fromkeys(version.subject for version in self._versions(request)))
-        return _Answer(page_of(request).of(names))
+        return _Answer(slice_of(request).of(names))
 
     def _versions(self, request: Request) -> list[StoredVersion]:
         subject = request.query_params.get("subject")

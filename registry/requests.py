@@ -17,14 +17,14 @@ _UNSUPPORTED = ("references", "metadata", "ruleSet", "schemaTags")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a list."""
+class ListSlice:
+    """A slice of a list, as the query asks for it."""
 
     offset: int
     limit: int  # negative: no limit
 
     def of(self, items: list[Any]) -> list[Any]:
-        """Return the part."""
+        """Return the slice of these items."""
         return items[self.offset :] if self.limit < 0 else items[self.offset : self.offset + self.limit]
 
 
@@ -38,16 +38,16 @@ def flag(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() == _TRUE
 
 
-def page_of(request: Request) -> Page:
+def slice_of(request: Request) -> ListSlice:
     """Return the query's `offset` and `limit`."""
     try:
-        offset, limit = (int(request.query_params.get(name, default)) for name, default in _PAGE_DEFAULTS)
+        offset, limit = (int(request.query_params.get(name, default)) for name, default in _SLICE_DEFAULTS)
     except ValueError:
         raise errors.bad_request("offset and limit are whole numbers") from None
-    return Page(max(offset, 0), limit)
+    return ListSlice(max(offset, 0), limit)
 
 
-_PAGE_DEFAULTS = (("offset", "0"), ("limit", "-1"))
+_SLICE_DEFAULTS = (("offset", "0"), ("limit", "-1"))
 
 
 async def json_body(request: Request, max_bytes: int) -> dict[str, Any]:

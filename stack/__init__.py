@@ -1,1 +1,1 @@
-"""What runs the platform on one machine: engines, supervisor, the edge's process, ports, probes, preparations."""
+"""What runs on one machine: the engines, the supervisor, the edge, and what they need: ports, probes, provisioning."""

@@ -9,6 +9,7 @@ import time
 import structlog
 from confluent_kafka import KafkaException
 
+from mesh.backoff import Backoff
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.schemas import RegistryClient, load_schema
@@ -19,7 +20,8 @@ from mesh.topics import COMMANDS, RECEIPTS, create_topics
 COMPATIBILITY = "FULL_TRANSITIVE"
 RECEIPT_RECORD = "polystream.v1.CommandReceipt"
 _REGISTRY_WAIT_MAX_S = 60.0
-_RETRY_PAUSE_S = 0.2
+_RETRY_FIRST_S = 0.1
+_RETRY_MAX_S = 1.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,7 +47,7 @@ def main() -> int:
         return 1
     registry = RegistryClient(RegistrySettings())
     try:
-        ids = _register_patiently(registry)
+        ids = _register_with_retries(registry)
     except PolystreamError as error:
         log.error("the schemas could not be registered: check SCHEMA_REGISTRY_URL", error=error.message)
         return 1
@@ -55,16 +57,17 @@ def main() -> int:
     return 0
 
 
-def _register_patiently(registry: RegistryClient) -> dict[str, int]:
-    """Register, waiting for a registry that is still starting."""
+def _register_with_retries(registry: RegistryClient) -> dict[str, int]:
+    """Register, waiting up to a minute for a registry that is still starting. Raises PolystreamError."""
     give_up_s = time.monotonic() + _REGISTRY_WAIT_MAX_S
+    pauses = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S)
     while True:
         try:
             return register_schemas(registry)
         except PolystreamError as error:
             if error.reason is not Reason.REGISTRY_UNAVAILABLE or time.monotonic() > give_up_s:
                 raise
-            time.sleep(_RETRY_PAUSE_S)
+            time.sleep(pauses.next_s())
 
 
 if __name__ == "__main__":

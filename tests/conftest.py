@@ -109,7 +109,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _provide(config: pytest.Config, ids: set[str]) -> None:
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
     provide_all(ids, lambda name: terminal.write_line(f"provided: {name}"))
 
 

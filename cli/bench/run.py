@@ -11,7 +11,7 @@ from cli.bench.report import build_report
 from cli.bench.rounds import Schedule, measure
 from cli.bench.stage import broker_of_environment, peer_port, stage
 from cli.bench.subjects import long_subjects, short_subjects
-from stack.engines.part import HOST
+from stack.engines.spec import HOST
 
 _PEER_PACKAGES = ("aiokafka", "fastapi")
 
@@ -25,9 +25,9 @@ def run_bench(schedule: Schedule, progress: Callable[[str], None], *, all_subjec
     broker = broker_of_environment()
     progress("starting the engines, the gateway, Envoy and the peer")
     with stage(broker, everything=all_subjects) as running:
-        subjects = short_subjects(running.site)
+        subjects = short_subjects(running.context)
         if all_subjects:
-            subjects += long_subjects(running.site)
-        peer = httpx.get(f"http://{HOST}:{peer_port(running.site)}/health").json()
+            subjects += long_subjects(running.context)
+        peer = httpx.get(f"http://{HOST}:{peer_port(running.context)}/health").json()
         results = measure(running, subjects, schedule, progress)
         return build_report(subjects, results, broker=broker or "embedded", peer=peer)

@@ -27,9 +27,9 @@ from mesh.settings import KafkaSettings, PostgresSettings
 from stack import probes
 from stack.engines import EMBEDDED
 from stack.engines import process as processes
-from stack.engines.part import HOST, Command, Part, Site
+from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext
 from stack.ports import Ports
-from stack.supervisor.ports import is_free
+from stack.supervisor.free_ports import is_free
 from stack.supervisor.services import ENVOY, GATEWAY
 
 PEER_TOPIC = "user_events.bench_peer"
@@ -48,26 +48,26 @@ _TOPIC_TIMEOUT_S = 10.0
 class Stage:
     """The running processes."""
 
-    site: Site
+    context: StackContext
     kafka: Mapping[str, str | int | bool]  # the common part of a client's configuration
     embedded_broker: bool
-    _running: dict[str, tuple[subprocess.Popen[bytes], Command]] = field(default_factory=dict)
+    _running: dict[str, tuple[subprocess.Popen[bytes], CommandLine]] = field(default_factory=dict)
 
-    def start(self, part: Part, site: Site | None = None, **settings: str) -> None:
-        """Start a part, with settings beyond its own, and wait until it is ready.
+    def start(self, spec: ProcessSpec, context: StackContext | None = None, **settings: str) -> None:
+        """Start a process, with settings beyond its own, and wait until it is ready.
 
         Raises LoadError, with the end of its log, when it ends or is not ready in time.
         """
-        where = site or self.site
-        part.prepare(where)
-        command = part.command(where)
+        where = context or self.context
+        spec.prepare(where)
+        command = spec.command(where)
         command = replace(command, env={**command.env, **settings})
-        process = processes.spawn(command, where.log(part.name))
-        self._running[part.name] = process, command
-        deadline = time.monotonic() + part.ready_timeout_s
-        while not _is_ready(part, where):
+        process = processes.spawn(command, where.log(spec.name))
+        self._running[spec.name] = process, command
+        deadline = time.monotonic() + spec.ready_timeout_s
+        while not _is_ready(spec, where):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise LoadError(f"{part.name} did not start:\n{processes.tail(where.log(part.name))}")
+                raise LoadError(f"{spec.name} did not start:\n{processes.tail(where.log(spec.name))}")
             time.sleep(_POLL_S)
 
     def cpu_s(self, names: tuple[str, ...]) -> dict[str, float]:
@@ -92,72 +92,72 @@ def stage(broker: str, *, everything: bool) -> Iterator[Stage]:
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="polystream-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        site = Site(folder, _free_ports(), PostgresSettings(_env_file=None))
+        context = StackContext(folder, _free_ports(), PostgresSettings(_env_file=None))
         engines = [engine for engine in EMBEDDED if engine.name != BROKER or not broker]
-        settings = {name: value for engine in engines for name, value in engine.environment(site).items()}
+        settings = {name: value for engine in engines for name, value in engine.environment(context).items()}
         if broker:
             settings["KAFKA_BOOTSTRAP_SERVERS"] = broker
-        otlp = f"{HOST}:{site.ports.otlp}"
+        otlp = f"{HOST}:{context.ports.otlp}"
         settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp}", "LOG_LEVEL": "WARNING", "DEMO_DATA": "1"}
-        site = replace(site, environment=processes.bare_environment() | settings, work_dir=folder)
+        context = replace(context, environment=processes.bare_environment() | settings, work_dir=folder)
         kafka = KafkaSettings(bootstrap_servers=settings["KAFKA_BOOTSTRAP_SERVERS"]).client_config("bench")
         kafka["log_level"] = _LOG_ERRORS
 
-        running = Stage(site, kafka, embedded_broker=not broker)
+        running = Stage(context, kafka, embedded_broker=not broker)
         stack.callback(running.stop)
         stack.enter_context(span_sink(otlp))
         for engine in engines:
             running.start(engine)
         _create_topics(kafka)
-        _provision(site)
+        _provision(context)
         running.start(GATEWAY)
         running.start(ENVOY)
         peer = _peer(settings["KAFKA_BOOTSTRAP_SERVERS"])
         running.start(peer)
         if everything:
-            running.start(replace(peer, name=PEER_H11), h11_site(site), PEER_HTTP="h11")
+            running.start(replace(peer, name=PEER_H11), h11_context(context), PEER_HTTP="h11")
             running.start(
-                replace(GATEWAY, name=GRPCIO), grpcio_site(site), GATEWAY_SERVER="grpcio", GATEWAY_NAME=GRPCIO
+                replace(GATEWAY, name=GRPCIO), grpcio_context(context), GATEWAY_SERVER="grpcio", GATEWAY_NAME=GRPCIO
             )
         yield running
 
 
-def grpcio_site(site: Site) -> Site:
+def grpcio_context(context: StackContext) -> StackContext:
     """Return where the gateway on plain grpcio listens."""
-    return replace(site, ports=replace(site.ports, gateway=site.ports.gateway_spare))
+    return replace(context, ports=replace(context.ports, gateway=context.ports.gateway_spare))
 
 
-def h11_site(site: Site) -> Site:
+def h11_context(context: StackContext) -> StackContext:
     """Return where the peer on uvicorn's own HTTP parser listens."""
-    return replace(site, ports=replace(site.ports, dashboard=site.ports.jaeger))
+    return replace(context, ports=replace(context.ports, dashboard=context.ports.jaeger))
 
 
-def peer_port(site: Site) -> int:
+def peer_port(context: StackContext) -> int:
     """Return the peer's port: the one that the platform has for a monitor, which does not run here."""
-    return site.ports.dashboard
+    return context.ports.dashboard
 
 
-def _peer(bootstrap_servers: str) -> Part:
-    def command(site: Site) -> Command:
+def _peer(bootstrap_servers: str) -> ProcessSpec:
+    def command(context: StackContext) -> CommandLine:
         settings = {
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             "PEER_TOPIC": PEER_TOPIC,
-            "PEER_PORT": str(peer_port(site)),
+            "PEER_PORT": str(peer_port(context)),
         }
         environment = processes.bare_environment() | settings
-        return Command(argv=(sys.executable, "-m", "cli.bench.peer"), env=environment, cwd=site.work_dir)
+        return CommandLine(argv=(sys.executable, "-m", "cli.bench.peer"), env=environment, cwd=context.work_dir)
 
-    return Part(
+    return ProcessSpec(
         name=PEER,
         ports=("dashboard",),
         command=command,
-        is_ready=lambda site: probes.http_answers(HOST, peer_port(site), "/health"),
+        is_ready=lambda context: probes.http_answers(HOST, peer_port(context), "/health"),
     )
 
 
-def _is_ready(part: Part, site: Site) -> bool:
+def _is_ready(spec: ProcessSpec, context: StackContext) -> bool:
     try:
-        return part.is_ready(site)
+        return spec.is_ready(context)
     except OSError:
         return False
 
@@ -197,9 +197,9 @@ def _has_records(kafka: Mapping[str, str | int | bool]) -> bool:
         counter.close()
 
 
-def _provision(site: Site) -> None:
-    command = Command(argv=(sys.executable, "-m", "stack.provision"), env=site.environment, cwd=site.work_dir)
-    run = processes.run(command, site.log("provision"), timeout_s=_PROVISION_TIMEOUT_S)
+def _provision(context: StackContext) -> None:
+    command = CommandLine(argv=(sys.executable, "-m", "stack.provision"), env=context.environment, cwd=context.work_dir)
+    run = processes.run(command, context.log("provision"), timeout_s=_PROVISION_TIMEOUT_S)
     if run.returncode != 0:
         raise LoadError(f"provisioning failed:\n{run.stdout[-2000:]}")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from cli.bench import payload, stage
 from cli.bench.load import Target
 from mesh import topics
-from stack.engines.part import HOST, Site
+from stack.engines.spec import HOST, StackContext
 from stack.supervisor.services import ENVOY, GATEWAY
 
 PEER_REST = "peer_rest"
@@ -30,28 +30,30 @@ class Subject:
     streams: int = STREAMS
 
 
-def short_subjects(site: Site) -> list[Subject]:
+def short_subjects(context: StackContext) -> list[Subject]:
     """Return what every run measures: the peer, and the gateway by both doors."""
-    ports, both = site.ports, (ENVOY.name, GATEWAY.name)
+    ports, both = context.ports, (ENVOY.name, GATEWAY.name)
     return [
-        _subject(PEER_REST, "FastAPI + aiokafka, REST", _rest(stage.peer_port(site)), (stage.PEER,), stage.PEER_TOPIC),
+        _subject(
+            PEER_REST, "FastAPI + aiokafka, REST", _rest(stage.peer_port(context)), (stage.PEER,), stage.PEER_TOPIC
+        ),
         _subject(GATEWAY_GRPC, "gateway, gRPC", _grpc(ports.gateway), (GATEWAY.name,)),
         _subject(GATEWAY_REST, "Envoy + gateway, REST", _rest(ports.edge), both),
     ]
 
 
-def long_subjects(site: Site) -> list[Subject]:
+def long_subjects(context: StackContext) -> list[Subject]:
     """Return what only a long run measures: the other doors, and all of the short run's with fewer streams."""
     both = (ENVOY.name, GATEWAY.name)
-    grpcio = _grpc(stage.grpcio_site(site).ports.gateway)
-    h11 = _rest(stage.peer_port(stage.h11_site(site)))
+    grpcio = _grpc(stage.grpcio_context(context).ports.gateway)
+    h11 = _rest(stage.peer_port(stage.h11_context(context)))
     return [
-        _subject("edge_grpc", "Envoy + gateway, gRPC", _grpc(site.ports.edge), both),
+        _subject("edge_grpc", "Envoy + gateway, gRPC", _grpc(context.ports.edge), both),
         _subject("gateway_grpcio_grpc", "gateway on plain grpcio, gRPC", grpcio, (stage.GRPCIO,)),
         _subject(
             "peer_rest_h11", "FastAPI + aiokafka without httptools, REST", h11, (stage.PEER_H11,), stage.PEER_TOPIC
         ),
-        *(_with_few_streams(subject) for subject in short_subjects(site)),
+        *(_with_few_streams(subject) for subject in short_subjects(context)),
     ]
 
 

@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
-from cli.platform import CHECKOUT
+from cli.folders import CHECKOUT
 
 _MODULES: Final = {"check": "contracts.check", "generate": "contracts.generate"}
 

@@ -10,15 +10,15 @@ from contextlib import closing
 from itertools import compress
 from typing import Any, Final
 
-from cli.letters import describe, describe_redriven, show_case, show_cases, show_end, show_plan, show_redriven
-from cli.platform import add_data_dir
-from cli.reach import NothingRunsError, settings_for
+from cli.dead_letters import describe, describe_redriven, show_end, show_entries, show_entry, show_plan, show_redriven
+from cli.folders import add_data_dir
+from cli.running import NothingRunsError, settings_for
 from mesh.catalog import load_catalog
 from mesh.codec import read_record
-from mesh.deadletters.box import Box, Case, open_box
-from mesh.deadletters.letter import Place
-from mesh.deadletters.redrive import Redriven, Redriver
-from mesh.deadletters.standing import Standing
+from mesh.dead_letters.dead_letter import RecordPosition
+from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
+from mesh.dead_letters.redrive import Redriver, RedriveResult
+from mesh.dead_letters.redrive_status import RedriveStatus
 from mesh.errors import PolystreamError
 from mesh.schemas import RegistryClient
 from mesh.settings import KafkaSettings, RegistrySettings
@@ -35,20 +35,20 @@ class _UsageError(Exception):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="show the dead letters and how they stand")
+    listing = actions.add_parser("list", help="show the dead letters, and whether they may be sent again")
     _add_filters(listing)
-    standings = [standing.value for standing in Standing]
-    listing.add_argument("--standing", choices=standings, metavar="S", help=f"only those: {', '.join(standings)}")
+    statuses = [status.value for status in RedriveStatus]
+    listing.add_argument(
+        "--standing", dest="redrive_status", choices=statuses, metavar="S", help=f"only those: {', '.join(statuses)}"
+    )
     listing.set_defaults(act=_list)
     showing = actions.add_parser("show", help="show one dead letter")
-    showing.add_argument("letter", type=_place, metavar="PARTITION:OFFSET")
+    showing.add_argument("dead_letter", type=_position, metavar="PARTITION:OFFSET")
     showing.add_argument("--payload", action="store_true", help="the command's fields too: they may hold personal data")
     showing.set_defaults(act=_show)
     redriving = actions.add_parser("redrive", help="send commands again, once the cause is mended")
-    redriving.add_argument("letters", type=_place, nargs="*", metavar="PARTITION:OFFSET")
-    redriving.add_argument(
-        "--all", action="store_true", help="every letter that waits, or those that the filters leave"
-    )
+    redriving.add_argument("dead_letters", type=_position, nargs="*", metavar="PARTITION:OFFSET")
+    redriving.add_argument("--all", action="store_true", help="every one that waits, or those that the filters leave")
     _add_filters(redriving)
     redriving.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
     redriving.add_argument(
@@ -75,9 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
 
 
-def _place(text: str) -> Place:
+def _position(text: str) -> RecordPosition:
     try:
-        return Place.parse(text)
+        return RecordPosition.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error}, as `dlq list` shows them") from None
 
@@ -99,52 +99,56 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     with TopicReader(KafkaSettings()) as reader:
-        box = open_box(reader, load_catalog().commands)
-    cases = [case for case in _filtered(box.cases, arguments) if arguments.standing in {None, case.standing.value}]
+        entries, left_out = DeadLetterReader(reader, load_catalog().commands).read_entries()
+    if arguments.redrive_status:
+        entries = [entry for entry in entries if entry.redrive_status.value == arguments.redrive_status]
+    entries = _filtered(entries, arguments)
     if arguments.json:
-        _write_json({"letters": [describe(case) for case in cases], "left_out": box.left_out})
+        _write_json({"letters": [describe(entry) for entry in entries], "left_out": left_out})
     else:
-        show_cases(cases, box.left_out)
+        show_entries(entries, left_out)
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
     with TopicReader(KafkaSettings()) as reader:
-        case = _find(open_box(reader, load_catalog().commands), arguments.letter)
-    payload = _payload(case) if arguments.payload else None
+        entries, _ = DeadLetterReader(reader, load_catalog().commands).read_entries()
+    entry = _find(entries, arguments.dead_letter)
+    payload = _payload(entry) if arguments.payload else None
     if arguments.json:
-        _write_json(describe(case) | ({} if payload is None else {"payload": payload}))
+        _write_json(describe(entry) | ({} if payload is None else {"payload": payload}))
     else:
-        show_case(case, payload)
+        show_entry(entry, payload)
     return 0
 
 
 def _redrive(arguments: argparse.Namespace) -> int:
-    if bool(arguments.letters) == arguments.all:
-        raise _UsageError("say which letters, by PARTITION:OFFSET, or --all for every one that waits")
-    if arguments.letters and (arguments.reason or arguments.command):
-        raise _UsageError("--reason and --command choose among --all: leave them out where letters are named")
+    if bool(arguments.dead_letters) == arguments.all:
+        raise _UsageError("say which dead letters, by PARTITION:OFFSET, or --all for every one that waits")
+    if arguments.dead_letters and (arguments.reason or arguments.command):
+        raise _UsageError("--reason and --command choose among --all: leave them out where dead letters are named")
     commands = load_catalog().commands
     with TopicReader(KafkaSettings()) as reader, closing(RegistryClient(RegistrySettings())) as registry:
-        sent, kept = _choose(open_box(reader, commands), arguments)
+        entries, _ = DeadLetterReader(reader, commands).read_entries()
+        sent, kept = _choose(entries, arguments)
         if arguments.dry_run:
             _tell_plan(sent, kept, as_json=arguments.json)
             return 0
         redriver = Redriver(KafkaSettings(), reader, registry, commands)
-        letters = [case.letter for case in sent]
-        done: list[Redriven] = []
-        for batch in redriver.run(letters, wait_s=arguments.wait_s, keep_going=arguments.keep_going):
+        dead_letters = [entry.dead_letter for entry in sent]
+        done: list[RedriveResult] = []
+        for batch in redriver.run(dead_letters, wait_s=arguments.wait_s, keep_going=arguments.keep_going):
             done += batch
             if not arguments.json:
                 show_redriven(batch)
-    reached = {redriven.letter.correlation_id for redriven in done}
-    unsent = [case for case in sent if case.letter.correlation_id not in reached]
+    reached = {redriven.dead_letter.correlation_id for redriven in done}
+    unsent = [entry for entry in sent if entry.dead_letter.correlation_id not in reached]
     if arguments.json:
         _write_json(
             {
                 "redriven": [describe_redriven(redriven) for redriven in done],
-                "unsent": [describe(case) for case in unsent],
-                "kept": [describe(case) for case in kept],
+                "unsent": [describe(entry) for entry in unsent],
+                "kept": [describe(entry) for entry in kept],
             }
         )
     else:
@@ -154,44 +158,47 @@ def _redrive(arguments: argparse.Namespace) -> int:
     return 0 if is_done else 1
 
 
-def _choose(box: Box, arguments: argparse.Namespace) -> tuple[list[Case], list[Case]]:
-    """Return the cases that are sent again, and those that were asked for and are not sent."""
+def _choose(
+    entries: Sequence[DeadLetterEntry], arguments: argparse.Namespace
+) -> tuple[list[DeadLetterEntry], list[DeadLetterEntry]]:
+    """Return the entries that are sent again, and those that were asked for and are not sent."""
     if arguments.all:
         # Of all that there are, those that never will be sent again were not asked for.
-        cases = [case for case in _filtered(box.cases, arguments) if case.standing.may_be_sent(force=True)]
+        asked = [entry for entry in _filtered(entries, arguments) if entry.redrive_status.may_be_sent(force=True)]
     else:
-        cases = [_find(box, place) for place in arguments.letters]
-    is_sent = [case.standing.may_be_sent(force=arguments.force) for case in cases]
-    return list(compress(cases, is_sent)), list(compress(cases, map(operator.not_, is_sent)))
+        asked = [_find(entries, position) for position in arguments.dead_letters]
+    is_sent = [entry.redrive_status.may_be_sent(force=arguments.force) for entry in asked]
+    return list(compress(asked, is_sent)), list(compress(asked, map(operator.not_, is_sent)))
 
 
-def _filtered(cases: Sequence[Case], arguments: argparse.Namespace) -> list[Case]:
+def _filtered(entries: Sequence[DeadLetterEntry], arguments: argparse.Namespace) -> list[DeadLetterEntry]:
     return [
-        case
-        for case in cases
-        if arguments.reason in {None, case.letter.reason} and arguments.command in {None, case.letter.command}
+        entry
+        for entry in entries
+        if arguments.reason in {None, entry.dead_letter.reason}
+        and arguments.command in {None, entry.dead_letter.command}
     ]
 
 
-def _find(box: Box, place: Place) -> Case:
-    for case in box.cases:
-        if case.letter.place == place:
-            return case
-    raise _UsageError(f"there is no dead letter {place}: `dlq list` shows those that there are")
+def _find(entries: Sequence[DeadLetterEntry], position: RecordPosition) -> DeadLetterEntry:
+    for entry in entries:
+        if entry.dead_letter.position == position:
+            return entry
+    raise _UsageError(f"there is no dead letter {position}: `dlq list` shows those that there are")
 
 
-def _tell_plan(sent: Sequence[Case], kept: Sequence[Case], *, as_json: bool) -> None:
+def _tell_plan(sent: Sequence[DeadLetterEntry], kept: Sequence[DeadLetterEntry], *, as_json: bool) -> None:
     if as_json:
         _write_json({"would_send": list(map(describe, sent)), "kept": list(map(describe, kept))})
     else:
         show_plan(sent, kept)
 
 
-def _payload(case: Case) -> object:
+def _payload(entry: DeadLetterEntry) -> object:
     """Return the record as its own schema reads it."""
     with closing(RegistryClient(RegistrySettings())) as registry:
         try:
-            return read_record(case.letter.value, registry)
+            return read_record(entry.dead_letter.value, registry)
         except PolystreamError as error:
             raise _UsageError(f"the record can't be read: {error.message}") from error
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import compose
-from cli.platform import add_data_dir
-from stack.engines.part import PartError
-from stack.supervisor.leftovers import end_leftovers
+from cli.folders import add_data_dir
+from stack.engines.spec import StackError
+from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import PlatformState, RunFolder
 
 _STOP_TIMEOUT_S = 90.0  # above the sum of the supervisor's own bounds
@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         began = time.monotonic()
         _stop(state)
-        end_leftovers(state)
-    except (PartError, PermissionError) as error:
+        end_stale_processes(state)
+    except (StackError, PermissionError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"stopped in {time.monotonic() - began:.1f} s\n")

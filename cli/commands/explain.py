@@ -5,12 +5,12 @@ import sys
 from typing import Final
 
 import grpc
-from google.protobuf import json_format
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
-from cli import compose
-from cli.platform import add_data_dir, find_platform, nothing_runs
+from cli.folders import add_data_dir
+from cli.running import NothingRunsError, endpoints_for
 from cli.story import show
+from mesh.proto_json import to_json
 
 _TIMEOUT_S: Final = 10.0
 
@@ -24,11 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the story: 0 when nothing is missing, 1 when something is, 2 when there is no story to be had."""
-    state = find_platform(arguments.data_dir)
-    endpoints = state.endpoints if state else compose.endpoints() if compose.started_with(arguments.data_dir) else {}
-    address = endpoints.get("grpc")
-    if address is None:
-        sys.stderr.write(f"{nothing_runs(arguments.data_dir)}\n")
+    try:
+        address = str(endpoints_for(arguments.data_dir)["grpc"])
+    except NothingRunsError as error:
+        sys.stderr.write(f"{error}\n")
         return 2
     request = operations_pb2.ExplainOperationRequest(correlation_id=arguments.correlation_id)
     try:
@@ -39,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"{error.code().name}: {error.details()}\n")
         return 2
     if arguments.json:
-        sys.stdout.write(json_format.MessageToJson(story, preserving_proto_field_name=True) + "\n")
+        sys.stdout.write(to_json(story) + "\n")
     else:
         show(story)
     return 1 if story.missing else 0

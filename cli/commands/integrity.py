@@ -1,30 +1,27 @@
 """`polystream integrity check|repair`: drift between the stores, found and repaired."""
 
 import argparse
+import json
 import os
-import subprocess
 import sys
+from typing import Any
 
-from cli.platform import add_data_dir
-from cli.reach import NothingRunsError, settings_for
-
-_ACTIONS = {
-    "check": "say what a store has lost, or has left over",
-    "repair": "send lost commands again",
-}
+from cli.folders import add_data_dir
+from cli.running import NothingRunsError, settings_for
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    parsers = {name: actions.add_parser(name, help=summary, description=summary) for name, summary in _ACTIONS.items()}
-    parsers["repair"].add_argument(
+    checking = actions.add_parser("check", help="say what a store has lost, or has left over")
+    repairing = actions.add_parser("repair", help="send lost commands again")
+    repairing.add_argument(
         "--force", action="store_true", help="those too that later commands have overtaken, or that may not be safe"
     )
-    parsers["repair"].add_argument(
+    repairing.add_argument(
         "--erase-orphans", action="store_true", help="delete what is there of users who are not in PostgreSQL"
     )
-    for action in parsers.values():
+    for action in (checking, repairing):
         action.add_argument("--json", action="store_true", help="write JSON")
         add_data_dir(action)
 
@@ -32,15 +29,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it: 0 when nothing is wrong, 1 when something is, 2 when it can't be told.
 
-    The processor does the work, in a process of its own: it alone knows what is in the stores.
+    The processor does the work: it alone knows what is in the stores.
     """
+    from mesh.errors import PolystreamError  # noqa: PLC0415 - --help comes without the stores' clients
+    from mesh.topic_reader import TopicError  # noqa: PLC0415
+    from processor.integrity.orphans import LanesBehindError  # noqa: PLC0415
+
     try:
-        settings = settings_for(arguments.data_dir)
-    except NothingRunsError as error:
+        os.environ.update(settings_for(arguments.data_dir))
+        return _check(arguments) if arguments.action == "check" else _repair(arguments)
+    except (NothingRunsError, TopicError, LanesBehindError) as error:
         sys.stderr.write(f"{error}\n")
-        return 2
-    options = {"--json": arguments.json}
-    if arguments.action == "repair":
-        options |= {"--force": arguments.force, "--erase-orphans": arguments.erase_orphans}
-    argv = [sys.executable, "-m", "processor.integrity", arguments.action, *(o for o, said in options.items() if said)]
-    return subprocess.run(argv, env=os.environ | settings, check=False).returncode  # noqa: S603 - our own program
+    except PolystreamError as error:
+        details = ", ".join(f"{name}: {value}" for name, value in error.metadata.items())
+        sys.stderr.write(f"{error.message} ({details})\n" if details else f"{error.message}\n")
+    return 2
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from cli.integrity_report import describe_drift, show_drift  # noqa: PLC0415 - as above
+    from processor.integrity.inspection import check  # noqa: PLC0415
+
+    drift = check()
+    if arguments.json:
+        _write_json(describe_drift(drift))
+    else:
+        show_drift(drift)
+    return 0 if drift.is_sound else 1
+
+
+def _repair(arguments: argparse.Namespace) -> int:
+    from cli.integrity_report import describe_repair, show_repair  # noqa: PLC0415 - as above
+    from processor.integrity.inspection import repair  # noqa: PLC0415
+
+    done = repair(erase=arguments.erase_orphans, force=arguments.force)
+    if arguments.json:
+        _write_json(describe_repair(done))
+    else:
+        show_repair(done)
+    return 0 if done.is_done else 1
+
+
+def _write_json(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")

@@ -8,7 +8,8 @@ from typing import Any, Final
 import psutil
 
 from cli import compose
-from cli.platform import add_data_dir, find_platform
+from cli.folders import add_data_dir
+from cli.running import find_platform
 from stack.supervisor.state import PlatformState, for_display
 
 ENDPOINT_NAMES: Final = (

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Final
 
-from cli.platform import CHECKOUT
+from cli.folders import CHECKOUT
 
 # Two at a time: many tests wait. Three leave a slow machine's engines too little to get up in time after a kill.
 # Groups and their order are the tests' own.

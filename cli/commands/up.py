@@ -14,10 +14,10 @@ from types import FrameType
 from typing import Any
 
 from cli import compose
-from cli.platform import add_data_dir, work_dir
+from cli.folders import add_data_dir, work_dir
 from cli.progress import Progress
-from stack.engines.part import PartError
 from stack.engines.process import rotate, tail
+from stack.engines.spec import StackError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +88,7 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
     data_dir = arguments.data_dir.resolve()
     try:
         endpoints = compose.up(data_dir)
-    except (compose.ComposeError, PartError, OSError) as error:
+    except (compose.ComposeError, StackError, OSError) as error:
         progress.failed(str(error))
         return 1
     progress.ready(time.time() - began, endpoints)

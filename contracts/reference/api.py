@@ -122,6 +122,12 @@ def _method_rows(descriptors: Descriptors, method: MethodDescriptor) -> Iterator
         yield "command of", codes(store.values_by_number[number].name for number in command.stores)
         yield "Kafka key", f"{code(command.key)}: commands with the same value are applied in their order"
         yield "result", _link(descriptors.message(command.result), file)
+        if command.creates:
+            yield "effect", "adds a resource"
+        if command.checks_user:
+            yield "user", "must exist: refused with `USER_NOT_FOUND` otherwise"
+        if command.erases_user:
+            yield "user", "is erased"
 
 
 def _kind(descriptors: Descriptors, method: MethodDescriptor) -> str:

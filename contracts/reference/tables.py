@@ -84,16 +84,16 @@ def _edge_row(error: EdgeError) -> tuple[str, ...] | None:
 
 def topic_table(descriptors: Descriptors) -> str:
     """Return the topics: what is in each, its partitions and how long it is kept."""
-    commands, receipts, letters = topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS
+    commands, receipts, dead_letters = topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS
     event = next(m for m in descriptors.messages() if descriptors.option(m, EVENT_OPTION) is not None)
     holds = {
         commands: "every command, as the Avro record of its request",
         receipts: f"each store's answer, as `{event.full_name}`",
-        letters: "the records that no lane could apply, as they came, with their cause in headers",
+        dead_letters: "the records that no lane could apply, as they came, with their cause in headers",
     }
     rows = [
         (code(name), holds[name], str(topics.PARTITIONS), f"{_retention_days(name)} days")
-        for name in (commands, receipts, letters)
+        for name in (commands, receipts, dead_letters)
     ]
     return table(("topic", "holds", "partitions", "kept for"), rows)
 
@@ -108,7 +108,7 @@ def header_table(*, dead_letters: bool) -> str:
     rows = [
         (code(value), said[name])
         for name, value in vars(topics).items()
-        if isinstance(value, str) and name in said and _is_header(name) and _is_letters(value) == dead_letters
+        if isinstance(value, str) and name in said and _is_header(name) and _is_of_dead_letters(value) == dead_letters
     ]
     for header, meaning in rows:
         _demand(meaning, f"the header {header} in mesh/topics.py")
@@ -119,7 +119,7 @@ def _is_header(name: str) -> bool:
     return name.isupper() and not name.startswith("_") and name not in {"COMMANDS", "RECEIPTS", "DEAD_LETTERS"}
 
 
-def _is_letters(value: str) -> bool:
+def _is_of_dead_letters(value: str) -> bool:
     return value.startswith(_DEAD_LETTER_PREFIX)
 
 
@@ -214,9 +214,11 @@ def _default(field: FieldInfo) -> str:
 
 
 def _with_choices(meaning: str, field: FieldInfo) -> str:
+    """Return a comment as a sentence, with the values that the setting takes where they are listed."""
+    meaning = meaning[0].upper() + meaning[1:].removesuffix(".")
     if get_origin(field.annotation) is not Literal:
-        return meaning
-    return f"{meaning.removesuffix('.')}: {codes(map(str, get_args(field.annotation)))}"
+        return f"{meaning}."
+    return f"{meaning}: {codes(map(str, get_args(field.annotation)))}."
 
 
 def _demand(meaning: str, what: str) -> str:

@@ -1,25 +1,14 @@
-"""An operation, made of what is known of it: its acceptance and the stores' receipts.
-
-Pure, so that memory, Redis and every gateway tell the same operation from the same receipts, in whatever order
-they came.
-"""
+"""A gateway's view of an operation: its acceptance here and the receipts, for the one fold. Pure."""
 
 from collections.abc import Iterable, Mapping
 
-from google.rpc import status_pb2
-from polystream.options.v1.options_pb2 import Store
+from google.protobuf.any_pb2 import Any
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from mesh.catalog import Command
-from mesh.errors import FieldFault, Reason, build_status
-
-_DONE = (Operation.SUCCEEDED, Operation.FAILED)
-
-
-def is_done(operation: Operation) -> bool:
-    """Whether the operation's state is final."""
-    return operation.state in _DONE
+from mesh.operation import Acceptance, StoreAnswer, fold_answers
+from mesh.store_errors import receipt_status
 
 
 def assemble(
@@ -27,91 +16,34 @@ def assemble(
 ) -> Operation | None:
     """Return the operation as its acceptance and its receipts tell it; None when there is neither.
 
-    A store's first receipt counts, except that a dead letter gives way to the answer that a redrive brought. The
-    operation fails with its first failure, and succeeds when every store that the command names has succeeded.
+    The rules are `mesh.operation.fold_answers`'s, so that memory, Redis and every gateway tell the same operation.
     """
-    by_store = _one_a_store(receipts)
-    operation = Operation()
+    known = list(receipts)
     if accepted is not None:
-        operation.CopyFrom(accepted)
-    elif by_store:
-        _begin(operation, next(iter(by_store.values())))
+        acceptance = Acceptance(
+            accepted.correlation_id,
+            accepted.command,
+            accepted.accept_time,
+            accepted.user_id if accepted.HasField("user_id") else None,
+        )
+    elif known:
+        # All have the time of acceptance from the command's record, or else the time at which their lane had read it.
+        first = min(known, key=lambda receipt: receipt.accept_time.ToNanoseconds())
+        acceptance = Acceptance(first.correlation_id, first.command, first.accept_time)
     else:
         return None
-    expected = _expected_stores(commands, operation.command, by_store)
-    answered = [by_store[store] for store in expected if store in by_store]
-    for receipt in answered:
-        operation.receipts.append(_receipt(receipt))
-        if receipt.HasField("user_id") and not operation.HasField("user_id"):
-            operation.user_id = receipt.user_id
-    _conclude(operation, answered, complete=len(answered) == len(expected))
-    return operation
+    return fold_answers(acceptance, map(_answer, known), commands)
 
 
-def _one_a_store(receipts: Iterable[CommandReceipt]) -> dict[int, CommandReceipt]:
-    chosen: dict[int, CommandReceipt] = {}
-    for receipt in receipts:
-        known = chosen.get(receipt.store)
-        if known is None or (known.dead_lettered and not receipt.dead_lettered):
-            chosen[receipt.store] = receipt
-    return chosen
-
-
-def _begin(operation: Operation, receipt: CommandReceipt) -> None:
-    operation.name = f"operations/{receipt.correlation_id}"
-    operation.correlation_id = receipt.correlation_id
-    operation.command = receipt.command
-    operation.state = Operation.ACCEPTED
-    operation.accept_time.CopyFrom(receipt.accept_time)
-
-
-def _expected_stores(commands: Mapping[str, Command], name: str, by_store: Mapping[int, CommandReceipt]) -> list[int]:
-    """Return the stores that have to answer, in the contract's order.
-
-    A store outside the contract answers only where a foreign record was dead-lettered, or after the contract
-    changed: it is shown too.
-    """
-    command = commands.get(name)
-    named = [Store.Value(store) for store in command.stores] if command is not None else []
-    return [*named, *sorted(store for store in by_store if store not in named)]
-
-
-def _conclude(operation: Operation, answered: list[CommandReceipt], *, complete: bool) -> None:
-    failures = [receipt for receipt in answered if receipt.state == Operation.FAILED]
-    if failures:
-        first = min(failures, key=_complete_ns)
-        operation.state = Operation.FAILED
-        operation.complete_time.CopyFrom(first.complete_time)
-        operation.error.CopyFrom(_status(first))
-    elif complete and answered:
-        operation.state = Operation.SUCCEEDED
-        operation.complete_time.CopyFrom(max(answered, key=_complete_ns).complete_time)
-        result = answered[0].result
-        if result.type_url:
-            operation.result.type_url = result.type_url
-            operation.result.value = result.value
-
-
-def _receipt(receipt: CommandReceipt) -> Operation.Receipt:
-    shown = Operation.Receipt(store=receipt.store, state=receipt.state, duplicate=receipt.duplicate)
-    shown.complete_time.CopyFrom(receipt.complete_time)
-    if receipt.state == Operation.FAILED:
-        shown.error.CopyFrom(_status(receipt))
-    return shown
-
-
-def _status(receipt: CommandReceipt) -> status_pb2.Status:
-    error = receipt.error
-    known = Reason.__members__.get(error.reason)
-    return build_status(
-        error.code,
-        error.reason,
-        error.message,
-        faults=[FieldFault(error.field, error.message)] if error.field else (),
-        metadata={"store": Store.Name(receipt.store), **error.metadata},
-        retry_delay_s=known.value.retry_delay_s if known is not None else None,
+def _answer(receipt: CommandReceipt) -> StoreAnswer:
+    has_result = bool(receipt.result.type_url)
+    return StoreAnswer(
+        store=receipt.store,
+        state=receipt.state,
+        complete_time=receipt.complete_time,
+        duplicate=receipt.duplicate,
+        dead_lettered=receipt.dead_lettered,
+        error=receipt_status(receipt) if receipt.state == Operation.FAILED else None,
+        result=Any(type_url=receipt.result.type_url, value=receipt.result.value) if has_result else None,
+        user_id=receipt.user_id if receipt.HasField("user_id") else None,
     )
-
-
-def _complete_ns(receipt: CommandReceipt) -> int:
-    return receipt.complete_time.ToNanoseconds()

@@ -4,7 +4,6 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceStub
 from polystream.v1.operations_pb2 import (
@@ -16,7 +15,7 @@ from polystream.v1.operations_pb2 import (
     OperationStory,
 )
 
-from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.errors import PolystreamError, Reason
 
 if TYPE_CHECKING:
     from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceAsyncStub  # there for its types alone
@@ -33,7 +32,7 @@ _CHANNEL_OPTIONS: Final = (
 )
 
 
-class EventLog:
+class EventLogClient:
     """A client of `polystream.monitor.v1.EventLogService`. Connects when it is first asked.
 
     Every method raises PolystreamError with EVENT_LOG_UNAVAILABLE when the monitor does not answer within two
@@ -94,16 +93,6 @@ def _translated(error: grpc.aio.AioRpcError) -> PolystreamError:
     if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
         return PolystreamError(Reason.EVENT_LOG_UNAVAILABLE)
     status = rpc_status.from_call(error)  # type: ignore[arg-type] # it asks for the two methods that the error has
-    reason, faults = _details(status) if status is not None else ("", [])
-    return PolystreamError(Reason.__members__.get(reason, Reason.INVALID_FIELD), error.details() or "", faults=faults)
-
-
-def _details(status: status_pb2.Status) -> tuple[str, list[FieldFault]]:
-    reason, faults = "", []
-    for detail in status.details:
-        info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if detail.Unpack(info):
-            reason = info.reason
-        elif detail.Unpack(bad_request):
-            faults = [FieldFault(v.field, v.description, v.reason) for v in bad_request.field_violations]
-    return reason, faults
+    if status is None:
+        return PolystreamError(Reason.INVALID_FIELD, error.details() or "")
+    return PolystreamError.from_status(status, unknown=Reason.INVALID_FIELD)

@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from polystream.v1.events_pb2 import CommandReceipt
 
 from gateway.operations.receipt_log import ReceiptLog
+from mesh.backoff import Backoff
 from mesh.codec import Decoder
+from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
+from mesh.ids import CORRELATION_ID
+from mesh.threads import CriticalThreads
 
 _BATCH_RECORDS: Final = 500
 _POLL_S: Final = 0.1
 _DELIVER_TIMEOUT_S: Final = 10.0
 _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_MAX_S: Final = 2.0
+_FAILURES_MAX: Final = 10  # one after the other, of what no part is known to fail with
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,8 +33,7 @@ class Received:
     """A receipt, and the record that brought it."""
 
     receipt: CommandReceipt
-    message: Message
-    read_time_ns: int  # since the epoch
+    record: KafkaRecord
 
 
 class Writer(Protocol):
@@ -55,10 +58,12 @@ class ReceiptFollower:
 
     def __init__(
         self,
+        *,
         open_log: Callable[[], ReceiptLog],
         decoder: Decoder,
         writer: Writer,
         deliver: Callable[[Sequence[Received]], "Future[None]"],
+        threads: CriticalThreads,
         max_age_s: float,
     ) -> None:
         self._open_log = open_log
@@ -67,9 +72,9 @@ class ReceiptFollower:
         self._deliver = deliver
         self._max_age_ms = int(max_age_s * 1000)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="receipt-follower", daemon=True)
+        self._thread = threads.new("receipt-follower", self._run)
         self._redis_away = False
-        self._backoff_s = _BACKOFF_FIRST_S
+        self._backoff = _new_backoff()
         self._retry_at_s = 0.0
         self.caught_up = False  # true from when everything that came before the start has been handed on
 
@@ -85,14 +90,20 @@ class ReceiptFollower:
 
     def _run(self) -> None:
         receipts = self._open_log()
+        failures = 0
         try:
             while not self._stopping.is_set():
                 try:
                     self._follow(receipts)
-                except Exception as error:  # noqa: BLE001 - the thread has to outlive whatever a record brings
+                except Exception as error:
+                    failures += 1
+                    if failures >= _FAILURES_MAX:
+                        raise  # the gateway ends: another one may do better
                     log.error("receipts could not be followed", error=type(error).__name__)
                     self._stopping.wait(_BACKOFF_MAX_S)
                     receipts.rewind()
+                else:
+                    failures = 0
         finally:
             receipts.close()
             self._writer.close()
@@ -116,8 +127,8 @@ class ReceiptFollower:
         except PolystreamError as error:
             log.warning("redis is away: operations are kept in memory alone", error=error.reason.name)
             self._redis_away = True
-            self._backoff_s = _BACKOFF_FIRST_S
-            self._retry_at_s = time.monotonic() + self._backoff_s
+            self._backoff.reset()
+            self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
         receipts.done()
 
@@ -125,43 +136,46 @@ class ReceiptFollower:
         if time.monotonic() < self._retry_at_s:
             return
         if not self._writer.answers():
-            self._backoff_s = min(self._backoff_s * 2, _BACKOFF_MAX_S)
-            self._retry_at_s = time.monotonic() + self._backoff_s
+            self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
         log.info("redis is back: the receipts it has missed are read again")
         self._redis_away = False
         receipts.rewind()
 
-    def _decoded(self, messages: Sequence[Message]) -> list[Received]:
-        now_ns = time.time_ns()
-        oldest_ms = now_ns // 1_000_000 - self._max_age_ms
+    def _decoded(self, records: Sequence[KafkaRecord]) -> list[Received]:
+        oldest_ms = time.time_ns() // 1_000_000 - self._max_age_ms
         batch = []
-        for message in messages:
-            kind, timestamp_ms = message.timestamp()
-            if kind != TIMESTAMP_NOT_AVAILABLE and timestamp_ms < oldest_ms:
+        for record in records:
+            if record.timestamp_ms < oldest_ms:
                 continue  # Redis would have forgotten it by now
-            receipt = self._decode(message)
+            receipt = self._decode(record)
             if receipt is not None:
-                batch.append(Received(receipt, message, now_ns))
+                batch.append(Received(receipt, record))
         return batch
 
-    def _decode(self, message: Message) -> CommandReceipt | None:
+    def _decode(self, record: KafkaRecord) -> CommandReceipt | None:
         """Return the receipt; None for a record that is none. Waits while the registry does not answer."""
-        backoff_s = _BACKOFF_FIRST_S
+        backoff = _new_backoff()
         while True:
             try:
-                receipt = self._decoder.decode(message.value())
+                receipt = self._decoder.decode(record.value)
             except PolystreamError as error:
-                if error.reason is Reason.REGISTRY_UNAVAILABLE and not self._stopping.wait(backoff_s):
-                    backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+                if error.reason is Reason.REGISTRY_UNAVAILABLE and not self._stopping.wait(backoff.next_s()):
                     continue
                 if error.reason is Reason.REGISTRY_UNAVAILABLE:
                     raise
-                log.warning(
-                    "a record is no receipt",
-                    partition=message.partition(),
-                    offset=message.offset(),
-                    error=error.message,
-                )
+                _pass_over(record, error.message)
                 return None
-            return receipt if isinstance(receipt, CommandReceipt) and receipt.correlation_id else None
+            assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
+            if CORRELATION_ID.fullmatch(receipt.correlation_id) is None:
+                _pass_over(record, "it has no correlation ID")
+                return None
+            return receipt
+
+
+def _pass_over(record: KafkaRecord, why: str) -> None:
+    log.warning("a record is no receipt", partition=record.partition, offset=record.offset, error=why)
+
+
+def _new_backoff() -> Backoff:
+    return Backoff(_BACKOFF_FIRST_S, _BACKOFF_MAX_S)

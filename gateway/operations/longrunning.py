@@ -1,4 +1,7 @@
-"""`google.longrunning.Operations`: the same operations, for clients that know the standard alone."""
+"""`google.longrunning.Operations`: the same operations, for clients that know the standard alone.
+
+The standard is AIP-151 (https://google.aip.dev/151) and google/longrunning/operations.proto.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -9,12 +12,10 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from polystream.v1.operations_pb2 import ListOperationsRequest, Operation
 
-from gateway.operations.assembly import is_done
-from gateway.operations.deadlines import wait_timeout_s
-from gateway.operations.event_log import EventLog
-from gateway.operations.missing import not_found
-from gateway.operations.tracker import OperationTracker
-from mesh.errors import FieldFault, PolystreamError, Reason
+from gateway.operations.event_log import EventLogClient
+from gateway.operations.tracker import OperationTracker, wait_timeout_s
+from mesh.errors import FieldFault, PolystreamError, Reason, not_found
+from mesh.operation import is_done
 
 _COLLECTION: Final = "operations"
 _PREFIX: Final = f"{_COLLECTION}/"
@@ -23,9 +24,9 @@ _MAX_PAGE_SIZE: Final = 1000
 
 
 class LongRunningOperations:
-    """The standard's methods. Errors are raised as PolystreamError, as every query's are."""
+    """The standard's methods. Each error is a PolystreamError of the reason that the method names, as queries' are."""
 
-    def __init__(self, tracker: OperationTracker, event_log: EventLog) -> None:
+    def __init__(self, tracker: OperationTracker, event_log: EventLogClient) -> None:
         self._tracker = tracker
         self._event_log = event_log
 
@@ -41,20 +42,23 @@ class LongRunningOperations:
         }
 
     async def get_operation(self, request: longrunning.GetOperationRequest, _context: Any) -> longrunning.Operation:
-        """Return the operation `operations/{correlation_id}`."""
-        return standard(_found(await self._tracker.find(_correlation_id(request.name))))
+        """Return the operation `operations/{correlation_id}`. Raises INVALID_FIELD, OPERATION_NOT_FOUND."""
+        return to_longrunning(_found(await self._tracker.find(_correlation_id(request.name))))
 
     async def wait_operation(self, request: longrunning.WaitOperationRequest, context: Any) -> longrunning.Operation:
-        """Return the operation once it is done, or as it stands after the timeout."""
+        """Return the operation once it is done, or as it stands after the timeout. Raises as `get_operation` does."""
         correlation_id = _correlation_id(request.name)
         asked_s = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else None
         operation = await self._tracker.wait(correlation_id, wait_timeout_s(asked_s, context))
-        return standard(_found(operation))
+        return to_longrunning(_found(operation))
 
     async def list_operations(
         self, request: longrunning.ListOperationsRequest, _context: Any
     ) -> longrunning.ListOperationsResponse:
-        """Return a page of operations, newest first, without their responses."""
+        """Return a page of operations, newest first, without their responses.
+
+        Raises INVALID_FIELD, INVALID_PAGE_TOKEN, EVENT_LOG_UNAVAILABLE.
+        """
         if request.name not in {"", _COLLECTION}:
             raise _invalid("name", f"must be {_COLLECTION}")
         if request.filter:
@@ -65,21 +69,22 @@ class LongRunningOperations:
             ListOperationsRequest(page_size=request.page_size, page_token=request.page_token)
         )
         return longrunning.ListOperationsResponse(
-            operations=[standard(operation) for operation in page.operations], next_page_token=page.next_page_token
+            operations=[to_longrunning(operation) for operation in page.operations],
+            next_page_token=page.next_page_token,
         )
 
     async def delete_operation(self, _request: longrunning.DeleteOperationRequest, _context: Any) -> Empty:
-        """Refuse: operations are forgotten by themselves."""
+        """Refuse: operations are forgotten by themselves. Raises UNIMPLEMENTED, as the standard asks."""
         raise PolystreamError(Reason.UNIMPLEMENTED, "operations cannot be deleted; they are forgotten after a time")
 
     async def cancel_operation(self, _request: longrunning.CancelOperationRequest, _context: Any) -> Empty:
-        """Refuse: Kafka has the command."""
+        """Refuse: Kafka has the command. Raises UNIMPLEMENTED, as the standard asks."""
         raise PolystreamError(
             Reason.UNIMPLEMENTED, "an accepted command cannot be canceled; send the command that undoes it"
         )
 
 
-def standard(operation: Operation) -> longrunning.Operation:
+def to_longrunning(operation: Operation) -> longrunning.Operation:
     """Return an operation in the standard's form: its result as the response, all else as the metadata."""
     metadata = Operation()
     metadata.CopyFrom(operation)

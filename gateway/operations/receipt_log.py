@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from mesh.envelope import KafkaRecord
+from mesh.kafka import CONSUMER_CONFIG, QUIET_CONFIG, read_batch
 from mesh.settings import KafkaSettings
 from mesh.topics import RECEIPTS
 
@@ -22,7 +24,6 @@ _COMMIT_INTERVAL_S: Final = 0.5
 _CHECK_INTERVAL_S: Final = 30.0  # for partitions that were added
 _CHECK_PAUSE_S: Final = 0.5  # while something looks wrong
 _NEW_GROUP_LOOKBACK_S: Final = 300  # how far apart the clocks of gateway and broker may be
-_LOG_CRITICAL: Final = 2  # librdkafka would log every attempt to connect
 _UNSET: Final = -1  # offsets below 0 stand for "none"
 
 log = structlog.stdlib.get_logger(__name__)
@@ -40,9 +41,8 @@ class ReceiptLog:
             {
                 **kafka.client_config(group),
                 "group.id": group,
-                "log_level": _LOG_CRITICAL,
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
+                **CONSUMER_CONFIG,
+                **QUIET_CONFIG,
                 # There is no session, but librdkafka gives up a commit after that: it bounds `close`.
                 "session.timeout.ms": 2000,
                 "heartbeat.interval.ms": 500,
@@ -51,7 +51,7 @@ class ReceiptLog:
                 "error_cb": self._suspect,
             }
         )
-        self._admin = AdminClient({**kafka.client_config(f"{group}-admin"), "log_level": _LOG_CRITICAL})
+        self._admin = AdminClient({**kafka.client_config(f"{group}-admin"), **QUIET_CONFIG})
         self._topic_id = ""
         self._read_to: dict[int, int] = {}  # next offset to read, by partition
         self._done_to: dict[int, int] = {}
@@ -59,23 +59,19 @@ class ReceiptLog:
         self._next_commit_s = 0.0
         self._next_check_s = 0.0
 
-    def read(self, max_records: int, timeout_s: float) -> list[Message]:
+    def read(self, max_records: int, timeout_s: float) -> list[KafkaRecord]:
         """Return the next records, as soon as there are some; none after `timeout_s`, or while Kafka is away."""
         self._look_after_topic()
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
-        messages = []
-        for message in (first, *self._consumer.consume(max_records - 1, _GATHER_S)):
-            error = message.error()
-            if error is not None:
-                self._suspect(error)
-                continue
-            messages.append(message)
-            partition, offset = message.partition(), message.offset()
-            if partition is not None and offset is not None:
-                self._read_to[partition] = offset + 1
-        return messages
+        messages = [first, *self._consumer.consume(max_records - 1, _GATHER_S)]
+        records, errors = read_batch(messages, time.time_ns())
+        for error in errors:
+            self._suspect(error)
+        for record in records:
+            self._read_to[record.partition] = record.offset + 1
+        return records
 
     def at_end(self) -> bool:
         """Whether everything has been read that was there at the last look, in every partition."""

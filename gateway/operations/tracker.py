@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 import structlog
@@ -13,28 +13,31 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation, OperationStory
 
-from gateway.operations.assembly import assemble, is_done
-from gateway.operations.event_log import EventLog
+from gateway.operations.assembly import assemble
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.memory import OperationMemory
-from gateway.operations.missing import not_found
 from gateway.operations.receipt_log import ReceiptLog
-from gateway.operations.shelf import Claim, OperationShelf, ReceiptWriter
+from gateway.operations.redis_store import Claim, ReceiptWriter, RedisOperationStore
 from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder, SchemaSource
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import PolystreamError, Reason, not_found
 from mesh.ids import issue_time_ms
+from mesh.operation import is_done
 from mesh.schemas import load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RedisSettings
 from mesh.telemetry import names
-from mesh.telemetry.context import parse
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 
 _FRESH_S: Final = 2.0  # an ID that young may be of a command that nobody has told of yet
 _FRESH_WAIT_S: Final = 1.0
 _FRESH_PAUSE_S: Final = 0.1
 _RECHECK_S: Final = 1.0  # while waiting: for news that came to Redis by another gateway alone
+_DEFAULT_WAIT_S: Final = 10.0  # where WaitOperation's caller names no timeout
+_MAX_WAIT_S: Final = 60.0
+_ANSWER_MARGIN_S: Final = 0.1  # kept of the call's deadline for the answer's way back, or a quarter of a short one
 _CATCH_UP_MAX_S: Final = 30.0  # after the start: how long a result may wait for its receipt to be read
 _WATCH_MAX_S: Final = 3600.0
 _STOP_TIMEOUT_S: Final = 5.0
@@ -44,7 +47,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class OperationTracker:
-    """Keeps track of this gateway's commands, and finds everybody's. Belongs to the event loop."""
+    """Keeps track of this gateway's commands, and finds everybody's. Belongs to the event loop.
+
+    The clients that the constructor is given stay its caller's, who closes them after `close`.
+    """
 
     def __init__(
         self,
@@ -55,12 +61,13 @@ class OperationTracker:
         redis_settings: RedisSettings,
         redis_client: redis.asyncio.Redis,
         schemas: SchemaSource,
-        event_log: EventLog,
+        event_log: EventLogClient,
         tracing: Tracing,
+        threads: CriticalThreads,
     ) -> None:
         self._commands = catalog.commands
         self._memory = OperationMemory(catalog.commands, settings.operation_memory_max)
-        self._shelf = OperationShelf(redis_client, settings.operation_ttl_s)
+        self._redis = RedisOperationStore(redis_client, settings.operation_ttl_s)
         self._event_log = event_log
         self._tracing = tracing
         self._ttl_s = settings.operation_ttl_s
@@ -72,6 +79,7 @@ class OperationTracker:
             decoder=Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), schemas),
             writer=ReceiptWriter(redis_settings, settings.operation_ttl_s),
             deliver=self._deliver,
+            threads=threads,
             max_age_s=settings.operation_ttl_s,
         )
 
@@ -81,7 +89,7 @@ class OperationTracker:
         self._follower.start()
 
     async def close(self) -> None:
-        """Stop following, within five seconds. The clients given to the constructor stay open."""
+        """Stop following, within five seconds."""
         await asyncio.to_thread(self._follower.stop, _STOP_TIMEOUT_S)
 
     def accepted(self, operation: Operation) -> None:
@@ -94,7 +102,7 @@ class OperationTracker:
         UNKNOWN when Redis does not answer. A claim is no operation: after SAME, `find` tells whether Kafka ever
         got the command.
         """
-        return await self._shelf.claim(correlation_id, fingerprint)
+        return await self._redis.claim(correlation_id, fingerprint)
 
     async def find(self, correlation_id: str) -> Operation | None:
         """Return an operation; None where there is none.
@@ -118,7 +126,7 @@ class OperationTracker:
             await asyncio.sleep(_FRESH_PAUSE_S)
 
     async def wait(self, correlation_id: str, timeout_s: float) -> Operation | None:
-        """Return an operation once it is done, or as it stands after `timeout_s`; None where there is none.
+        """Return an operation once it is done, or as it stands after `timeout_s` seconds; None where there is none.
 
         Raises PolystreamError as `find` does.
         """
@@ -156,7 +164,9 @@ class OperationTracker:
         raise PolystreamError(Reason.DEADLINE_EXCEEDED, "an operation is watched for an hour at most; watch it again")
 
     async def explain(self, correlation_id: str) -> OperationStory | None:
-        """Return an operation's story from the event log, as patiently as `find`; None where there is none.
+        """Return an operation's story from the event log; None where there is none.
+
+        An ID made less than two seconds ago gets a second before it is given up, as `find` has it.
 
         Of an operation that the event log has yet to hear of, the story is what memory and Redis know.
         Raises PolystreamError: EVENT_LOG_UNAVAILABLE.
@@ -170,14 +180,14 @@ class OperationTracker:
             if time.monotonic() >= give_up_s:
                 break
             await asyncio.sleep(_FRESH_PAUSE_S)
-        operation = await self._with_shelf(correlation_id)
+        operation = await self._from_memory_and_redis(correlation_id)
         return None if operation is None else OperationStory(operation=operation, missing=[_UNHEARD_OF])
 
     async def _look_up(self, correlation_id: str) -> Operation | None:
         operation = self._memory.get(correlation_id)
         if operation is not None and is_done(operation):
             return operation
-        operation = await self._with_shelf(correlation_id)
+        operation = await self._from_memory_and_redis(correlation_id)
         # What this gateway accepted has no receipt that has not come by here or through Redis.
         if operation is not None and (is_done(operation) or self._memory.accepted_here(correlation_id)):
             return operation
@@ -206,13 +216,13 @@ class OperationTracker:
         is_behind = not self._follower.caught_up and time.monotonic() < self._catch_up_until_s
         return age_s < (self._ttl_s if is_behind else _FRESH_S)
 
-    async def _with_shelf(self, correlation_id: str) -> Operation | None:
+    async def _from_memory_and_redis(self, correlation_id: str) -> Operation | None:
         """Return what memory and Redis know together; memory alone while Redis is away."""
         try:
-            shelved = await self._shelf.receipts(correlation_id)
+            stored = await self._redis.receipts(correlation_id)
         except PolystreamError:
-            shelved = []
-        receipts = [*shelved, *self._memory.receipts(correlation_id)]
+            stored = []
+        receipts = [*stored, *self._memory.receipts(correlation_id)]
         return assemble(self._commands, self._memory.accepted(correlation_id), receipts)
 
     def _deliver(self, batch: Sequence[Received]) -> "Future[None]":
@@ -233,11 +243,10 @@ class OperationTracker:
 
     def _trace(self, received: Received) -> None:
         """Record the last hop of a command that this gateway accepted, where the command is traced."""
-        receipt, message = received.receipt, received.message
+        receipt, record = received.receipt, received.record
         if not self._memory.accepted_here(receipt.correlation_id):
             return
-        headers = topics.header_text(topics.header_pairs(message.headers()))
-        parent = parse(headers.get(topics.TRACEPARENT), headers.get(topics.TRACESTATE))
+        parent = record.read_headers().trace
         if parent is None or not parent.sampled:
             return
         span = self._tracing.start(
@@ -249,8 +258,8 @@ class OperationTracker:
                 names.MESSAGING_OPERATION_TYPE: "process",
                 names.MESSAGING_OPERATION_NAME: "process",
                 names.MESSAGING_DESTINATION: topics.RECEIPTS,
-                names.MESSAGING_PARTITION: str(message.partition()),
-                names.MESSAGING_OFFSET: message.offset() or 0,
+                names.MESSAGING_PARTITION: str(record.partition),
+                names.MESSAGING_OFFSET: record.offset,
                 names.MESSAGING_GROUP: self._group,
                 names.CONVERSATION_ID: receipt.correlation_id,
                 names.COMMAND: receipt.command,
@@ -258,10 +267,23 @@ class OperationTracker:
                 names.STATE: Operation.State.Name(receipt.state),
                 names.DUPLICATE: receipt.duplicate,
             },
-            received.read_time_ns,
+            record.receive_time_ns,
         )
         if span is not None:
             span.end()
+
+
+def wait_timeout_s(asked_s: float | None, context: Any) -> float:
+    """Return how long a call may wait for an operation, in seconds.
+
+    That is what the caller asked for, `asked_s` seconds, but at most a minute and within the call's own deadline,
+    which `context`, a gRPC servicer context, knows. Ten seconds where the caller asked for nothing.
+    """
+    timeout_s = _DEFAULT_WAIT_S if asked_s is None else min(max(asked_s, 0.0), _MAX_WAIT_S)
+    remaining_s: float | None = context.time_remaining()
+    if remaining_s is None:
+        return timeout_s
+    return max(0.0, min(timeout_s, remaining_s - min(_ANSWER_MARGIN_S, remaining_s / 4)))
 
 
 def _is_fresh(correlation_id: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.longrunning import LongRunningOperations
 from gateway.operations.tracker import OperationTracker
 from gateway.queries.contents import ContentQueries
@@ -25,7 +25,7 @@ Handler = Callable[[Any, Any], Awaitable[Message] | AsyncIterator[Message]]
 
 
 def build_queries(
-    stores: Stores, tracker: OperationTracker, event_log: EventLog, probes: Mapping[str, Probe]
+    stores: Stores, tracker: OperationTracker, event_log: EventLogClient, probes: Mapping[str, Probe]
 ) -> Mapping[str, Handler]:
     """Return the handler of every RPC that is no command, by package.Service/Method.
 

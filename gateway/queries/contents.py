@@ -1,22 +1,18 @@
 """Queries about cached contents: hashes `conteudo:{id}`, indexed by the sorted set `conteudos`."""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from polystream.v1.contents_pb2 import Content, GetContentRequest, ListContentsRequest, ListContentsResponse
 from redis.asyncio import Redis
 
-from gateway.operations.missing import not_found
-from gateway.queries.hashes import Hash, read_hashes, read_index, text_hash, timestamp
+from gateway.queries.hashes import read_hashes, read_index, text_hash, timestamp
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
-from mesh.errors import Reason
-from mesh.texts import KINDS
+from mesh.errors import Reason, not_found
+from mesh.store_names.redis import CACHE_HITS, CACHE_MISSES, CONTENT_PREFIX, CONTENTS, ContentHash, content_key
+from mesh.stored_enums import KINDS
 
-_PREFIX: Final = "conteudo:"
-_INDEX: Final = "conteudos"  # content IDs, scored by themselves
-_HITS: Final = "app:stats:cache_hits"
-_MISSES: Final = "app:stats:cache_misses"
 _MAX_ROUNDS: Final = 4  # of reading on where contents have expired: a page may be short, but not late
 _READ_AND_COUNT: Final = """
 local fields = redis.call('HGETALL', KEYS[1])
@@ -33,11 +29,11 @@ class ContentQueries:
 
     async def get_content(self, request: GetContentRequest, _context: Any) -> Content:
         """Return one content, and count the hit or the miss. Raises PolystreamError CONTENT_NOT_FOUND."""
-        keys = [f"{_PREFIX}{request.content_id}", _HITS, _MISSES]
+        keys = [content_key(request.content_id), CACHE_HITS, CACHE_MISSES]
         fields = text_hash(await self._stores.keys(lambda client: client.register_script(_READ_AND_COUNT)(keys=keys)))
         if not fields:
             raise not_found(Reason.CONTENT_NOT_FOUND, "content_id")
-        return _content(request.content_id, fields)
+        return _content(request.content_id, cast(ContentHash, fields))
 
     async def list_contents(self, request: ListContentsRequest, _context: Any) -> ListContentsResponse:
         """Return a page of the cached contents, in the order of their IDs."""
@@ -52,10 +48,10 @@ async def _read_on(client: Redis, after: int, size: int) -> tuple[list[Content],
     contents: list[Content] = []
     for _ in range(_MAX_ROUNDS):
         wanted = size - len(contents)
-        entries = await read_index(client, _INDEX, f"({after}", "+inf", wanted + 1, newest=False)
+        entries = await read_index(client, CONTENTS, f"({after}", "+inf", wanted + 1, newest=False)
         ids = [content_id for content_id, _ in entries]
-        hashes = await read_hashes(client, _PREFIX, _INDEX, [str(content_id) for content_id in ids[:wanted]])
-        contents += [_content(int(content_id), fields) for content_id, fields in hashes.items()]
+        hashes = await read_hashes(client, CONTENT_PREFIX, CONTENTS, [str(content_id) for content_id in ids[:wanted]])
+        contents += [_content(int(content_id), cast(ContentHash, fields)) for content_id, fields in hashes.items()]
         if len(ids) <= wanted:
             return contents, None
         after = ids[wanted - 1]
@@ -64,7 +60,7 @@ async def _read_on(client: Redis, after: int, size: int) -> tuple[list[Content],
     return contents, after
 
 
-def _content(content_id: int, fields: Hash) -> Content:
+def _content(content_id: int, fields: ContentHash) -> Content:
     return Content(
         content_id=content_id,
         title=fields.get("titulo"),

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from polystream.v1.system_pb2 import GetHealthRequest, Health
 
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.queries.stores import Stores
 from mesh.errors import PolystreamError
 from mesh.settings import KafkaSettings, RegistrySettings
@@ -52,7 +52,9 @@ class HealthQueries:
 class PlatformProbes:
     """What the parts are asked. Clients that only health needs are made when they are first used."""
 
-    def __init__(self, stores: Stores, event_log: EventLog, kafka: KafkaSettings, registry: RegistrySettings) -> None:
+    def __init__(
+        self, stores: Stores, event_log: EventLogClient, kafka: KafkaSettings, registry: RegistrySettings
+    ) -> None:
         self._stores = stores
         self._event_log = event_log
         self._kafka = kafka

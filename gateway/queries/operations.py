@@ -14,17 +14,15 @@ from polystream.v1.operations_pb2 import (
     WatchOperationRequest,
 )
 
-from gateway.operations.deadlines import wait_timeout_s
-from gateway.operations.event_log import EventLog
-from gateway.operations.missing import not_found
-from gateway.operations.tracker import OperationTracker
-from mesh.errors import Reason
+from gateway.operations.event_log import EventLogClient
+from gateway.operations.tracker import OperationTracker, wait_timeout_s
+from mesh.errors import Reason, not_found
 
 
 class OperationQueries:
     """`polystream.v1.OperationService`. Every method raises PolystreamError as the tracker and the event log do."""
 
-    def __init__(self, tracker: OperationTracker, event_log: EventLog) -> None:
+    def __init__(self, tracker: OperationTracker, event_log: EventLogClient) -> None:
         self._tracker = tracker
         self._event_log = event_log
 

@@ -24,7 +24,7 @@ _INT64: Final = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class QueryPage:
     """What a List request asks for."""
 
     size: int  # entries, at most
@@ -45,15 +45,15 @@ class Page:
         return hashlib.blake2b(body, digest_size=_DIGEST_BYTES, key=self.list_id).digest()
 
 
-def page_of(request: Any, *key_types: type[int] | type[str]) -> Page:
+def page_of(request: Any, *key_types: type[int] | type[str]) -> QueryPage:
     """Return the page that a List request asks for. `key_types` are those of the list's sort key.
 
     Raises PolystreamError INVALID_PAGE_TOKEN for a token of another list, or none at all.
     """
-    page = Page(request.page_size or DEFAULT_SIZE, None, _list_id(request))
+    page = QueryPage(request.page_size or DEFAULT_SIZE, None, _list_id(request))
     if not request.page_token:
         return page
-    return Page(page.size, _key(page, request.page_token, key_types), page.list_id)
+    return QueryPage(page.size, _key(page, request.page_token, key_types), page.list_id)
 
 
 def foreign_token() -> PolystreamError:
@@ -62,7 +62,7 @@ def foreign_token() -> PolystreamError:
     return PolystreamError(Reason.INVALID_PAGE_TOKEN, faults=[fault])
 
 
-def _key(page: Page, token: str, key_types: Sequence[type]) -> Key:
+def _key(page: QueryPage, token: str, key_types: Sequence[type]) -> Key:
     try:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
         digest, body = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]

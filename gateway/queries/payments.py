@@ -6,11 +6,10 @@ from typing import Any, Final
 from google.type.money_pb2 import Money
 from polystream.v1.payments_pb2 import GetPaymentRequest, ListPaymentsRequest, ListPaymentsResponse, Payment
 
-from gateway.operations.missing import not_found
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Row, Stores
-from mesh.errors import Reason
-from mesh.texts import PAYMENT_METHODS, PAYMENT_STATES
+from mesh.errors import Reason, not_found
+from mesh.stored_enums import PAYMENT_METHODS, PAYMENT_STATES
 
 _GET: Final = """
 SELECT id, user_id, valor, forma_pagamento, status, data_pagamento

@@ -4,10 +4,9 @@ from typing import Any, Final
 
 from polystream.v1.preferences_pb2 import GetPreferencesRequest, Preferences
 
-from gateway.operations.missing import not_found
 from gateway.queries.stores import Stores
-from mesh.errors import Reason
-from mesh.texts import THEMES
+from mesh.errors import Reason, not_found
+from mesh.stored_enums import THEMES
 
 _GET: Final = """
 SELECT user_id, idioma, notificacoes, tema, data_atualizacao

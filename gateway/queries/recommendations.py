@@ -1,16 +1,15 @@
 """Queries about recommendations: collection `recomendacoes`."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from polystream.v1.recommendations_pb2 import GetRecommendationsRequest, Recommendations
 from pymongo import DESCENDING
 
-from gateway.operations.missing import not_found
-from gateway.queries.stores import Document, Stores
-from mesh.errors import Reason
-from mesh.texts import KINDS, RECOMMENDATION_REASONS
+from gateway.queries.stores import Stores
+from mesh.errors import Reason, not_found
+from mesh.store_names.mongodb import RECOMMENDATIONS, RecommendationsDocument, RecommendedDocument
+from mesh.stored_enums import KINDS, RECOMMENDATION_REASONS
 
-COLLECTION: Final = "recomendacoes"
 _NEWEST_FIRST: Final = [("data_geracao", DESCENDING), ("_id", DESCENDING)]
 
 
@@ -23,18 +22,22 @@ class RecommendationQueries:
     async def get_recommendations(self, request: GetRecommendationsRequest, _context: Any) -> Recommendations:
         """Return the recommendations made last. Raises PolystreamError RECOMMENDATIONS_NOT_FOUND."""
         document = await self._stores.documents(
-            lambda database: database[COLLECTION].find_one({"user_id": request.user_id}, sort=_NEWEST_FIRST)
+            lambda database: database[RECOMMENDATIONS].find_one({"user_id": request.user_id}, sort=_NEWEST_FIRST)
         )
         if document is None:
             raise not_found(Reason.RECOMMENDATIONS_NOT_FOUND, "user_id")
-        return Recommendations(
-            user_id=document["user_id"],
-            generate_time=document["data_geracao"],
-            items=[_item(item) for item in document.get("itens", ())],
-        )
+        return _recommendations(cast(RecommendationsDocument, document))
 
 
-def _item(item: Document) -> Recommendations.Item:
+def _recommendations(document: RecommendationsDocument) -> Recommendations:
+    return Recommendations(
+        user_id=document["user_id"],
+        generate_time=document["data_geracao"],
+        items=[_item(item) for item in document.get("itens", ())],
+    )
+
+
+def _item(item: RecommendedDocument) -> Recommendations.Item:
     return Recommendations.Item(
         content_id=item.get("conteudo_id"),
         title=item.get("titulo"),

@@ -1,18 +1,17 @@
 """Queries about sessions: hashes `sessao:{id}`, indexed by a sorted set `sessoes:{user_id}` a user."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from polystream.v1.sessions_pb2 import GetSessionRequest, ListSessionsRequest, ListSessionsResponse, Session
 from redis.asyncio import Redis
 
-from gateway.operations.missing import not_found
-from gateway.queries.hashes import Entry, Hash, read_hashes, read_index, text_hash, timestamp
+from gateway.queries.hashes import Entry, read_hashes, read_index, text_hash, timestamp
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
-from mesh.errors import Reason
-from mesh.texts import DEVICES
+from mesh.errors import Reason, not_found
+from mesh.store_names.redis import SESSION_PREFIX, SessionHash, session_key, user_sessions_key
+from mesh.stored_enums import DEVICES
 
-_PREFIX: Final = "sessao:"
 _MAX_ROUNDS: Final = 4  # of reading on where sessions have ended: a page may be short, but not late
 _MAX_SAME_TIME: Final = 1000  # sessions that one user opens in one millisecond
 _NEWEST: Final = (2**53, "")  # behind no session that there is
@@ -27,16 +26,16 @@ class SessionQueries:
     async def get_session(self, request: GetSessionRequest, _context: Any) -> Session:
         """Return one open session. Raises PolystreamError SESSION_NOT_FOUND."""
         session_id = request.session_id.lower()
-        fields = text_hash(await self._stores.keys(lambda client: client.hgetall(f"{_PREFIX}{session_id}")))
+        fields = text_hash(await self._stores.keys(lambda client: client.hgetall(session_key(session_id))))
         if not fields:
             raise not_found(Reason.SESSION_NOT_FOUND, "session_id")
-        return _session(session_id, fields)
+        return _session(session_id, cast(SessionHash, fields))
 
     async def list_sessions(self, request: ListSessionsRequest, _context: Any) -> ListSessionsResponse:
         """Return a page of a user's open sessions, the newest first."""
         page = page_of(request, int, str)
         create_ms, session_id = page.after or _NEWEST
-        index = f"sessoes:{request.user_id}"
+        index = user_sessions_key(request.user_id)
         sessions, last = await self._stores.keys(
             lambda client: _read_on(client, index, (int(create_ms), str(session_id)), page.size)
         )
@@ -49,8 +48,8 @@ async def _read_on(client: Redis, index: str, before: Entry, size: int) -> tuple
     for _ in range(_MAX_ROUNDS):
         wanted = size - len(sessions)
         entries = await _entries(client, index, before, wanted + 1)
-        hashes = await read_hashes(client, _PREFIX, index, [session_id for _, session_id in entries[:wanted]])
-        sessions += [_session(session_id, fields) for session_id, fields in hashes.items()]
+        hashes = await read_hashes(client, SESSION_PREFIX, index, [session_id for _, session_id in entries[:wanted]])
+        sessions += [_session(session_id, cast(SessionHash, fields)) for session_id, fields in hashes.items()]
         if len(entries) <= wanted:
             return sessions, None
         before = entries[wanted - 1]
@@ -70,7 +69,7 @@ async def _entries(client: Redis, index: str, before: Entry, count: int) -> list
     return [*(entry for entry in same_time if entry[1] < session_id), *older][:count]
 
 
-def _session(session_id: str, fields: Hash) -> Session:
+def _session(session_id: str, fields: SessionHash) -> Session:
     return Session(
         session_id=session_id,
         user_id=int(fields["user_id"]),

@@ -9,11 +9,10 @@ from polystream.v1.subscriptions_pb2 import (
     Subscription,
 )
 
-from gateway.operations.missing import not_found
 from gateway.queries.pages import page_of
 from gateway.queries.stores import Row, Stores
-from mesh.errors import Reason
-from mesh.texts import PLANS, SUBSCRIPTION_STATES
+from mesh.errors import Reason, not_found
+from mesh.stored_enums import PLANS, SUBSCRIPTION_STATES
 
 # A subscription past its term has ended, whether or not its lane has come to say so in the table.
 _GET: Final = """

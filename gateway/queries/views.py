@@ -1,18 +1,16 @@
 """Queries about viewing history: collection `historico_visualizacao`."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from polystream.v1.views_pb2 import GetViewRequest, ListViewsRequest, ListViewsResponse, View
 from pymongo import DESCENDING
 
-from gateway.operations.missing import not_found
-from gateway.queries.pages import Page, foreign_token, page_of
-from gateway.queries.stores import Document, Stores
-from mesh.errors import Reason
-from mesh.texts import KINDS
-
-COLLECTION: Final = "historico_visualizacao"
+from gateway.queries.pages import QueryPage, foreign_token, page_of
+from gateway.queries.stores import Stores
+from mesh.errors import Reason, not_found
+from mesh.store_names.mongodb import VIEWS, ViewDocument
+from mesh.stored_enums import KINDS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -29,10 +27,10 @@ class ViewQueries:
     async def get_view(self, request: GetViewRequest, _context: Any) -> View:
         """Return one view. Raises PolystreamError VIEW_NOT_FOUND."""
         wanted = {"_id": request.view_id.lower(), "user_id": request.user_id, **_NOT_DELETED}
-        document = await self._stores.documents(lambda database: database[COLLECTION].find_one(wanted))
+        document = await self._stores.documents(lambda database: database[VIEWS].find_one(wanted))
         if document is None:
             raise not_found(Reason.VIEW_NOT_FOUND, "view_id")
-        return _view(document)
+        return _view(cast(ViewDocument, document))
 
     async def list_views(self, request: ListViewsRequest, _context: Any) -> ListViewsResponse:
         """Return a page of a user's views, the newest first."""
@@ -40,19 +38,19 @@ class ViewQueries:
         wanted = {"user_id": request.user_id, **_NOT_DELETED, **_behind(page)}
         found = await self._stores.documents(
             lambda database: (
-                database[COLLECTION]
+                database[VIEWS]
                 .find(wanted)
                 .sort([("data", DESCENDING), ("_id", DESCENDING)])
                 .limit(page.size + 1)
                 .to_list()
             )
         )
-        documents, more = page.cut(found)
+        documents, more = page.cut(cast(list[ViewDocument], found))
         token = page.token(_milliseconds(documents[-1]["data"]), str(documents[-1]["_id"])) if more else ""
         return ListViewsResponse(views=[_view(document) for document in documents], next_page_token=token)
 
 
-def _behind(page: Page) -> dict[str, Any]:
+def _behind(page: QueryPage) -> dict[str, Any]:
     if page.after is None:
         return {}
     milliseconds, view_id = page.after
@@ -67,7 +65,7 @@ def _milliseconds(data: datetime) -> int:
     return (data - _EPOCH) // _MILLISECOND
 
 
-def _view(document: Document) -> View:
+def _view(document: ViewDocument) -> View:
     return View(
         view_id=str(document["_id"]),
         user_id=document["user_id"],

@@ -1,4 +1,7 @@
-"""W3C trace context, read and written by hand: the general propagator costs more than a command does."""
+"""W3C Trace Context (https://www.w3.org/TR/trace-context/), read and written by hand.
+
+OpenTelemetry's general propagator costs more than a command does.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,11 +9,11 @@ from dataclasses import dataclass
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
-from mesh.entropy import RandomDigits
+from mesh.ids import RandomDigits
 
 _RANDOM = RandomDigits(24)
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$")
-_MAX_TRACESTATE_BYTES = 512  # what the specification asks everybody to pass on
+_MAX_TRACESTATE_BYTES = 512  # what everybody should at least pass on, by the specification's limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,16 @@ class TraceContext:
 
     @property
     def traceparent(self) -> str:
-        """The header's text."""
+        """The header `traceparent`, in version 00."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
 def parse(traceparent: str | None, tracestate: str | None = None) -> TraceContext | None:
-    """Read the two headers; None where there is no valid context, as the specification asks."""
+    """Read the headers `traceparent` and `tracestate`; None if `traceparent` is missing or not valid.
+
+    Any version but ff is read as version 00, as the specification asks ("Versioning of traceparent"). A `tracestate`
+    that is too long is left out.
+    """
     match = _TRACEPARENT.match(traceparent or "")
     if match is None or traceparent is None or traceparent.startswith("ff"):
         return None

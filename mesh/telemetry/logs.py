@@ -18,7 +18,10 @@ _REPEAT_INTERVAL_S = 10.0
 
 
 def configure_logging(service: str, settings: TelemetrySettings) -> None:
-    """Send structlog and the standard library's records alike to standard output."""
+    """Send structlog's and the standard library's records to standard output, with `service` in each of them.
+
+    A line that Kafka's or OpenTelemetry's client repeats is written every 10 s at the most.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         _naming(service),
@@ -81,8 +84,8 @@ def _traceback_text(exc_info: Any) -> str:
 def describe(error: BaseException) -> str:
     """Return what a log may say of an error from a store's client.
 
-    Drivers put values into their messages (`Key (email)=(…) already exists`), so only the type and, where
-    there is one, the SQLSTATE or the server's code are said.
+    Drivers put values into their messages (`Key (email)=(…) already exists`), which may be personal data. So the text
+    has the exception's type, and the SQLSTATE or the server's code if there is one, and nothing else.
     """
     code = getattr(error, "sqlstate", None) or getattr(error, "code", None)
     name = type(error).__name__

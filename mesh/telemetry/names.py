@@ -1,4 +1,8 @@
-"""Every span name and attribute that the platform writes, with OpenTelemetry's names where it has one."""
+"""Every span name and attribute that the platform writes.
+
+Where OpenTelemetry's semantic conventions have a name (for messaging, RPC and database clients), it is that one;
+`polystream.` stands before the others.
+"""
 
 from typing import Final
 

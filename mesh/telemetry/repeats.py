@@ -17,7 +17,10 @@ class Repeats(logging.Filter):
     def __init__(
         self, loggers: tuple[str, ...], interval_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Look at the records of these loggers and of those below them; let all others pass."""
+        """Look at the records of these loggers and of those below them; let all others pass.
+
+        `interval_s` and what `clock` returns are in seconds.
+        """
         super().__init__()
         self._loggers = loggers
         self._interval_s = interval_s

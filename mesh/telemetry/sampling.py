@@ -11,7 +11,10 @@ RATE_LIMITED = "parentbased_ratelimited"
 
 
 class RateLimit:
-    """A token bucket of one second's traces. One caller at a time: an event loop, or one thread."""
+    """A token bucket that lets `per_second` traces a second pass, and as many at once after a second of quiet.
+
+    It is not locked: one event loop, or one thread, may use it. `clock_s` returns seconds.
+    """
 
     def __init__(self, per_second: float, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
@@ -30,15 +33,18 @@ class RateLimit:
         return True
 
 
-class Admission:
-    """Decides whether a command that enters the platform is traced."""
+class HeadSampler:
+    """Decides whether a command that enters the platform is traced: head sampling, in OpenTelemetry's terms."""
 
     def __init__(self, limit: RateLimit | None, sampler: Sampler | None) -> None:
         self._limit = limit
         self._sampler = sampler
 
     def admit(self, parent: TraceContext | None, trace_id: str) -> bool:
-        """Decide for the command whose caller sent `parent`. What the caller does not record is not recorded here."""
+        """Decide for a command whose caller sent `parent`, or nothing. What the caller does not record is not recorded.
+
+        `trace_id` has 32 hexadecimal digits; samplers that trace a share of the commands choose by it.
+        """
         if self._limit is not None:
             return (parent is None or parent.sampled) and self._limit.admit()
         if self._sampler is None:

@@ -12,7 +12,7 @@ from opentelemetry.util.types import AttributeValue
 
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.context import TraceContext, otel_context, unsampled
-from mesh.telemetry.sampling import RATE_LIMITED, Admission, RateLimit
+from mesh.telemetry.sampling import RATE_LIMITED, HeadSampler, RateLimit
 
 _SCHEDULE_DELAY_MS = 250  # a finished command's spans are to be found at once
 _MAX_QUEUED_SPANS = 8192
@@ -21,18 +21,22 @@ _EXPORT_TIMEOUT_S = 10  # with its pauses of 1, 2 and 4 s: a monitor that starts
 
 
 class Tracing:
-    """Makes a service's spans and sends them by OTLP."""
+    """Makes a service's spans and sends them by OTLP.
+
+    `service_name` and `instance` become OpenTelemetry's resource attributes `service.name` and `service.instance.id`.
+    Raises nothing later on: a span that cannot be sent within 10 s is dropped, and the loss is logged.
+    """
 
     def __init__(self, service_name: str, instance: str, settings: TelemetrySettings) -> None:
         self._provider: TracerProvider | None = None
-        self._admission = Admission(None, None)
+        self._head_sampler = HeadSampler(None, None)
         if settings.sdk_disabled:
             return
         if settings.sampler == RATE_LIMITED:
-            self._admission = Admission(RateLimit(settings.sampler_arg), None)
+            self._head_sampler = HeadSampler(RateLimit(settings.sampler_arg), None)
         else:
             # A standard value of OTEL_TRACES_SAMPLER: the SDK's own reading of it.
-            self._admission = Admission(None, _get_from_env_or_default())
+            self._head_sampler = HeadSampler(None, _get_from_env_or_default())
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,  # only what was admitted reaches the SDK
             resource=Resource.create({SERVICE_NAME: service_name, SERVICE_INSTANCE_ID: instance}),
@@ -58,7 +62,7 @@ class Tracing:
         Returns None when it is to be traced with `parent` as its parent, else the unsampled context to pass on.
         """
         passed_on = unsampled(parent)
-        if self._provider is not None and self._admission.admit(parent, passed_on.trace_id):
+        if self._provider is not None and self._head_sampler.admit(parent, passed_on.trace_id):
             return None
         return passed_on
 
@@ -70,7 +74,10 @@ class Tracing:
         attributes: Mapping[str, AttributeValue],
         start_time_ns: int | None = None,
     ) -> Span | None:
-        """Start a span of a command that is traced; None where the parent is not sampled or tracing is off."""
+        """Start a span of a command that is traced; None where the parent is not sampled or tracing is off.
+
+        `start_time_ns` is in nanoseconds since the epoch; without it, the span starts now. The caller ends the span.
+        """
         if self._provider is None or (parent is not None and not parent.sampled):
             return None
         return self._tracer.start_span(
@@ -78,7 +85,7 @@ class Tracing:
         )
 
     def shutdown(self) -> None:
-        """Send what is queued, within the exporter's timeout, and stop."""
+        """Send what is queued, within the exporter's timeout of 10 s, and stop."""
         if self._provider is not None:
             self._provider.shutdown()
 

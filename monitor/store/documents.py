@@ -5,8 +5,11 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.status_pb2 import Status
 from polystream.v1.operations_pb2 import Event, Span
 
+from mesh.errors import rebuild_status
+from mesh.proto_json import from_dict, to_dict
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
 
@@ -35,6 +38,8 @@ def event_document(traced: TracedEvent) -> Document:
     document["sampled"] = traced.sampled
     if event.error:
         document["reason"] = event.error.partition(":")[0]
+    if event.HasField("error_status"):
+        document["error_status"] = to_dict(event.error_status)
     return document
 
 
@@ -42,6 +47,8 @@ def read_event(document: Mapping[str, Any]) -> TracedEvent:
     """Return the event of a document. Raises ValueError or TypeError where it is none."""
     fields = {name: document[name] for name in (*_EVENT_TEXTS, *_EVENT_VALUES, "user_id") if name in document}
     event = Event(timestamp=_timestamp(document["timestamp"]), **fields)
+    if "error_status" in document:
+        event.error_status.CopyFrom(rebuild_status(from_dict(document["error_status"], Status())))
     return TracedEvent(event, bool(document["sampled"]))
 
 

@@ -30,7 +30,10 @@ _EVENT_FIELDS: Final[dict[str, Any]] = {
     "trace_id": _IDENTIFIER,
     "error": _SENTENCE,
     "reason": _NAME,  # the error without its sentence, to count by
+    # Read with the event, and found by its reason.
+    "error_status": {"type": "object", "enabled": False},
     "duplicate": {"type": "boolean"},
+    "dead_lettered": {"type": "boolean"},
     "sampled": {"type": "boolean"},
 }
 _OPERATION_FIELDS: Final[dict[str, Any]] = {

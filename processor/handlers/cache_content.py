@@ -7,19 +7,10 @@ from typing import Final
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
 from redis import Redis
 
-from mesh.texts import KINDS
-from processor.handling import requests_of
-from processor.model import Delivery, Outcome
-from processor.plans import (
-    CONTENT_PREFIX,
-    CONTENTS,
-    RedisPlan,
-    Write,
-    content_key,
-    now_ms,
-    timestamp_ms,
-    trim_index,
-)
+from mesh.store_names.redis import CONTENT_PREFIX, CONTENTS, ContentHash, content_key
+from mesh.stored_enums import KINDS
+from processor.model import Delivery, Outcome, requests_of
+from processor.stores.redis_plans import RedisPlan, Write, now_ms, set_fields, timestamp_ms, trim_index
 
 _DEFAULT_TTL_S: Final = 86_400
 _TRIMMED_MEMBERS: Final = 3
@@ -34,22 +25,22 @@ def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:
 def content_writes(content: Content) -> tuple[Write, ...]:
     """Return the writes that cache a content, for ever where it has no `expire_time`."""
     key = content_key(content.content_id)
-    fields: list[str | int] = [
-        *("titulo", content.title),
-        *("tipo", KINDS.text(content.kind)),
-        *("duracao_segundos", content.duration_seconds),
-        *("generos", json.dumps(list(content.genres), ensure_ascii=False)),
-        *("atributos", json.dumps(dict(content.attributes), ensure_ascii=False, sort_keys=True)),
-        *("cacheado_em", content.cache_time.ToMilliseconds()),
-    ]
+    fields: ContentHash = {
+        "titulo": content.title,
+        "tipo": KINDS.text(content.kind),
+        "duracao_segundos": str(content.duration_seconds),
+        "generos": json.dumps(list(content.genres), ensure_ascii=False),
+        "atributos": json.dumps(dict(content.attributes), ensure_ascii=False, sort_keys=True),
+        "cacheado_em": str(content.cache_time.ToMilliseconds()),
+    }
     expiry: tuple[Write, ...] = ()
     if content.HasField("expire_time"):
         expire_ms = content.expire_time.ToMilliseconds()
-        fields += ["expira_em", expire_ms]
+        fields["expira_em"] = str(expire_ms)
         expiry = (("PEXPIREAT", key, expire_ms),)
     return (
         ("DEL", key),
-        ("HSET", key, *fields),
+        set_fields(key, fields),
         *expiry,
         ("ZADD", CONTENTS, content.content_id, content.content_id),
     )

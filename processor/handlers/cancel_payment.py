@@ -10,10 +10,9 @@ from google.type.money_pb2 import Money
 from polystream.v1.payments_pb2 import CancelPaymentRequest, Payment
 
 from mesh.errors import Reason
-from mesh.texts import PAYMENT_METHODS
-from processor.cancellation import Cancellation
-from processor.handling import requests_of, timestamp
-from processor.model import Delivery, Outcome
+from mesh.stored_enums import PAYMENT_METHODS
+from processor.model import Delivery, Outcome, requests_of, timestamp
+from processor.stores.postgresql_cancellation import Cancellation
 
 _NANOS_A_CENT = 10_000_000
 

@@ -8,10 +8,9 @@ import psycopg
 from polystream.v1.subscriptions_pb2 import CancelSubscriptionRequest, Subscription
 
 from mesh.errors import Reason
-from mesh.texts import PLANS
-from processor.cancellation import Cancellation
-from processor.handling import requests_of, timestamp
-from processor.model import Delivery, Outcome
+from mesh.stored_enums import PLANS
+from processor.model import Delivery, Outcome, requests_of, timestamp
+from processor.stores.postgresql_cancellation import Cancellation
 
 # `ativa` alone does not mean in force: a row past its term is marked `expirada` only now and then.
 _CANCEL = """

@@ -9,9 +9,8 @@ from google.type.money_pb2 import Money
 from polystream.v1.payments_pb2 import CreatePaymentRequest, Payment
 
 from mesh.errors import Reason
-from mesh.texts import PAYMENT_METHODS
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
+from mesh.stored_enums import PAYMENT_METHODS
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 _NANOS_A_CENT = 10_000_000
 

@@ -6,13 +6,11 @@ from typing import Final
 from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
 from redis import Redis
 
-from mesh.texts import DEVICES
-from processor.handling import requests_of
-from processor.model import Delivery, Outcome
-from processor.plans import SESSION_PREFIX, RedisPlan, now_ms, session_key, timestamp_ms, trim_index, user_sessions_key
-from processor.sessions import expiry_writes
-
-CHECKS_USER: Final = True
+from mesh.store_names.redis import SESSION_PREFIX, SessionHash, session_key, user_sessions_key
+from mesh.stored_enums import DEVICES
+from processor.model import Delivery, Outcome, requests_of
+from processor.stores.redis_plans import RedisPlan, now_ms, set_fields, timestamp_ms, trim_index
+from processor.stores.redis_sessions import expiry_writes
 
 _DEFAULT_TTL_S: Final = 86_400
 _TRIMMED_MEMBERS: Final = 3
@@ -36,19 +34,15 @@ def _plan(session_id: str, request: CreateSessionRequest, create_ms: int) -> Red
         expire_time=timestamp_ms(create_ms + (request.ttl_seconds or _DEFAULT_TTL_S) * 1000),
     )
     key, index = session_key(session_id), user_sessions_key(request.user_id)
+    fields: SessionHash = {
+        "user_id": str(request.user_id),
+        "dispositivo": DEVICES.text(request.device),
+        "criada_em": str(create_ms),
+    }
     return RedisPlan(
         outcome=Outcome(result=session),
         writes=(
-            (
-                "HSET",
-                key,
-                "user_id",
-                request.user_id,
-                "dispositivo",
-                DEVICES.text(request.device),
-                "criada_em",
-                create_ms,
-            ),
+            set_fields(key, fields),
             ("ZADD", index, create_ms, session_id),
             *expiry_writes(session),
             trim_index(index, SESSION_PREFIX, _TRIMMED_MEMBERS),

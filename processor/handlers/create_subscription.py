@@ -8,9 +8,8 @@ import psycopg
 from polystream.v1.subscriptions_pb2 import CreateSubscriptionRequest, Subscription
 
 from mesh.errors import Reason
-from mesh.texts import PLANS
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
+from mesh.stored_enums import PLANS
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 _DEFAULT_MONTHS = 1
 

@@ -9,8 +9,7 @@ from polystream.v1.users_pb2 import CreateUserRequest, User
 
 from mesh.errors import Reason
 from mesh.ids import derived_user_id
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 # Also passes over a row that would collide with another row of the same statement: the first one wins.
 _INSERT = """

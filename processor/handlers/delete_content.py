@@ -6,9 +6,9 @@ from polystream.v1.contents_pb2 import Content, DeleteContentRequest
 from redis import Redis
 
 from mesh.errors import Reason
-from processor.handling import refuse, requests_of
-from processor.model import Delivery, Outcome
-from processor.plans import CONTENTS, RedisPlan, content_key
+from mesh.store_names.redis import CONTENTS, content_key
+from processor.model import Delivery, Outcome, refuse, requests_of
+from processor.stores.redis_plans import RedisPlan
 
 
 def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:

@@ -6,10 +6,10 @@ from polystream.v1.sessions_pb2 import DeleteSessionRequest, Session
 from redis import Redis
 
 from mesh.errors import Reason
-from processor.handling import refuse, requests_of
-from processor.model import Delivery, Outcome
-from processor.plans import RedisPlan, session_key, user_sessions_key
-from processor.sessions import read_sessions
+from mesh.store_names.redis import session_key, user_sessions_key
+from processor.model import Delivery, Outcome, refuse, requests_of
+from processor.stores.redis_plans import RedisPlan
+from processor.stores.redis_sessions import read_sessions
 
 
 def redis(batch: Sequence[Delivery], db: Redis) -> Sequence[RedisPlan]:

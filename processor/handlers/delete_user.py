@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from polystream.v1.users_pb2 import DeleteUserRequest, User
 
 from mesh.errors import Reason
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
-from processor.plans import SESSION_PREFIX, RedisPlan, delete_indexed, user_sessions_key
+from mesh.store_names.mongodb import RECOMMENDATIONS, VIEWS
+from mesh.store_names.redis import SESSION_PREFIX, user_sessions_key
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
+from processor.stores.redis_plans import RedisPlan, delete_indexed
 
 # Each lane loads the client of its own store alone: the others' would take memory for nothing.
 if TYPE_CHECKING:
     import psycopg
     from pymongo.database import Database
     from redis import Redis
-
-ERASES_USER: Final = True  # the lanes that remember users leave a tombstone first
 
 # What refers to the user (`assinaturas`, `pagamentos`, `preferencias`) goes with it: ON DELETE CASCADE.
 _DELETE = "DELETE FROM usuarios WHERE user_id = ANY(%s::bigint[]) RETURNING user_id, data_criacao"
@@ -33,7 +32,7 @@ def postgresql(batch: Sequence[Delivery], db: "psycopg.Cursor[Any]") -> Sequence
 
 def mongodb(batch: Sequence[Delivery], db: "Database[dict[str, Any]]") -> Sequence[Outcome]:
     """Delete the users' views and recommendations. Whether they had any is not told: PostgreSQL knows the users."""
-    from processor.documents import RECOMMENDATIONS, VIEWS, chunks  # noqa: PLC0415 - see above
+    from processor.stores.mongodb_documents import chunks  # noqa: PLC0415 - see above
 
     user_ids = [request.user_id for request in requests_of(batch, DeleteUserRequest)]
     for collection in (VIEWS, RECOMMENDATIONS):

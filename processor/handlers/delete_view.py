@@ -9,14 +9,14 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from mesh.errors import Reason
-from processor.documents import VIEWS, Document, find_by_id
-from processor.handling import refuse, requests_of
-from processor.model import Delivery, Outcome
+from mesh.store_names.mongodb import VIEWS, ViewDocument
+from processor.model import Delivery, Outcome, refuse, requests_of
+from processor.stores.mongodb_documents import Document, find_by_id
 
 # Without `user_id` and `conteudo_id` no reader finds the document. It stays, so that a late repetition of the
 # RecordView finds its `_id` taken, and a repetition of the DeleteView its own mark.
-_FIELDS: Final = ("user_id", "conteudo_id", "titulo", "tipo", "tempo_assistido", "posicao", "data", "concluido")
-_EMPTIED: Final[Mapping[str, str]] = dict.fromkeys(_FIELDS, "")
+_KEPT: Final = {"_id", "apagado_por"}
+_EMPTIED: Final[Mapping[str, str]] = {field: "" for field in ViewDocument.__annotations__ if field not in _KEPT}
 
 
 def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:

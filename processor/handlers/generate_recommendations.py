@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 
 from bson.int64 import Int64
 from polystream.v1.recommendations_pb2 import GenerateRecommendationsRequest, Recommendations
 from pymongo.database import Database
 
-from mesh.texts import KINDS, RECOMMENDATION_REASONS
-from processor.documents import RECOMMENDATIONS, Document, find_by_id, insert_absent
-from processor.handling import requests_of, timestamp
-from processor.model import Delivery, Outcome
-from processor.recommendations import Recommended
-from processor.viewing_history import read_popular, recommend
-
-CHECKS_USER: Final = True
+from mesh.store_names.mongodb import RECOMMENDATIONS, RecommendationsDocument
+from mesh.stored_enums import KINDS, RECOMMENDATION_REASONS
+from processor.model import Delivery, Outcome, requests_of, timestamp
+from processor.stores.mongodb_documents import Document, find_by_id, insert_absent
+from processor.stores.mongodb_recommendations import Recommended
+from processor.stores.mongodb_viewing_history import read_popular, recommend
 
 _DEFAULT_MAX_ITEMS: Final = 10
 
@@ -23,7 +21,7 @@ _DEFAULT_MAX_ITEMS: Final = 10
 def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
     """Compute what is not computed yet, and answer from what is stored."""
     ids = [delivery.correlation_id for delivery in batch]
-    stored = {document["_id"]: document for document in find_by_id(db[RECOMMENDATIONS], ids)}
+    stored = _find(db, ids)
     missing = [
         (delivery.correlation_id, request)
         for delivery, request in zip(batch, requests_of(batch, GenerateRecommendationsRequest), strict=True)
@@ -45,11 +43,11 @@ def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outco
             ],
         )
         # Read back: another lane may have been first, and the store keeps milliseconds only.
-        stored |= {d["_id"]: d for d in find_by_id(db[RECOMMENDATIONS], [id_ for id_, _ in missing])}
+        stored |= _find(db, [id_ for id_, _ in missing])
     return [Outcome(result=_result(stored[id_])) for id_ in ids]
 
 
-def make_document(id_: str, user_id: int, now: datetime, items: Sequence[Recommended]) -> Document:
+def make_document(id_: str, user_id: int, now: datetime, items: Sequence[Recommended]) -> RecommendationsDocument:
     """Return recommendations as the collection has them."""
     return {
         "_id": id_,
@@ -68,7 +66,11 @@ def make_document(id_: str, user_id: int, now: datetime, items: Sequence[Recomme
     }
 
 
-def _result(document: Document) -> Recommendations:
+def _find(db: Database[Document], ids: Sequence[str]) -> dict[str, RecommendationsDocument]:
+    return {found["_id"]: cast(RecommendationsDocument, found) for found in find_by_id(db[RECOMMENDATIONS], ids)}
+
+
+def _result(document: RecommendationsDocument) -> Recommendations:
     return Recommendations(
         user_id=document["user_id"],
         generate_time=timestamp(document["data_geracao"]),

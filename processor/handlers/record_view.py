@@ -1,19 +1,16 @@
 """RecordView: a document in `historico_visualizacao`, whose `_id` is the command's correlation ID."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from bson.int64 import Int64
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.views_pb2 import RecordViewRequest, View
 from pymongo.database import Database
 
-from mesh.texts import KINDS
-from processor.documents import VIEWS, Document, date_of, insert_absent
-from processor.handling import requests_of
-from processor.model import Delivery, Outcome
-
-CHECKS_USER: Final = True
+from mesh.store_names.mongodb import VIEWS, ViewDocument
+from mesh.stored_enums import KINDS
+from processor.model import Delivery, Outcome, requests_of
+from processor.stores.mongodb_documents import Document, date_of, insert_absent
 
 
 def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
@@ -25,7 +22,7 @@ def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outco
     return [Outcome(result=view) for view in views]
 
 
-def document_of(view: View) -> Document:
+def document_of(view: View) -> ViewDocument:
     """Return a view as the collection has it."""
     return {
         "_id": view.view_id,

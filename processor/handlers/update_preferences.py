@@ -8,9 +8,8 @@ import psycopg
 from polystream.v1.preferences_pb2 import Preferences, UpdatePreferencesRequest
 
 from mesh.errors import Reason
-from mesh.texts import THEMES
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
+from mesh.stored_enums import THEMES
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 _UPSERT = """
 INSERT INTO preferencias (user_id, idioma, notificacoes, tema, data_atualizacao)

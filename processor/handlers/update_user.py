@@ -8,8 +8,7 @@ import psycopg
 from polystream.v1.users_pb2 import UpdateUserRequest, User
 
 from mesh.errors import Reason
-from processor.handling import refuse, requests_of, timestamp
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 # `livre` holds the changes whose e-mail address nobody has, and of several that want the same one the first.
 _UPDATE = """

@@ -11,20 +11,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Message
-
 from mesh import topics
 from mesh.catalog import Command
-from mesh.deadletters.box import Case, judge, place_of
-from mesh.deadletters.letter import Letter, Place, first_place, redrives_of
-from mesh.ids import CORRELATION_ID
+from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position
+from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
+from mesh.envelope import KafkaRecord, RecordHeaders
 from mesh.topic_reader import TopicReader
-from processor.integrity.sides import Side
+from processor.integrity.inspectors import StoreInspector
 
 _BATCH_COMMANDS: Final = 1000
 _LOST_MAX: Final = 20_000  # they are held in memory; the rest is found once these are repaired
 _MARGIN_S: Final = 3600  # a store may forget a command that much sooner than it should
-_TIME_DIGITS_MAX: Final = 14  # milliseconds since the epoch
 
 Positions = Mapping[str, Mapping[int, int]]  # by store and partition: the lane has passed every offset below
 
@@ -34,76 +31,74 @@ class Findings:
     """What a look at `user_events` has brought."""
 
     commands: int  # parts of commands that were compared, one a store
-    lost: Sequence[Case]
+    lost: Sequence[DeadLetterEntry]
     is_whole: bool  # whether these are all of the lost ones
 
 
 def find_lost(
     reader: TopicReader,
+    dead_letter_reader: DeadLetterReader,
     commands: Mapping[str, Command],
     positions: Positions,
-    sides: Sequence[Side],
+    inspectors: Sequence[StoreInspector],
     *,
-    letters: Sequence[Letter],
     memory_s: float,
 ) -> Findings:
     """Compare what the lanes have passed with what the stores remember, which is as much as `memory_s` back.
 
-    `letters` are those that lanes gave up: they are nobody's loss. Raises TopicError and PolystreamError.
+    What lanes gave up is nobody's loss. Raises TopicError and PolystreamError.
     """
-    search = Search(commands, positions, sides, letters, oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000))
-    for message in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
-        search.add(_record(message))
+    dead_letters, _ = dead_letter_reader.read_dead_letters()
+    search = LostCommandSearch(
+        commands, positions, inspectors, dead_letters, oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000)
+    )
+    for record in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
+        search.add(record)
     search.finish()
     lost = search.lost[:_LOST_MAX]
     return Findings(
         commands=search.compared,
-        lost=judge(reader, commands, lost, besides=letters),
+        lost=dead_letter_reader.judge(lost, besides=dead_letters),
         is_whole=len(search.lost) <= _LOST_MAX,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is looked at of a record of `user_events`."""
-
-    place: Place
-    timestamp_ms: int  # since the epoch
-    key: bytes | None
-    value: bytes | None
-    headers: topics.Headers
-
-
-class Search:
+class LostCommandSearch:
     """Collects the parts of commands, and asks each store for them, a batch at a time."""
 
     def __init__(
         self,
         commands: Mapping[str, Command],
         positions: Positions,
-        sides: Sequence[Side],
-        letters: Sequence[Letter],
+        inspectors: Sequence[StoreInspector],
+        dead_letters: Sequence[DeadLetter],
         *,
         oldest_ms: int,
     ) -> None:
         self._commands = commands
         self._positions = positions
-        self._sides = {side.name: side for side in sides}
-        self._given_up = {(place, letter.store) for letter in letters for place in (letter.first, letter.source)}
+        self._inspectors = {inspector.name: inspector for inspector in inspectors}
+        self._given_up = {
+            (position, dead_letter.store)
+            for dead_letter in dead_letters
+            for position in (dead_letter.first, dead_letter.source)
+        }
         self._oldest_ms = oldest_ms
-        self._waiting: dict[str, list[Letter]] = {name: [] for name in self._sides}
-        self.lost: list[Letter] = []
+        self._waiting: dict[str, list[DeadLetter]] = {name: [] for name in self._inspectors}
+        self.lost: list[DeadLetter] = []
         self.compared = 0
 
-    def add(self, record: Record) -> None:
-        """Take note of a record of `user_events`."""
-        headers = topics.header_text(record.headers)
-        command = self._commands.get(headers.get(topics.COMMAND, ""))
-        is_told_of = CORRELATION_ID.fullmatch(headers.get(topics.CORRELATION_ID, "")) is not None
-        if command is None or not is_told_of or _accept_time_ms(record, headers) < self._oldest_ms:
+    def add(self, record: KafkaRecord) -> None:
+        """Take note of a record of `user_events`; pass over one that no lane takes for a command of ours."""
+        headers = record.read_headers()
+        command = self._commands.get(headers.command)
+        if command is None or not headers.correlation_id or headers.is_ambiguous:
+            return
+        # It may have been sent again much later, when stores have forgotten it.
+        if min(record.timestamp_ms, record.accept_time_ms(headers)) < self._oldest_ms:
             return
         for store in command.stores:
-            if record.place.offset < self._positions[store].get(record.place.partition, 0):
+            if record.offset < self._positions[store].get(record.partition, 0):
                 self._compare(store, record, headers)
 
     def finish(self) -> None:
@@ -111,55 +106,38 @@ class Search:
         for store in self._waiting:
             self._ask(store)
 
-    def _compare(self, store: str, record: Record, headers: Mapping[str, str]) -> None:
-        if (record.place, store) in self._given_up or len(self.lost) > _LOST_MAX:
+    def _compare(self, store: str, record: KafkaRecord, headers: RecordHeaders) -> None:
+        if (RecordPosition.of(record), store) in self._given_up or len(self.lost) > _LOST_MAX:
             return
-        self._waiting[store].append(_letter(store, record, headers))
+        self._waiting[store].append(_as_dead_letter(store, record, headers))
         if len(self._waiting[store]) >= _BATCH_COMMANDS:
             self._ask(store)
 
     def _ask(self, store: str) -> None:
         waiting, self._waiting[store] = self._waiting[store], []
         if waiting:
-            applied: AbstractSet[str] = self._sides[store].applied([part.correlation_id for part in waiting])
+            applied: AbstractSet[str] = self._inspectors[store].applied([part.correlation_id for part in waiting])
             self.lost += [part for part in waiting if part.correlation_id not in applied]
             self.compared += len(waiting)
 
 
-def _accept_time_ms(record: Record, headers: Mapping[str, str]) -> int:
-    """Return when a command was accepted. It may have been sent again much later, when stores have forgotten it."""
-    text = headers.get(topics.ACCEPT_TIME, "")
-    is_time = text.isascii() and text.isdigit() and len(text) <= _TIME_DIGITS_MAX
-    return min(record.timestamp_ms, int(text)) if is_time else record.timestamp_ms
-
-
-def _letter(store: str, record: Record, headers: Mapping[str, str]) -> Letter:
+def _as_dead_letter(store: str, record: KafkaRecord, headers: RecordHeaders) -> DeadLetter:
     """Return a command as what it would be if the store's lane had given it up."""
-    return Letter(
-        place=record.place,
-        source=record.place,
-        first=first_place(record.place, headers),
-        correlation_id=headers[topics.CORRELATION_ID],
-        command=headers[topics.COMMAND],
+    position = RecordPosition.of(record)
+    return DeadLetter(
+        position=position,
+        source=position,
+        first=first_position(position, headers),
+        correlation_id=headers.correlation_id,
+        command=headers.command,
         store=store,
         lane="",
         reason="LOST",
         error=f"{store} knows nothing of it",
         time_ms=0,  # no lane gave it up: there is no answer to tell from a new one
-        redrives=redrives_of(headers),
+        redrives=headers.redrives,
         omitted_bytes=0,
         key=record.key,
         value=record.value,
         headers=record.headers,
-    )
-
-
-def _record(message: Message) -> Record:
-    _, timestamp_ms = message.timestamp()
-    return Record(
-        place=place_of(message),
-        timestamp_ms=timestamp_ms,
-        key=message.key(),
-        value=message.value(),
-        headers=topics.header_pairs(message.headers()),
     )

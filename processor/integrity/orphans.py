@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from processor.integrity.sides import PostgresSide, UserSide
+from mesh.backoff import Backoff
+from processor.integrity.inspectors import PostgresInspector, UserDataInspector
 
 _BATCH_USERS: Final = 1000
 _LANES_WAIT_MAX_S: Final = 30.0
-_INTERVAL_S: Final = 0.2
+_PAUSE_FIRST_S: Final = 0.05  # between two looks at the lanes' positions
+_PAUSE_MAX_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +31,30 @@ class LanesBehindError(Exception):
     """The lanes are busy with commands that may explain a difference."""
 
 
-def find_orphans(users: PostgresSide, sides: Sequence[UserSide], lanes_catch_up: Callable[[], None]) -> list[Orphans]:
+def find_orphans(
+    users: PostgresInspector, inspectors: Sequence[UserDataInspector], lanes_catch_up: Callable[[], None]
+) -> list[Orphans]:
     """Compare the stores' users, and once more what looked wrong: a DeleteUser may have been on its way.
 
     `lanes_catch_up` waits until every lane has passed what is on `user_events` now. Raises what it raises, and
     PolystreamError.
     """
     lanes_catch_up()
-    suspects = {side.name: set(_unknown(users, side.users())) for side in sides}
+    suspects = {inspector.name: set(_unknown(users, inspector.users())) for inspector in inspectors}
     if not any(suspects.values()):
         return []
     lanes_catch_up()
     found = []
-    for side in sides:
-        still = suspects[side.name].intersection(_unknown(users, side.users()))
+    for inspector in inspectors:
+        still = suspects[inspector.name].intersection(_unknown(users, inspector.users()))
         if still:
-            found.append(Orphans(side.name, sorted(still)))
+            found.append(Orphans(inspector.name, sorted(still)))
     return found
 
 
-def erase_orphans(users: PostgresSide, sides: Sequence[UserSide], orphans: Sequence[Orphans]) -> int:
+def erase_orphans(users: PostgresInspector, inspectors: Sequence[UserDataInspector], orphans: Sequence[Orphans]) -> int:
     """Erase what is left of them, but for those who are users by now. Return how many were erased, one a store."""
-    by_name = {side.name: side for side in sides}
+    by_name = {inspector.name: inspector for inspector in inspectors}
     erased = 0
     for found in orphans:
         for batch in _batches(iter(found.user_ids)):
@@ -63,6 +67,7 @@ def erase_orphans(users: PostgresSide, sides: Sequence[UserSide], orphans: Seque
 def wait_for_lanes(ends: Mapping[int, int], read_positions: Callable[[], Mapping[str, Mapping[int, int]]]) -> None:
     """Return once every lane has passed these offsets. Raises LanesBehindError after half a minute."""
     give_up_s = time.monotonic() + _LANES_WAIT_MAX_S
+    pauses = Backoff(_PAUSE_FIRST_S, _PAUSE_MAX_S)
     while True:
         behind = sorted(
             store
@@ -76,10 +81,10 @@ def wait_for_lanes(ends: Mapping[int, int], read_positions: Callable[[], Mapping
                 f"{', '.join(behind)}: the lane has commands to apply that may explain a difference; see `polystream "
                 "status`, and try again once it has caught up"
             )
-        time.sleep(_INTERVAL_S)
+        time.sleep(pauses.next_s())
 
 
-def _unknown(users: PostgresSide, user_ids: Iterator[int]) -> Iterator[int]:
+def _unknown(users: PostgresInspector, user_ids: Iterator[int]) -> Iterator[int]:
     for batch in _batches(user_ids):
         yield from set(batch) - users.existing(batch)
 

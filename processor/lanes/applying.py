@@ -3,27 +3,38 @@
 import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import structlog
+from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.errors import PolystreamError, Reaction, Reason
 from mesh.telemetry.logs import describe
-from processor.lanes.patience import Patience, Stopped
-from processor.lanes.records import Answer, Item
+from processor.lanes.decoding import Item
+from processor.lanes.retry import LaneRetry, Stopped
 from processor.model import Store
 from processor.receipts import make_dead_letter_receipt
 
 _LOG = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of an item: its receipt, with a cause where its record is dead-lettered; or neither, not yet."""
+
+    item: Item
+    receipt: CommandReceipt | None
+    cause: PolystreamError | None = None
+
+
 class Applying:
     """Has the store apply batches, whatever is in them."""
 
-    def __init__(self, store: Store, patience: Patience) -> None:
+    def __init__(self, store: Store, retry: LaneRetry) -> None:
         self._store = store
-        self._patience = patience
+        self._retry = retry
 
-    def apply(self, items: Sequence[Item], overdue: AbstractSet[str]) -> list[Answer]:
+    def apply(self, items: Sequence[Item], overdue: AbstractSet[str]) -> list[Applied]:
         """Return what became of each item, in order; items whose partition was taken away meanwhile are left out.
 
         Waits for a store that does not answer. A batch that it can't apply is applied one by one, and the command
@@ -32,12 +43,12 @@ class Applying:
         if not items:
             return []
 
-        def step(rest: Sequence[Item]) -> list[Answer]:
+        def step(rest: Sequence[Item]) -> list[Applied]:
             receipts = self._store.apply([item.delivery for item in rest], overdue) if rest else []
-            return [Answer(item, receipt) for item, receipt in zip(rest, receipts, strict=True)]
+            return [Applied(item, receipt) for item, receipt in zip(rest, receipts, strict=True)]
 
         try:
-            return self._patience.until_done(items, step)
+            return self._retry.until_done(items, step)
         except Stopped:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the commands beside it must not suffer
@@ -46,17 +57,17 @@ class Applying:
             _LOG.warning("batch failed: applying its commands one by one", error=describe(error), commands=len(items))
         return self._apply_singly(items, overdue)
 
-    def _apply_singly(self, items: Sequence[Item], overdue: AbstractSet[str]) -> list[Answer]:
-        answers: list[Answer] = []
+    def _apply_singly(self, items: Sequence[Item], overdue: AbstractSet[str]) -> list[Applied]:
+        applied: list[Applied] = []
         deferred_keys: set[bytes] = set()
         for item in items:
             key = item.delivery.key
-            single = [Answer(item, None)] if key in deferred_keys else self.apply([item], overdue)
-            deferred_keys.update(key for answer in single if answer.receipt is None)
-            answers += single
-        return answers
+            single = [Applied(item, None)] if key in deferred_keys else self.apply([item], overdue)
+            deferred_keys.update(key for one in single if one.receipt is None)
+            applied += single
+        return applied
 
-    def _given_up(self, item: Item, error: Exception) -> Answer:
+    def _given_up(self, item: Item, error: Exception) -> Applied:
         cause = _cause(error)
         delivery = item.delivery
         _LOG.error(
@@ -77,7 +88,7 @@ class Applying:
             receive_time_ns=delivery.receive_time_ns,
             complete_time_ns=time.time_ns(),
         )
-        return Answer(item, receipt, cause)
+        return Applied(item, receipt, cause)
 
 
 def _cause(error: Exception) -> PolystreamError:

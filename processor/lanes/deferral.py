@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from processor.lanes.records import Answer, Item
+from mesh.backoff import Backoff
+from processor.lanes.applying import Applied
+from processor.lanes.decoding import Item
 
 _FIRST_DELAY_S = 0.02
 _MAX_DELAY_S = 1.0
@@ -22,7 +24,7 @@ class _Queue:
     """The commands of one key, in order: the first one is tried again, and the others behind it."""
 
     next_try_s: float
-    delay_s: float
+    backoff: Backoff
     waiting: list[_Waiting]
 
 
@@ -67,15 +69,15 @@ class Deferral:
         overdue = {w.item.delivery.correlation_id for w in due if now_s - w.since_s >= self._max_wait_s}
         return [w.item for w in due], overdue
 
-    def settle(self, answers: Sequence[Answer]) -> None:
+    def settle(self, applied: Sequence[Applied]) -> None:
         """Keep the commands that are not answered, and let go of those that are."""
-        if not self._queues and all(answer.receipt is not None for answer in answers):
+        if not self._queues and all(one.receipt is not None for one in applied):
             return
-        by_key: dict[bytes, list[Answer]] = {}
-        for answer in answers:
-            by_key.setdefault(answer.item.delivery.key, []).append(answer)
+        by_key: dict[bytes, list[Applied]] = {}
+        for one in applied:
+            by_key.setdefault(one.item.delivery.key, []).append(one)
         for key, of_key in by_key.items():
-            self._settle_key(key, [answer.item for answer in of_key if answer.receipt is None])
+            self._settle_key(key, [one.item for one in of_key if one.receipt is None])
 
     def lowest_offsets(self) -> Mapping[int, int]:
         """Return the lowest offset that waits, by partition: nothing from there on may be committed."""
@@ -100,6 +102,6 @@ class Deferral:
             return
         now_s = self._clock_s()
         since_s = {} if queue is None else {id(w.item): w.since_s for w in queue.waiting}
-        delay_s = _FIRST_DELAY_S if queue is None else min(queue.delay_s * 2, _MAX_DELAY_S)
+        backoff = Backoff(_FIRST_DELAY_S, _MAX_DELAY_S) if queue is None else queue.backoff
         waiting = [_Waiting(item, since_s.get(id(item), now_s)) for item in unanswered]
-        self._queues[key] = _Queue(now_s + delay_s, delay_s, waiting)
+        self._queues[key] = _Queue(now_s + backoff.next_s(), backoff, waiting)

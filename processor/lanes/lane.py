@@ -6,27 +6,30 @@ Nothing is committed before its receipt is acknowledged, and what is delivered t
 same receipt. A store or a registry that does not answer stops the lane where it stands, and nothing is lost.
 """
 
+import json
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
+from typing import Final
 
 import structlog
 
+from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError
 from processor.lanes.applying import Applying
+from processor.lanes.decoding import CommandDecoder, Item, Reject
 from processor.lanes.deferral import Deferral
-from processor.lanes.intake import Intake
-from processor.lanes.offsets import Offsets
-from processor.lanes.patience import Patience, Stopped
-from processor.lanes.ready import ReadyFile
-from processor.lanes.records import Item, Record, Reject
-from processor.lanes.replies import Replies
-from processor.lanes.source import Source
+from processor.lanes.receipts import ReceiptSender
+from processor.lanes.retry import LaneRetry, Stopped
+from processor.lanes.source import Offsets, Source
 from processor.lanes.spans import Step
 from processor.model import Store
 
 _LOG = structlog.get_logger(__name__)
+_SIGN_OF_LIFE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,43 @@ class Limits:
     max_batch_records: int
     max_read_wait_s: float
     max_backoff_s: float
+
+
+class ReadyFile:
+    """A small JSON file, there while the lane has partitions and its store has answered.
+
+    Its time of modification is the lane's sign of life: old where the lane waits for its store, or hangs.
+    """
+
+    def __init__(self, path: Path | None, store: str) -> None:
+        self._path = path
+        self._store = store
+        self._partitions: Collection[int] | None = None
+        self._next_sign_s = 0.0  # on the monotonic clock
+        self.remove()  # one that a killed process left says nothing of this one
+
+    def write(self, partitions: Collection[int]) -> None:
+        """Write which partitions the lane has, if that is news, else a sign of life. Call it every round."""
+        if self._path is None:
+            return
+        if partitions == self._partitions:
+            self._show_life(self._path)
+            return
+        self._partitions = partitions
+        content = {"pid": os.getpid(), "store": self._store, "partitions": sorted(partitions)}
+        unfinished = self._path.with_name(f"{self._path.name}.new")  # readers see the whole or nothing
+        unfinished.write_text(json.dumps(content), encoding="utf-8")
+        unfinished.replace(self._path)
+
+    def _show_life(self, path: Path) -> None:
+        if time.monotonic() >= self._next_sign_s:
+            self._next_sign_s = time.monotonic() + _SIGN_OF_LIFE_S
+            path.touch()
+
+    def remove(self) -> None:
+        """Remove the file: the lane stops."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 class Lane:
@@ -49,9 +89,9 @@ class Lane:
         self,
         *,
         source: Source,
-        intake: Intake,
+        decoder: CommandDecoder,
         store: Store,
-        replies: Replies,
+        receipts: ReceiptSender,
         deferral: Deferral,
         ready: ReadyFile,
         stop: Event,
@@ -60,9 +100,9 @@ class Lane:
         on_progress: Callable[[Mapping[int, int]], None],
     ) -> None:
         self._source = source
-        self._intake = intake
+        self._decoder = decoder
         self._store = store
-        self._replies = replies
+        self._receipts = receipts
         self._deferral = deferral
         self._ready = ready
         self._stop = stop
@@ -70,13 +110,13 @@ class Lane:
         self._on_doubt = on_doubt
         self._on_progress = on_progress
         self._offsets = Offsets()
-        self._patience = Patience(source, stop, limits.max_backoff_s, self._forget)
-        self._applying = Applying(store, self._patience)
+        self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget)
+        self._applying = Applying(store, self._retry)
 
     def run(self) -> None:
         """Work until told to stop. Raises SendError when Kafka takes no receipts for minutes."""
         try:
-            self._patience.until_done([], lambda _: self._store.ping())
+            self._retry.until_done([], lambda _: self._store.ping())
             while not self._stop.is_set():
                 self.run_once()
         except Stopped:
@@ -91,17 +131,17 @@ class Lane:
         items = self._deferral.hold_back(items)
         due, overdue = self._deferral.due()
         start_ns = time.time_ns()
-        answers = self._applying.apply([*due, *items], overdue)
-        step = Step(start_ns, time.time_ns(), len(answers))
-        self._deferral.settle(answers)
-        self._replies.send(rejects, answers, step, self._patience.linger)
+        applied = self._applying.apply([*due, *items], overdue)
+        step = Step(start_ns, time.time_ns(), len(applied))
+        self._deferral.settle(applied)
+        self._receipts.send(rejects, applied, step, self._retry.linger)
         self._commit()
 
-    def _read(self) -> list[Record]:
+    def _read(self) -> list[KafkaRecord]:
         next_try_s = self._deferral.next_try_in_s()
         wait_s = self._limits.max_read_wait_s if next_try_s is None else min(next_try_s, self._limits.max_read_wait_s)
         max_records = min(self._limits.max_batch_records, self._deferral.room)
-        records: list[Record] = []
+        records: list[KafkaRecord] = []
         if max_records > 0:
             records = self._source.read(max_records, wait_s)
         else:
@@ -114,8 +154,8 @@ class Lane:
             self._ready.write(partitions)
         return records
 
-    def _decode(self, records: Sequence[Record]) -> tuple[list[Item], list[Reject]]:
-        taken = self._patience.until_done(records, lambda rest: [self._intake.take(record) for record in rest])
+    def _decode(self, records: Sequence[KafkaRecord]) -> tuple[list[Item], list[Reject]]:
+        taken = self._retry.until_done(records, lambda rest: [self._decoder.decode(record) for record in rest])
         return [t for t in taken if isinstance(t, Item)], [t for t in taken if isinstance(t, Reject)]
 
     def _commit(self) -> None:

@@ -1,23 +1,23 @@
-"""A lane's reading end of Kafka: one consumer group, offsets committed by hand."""
+"""A lane's reading end of Kafka: one consumer group, offsets committed by hand, and how far the lane has come."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from mesh.envelope import KafkaRecord
+from mesh.kafka import CONSUMER_CONFIG, read_batch
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
-from mesh.topics import COMMANDS, header_pairs
-from processor.lanes.records import Record
+from mesh.topics import COMMANDS
 
 _LOG = structlog.get_logger(__name__)
 
 _CONFIG: Mapping[str, str | int | bool] = {
-    "enable.auto.commit": False,
+    **CONSUMER_CONFIG,
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "earliest",
     "partition.assignment.strategy": "cooperative-sticky",  # what a rebalance leaves here goes on undisturbed
     # Far behind, a lane would otherwise hold a hundred thousand records of each partition.
     "queued.min.messages": 2000,
@@ -34,7 +34,7 @@ class Source(Protocol):
         """Return the partitions that this lane has now; None until the group has given it any, or none."""
         ...
 
-    def read(self, max_records: int, wait_s: float) -> list[Record]:
+    def read(self, max_records: int, wait_s: float) -> list[KafkaRecord]:
         """Return what has come, in order within a partition; wait for the first record for `wait_s` at the most."""
         ...
 
@@ -63,7 +63,7 @@ class KafkaSource:
         self._was_assigned = False
         self._lost: set[int] = set()
         self._paused = False
-        self._early: list[Record] = []  # what came although reading was paused
+        self._early: list[KafkaRecord] = []  # what came although reading was paused
         self._committed: dict[int, int] = {}
         config = {
             **settings.client_config(client_id),
@@ -80,7 +80,7 @@ class KafkaSource:
         """Return the partitions that this lane has now; None before the first assignment."""
         return frozenset(self._owned) if self._was_assigned else None
 
-    def read(self, max_records: int, wait_s: float) -> list[Record]:
+    def read(self, max_records: int, wait_s: float) -> list[KafkaRecord]:
         """Return what has come. Raises KafkaException when the consumer can't go on."""
         self._pause(False)
         messages = [self._consumer.poll(0 if self._early else wait_s)]
@@ -88,16 +88,12 @@ class KafkaSource:
             # What librdkafka has at hand already, without waiting for more.
             messages += self._consumer.consume(max_records - 1, 0)
         early, self._early = self._early, []
-        receive_time_ns = time.time_ns()
-        records = early + [_record(m, receive_time_ns) for m in messages if m is not None and _is_record(m)]
-        return [record for record in records if record.partition in self._owned]
+        return [record for record in early + _records(messages) if record.partition in self._owned]
 
     def idle(self, wait_s: float) -> None:
         """Read nothing for so long, yet take part in rebalances. Raises KafkaException as `read` does."""
         self._pause(True)
-        message = self._consumer.poll(wait_s)
-        if message is not None and _is_record(message):
-            self._early.append(_record(message, time.time_ns()))
+        self._early += _records([self._consumer.poll(wait_s)])
 
     def take_lost(self) -> frozenset[int]:
         """Return the partitions taken away since the last call."""
@@ -155,30 +151,35 @@ class KafkaSource:
             _LOG.info("commit failed", error=error.name())
 
 
-def _is_record(message: Message) -> bool:
-    """Tell a record from an error. Raises KafkaException for an error that the consumer will not get over."""
-    error = message.error()
-    if error is None:
-        return True
-    if error.fatal():
-        raise KafkaException(error)
-    _LOG.info("consumer reported an error", error=error.name())
-    return False
+def _records(messages: Iterable[Message | None]) -> list[KafkaRecord]:
+    """Return the records. Raises KafkaException for an error that the consumer will not get over."""
+    records, errors = read_batch(messages, time.time_ns())
+    for error in errors:
+        if error.fatal():
+            raise KafkaException(error)
+        _LOG.info("consumer reported an error", error=error.name())
+    return records
 
 
-def _record(message: Message, receive_time_ns: int) -> Record:
-    partition, offset = message.partition(), message.offset()
-    if partition is None or offset is None:
-        raise ValueError("a record that was read has no place in its topic")
-    return Record(
-        partition=partition,
-        offset=offset,
-        key=_bytes(message.key()),
-        value=_bytes(message.value()),
-        headers=header_pairs(message.headers()),
-        receive_time_ns=receive_time_ns,
-    )
+class Offsets:
+    """The next offset of each partition that the lane has, as the records read so far tell it."""
 
+    def __init__(self) -> None:
+        self._next: dict[int, int] = {}
 
-def _bytes(value: bytes | str | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
+    def advance(self, records: Sequence[KafkaRecord]) -> bool:
+        """Take note of what was read. Returns whether offsets went back: the topic may be another one now."""
+        went_back = False
+        for record in records:
+            went_back |= record.offset < self._next.get(record.partition, 0)
+            self._next[record.partition] = record.offset + 1
+        return went_back
+
+    def committable(self, lowest_deferred: Mapping[int, int]) -> dict[int, int]:
+        """Return the offsets below which every command is answered."""
+        return {p: min(offset, lowest_deferred.get(p, offset)) for p, offset in self._next.items()}
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Forget partitions that were taken away."""
+        for partition in partitions:
+            self._next.pop(partition, None)

@@ -9,11 +9,11 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from mesh import topics
+from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError
 from mesh.telemetry import names
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.tracing import Tracing, context_of
-from processor.lanes.records import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class LaneSpans:
 
     def open(
         self,
-        record: Record,
+        record: KafkaRecord,
         trace: TraceContext | None,
         receipt: CommandReceipt,
         *,
@@ -102,7 +102,7 @@ class LaneSpans:
         if span is not None:
             span.end(step.end_ns)
 
-    def _process_attributes(self, record: Record) -> dict[str, AttributeValue]:
+    def _process_attributes(self, record: KafkaRecord) -> dict[str, AttributeValue]:
         return {
             names.MESSAGING_SYSTEM: "kafka",
             names.MESSAGING_OPERATION_TYPE: "process",

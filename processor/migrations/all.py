@@ -6,6 +6,7 @@ from collections.abc import Callable
 import psycopg
 import structlog
 
+from mesh.backoff import Backoff
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import LaneSettings, MigrationSettings, MongoSettings, PostgresSettings, RedisSettings
 from mesh.telemetry.logs import describe
@@ -15,7 +16,8 @@ from processor.stores.mongodb import connect, database_of, ensure_indexes
 from processor.stores.mongodb import store_errors as mongodb_errors
 
 _LOG = structlog.get_logger(__name__)
-_RETRY_S = 0.2
+_FIRST_RETRY_S = 0.1
+_MAX_RETRY_S = 1.0
 
 
 def migrate_stores(settings: MigrationSettings) -> None:
@@ -24,10 +26,10 @@ def migrate_stores(settings: MigrationSettings) -> None:
     Raises MigrationError, or PolystreamError with STORE_UNAVAILABLE when a store does not answer in time.
     """
     give_up_s = time.monotonic() + settings.store_wait_max_s
-    _patiently("postgresql", _migrate_postgresql, give_up_s)
-    _patiently("mongodb", _index_mongodb, give_up_s)
+    _retry("postgresql", _migrate_postgresql, give_up_s)
+    _retry("mongodb", _index_mongodb, give_up_s)
     if settings.demo_data:
-        _patiently("a store", _put_demo_data, give_up_s)
+        _retry("a store", _put_demo_data, give_up_s)
 
 
 def _migrate_postgresql() -> None:
@@ -48,7 +50,9 @@ def _put_demo_data() -> None:
     put_fixtures(PostgresSettings(), MongoSettings(), RedisSettings())
 
 
-def _patiently(store: str, step: Callable[[], None], give_up_s: float) -> None:
+def _retry(store: str, step: Callable[[], None], give_up_s: float) -> None:
+    """Take a step, again as long as its store does not answer, until `give_up_s` of the monotonic clock."""
+    backoff = Backoff(_FIRST_RETRY_S, _MAX_RETRY_S)
     while True:
         try:
             step()
@@ -61,4 +65,4 @@ def _patiently(store: str, step: Callable[[], None], give_up_s: float) -> None:
                 ) from error
         else:
             return
-        time.sleep(_RETRY_S)
+        time.sleep(backoff.next_s())

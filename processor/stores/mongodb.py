@@ -1,6 +1,6 @@
-"""MongoDB as a lane's store: effects that recognise themselves, then receipts, wave by wave.
+"""MongoDB as a lane's store: effects that recognise themselves, then receipts, one batch after the other.
 
-No transaction spans a wave, so every point at which the lane or the server may die has been thought through. What a
+No transaction spans a batch, so every point at which the lane or the server may die has been thought through. What a
 repetition of the batch then meets:
 
 - Before the effect: nothing was done, and all is done now.
@@ -33,21 +33,13 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, 
 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
+from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
 from mesh.telemetry.logs import describe
-from processor.application import Decided, apply_in_waves, refusals_of, run_handlers
-from processor.documents import (
-    INBOX,
-    KNOWN_USERS,
-    RECOMMENDATIONS,
-    VIEWS,
-    Document,
-    chunks,
-    find_by_id,
-    insert_absent,
-)
+from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
+from processor.stores.mongodb_documents import Document, chunks, find_by_id, insert_absent
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
 
@@ -141,7 +133,7 @@ class MongoStore:
         if not batch:
             return []
         with store_errors():
-            return apply_in_waves(batch, overdue, self._handlers, self._users, self)
+            return apply_in_batches(batch, overdue, self._users, self)
 
     def close(self) -> None:
         """Close the connections."""
@@ -153,15 +145,15 @@ class MongoStore:
         found = find_by_id(self._inbox, correlation_ids, ["recibo"])
         return {document["_id"]: CommandReceipt.FromString(document["recibo"]) for document in found}
 
-    def apply_wave(self, wave: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
-        """Write a wave's effects, then its receipts."""
-        outcomes: dict[str, Outcome] = refusals_of(wave) | run_handlers(wave, users, self._handlers, self._db)
+    def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
+        """Write the effects, then the receipts."""
+        outcomes: dict[str, Outcome] = refusals_of(batch) | run_handlers(batch, users, self._handlers, self._db)
         complete_time_ns = time.time_ns()
         receipts = {
             decided.delivery.correlation_id: make_receipt(
                 decided.delivery, outcomes[decided.delivery.correlation_id], self.name, complete_time_ns
             )
-            for decided in wave
+            for decided in batch
         }
         now = datetime.now(UTC)
         insert_absent(self._inbox, [_inbox_document(receipt, now) for receipt in receipts.values()])

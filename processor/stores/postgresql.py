@@ -13,10 +13,10 @@ from polystream.v1.events_pb2 import CommandReceipt
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import PostgresSettings
 from mesh.telemetry.logs import describe
+from processor.batches import answer_batch, group_by_command, split_batch, without_repetitions
 from processor.handlers import AnyHandler
 from processor.model import Delivery, Outcome
-from processor.receipts import make_receipt, repeat
-from processor.waves import groups
+from processor.receipts import make_receipt
 
 _LOG = structlog.get_logger(__name__)
 
@@ -142,25 +142,26 @@ class PostgresStore:
             self._connection.close()
             self._connection = None
 
-    def _apply_once(self, batch: Sequence[Delivery]) -> list[CommandReceipt]:
+    def _apply_once(self, batch: Sequence[Delivery]) -> list[CommandReceipt | None]:
         topic_id = self._incarnation()
         positions = _positions_after(batch)
         with self._transaction() as cursor:
-            earlier = _read_inbox(cursor, batch)
-            fresh = {d.correlation_id: d for d in reversed(batch) if d.correlation_id not in earlier}
-            made = self._handle([d for d in batch if fresh.get(d.correlation_id) is d], cursor)
+            first = without_repetitions(batch)
+            earlier = _read_inbox(cursor, list(first))
+            made = self._handle([delivery for id_, delivery in first.items() if id_ not in earlier], cursor)
             _write_inbox(cursor, made)
             self._write_positions(cursor, topic_id, positions)
         self._remember(topic_id, positions)
-        return _answers(batch, earlier, made)
+        return answer_batch(batch, earlier, made)
 
     def _handle(self, fresh: Sequence[Delivery], cursor: psycopg.Cursor[Any]) -> dict[str, CommandReceipt]:
         receipts: dict[str, CommandReceipt] = {}
-        for command, group in groups(fresh):
-            outcomes: Sequence[Outcome] = self._handlers[command.name](group, cursor)
-            complete_time_ns = time.time_ns()
-            for delivery, outcome in zip(group, outcomes, strict=True):
-                receipts[delivery.correlation_id] = make_receipt(delivery, outcome, self.name, complete_time_ns)
+        for part in split_batch(fresh, keep_runs=False):
+            for group in group_by_command(part):
+                outcomes: Sequence[Outcome] = self._handlers[group[0].command.name](group, cursor)
+                complete_time_ns = time.time_ns()
+                for delivery, outcome in zip(group, outcomes, strict=True):
+                    receipts[delivery.correlation_id] = make_receipt(delivery, outcome, self.name, complete_time_ns)
         return receipts
 
     def _write_positions(self, cursor: psycopg.Cursor[Any], topic_id: str, positions: Mapping[int, int]) -> None:
@@ -210,8 +211,8 @@ class PostgresStore:
         return connection
 
 
-def _read_inbox(cursor: psycopg.Cursor[Any], batch: Sequence[Delivery]) -> dict[str, CommandReceipt]:
-    cursor.execute(_READ_INBOX, ([delivery.correlation_id for delivery in batch],))
+def _read_inbox(cursor: psycopg.Cursor[Any], correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
+    cursor.execute(_READ_INBOX, (correlation_ids,))
     return {correlation_id: CommandReceipt.FromString(receipt) for correlation_id, receipt in cursor.fetchall()}
 
 
@@ -223,19 +224,6 @@ def _write_inbox(cursor: psycopg.Cursor[Any], receipts: Mapping[str, CommandRece
             [receipt.SerializeToString() for receipt in receipts.values()],
         )
         cursor.execute(_WRITE_INBOX, columns)
-
-
-def _answers(
-    batch: Sequence[Delivery], earlier: Mapping[str, CommandReceipt], made: Mapping[str, CommandReceipt]
-) -> list[CommandReceipt]:
-    """Return one receipt a delivery: a command's first answer as it was made, any other as its repetition."""
-    answered: set[str] = set(earlier)
-    answers: list[CommandReceipt] = []
-    for delivery in batch:
-        receipt = made.get(delivery.correlation_id) or earlier[delivery.correlation_id]
-        answers.append(repeat(receipt) if delivery.correlation_id in answered else receipt)
-        answered.add(delivery.correlation_id)
-    return answers
 
 
 def _positions_after(batch: Sequence[Delivery]) -> dict[int, int]:

@@ -35,16 +35,16 @@ from redis.retry import Retry
 
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import PostgresSettings, RedisSettings
+from mesh.store_names.redis import KNOWN_USERS, marker_key
 from mesh.telemetry.logs import describe
-from processor.application import Decided, apply_in_waves, refusals_of, run_handlers
+from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery
-from processor.plans import RedisPlan, Word
 from processor.receipts import make_receipt, repeat
+from processor.stores.redis_plans import RedisPlan, Word
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
 
-KNOWN_USERS: Final = "usuarios:conhecidos"
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
@@ -103,7 +103,7 @@ class RedisStore:
         if not batch:
             return []
         with store_errors():
-            return apply_in_waves(batch, overdue, self._handlers, self._users, self)
+            return apply_in_batches(batch, overdue, self._users, self)
 
     def close(self) -> None:
         """Close the connections."""
@@ -119,11 +119,11 @@ class RedisStore:
             if receipt is not None
         }
 
-    def apply_wave(self, wave: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
+    def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
         """Run the script for each command, all in one round trip."""
-        plans = {id_: RedisPlan(outcome=refusal) for id_, refusal in refusals_of(wave).items()}
-        plans |= run_handlers(wave, users, self._handlers, self._client)
-        deliveries = [decided.delivery for decided in wave]
+        plans = {id_: RedisPlan(outcome=refusal) for id_, refusal in refusals_of(batch).items()}
+        plans |= run_handlers(batch, users, self._handlers, self._client)
+        deliveries = [decided.delivery for decided in batch]
         prepared = [self._prepare(delivery, plans[delivery.correlation_id]) for delivery in deliveries]
         results = self._run([call for call, _, _ in prepared])
         return {
@@ -190,11 +190,6 @@ class RedisUserMemory:
         """Remember that the users were erased."""
         items = [(str(user_id), json.dumps(asdict(erasure))) for user_id, erasure in erasures.items()]
         self._client.hset(KNOWN_USERS, items=[word for item in items for word in item])
-
-
-def marker_key(correlation_id: str) -> str:
-    """Return the key of the marker that a command leaves, with its receipt."""
-    return f"comando:{correlation_id}"
 
 
 def _receipt(result: bytes | int, applied: CommandReceipt, refused: CommandReceipt | None) -> CommandReceipt:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from stack.edge.render import Address, EdgeConfig, envoy_argv, render_config
-from stack.engines.part import HOST
+from stack.engines.spec import HOST
 
 
 def main(arguments: list[str]) -> None:

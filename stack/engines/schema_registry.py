@@ -4,18 +4,18 @@ import os
 import sys
 
 from stack import probes
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
 
 
-def _command(site: Site) -> Command:
-    folder = site.folder("schema_registry")
+def _command(context: StackContext) -> CommandLine:
+    folder = context.folder("schema_registry")
     settings = {name: os.environ[name] for name in ("LOG_LEVEL", "LOG_FORMAT") if name in os.environ}
     settings |= {
-        "SCHEMA_REGISTRY_PORT": str(site.ports.schema_registry),
+        "SCHEMA_REGISTRY_PORT": str(context.ports.schema_registry),
         "SCHEMA_REGISTRY_DATA_DIR": str(folder),
     }
-    return Command(
+    return CommandLine(
         argv=(sys.executable, "-m", "registry"),
         env=bare_environment() | settings,
         cwd=folder,
@@ -23,15 +23,15 @@ def _command(site: Site) -> Command:
     )
 
 
-def _endpoint(site: Site) -> str:
-    return f"http://{HOST}:{site.ports.schema_registry}"
+def _endpoint(context: StackContext) -> str:
+    return f"http://{HOST}:{context.ports.schema_registry}"
 
 
-ENGINE = Engine(
+ENGINE = EngineSpec(
     name="schema_registry",
     ports=("schema_registry",),
     command=_command,
-    is_ready=lambda site: probes.http_answers(HOST, site.ports.schema_registry, "/subjects"),
-    environment=lambda site: {"SCHEMA_REGISTRY_URL": _endpoint(site)},
+    is_ready=lambda context: probes.http_answers(HOST, context.ports.schema_registry, "/subjects"),
+    environment=lambda context: {"SCHEMA_REGISTRY_URL": _endpoint(context)},
     endpoint=_endpoint,
 )

@@ -16,13 +16,13 @@ from types import FrameType
 from typing import Any
 
 from stack.engines import provide
-from stack.engines.part import PartError
+from stack.engines.spec import StackError
 from stack.supervisor.events import EventPipe, log_event
-from stack.supervisor.leftovers import end_leftovers
+from stack.supervisor.free_ports import require_free
 from stack.supervisor.plan import Plan, make_plan
-from stack.supervisor.ports import require_free
-from stack.supervisor.run import Report, Supervisor
+from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import RunFolder
+from stack.supervisor.supervisor import Report, Supervisor
 
 _STDIN, _STDOUT = 0, 1
 
@@ -58,7 +58,7 @@ def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool) -> in
             with _stoppable():
                 provide(made.engine_set, lambda message: report({"event": "note", "message": message}))
             return asyncio.run(_run(made, folder, report, detached=detached))
-    except PartError as error:
+    except StackError as error:
         report({"event": "failed", "message": str(error)})
         return 1
     except _StoppedError:
@@ -86,13 +86,13 @@ def _stoppable() -> Iterator[None]:
 
 
 def _make_room(plan: Plan, folder: RunFolder, report: Report) -> None:
-    """End what an earlier supervisor left, then make sure of the ports. Raises PartError."""
+    """End what an earlier supervisor left, then make sure of the ports. Raises StackError."""
     before = folder.read()
-    ended = end_leftovers(before) if before else []
+    ended = end_stale_processes(before) if before else []
     if ended:
         report({"event": "note", "message": f"ended what an earlier run had left: {', '.join(ended)}"})
-    parts = (*plan.engines, *(part for stage in plan.stages for part in stage))
-    require_free(plan.site.ports, tuple(name for part in parts for name in part.ports), plan.port_offset)
+    specs = (*plan.engines, *(spec for stage in plan.stages for spec in stage))
+    require_free(plan.context.ports, tuple(name for spec in specs for name in spec.ports), plan.port_offset)
 
 
 async def _run(plan: Plan, folder: RunFolder, report: Report, *, detached: bool) -> int:

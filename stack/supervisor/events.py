@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-_PATIENCE_S = 2.0
+_WRITE_TIMEOUT_S = 2.0
 
 
 class EventPipe:
@@ -27,7 +27,7 @@ class EventPipe:
             try:
                 data = data[os.write(self._descriptor, data) :]
             except BlockingIOError:
-                if not select.select([], [self._descriptor], [], _PATIENCE_S)[1]:
+                if not select.select([], [self._descriptor], [], _WRITE_TIMEOUT_S)[1]:
                     self._descriptor = None
                     return
             except OSError:

@@ -1,4 +1,4 @@
-"""What one `up` starts: the site, the engines of the set, and the environment of the services."""
+"""What one `up` starts: the context, the engines of the set, and the environment of the services."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from mesh.settings import (
     RegistrySettings,
 )
 from stack.engines import ENGINE_SETS
-from stack.engines.part import HOST, Engine, Part, PartError, Site
+from stack.engines.spec import HOST, EngineSpec, ProcessSpec, StackContext, StackError
 from stack.ports import Ports
 from stack.supervisor.services import PROVISION, service_stages
 from stack.supervisor.state import for_display
@@ -30,10 +30,10 @@ _LOOPBACK: Final = f"{HOST},localhost"
 class Plan:
     """What to start and where."""
 
-    site: Site
+    context: StackContext
     engine_set: str
-    engines: tuple[Engine, ...]
-    stages: tuple[tuple[Part, ...], ...]  # the services, in the order of their stopping; they start all at once
+    engines: tuple[EngineSpec, ...]
+    stages: tuple[tuple[ProcessSpec, ...], ...]  # the services, in the order of their stopping; they start all at once
     provision: tuple[tuple[str, ...], ...]  # Python's arguments, for what must have run before the services start
     port_offset: int
     settings: dict[str, str]  # what the platform itself sets for its services
@@ -41,29 +41,29 @@ class Plan:
 
 
 def make_plan(engine_set: str, data_dir: Path, port_offset: int) -> Plan:
-    """Decide what to start. Raises PartError where a setting is wrong.
+    """Decide what to start. Raises StackError where a setting is wrong.
 
     Reads `.env` in the working folder, which becomes that of the services. Changes the environment of this process:
     what `.env` says is in it afterwards, and so are the engines' addresses.
     """
     if engine_set not in ENGINE_SETS:
-        raise PartError(f"there is no engine set {engine_set}; there are {', '.join(sorted(ENGINE_SETS))}")
+        raise StackError(f"there is no engine set {engine_set}; there are {', '.join(sorted(ENGINE_SETS))}")
     for name, value in dotenv_values(Path(".env")).items():
         if value is not None:
             os.environ.setdefault(name, value)
     try:
         ports = Ports().shifted(port_offset)
-        site = Site(data_dir, ports, PostgresSettings())
+        context = StackContext(data_dir, ports, PostgresSettings())
         engines = ENGINE_SETS[engine_set]
-        settings = _settings(site, engines)
+        settings = _settings(context, engines)
         os.environ.update(settings)
         endpoints = _endpoints(ports)
     except ValueError as error:  # pydantic's too
-        raise PartError(str(error)) from error
+        raise StackError(str(error)) from error
     settings["MONITOR_ENDPOINTS_JSON"] = json.dumps({name: for_display(url) for name, url in endpoints.items()})
     environment = _service_environment(settings)
     return Plan(
-        site=Site(data_dir, ports, site.postgres, environment, Path.cwd()),
+        context=StackContext(data_dir, ports, context.postgres, environment, Path.cwd()),
         engine_set=engine_set,
         engines=engines,
         stages=service_stages(volatile=any(engine.volatile for engine in engines)),
@@ -74,10 +74,10 @@ def make_plan(engine_set: str, data_dir: Path, port_offset: int) -> Plan:
     )
 
 
-def _settings(site: Site, engines: tuple[Engine, ...]) -> dict[str, str]:
+def _settings(context: StackContext, engines: tuple[EngineSpec, ...]) -> dict[str, str]:
     """Return the engines' addresses, and what follows from the platform starting its engines itself."""
-    settings = {name: value for engine in engines for name, value in engine.environment(site).items()}
-    otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{site.ports.otlp}"}
+    settings = {name: value for engine in engines for name, value in engine.environment(context).items()}
+    otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{context.ports.otlp}"}
     if engines:
         return settings | otlp | {"DEMO_DATA": os.environ.get("DEMO_DATA", "1")}
     return {name: os.environ.get(name, value) for name, value in otlp.items()}

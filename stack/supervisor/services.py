@@ -7,124 +7,111 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
-from stack.engines.part import HOST, Command, Part, Site, nothing
 from stack.engines.process import bare_environment
-from stack.supervisor.settle import settle
+from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext, nothing
+from stack.supervisor.drain import drain_edge, drain_operations
 
 _LANE_STORES: Final = ("postgresql", "mongodb", "redis")
-_EDGE_DRAIN_S = 5.0
 
 
-def _service(site: Site, argv: tuple[str, ...], settings: Mapping[str, str]) -> Command:
-    return Command(
+def _service(context: StackContext, argv: tuple[str, ...], settings: Mapping[str, str]) -> CommandLine:
+    return CommandLine(
         argv=(sys.executable, *argv),
-        env={**site.environment, **settings},
-        cwd=site.work_dir,
+        env={**context.environment, **settings},
+        cwd=context.work_dir,
         stop_timeout_s=15.0,  # longer than a service's own drain
     )
 
 
-def _gateway_command(site: Site) -> Command:
+def _gateway_command(context: StackContext) -> CommandLine:
     settings = {
         "GATEWAY_NAME": "gateway-0",
         "GATEWAY_HOST": HOST,
-        "GATEWAY_PORT": str(site.ports.gateway),
-        "MONITOR_ADDRESS": f"{HOST}:{site.ports.otlp}",
+        "GATEWAY_PORT": str(context.ports.gateway),
+        "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
     }
-    return _service(site, ("-m", "gateway"), settings)
+    return _service(context, ("-m", "gateway"), settings)
 
 
-def _monitor_command(site: Site) -> Command:
+def _monitor_command(context: StackContext) -> CommandLine:
     settings = {
         "MONITOR_HOST": HOST,
-        "MONITOR_HTTP_PORT": str(site.ports.dashboard),
-        "MONITOR_OTLP_PORT": str(site.ports.otlp),
-        "MONITOR_DATA_DIR": str(site.folder("monitor")),
-        "MONITOR_GATEWAY_ADDRESS": f"{HOST}:{site.ports.gateway}",
+        "MONITOR_HTTP_PORT": str(context.ports.dashboard),
+        "MONITOR_OTLP_PORT": str(context.ports.otlp),
+        "MONITOR_DATA_DIR": str(context.folder("monitor")),
+        "MONITOR_GATEWAY_ADDRESS": f"{HOST}:{context.ports.gateway}",
     }
-    return _service(site, ("-m", "monitor"), settings)
+    return _service(context, ("-m", "monitor"), settings)
 
 
-def _ready_file(site: Site, name: str) -> Path:
-    return site.folder("run") / f"{name}.ready.json"
+def _ready_file(context: StackContext, name: str) -> Path:
+    return context.folder("run") / f"{name}.ready.json"
 
 
-def _lane(store: str, before_stop: Callable[[Site], None]) -> Part:
+def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpec:
     name = f"lane-{store}-0"
 
-    def command(site: Site) -> Command:
-        settings = {"LANE_NAME": name, "READY_FILE": str(_ready_file(site, name))}
-        return _service(site, ("-m", "processor", "--store", store), settings)
+    def command(context: StackContext) -> CommandLine:
+        settings = {"LANE_NAME": name, "READY_FILE": str(_ready_file(context, name))}
+        return _service(context, ("-m", "processor", "--store", store), settings)
 
-    return Part(
+    return ProcessSpec(
         name=name,
         ports=(),
-        prepare=lambda site: _ready_file(site, name).unlink(missing_ok=True),  # of one that was killed
+        prepare=lambda context: _ready_file(context, name).unlink(missing_ok=True),  # of one that was killed
         command=command,
-        is_ready=lambda site: _ready_file(site, name).exists(),
+        is_ready=lambda context: _ready_file(context, name).exists(),
         follows_broker=True,
         before_stop=before_stop,
     )
 
 
-def _envoy_command(site: Site) -> Command:
-    ports = site.ports
-    addresses = (ports.edge, ports.edge_admin, ports.gateway, ports.dashboard, ports.otlp)
-    return Command(
+def _envoy_command(context: StackContext) -> CommandLine:
+    ports = context.ports
+    numbers = (ports.edge, ports.edge_admin, ports.gateway, ports.dashboard, ports.otlp)
+    return CommandLine(
         # It renders the configuration, then becomes Envoy: the supervisor imports nothing for it.
-        argv=(sys.executable, "-m", "stack.engines.envoy", str(_envoy_file(site)), *(str(port) for port in addresses)),
+        argv=(sys.executable, "-m", "stack.engines.envoy", str(_envoy_file(context)), *map(str, numbers)),
         env=bare_environment(),
-        cwd=site.folder("envoy"),
+        cwd=context.folder("envoy"),
         stop_signal=signal.SIGTERM,
         stop_timeout_s=3.0,  # it has drained before
     )
 
 
-def _envoy_file(site: Site) -> Path:
-    return site.folder("envoy") / "envoy.yaml"
+def _envoy_file(context: StackContext) -> Path:
+    return context.folder("envoy") / "envoy.yaml"
 
 
-def _drain_edge(site: Site) -> None:
-    import httpx  # noqa: PLC0415 - only one that stops needs it
-
-    from stack.edge.drain import drain  # noqa: PLC0415
-    from stack.edge.render import Address  # noqa: PLC0415
-
-    try:
-        drain(Address(HOST, site.ports.edge_admin), timeout_s=_EDGE_DRAIN_S)
-    except httpx.HTTPError as error:
-        raise OSError("Envoy's admin address does not answer") from error
-
-
-GATEWAY: Final = Part(
+GATEWAY: Final = ProcessSpec(
     name="gateway-0",
     ports=("gateway",),
     command=_gateway_command,
-    is_ready=lambda site: probes.grpc_serves(HOST, site.ports.gateway),
+    is_ready=lambda context: probes.grpc_serves(HOST, context.ports.gateway),
 )
-MONITOR: Final = Part(
+MONITOR: Final = ProcessSpec(
     name="monitor",
     ports=("dashboard", "otlp"),
     command=_monitor_command,
-    is_ready=lambda site: probes.http_answers(HOST, site.ports.dashboard, "/healthz"),
+    is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/healthz"),
     follows_broker=True,
 )
-ENVOY: Final = Part(
+ENVOY: Final = ProcessSpec(
     name="envoy",
     ports=("edge", "edge_admin"),
     command=_envoy_command,
     # Live is not enough: it is to answer, and that it does once it has found the gateway.
-    is_ready=lambda site: probes.envoy_reaches(HOST, site.ports.edge_admin, "gateway"),
-    before_stop=_drain_edge,
+    is_ready=lambda context: probes.envoy_reaches(HOST, context.ports.edge_admin, "gateway"),
+    before_stop=drain_edge,
 )
 # What must have run before the services start; each waits for the engines that it needs by itself.
 PROVISION: Final = (("-m", "stack.provision"), ("-m", "processor", "migrate"))
 
 
-def service_stages(*, volatile: bool) -> tuple[tuple[Part, ...], ...]:
+def service_stages(*, volatile: bool) -> tuple[tuple[ProcessSpec, ...], ...]:
     """Return the services in the order of their stopping, so that what is accepted is still answered and told of.
 
     With a `volatile` broker, which forgets what it holds when it stops, the lanes finish it first.
     """
-    lanes = tuple(_lane(store, settle if volatile else nothing) for store in _LANE_STORES)
+    lanes = tuple(_lane(store, drain_operations if volatile else nothing) for store in _LANE_STORES)
     return ((ENVOY,), (GATEWAY,), lanes, (MONITOR,))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
-from stack.engines.part import PartError
+from stack.engines.spec import StackError
 
 _CLOCK_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which follows the clock's corrections
 
@@ -56,7 +56,7 @@ class PlatformState:
         return is_same_process(self.pid, self.start_time)
 
 
-class AlreadyRunningError(PartError):
+class AlreadyRunningError(StackError):
     """Another supervisor has the data folder."""
 
 
@@ -68,13 +68,13 @@ class RunFolder:
         self._state = self._folder / "state.json"
 
     def make(self) -> None:
-        """Make the folder. Raises PartError where that is not possible."""
+        """Make the folder. Raises StackError where that is not possible."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._folder.chmod(0o700)
             (self._folder / "lock").touch()
         except OSError as error:
-            raise PartError(
+            raise StackError(
                 f"the data folder {self._folder.parent} can't be written ({error.strerror}). "
                 "Give it to your user, or choose another with --data-dir."
             ) from error

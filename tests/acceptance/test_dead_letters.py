@@ -28,18 +28,18 @@ def _refusing(platform: Platform, table: str, condition: str) -> Iterator[None]:
     constraint = sql.SQL("ALTER TABLE {} ADD CONSTRAINT broken CHECK ({}) NOT VALID")
     mended = sql.SQL("ALTER TABLE {} DROP CONSTRAINT broken").format(sql.Identifier(table))
     with psycopg.connect(platform.endpoints["postgresql"], autocommit=True) as db:
-        db.execute(constraint.format(sql.Identifier(table), sql.SQL(condition)))  # type: ignore[arg-type]
+        db.execute(constraint.format(sql.Identifier(table), sql.SQL(condition)))
         try:
             yield
         finally:
             db.execute(mended)
 
 
-def _letters(platform: Platform, correlation_ids: Sequence[str]) -> list[Json]:
+def _dead_letters(platform: Platform, correlation_ids: Sequence[str]) -> list[Json]:
     listed = platform.command("dlq", "list", "--json")
     assert listed.returncode == 0, listed.stderr
-    letters: list[Json] = json.loads(listed.stdout)["letters"]
-    return [letter for letter in letters if letter["correlation_id"] in correlation_ids]
+    dead_letters: list[Json] = json.loads(listed.stdout)["letters"]
+    return [one for one in dead_letters if one["correlation_id"] in correlation_ids]
 
 
 def _redrive(platform: Platform, *arguments: str) -> tuple[int, Json]:
@@ -80,7 +80,7 @@ def test_each_is_applied_once_though_two_send_them_and_the_lane_is_killed(
         ]
         commands = [answer.raise_for_status().json()["correlation_id"] for answer in answers]
         assert {finished(command)["state"] for command in commands} == {"FAILED"}
-        eventually(lambda: len(_letters(platform, commands)) == PAYMENTS, TIMEOUT_S)
+        eventually(lambda: len(_dead_letters(platform, commands)) == PAYMENTS, TIMEOUT_S)
         returncode, tried = _redrive(platform, "--all", "--command", "CreatePayment")
         assert (returncode, [sent["outcome"] for sent in tried["redriven"]]) == (1, ["dead-lettered"])
         assert len(tried["unsent"]) == PAYMENTS - 1
@@ -95,7 +95,7 @@ def test_each_is_applied_once_though_two_send_them_and_the_lane_is_killed(
     assert platform.pid("lane-postgresql-0") != before
     assert _payments(platform, user_id) == PAYMENTS
     assert {finished(command)["state"] for command in commands} == {"SUCCEEDED"}
-    assert {letter["standing"] for letter in _letters(platform, commands)} == {"redriven"}
+    assert {one["standing"] for one in _dead_letters(platform, commands)} == {"redriven"}
     _assert_told(rest, commands[-1])
     assert _redrive(platform, "--all", "--command", "CreatePayment") == (0, {"redriven": [], "unsent": [], "kept": []})
 
@@ -127,32 +127,34 @@ def test_what_later_commands_have_overtaken_is_sent_only_if_somebody_insists(
         assert finished(command)["state"] == "FAILED"
     later = rename("Depois")
     assert finished(later)["state"] == "SUCCEEDED"
-    (letter,) = eventually(lambda: _letters(platform, [command]), TIMEOUT_S)
-    returncode, told = _redrive(platform, letter["letter"])
+    (dead_letter,) = eventually(lambda: _dead_letters(platform, [command]), TIMEOUT_S)
+    returncode, told = _redrive(platform, dead_letter["letter"])
     assert (returncode, told["redriven"]) == (1, [])
     (kept,) = told["kept"]
     assert (kept["standing"], kept["overtaken_by"]) == ("overtaken", [later])
     assert _name(platform, user_id) == "Depois"
-    returncode, told = _redrive(platform, letter["letter"], "--force")
+    returncode, told = _redrive(platform, dead_letter["letter"], "--force")
     assert (returncode, [sent["outcome"] for sent in told["redriven"]]) == (0, ["succeeded"])
     assert _name(platform, user_id) == "Quebrado"
-    returncode, told = _redrive(platform, letter["letter"], "--force")
+    returncode, told = _redrive(platform, dead_letter["letter"], "--force")
     assert (returncode, [kept["standing"] for kept in told["kept"]]) == (1, ["redriven"])
 
 
-def test_a_letter_is_shown_and_its_fields_only_if_they_are_asked_for(
+def test_a_dead_letter_is_shown_and_its_fields_only_if_they_are_asked_for(
     platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
 ) -> None:
     """They may hold personal data."""
     with _refusing(platform, "usuarios", "nome <> 'Segredo'"):
         command = rest.patch(f"/v1/users/{user_id}", json={"name": "Segredo"}).json()["correlation_id"]
         assert finished(command)["error"]["details"][0]["reason"] == "HANDLER_FAILED"
-    (letter,) = eventually(lambda: _letters(platform, [command]), TIMEOUT_S)
+    (dead_letter,) = eventually(lambda: _dead_letters(platform, [command]), TIMEOUT_S)
     for arguments in ((), ("--json",)):
-        shown = platform.command("dlq", "show", letter["letter"], *arguments).stdout
+        shown = platform.command("dlq", "show", dead_letter["letter"], *arguments).stdout
         assert command in shown
         assert "Segredo" not in shown
-    payload = json.loads(platform.command("dlq", "show", letter["letter"], "--payload", "--json").stdout)["payload"]
+    payload = json.loads(platform.command("dlq", "show", dead_letter["letter"], "--payload", "--json").stdout)[
+        "payload"
+    ]
     assert (payload["name"], str(payload["user_id"])) == ("Segredo", user_id)
     unknown = platform.command("dlq", "show", "5:99999999")
     assert (unknown.returncode, "dlq list" in unknown.stderr) == (2, True)

@@ -77,7 +77,7 @@ def test_a_story_is_whole_although_the_monitor_was_killed(
     """What happens while it is away is told once it is back: services keep their spans, and Kafka the records."""
     before = platform.pid("monitor")
     platform.kill("monitor")
-    users = users_pb2_grpc.UserServiceStub(gateway_channel)  # type: ignore[no-untyped-call]
+    users = users_pb2_grpc.UserServiceStub(gateway_channel)
     correlation_id = users.CreateUser(CreateUserRequest(**person())).correlation_id
     eventually(lambda: platform.is_back("monitor", before), RESTART_TIMEOUT_S)
     story = whole_story(rest, correlation_id, entered_by="gateway")

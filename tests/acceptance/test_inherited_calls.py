@@ -1,6 +1,7 @@
 """What the old demo's users know works as they know it."""
 
 from datetime import datetime
+from typing import Any
 
 import httpx
 import psycopg
@@ -75,7 +76,7 @@ def test_documents_are_in_the_inherited_collections(platform: Platform, rest: ht
     """MongoDB's collections and fields have their old names and types."""
     view = finished(rest.post("/historico-visualizacao?user_id=1234&conteudo_id=5678").json()["correlation_id"])
     made = finished(rest.post("/recomendacoes/gerar", json={"user_id": 1234}).json()["correlation_id"])
-    with pymongo.MongoClient(platform.endpoints["mongodb"]) as client:
+    with pymongo.MongoClient[dict[str, Any]](platform.endpoints["mongodb"]) as client:
         db = client.get_default_database()
         assert db.name == "streaming_db"
         found = db["historico_visualizacao"].find_one({"_id": view["correlation_id"]})

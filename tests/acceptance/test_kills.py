@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import psycopg
@@ -148,7 +149,7 @@ def _missing(platform: Platform, load: Load) -> Sequence[object]:
 def _twice(platform: Platform, load: Load) -> Sequence[object]:
     """Return what has more than one effect. A view's content ID is its own, so a second effect would show."""
     users = Counter(_stored_users(platform, load))
-    with pymongo.MongoClient(platform.endpoints["mongodb"]) as client:
+    with pymongo.MongoClient[dict[str, Any]](platform.endpoints["mongodb"]) as client:
         contents = Counter(
             document["conteudo_id"]
             for document in client.get_default_database()["historico_visualizacao"].find(
@@ -165,7 +166,7 @@ def _stored_users(platform: Platform, load: Load) -> list[str]:
 
 
 def _stored_views(platform: Platform, load: Load) -> list[str]:
-    with pymongo.MongoClient(platform.endpoints["mongodb"], serverSelectionTimeoutMS=3000) as client:
+    with pymongo.MongoClient[dict[str, Any]](platform.endpoints["mongodb"], serverSelectionTimeoutMS=3000) as client:
         history = client.get_default_database()["historico_visualizacao"]
         return [document["_id"] for document in history.find({"_id": {"$in": load.views}}, {"_id": 1})]
 

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import httpx
@@ -76,7 +77,7 @@ def test_a_foreign_client_reads_both_topics(platform: Platform) -> None:
             }
         )
         consumer.subscribe(["user_events", "response_events"])
-        read: dict[str, dict[str, object]] = {}
+        read: dict[str | None, Any] = {}
 
         def both() -> bool:
             message = consumer.poll(0.2)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -39,7 +40,7 @@ def second_gateway(platform: Platform, repository: Path) -> Iterator[grpc.Channe
     process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment, cwd=repository)
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            health = health_pb2_grpc.HealthStub(channel)
+            health: Any = health_pb2_grpc.HealthStub(channel)  # typed without its methods
 
             def serving() -> bool:
                 answer = health.Check(health_pb2.HealthCheckRequest(), timeout=2)
@@ -52,7 +53,7 @@ def second_gateway(platform: Platform, repository: Path) -> Iterator[grpc.Channe
         process.wait(20)
 
 
-def create(channel: grpc.Channel, someone: dict[str, str], request_id: str) -> Answer:
+def create(channel: grpc.Channel, someone: dict[str, Any], request_id: str) -> Answer:
     """Create a user by gRPC."""
     return call_grpc(
         channel, CREATE, users_pb2.CreateUserRequest(**someone, request_id=request_id), operations_pb2.Operation

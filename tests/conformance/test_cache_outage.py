@@ -13,7 +13,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.sessions_pb2 import CreateSessionRequest, DeleteSessionRequest, Session, UpdateSessionRequest
 from polystream.v1.users_pb2 import DeleteUserRequest
 
-from gateway.operations.shelf import ReceiptWriter
+from gateway.operations.redis_store import ReceiptWriter
 from gateway.queries.stores import Stores
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
@@ -31,7 +31,7 @@ _TIMEOUT_S: Final = 30.0
 _MARKER_TTL_S: Final = 3600
 _SESSION_TTL_S: Final = 600
 _USERS: Final = range(1, 21)
-_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # type: ignore[call-arg] # known users need none
+_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # known users need none
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_file_that_breaks_off_is_read_up_to_there(own_cache: StoreServer, stor
 
 
 def _files_of(server: StoreServer) -> list[Path]:
-    return [path for path in server.engines.site.data_dir.rglob("*.aof") if path.is_file()]
+    return [path for path in server.engines.context.data_dir.rglob("*.aof") if path.is_file()]
 
 
 def test_two_lanes_with_the_same_batch(own_cache: StoreServer, db: redis.Redis) -> None:
@@ -186,7 +186,7 @@ def test_two_lanes_with_the_same_batch(own_cache: StoreServer, db: redis.Redis) 
 def test_every_absence_is_told_as_one(own_cache: StoreServer, store: RedisStore, db: redis.Redis) -> None:
     """Stopped, killed, down: all of it is waited for, and the next attempt succeeds; one that was cut off connects."""
     writer = ReceiptWriter(own_cache.redis, 60)
-    receipt = CommandReceipt(correlation_id="1", store="REDIS")  # type: ignore[arg-type]
+    receipt = CommandReceipt(correlation_id="1", store="REDIS")
     writer.save([receipt])
     store.ping()
     db.client_kill_filter(skipme=True, _type="normal")
@@ -246,7 +246,7 @@ def test_a_server_that_is_loading_is_waited_for(name: str, tmp_path: Path) -> No
 def _says_ready(server: StoreServer) -> bool:
     """Ask as the supervisor does."""
     with suppress(OSError):
-        return server.engines._engines[server.kind].is_ready(server.engines.site)
+        return server.engines._engines[server.kind].is_ready(server.engines.context)
     return False
 
 

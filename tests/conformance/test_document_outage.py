@@ -18,10 +18,11 @@ from pymongo.database import Database
 from gateway.queries.stores import Stores
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
-from processor.documents import INBOX, VIEWS, insert_absent
+from mesh.store_names.mongodb import INBOX, VIEWS
 from processor.handlers import find_handlers
 from processor.model import Delivery
 from processor.stores.mongodb import MongoStore, MongoUserMemory, connect, database_of, ensure_indexes, store_errors
+from processor.stores.mongodb_documents import insert_absent
 from stack.engines import mongodb
 from stack.engines.native import NATIVE
 from tests.support.closing import close_stores
@@ -34,7 +35,7 @@ from tests.support.waiting import eventually
 Db = Database[dict[str, Any]]
 _TIMEOUT_S: Final = 30.0
 _USERS: Final = range(1, 21)
-_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # type: ignore[call-arg] # known users need none
+_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # known users need none
 
 
 @pytest.fixture
@@ -73,11 +74,11 @@ def _record(user_id: int, content_id: int) -> Delivery:
 
 def test_every_set_starts_the_same_server(own_document: StoreServer) -> None:
     """What this suite finds of one set is true of the other: the command differs in where the data is."""
-    site = own_document.engines.site
+    context = own_document.engines.context
     embedded, native = (
-        engine.command(site).argv for engine in (mongodb.ENGINE, next(e for e in NATIVE if e.name == "mongodb"))
+        engine.command(context).argv for engine in (mongodb.ENGINE, next(e for e in NATIVE if e.name == "mongodb"))
     )
-    assert [argument for argument in embedded if argument not in native] == [str(site.data_dir / "mongodb" / "data")]
+    assert [argument for argument in embedded if argument not in native] == [str(context.data_dir / "mongodb" / "data")]
     assert "--sync-on-commit" in native
 
 
@@ -178,7 +179,7 @@ def test_every_absence_is_told_as_one(own_document: StoreServer, store: MongoSto
     stop, answered = threading.Event(), Counter[str]()
 
     def lane() -> None:
-        own = _open(MongoSettings(_env_file=None, url=f"{own_document.url}_stopped"))  # type: ignore[call-arg]
+        own = _open(MongoSettings(_env_file=None, url=f"{own_document.url}_stopped"))
         MongoUserMemory(own._db).remember([1])
         number = 0
         while not stop.is_set():

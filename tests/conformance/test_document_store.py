@@ -20,8 +20,9 @@ from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
 
-from processor.documents import INBOX, KNOWN_USERS, VIEWS, find_by_id, insert_absent
+from mesh.store_names.mongodb import INBOX, KNOWN_USERS, VIEWS
 from processor.stores.mongodb import connect, database_of, ensure_indexes
+from processor.stores.mongodb_documents import find_by_id, insert_absent
 from tests.support.store_engines import EXTERNAL, StoreServer
 from tests.support.waiting import eventually
 
@@ -301,7 +302,7 @@ class TestReads:
         """The gateway's, with its bound on each operation."""
         views = _views(250)
         insert_absent(db[VIEWS], views)
-        async with AsyncMongoClient(document.url, tz_aware=True, timeoutMS=5000) as client:
+        async with AsyncMongoClient[dict[str, Any]](document.url, tz_aware=True, timeoutMS=5000) as client:
             cursor = client[db.name][VIEWS].find({"user_id": 1}).sort([("data", DESCENDING), ("_id", DESCENDING)])
             assert await cursor.to_list() == sorted(views, key=_newest_first, reverse=True)
             assert await client[db.name][VIEWS].find_one({"_id": "none"}) is None

@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.operations_pb2 import Event, Operation, Span
 
+from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from monitor.records import TracedEvent
 from monitor.store.port import EventStore, OperationFilter, Position
@@ -85,6 +86,26 @@ def test_events_come_back_as_they_were(store: EventStore) -> None:
     found = sorted(store.events_of(correlation_id), key=lambda traced: traced.event.event_id)
     assert found == sorted(events, key=lambda traced: traced.event.event_id)
     assert store.events_of(new_correlation_id()) == []
+
+
+def test_a_failure_stays_whole(store: EventStore) -> None:
+    """The event and the list of operations have every detail of the error, whatever its fields are called."""
+    correlation_id = new_correlation_id()
+    error = PolystreamError(
+        Reason.USER_UNVERIFIED,
+        "não agora",
+        faults=[FieldFault("a.b[0].c", "is not liked", "string.min_len"), FieldFault("", "neither")],
+        metadata={"a.b": "1", "store": "POSTGRESQL", "a": "2"},
+        retry_delay_s=2.5,
+    ).to_status()
+    failed = TracedEvent(_event(correlation_id, "failed", 2, "CreateUser", 1), sampled=False)
+    failed.event.store, failed.event.error = "POSTGRESQL", "USER_UNVERIFIED: não agora"
+    failed.event.dead_lettered = True
+    failed.event.error_status.CopyFrom(error)
+    store.append([accepted(correlation_id, 1), failed])
+    (found,) = [traced for traced in store.events_of(correlation_id) if traced.event.store]
+    assert found == failed
+    assert [operation.error for operation in store.operations(EVERYTHING, None, 10)] == [error]
 
 
 def test_the_same_event_is_kept_once(store: EventStore) -> None:

@@ -69,7 +69,7 @@ def _there(server: StoreServer, table: str, batch: Sequence[Delivery]) -> list[i
     keys = [d.correlation_id if table == "inbox" else d.key.decode() for d in batch]
     sql = f"SELECT {column}::text, count(*) FROM {table} WHERE {column}::text = ANY(%s) GROUP BY {column}"
     with psycopg.connect(server.url) as connection:
-        found = dict(connection.execute(sql, (keys,)).fetchall())  # type: ignore[arg-type] # no literal
+        found: dict[str, int] = dict(connection.execute(sql, (keys,)).fetchall())
     return [found.get(key, 0) for key in keys]
 
 
@@ -77,7 +77,7 @@ def test_what_was_committed_is_on_the_disk(own_relational: StoreServer) -> None:
     """The settings that an acknowledgement rests on, as a session of the platform's has them."""
     with psycopg.connect(own_relational.url) as connection:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
-            assert connection.execute(f"SHOW {name}").fetchone() == ("on",)  # type: ignore[arg-type]
+            assert connection.execute(f"SHOW {name}").fetchone() == ("on",)
         assert connection.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
 
 

@@ -55,7 +55,7 @@ def other(relational: StoreServer, db: Db) -> Iterator[Db]:
 
 
 def _one(db: Db, sql: str, *arguments: Any) -> Any:
-    row = db.execute(sql, arguments or None).fetchone()  # type: ignore[arg-type]
+    row = db.execute(sql, arguments or None).fetchone()
     assert row is not None
     return row[0] if len(row) == 1 else row
 
@@ -329,7 +329,7 @@ class TestMigrations:
     def test_processes_that_start_together_migrate_once(self, relational: StoreServer, db: Db) -> None:
         """Two at the same time, on an empty schema: one of them applies every file; and again, nothing is to do."""
         schema = f"migrated_{uuid.uuid4().hex}"
-        db.execute(f"CREATE SCHEMA {schema}")  # type: ignore[arg-type]
+        db.execute(f"CREATE SCHEMA {schema}")
         separator = "&" if "?" in relational.url else "?"
         dsn = f"{relational.url}{separator}options=-csearch_path%3D{schema}"
         program = (
@@ -359,7 +359,7 @@ class TestMigrations:
         answers = [process.communicate(timeout=_TIMEOUT_S)[0] for process in processes]
         assert sorted(map(int, answers)) == [0, len(load_migrations())]
         assert migrate(dsn, load_migrations()) == []
-        db.execute(f"DROP SCHEMA {schema} CASCADE")  # type: ignore[arg-type]
+        db.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
 def _wait_for_a_lock(db: Db, other: Db) -> None:

@@ -38,7 +38,8 @@ def _compile(folder: Path, source: str) -> Compiled:
 
 
 def _reads(reader: Compiled, writer: Compiled) -> bool:
-    result = ReaderWriterCompatibilityChecker().get_compatibility(
+    checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call] # avro carries no types
+    result = checker.get_compatibility(
         avro.schema.parse(reader.files["trial.v1.Told.avsc"]), avro.schema.parse(writer.files["trial.v1.Told.avsc"])
     )
     return bool(result.compatibility is SchemaCompatibilityType.compatible)

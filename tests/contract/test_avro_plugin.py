@@ -182,9 +182,10 @@ def test_output_is_the_same_every_time(compiled: Compiled, tmp_path: Path) -> No
 def test_codec_reads_back_what_it_wrote(compiled: Compiled, request_json: dict[str, Any]) -> None:
     """The runtime's codec follows the same rules: a message survives its schema, presence included."""
     message_class = compiled.message_class("trial.v1.TryRequest")
-    request = json_format.ParseDict(request_json, message_class(), descriptor_pool=message_class.DESCRIPTOR.file.pool)
+    pool: Any = message_class.DESCRIPTOR.file.pool  # upb's own class
+    request = json_format.ParseDict(request_json, message_class(), descriptor_pool=pool)
     schema = compiled.json(_REQUEST)
-    value = Encoder(message_class.DESCRIPTOR, schema, 1).encode(request)
+    value = Encoder(message_class.DESCRIPTOR, schema, 1).encode(request)  # type: ignore[arg-type] # upb's own class
     assert Decoder(message_class, schema, _Registry(schema)).decode(value) == request
 
 

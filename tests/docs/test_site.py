@@ -1,5 +1,6 @@
 """The documentation is built without a warning, every page of it is found, and it needs no other host."""
 
+import html
 import os
 import re
 import subprocess
@@ -113,6 +114,15 @@ def test_every_page_is_in_the_navigation(pages: dict[str, _Html]) -> None:
     start = pages["index.html"]
     found = {_target(start, link)[0] for link in start.in_nav if not _is_elsewhere(link)}
     assert set(pages) - found - _WITHOUT_LINKS == set()
+
+
+def test_every_include_is_included(site: Path) -> None:
+    """No page shows the mark of an include in place of the file: also not as a formatter may have spaced it."""
+    pages = {page.relative_to(site).as_posix(): page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    shown = {path: html.unescape(re.sub(r"<[^>]+>", "", content)) for path, content in pages.items()}
+    assert [path for path, text in shown.items() if re.search(r"--\s*8", text)] == []
+    assert "RenameUserRequest" in shown["adding-a-command.html"]
+    assert "novo.nome" in shown["adding-a-command.html"], "the handler stands on the page"
 
 
 def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[str, _Html]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -96,7 +97,8 @@ def test_command_that_may_have_been_taken_is_not_sent_again(tmp_path: Path) -> N
 
 def _serves(port: int) -> bool:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        health: Any = health_pb2_grpc.HealthStub(channel)  # typed without its methods
+        health.Check(health_pb2.HealthCheckRequest(), timeout=1)
     return True
 
 
@@ -172,7 +174,7 @@ def _reason(stub: users_pb2_grpc.UserServiceStub) -> str:
     try:
         stub.CreateUser(users_pb2.CreateUserRequest(), timeout=10)
     except grpc.RpcError as error:
-        status = rpc_status.from_call(error)  # the error is the call too
+        status = rpc_status.from_call(error)  # type: ignore[arg-type] # the error is the call too
         assert status is not None
         return f"{code_pb2.Code.Name(status.code)} {error_info(status).reason}"
     return ""

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import grpc
 import httpx
@@ -87,18 +88,19 @@ async def test_clients_cannot_name_json_fields(edge: Edge, channel: grpc.aio.Cha
 
 async def test_reflection_and_health(channel: grpc.aio.Channel) -> None:
     """The gateway's reflection and health services answer on the edge's port."""
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[arg-type] # typed for no asyncio
     asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
     answers = [answer async for answer in stub.ServerReflectionInfo(asked, timeout=_TIMEOUT_S)]
     services = {service.name for answer in answers for service in answer.list_services_response.service}
     assert {"polystream.v1.UserService", "polystream.v1.OperationService", "grpc.health.v1.Health"} <= services
-    health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT_S)
-    assert health.status == health_pb2.HealthCheckResponse.SERVING
+    health: Any = health_pb2_grpc.HealthStub(channel)  # typed without its methods
+    answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT_S)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_unknown_method(channel: grpc.aio.Channel) -> None:
     """An RPC that does not exist is UNIMPLEMENTED, as the gateway says it."""
-    call = channel.unary_unary("/polystream.v1.UserService/Nothing", response_deserializer=bytes)
+    call: Any = channel.unary_unary("/polystream.v1.UserService/Nothing", response_deserializer=bytes)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call(b"", timeout=_TIMEOUT_S)
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pymongo
@@ -17,7 +18,7 @@ from pymongo.errors import PyMongoError
 from stack.engines import EMBEDDED
 from stack.engines import process as processes
 from stack.engines import redis as redis_engine
-from stack.engines.part import PartError
+from stack.engines.spec import StackError
 from tests.support.ordinary_user import folder_for_everybody
 from tests.support.platform import EngineSet, engines
 
@@ -45,7 +46,7 @@ def test_postgresql_refuses_a_wrong_password_and_its_own_admin(stores: EngineSet
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(
                 host="127.0.0.1",
-                port=stores.site.ports.postgresql,
+                port=stores.context.ports.postgresql,
                 user=user,
                 password=password,
                 dbname="streaming_db",
@@ -93,7 +94,7 @@ def test_mongodb_keeps_every_acknowledged_document_over_a_kill(stores: EngineSet
     enough = threading.Event()
 
     def write() -> None:
-        with pymongo.MongoClient(stores.endpoints["mongodb"], serverSelectionTimeoutMS=100) as client:
+        with pymongo.MongoClient[dict[str, Any]](stores.endpoints["mongodb"], serverSelectionTimeoutMS=100) as client:
             try:
                 for batch in range(100_000):
                     numbers = range(batch * 10, batch * 10 + 10)
@@ -110,7 +111,7 @@ def test_mongodb_keeps_every_acknowledged_document_over_a_kill(stores: EngineSet
     stores.kill("mongodb")
     writer.join(30)
     stores.start("mongodb")
-    with pymongo.MongoClient(stores.endpoints["mongodb"]) as client:
+    with pymongo.MongoClient[dict[str, Any]](stores.endpoints["mongodb"]) as client:
         kept = {document["_id"] for document in client.streaming_db.kept.find({}, {"_id": 1})}
     assert set(acknowledged) - kept == set()
 
@@ -138,9 +139,9 @@ def test_other_credentials_reach_the_same_database(tmp_path: Path) -> None:
     first.start_all()
     first.stop_all()
     second = EngineSet({"postgresql"}, tmp_path, EMBEDDED)
-    secret = type(second.site.postgres.password)("it's \\new\n")
-    changed = second.site.postgres.model_copy(update={"password": secret})
-    second.site = type(second.site)(second.site.data_dir, second.site.ports, changed)
+    secret = type(second.context.postgres.password)("it's \\new\n")
+    changed = second.context.postgres.model_copy(update={"password": secret})
+    second.context = type(second.context)(second.context.data_dir, second.context.ports, changed)
     try:
         second.start_all()
         with psycopg.connect(second.endpoints["postgresql"]) as connection:
@@ -155,7 +156,7 @@ def test_a_cluster_of_another_version_is_left_alone(tmp_path: Path) -> None:
     cluster = tmp_path / "postgresql" / "cluster"
     cluster.mkdir(parents=True)
     (cluster / "PG_VERSION").write_text("15\n")
-    with pytest.raises(PartError, match="made by PostgreSQL 15 and this is 18"):
+    with pytest.raises(StackError, match="made by PostgreSQL 15 and this is 18"):
         other.start_all()
     assert [path.name for path in cluster.iterdir()] == ["PG_VERSION"]
 
@@ -182,7 +183,7 @@ def _uid_and_capabilities(pid: int) -> tuple[int, int]:
 
 def test_nothing_starts_for_a_parent_that_is_gone(tmp_path: Path) -> None:
     """The launcher starts no program when its parent died before it could tie itself to it."""
-    site = EngineSet({"redis"}, tmp_path, EMBEDDED).site
-    argv = processes.launcher_argv(redis_engine.ENGINE.command(site))
+    context = EngineSet({"redis"}, tmp_path, EMBEDDED).context
+    argv = processes.launcher_argv(redis_engine.ENGINE.command(context))
     argv[argv.index(str(os.getpid()))] = "1"  # another parent than the one that starts it
     assert subprocess.run(argv, timeout=10, check=False).returncode == 1

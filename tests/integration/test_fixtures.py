@@ -1,5 +1,7 @@
 """The fixtures of the tour, in three real stores."""
 
+from typing import Any
+
 import psycopg
 import pymongo
 import pytest
@@ -44,7 +46,7 @@ def test_everything_of_the_tour_is_there(settings: Settings, running: EngineSet)
         preferences = connection.execute("SELECT user_id FROM preferencias ORDER BY user_id").fetchall()
     assert found == preferences == [(user_id,) for user_id in range(1234, 1240)]
     assert subscriptions == [(user_id, "ativa") for user_id in range(1234, 1240)]
-    with pymongo.MongoClient(running.endpoints["mongodb"]) as client:
+    with pymongo.MongoClient[dict[str, Any]](running.endpoints["mongodb"]) as client:
         db = client.get_default_database()
         assert db["historico_visualizacao"].count_documents({"user_id": 1234}) == 3
         document = db["recomendacoes"].find_one({"user_id": 1234})
@@ -70,7 +72,7 @@ def test_nothing_that_is_there_is_changed(settings: Settings, running: EngineSet
     view_id = view_id_of(1234, 5678)
     with (
         psycopg.connect(running.endpoints["postgresql"], autocommit=True) as connection,
-        pymongo.MongoClient(running.endpoints["mongodb"]) as client,
+        pymongo.MongoClient[dict[str, Any]](running.endpoints["mongodb"]) as client,
         redis.Redis.from_url(running.endpoints["redis"], decode_responses=True) as cache,
     ):
         db = client.get_default_database()

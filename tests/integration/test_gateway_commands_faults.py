@@ -57,7 +57,7 @@ def make_topics() -> None:
 
 def users(served: Served) -> Any:
     """Return the service's client."""
-    return users_pb2_grpc.UserServiceStub(served.channel)  # type: ignore[no-untyped-call]
+    return users_pb2_grpc.UserServiceStub(served.channel)
 
 
 async def waiting_in_kafka(served: Served, count: int) -> None:
@@ -179,7 +179,7 @@ async def test_the_gateway_waits_for_the_registry(running: EngineSet, server_kin
     running.stop("schema_registry")
     async with serving(server_kind, start=False) as served:
         starting = asyncio.create_task(served.gateway.start())
-        health = health_pb2_grpc.HealthStub(served.channel)  # type: ignore[no-untyped-call]
+        health: Any = health_pb2_grpc.HealthStub(served.channel)  # typed without its methods
         watching = health.Watch(health_pb2.HealthCheckRequest())
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         refusal = await refused(users(served).CreateUser(VALID))
@@ -196,8 +196,8 @@ async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, serv
     """Commands that wait for Kafka are answered, new ones and streams are told that the gateway stops."""
     async with serving(server_kind, kafka_ack_timeout_s=PATIENT_S, drain_timeout_s=PATIENT_S) as served:
         first = await users(served).CreateUser(VALID)
-        stub = operations_pb2_grpc.OperationServiceStub(served.channel)  # type: ignore[no-untyped-call]
-        watching = stub.WatchOperation(WatchOperationRequest(correlation_id=first.correlation_id))
+        stub = operations_pb2_grpc.OperationServiceStub(served.channel)
+        watching: Any = stub.WatchOperation(WatchOperationRequest(correlation_id=first.correlation_id))
         assert (await watching.read()).state == Operation.ACCEPTED
         with frozen(running.pid("kafka")):
             sent = [asyncio.ensure_future(users(served).CreateUser(VALID)) for _ in range(20)]
@@ -223,7 +223,7 @@ async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: st
     )
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            stub = users_pb2_grpc.UserServiceStub(channel)  # type: ignore[no-untyped-call]
+            stub = users_pb2_grpc.UserServiceStub(channel)
 
             async def accepted() -> Operation:
                 operation: Operation = await stub.CreateUser(CreateUserRequest())
@@ -265,7 +265,7 @@ async def draining(served: Served) -> Refusal | None:
 
 async def assert_serving(served: Served) -> None:
     """Assert that the gateway is well, whatever Kafka is."""
-    health = health_pb2_grpc.HealthStub(served.channel)  # type: ignore[no-untyped-call]
+    health: Any = health_pb2_grpc.HealthStub(served.channel)  # typed without its methods
     answer = await health.Check(health_pb2.HealthCheckRequest())
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 

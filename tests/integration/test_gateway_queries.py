@@ -76,7 +76,7 @@ def sql(running: EngineSet) -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture
 def mongo(running: EngineSet) -> Iterator[Any]:
     """Give the database, its collections empty."""
-    with pymongo.MongoClient(running.endpoints["mongodb"]) as client:
+    with pymongo.MongoClient[dict[str, Any]](running.endpoints["mongodb"]) as client:
         database = client.get_default_database("streaming_db")
         database["historico_visualizacao"].delete_many({})
         database["recomendacoes"].delete_many({})
@@ -238,7 +238,7 @@ async def test_views_are_newest_first_without_the_deleted(stores: Stores, mongo:
             }
         )
     mongo["historico_visualizacao"].insert_one({"_id": new_correlation_id(), "apagado_por": new_correlation_id()})
-    marked = {"_id": new_correlation_id(), "user_id": 7, "data": NOW, "apagado_por": new_correlation_id()}
+    marked: Any = {"_id": new_correlation_id(), "user_id": 7, "data": NOW, "apagado_por": new_correlation_id()}
     mongo["historico_visualizacao"].insert_one(marked)
     mongo["historico_visualizacao"].insert_one({"_id": new_correlation_id(), "user_id": 8, "data": NOW})
 
@@ -344,7 +344,7 @@ async def test_sessions_are_newest_first_without_the_ended(stores: Stores, keys:
     base_ms = int(NOW.timestamp() * 1000)
     opened: list[tuple[int, str]] = [(base_ms + step // 3, new_correlation_id()) for step in range(10)]
     for create_ms, session_id in opened:
-        fields = {"user_id": 7, "dispositivo": "navegador", "criada_em": create_ms, "expira_em": create_ms + 1000}
+        fields: Any = {"user_id": 7, "dispositivo": "navegador", "criada_em": create_ms, "expira_em": create_ms + 1000}
         keys.hset(f"sessao:{session_id}", mapping=fields)
         keys.zadd("sessoes:7", {session_id: create_ms})
     keys.zadd("sessoes:7", {new_correlation_id(): base_ms + step for step in range(4)})

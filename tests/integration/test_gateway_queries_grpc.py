@@ -21,8 +21,8 @@ from polystream.v1.system_pb2_grpc import SystemServiceStub
 from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
-from gateway.boundary import Boundary
-from gateway.operations.event_log import EventLog
+from gateway.interceptor import CallInterceptor
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
 from gateway.queries.health import PlatformProbes
@@ -41,6 +41,7 @@ from mesh.settings import (
     TelemetrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 from tests.support.closing import close_stores
 from tests.support.engine_pool import Lease
 from tests.support.platform import EngineSet
@@ -53,10 +54,6 @@ class NoCommands:
     async def handle(self, *_: Any) -> NoReturn:
         """Fail the test."""
         raise AssertionError("a command was sent")
-
-    def identify(self, *_: Any) -> str:
-        """Return an ID."""
-        return new_correlation_id()
 
 
 @dataclass
@@ -89,7 +86,7 @@ async def served(
     settings = GatewaySettings(port=0, server=request.param, monitor_address="127.0.0.1:1")
     tracing, catalog = Tracing("gateway", "test", TelemetrySettings()), load_catalog()
     stores = Stores(PostgresSettings(), MongoSettings(), RedisSettings())
-    event_log, registry = EventLog(settings.monitor_address), RegistryClient(RegistrySettings())
+    event_log, registry = EventLogClient(settings.monitor_address), RegistryClient(RegistrySettings())
     tracker = OperationTracker(
         settings=settings,
         catalog=catalog,
@@ -99,10 +96,11 @@ async def served(
         schemas=registry,
         event_log=event_log,
         tracing=tracing,
+        threads=CriticalThreads(),
     )
     probes = PlatformProbes(stores, event_log, KafkaSettings(), RegistrySettings())
     queries = build_queries(stores, tracker, event_log, probes.by_name())
-    server = GatewayServer(catalog, NoCommands(), queries, Boundary(tracing), settings)  # type: ignore[arg-type]
+    server = GatewayServer(catalog, NoCommands(), queries, CallInterceptor(tracing), settings)  # type: ignore[arg-type]
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Served(channel, tracker)
@@ -191,7 +189,8 @@ async def test_a_client_that_leaves_a_stream_leaves_nothing_behind(served: Serve
     """A canceled watch is no watcher any more."""
     correlation_id = new_correlation_id()
     served.tracker.accepted(Operation(correlation_id=correlation_id, command="CreateUser", state=Operation.ACCEPTED))
-    call = OperationServiceStub(served.channel).WatchOperation(WatchOperationRequest(correlation_id=correlation_id))
+    stub: Any = OperationServiceStub(served.channel)  # for what it reads: a message, or the end
+    call = stub.WatchOperation(WatchOperationRequest(correlation_id=correlation_id))
     assert (await call.read()).state == Operation.ACCEPTED
     assert len(served.tracker._memory._watchers) == 1
     call.cancel()

@@ -50,7 +50,7 @@ def db(engine: EngineSet) -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture
 def store(engine: EngineSet) -> Iterator[PostgresStore]:
     """Return the lane's store."""
-    settings = engine.site.postgres.model_copy(update={"port": engine.site.ports.postgresql})
+    settings = engine.context.postgres.model_copy(update={"port": engine.context.ports.postgresql})
     opened = PostgresStore(settings, find_handlers(CATALOG, "POSTGRESQL"), lambda: "topic", inbox_ttl_s=3600)
     yield opened
     opened.close()

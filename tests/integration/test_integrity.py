@@ -1,6 +1,6 @@
 """What the stores tell of themselves, and what is left of users who are gone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -12,8 +12,8 @@ from polystream.v1.views_pb2 import RecordViewRequest
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.settings import MongoSettings, RedisSettings
+from processor.integrity.inspectors import MongoInspector, PostgresInspector, RedisInspector
 from processor.integrity.orphans import Orphans, erase_orphans, find_orphans
-from processor.integrity.sides import MongoSide, PostgresSide, RedisSide
 from processor.stores.mongodb import MongoUserMemory, database_of
 from processor.stores.mongodb import connect as connect_mongodb
 from processor.stores.redis import RedisUserMemory
@@ -42,16 +42,16 @@ def users(running: EngineSet) -> Users:
     return made
 
 
-class Sides:
+class Inspectors:
     """The three stores from outside, and the lanes' own doors to two of them."""
 
     def __init__(self, running: EngineSet, closing: ExitStack) -> None:
         database = closing.enter_context(fresh_database(running)).name
-        url = f"mongodb://127.0.0.1:{running.site.ports.mongodb}/{database}"
+        url = f"mongodb://127.0.0.1:{running.context.ports.mongodb}/{database}"
         redis_settings = RedisSettings(url=running.endpoints["redis"])
-        self.postgresql = PostgresSide(postgres_settings(running))
-        self.mongodb = MongoSide(MongoSettings(url=url))
-        self.redis = RedisSide(redis_settings)
+        self.postgresql = PostgresInspector(postgres_settings(running))
+        self.mongodb = MongoInspector(MongoSettings(url=url))
+        self.redis = RedisInspector(redis_settings)
         self.mongo_lane = mongo_store(running, database)
         self.redis_lane = redis_store(running)
         self.db = database_of(closing.enter_context(connect_mongodb(MongoSettings(url=url))))
@@ -73,85 +73,85 @@ class Sides:
 
 
 @pytest.fixture
-def sides(running: EngineSet, users: Users) -> Iterator[Sides]:
+def inspectors(running: EngineSet, users: Users) -> Iterator[Inspectors]:
     """Stores without anything in them."""
     del users
     with ExitStack() as closing:
-        yield Sides(running, closing)
+        yield Inspectors(running, closing)
 
 
-def test_a_store_knows_what_it_has_applied(sides: Sides) -> None:
+def test_a_store_knows_what_it_has_applied(inspectors: Inspectors) -> None:
     """And nothing else."""
-    sides.live(ANA)
+    inspectors.live(ANA)
     views = [
         deliver(RecordViewRequest(user_id=ANA, content_id=n, title="t", kind=Content.MOVIE)) for n in range(1, MANY)
     ]
     contents = [deliver(CacheContentRequest(content_id=n, title="t", kind=Content.MOVIE)) for n in range(1, MANY)]
-    sides.mongo_lane.apply(views, set())
-    sides.redis_lane.apply(contents, set())
+    inspectors.mongo_lane.apply(views, set())
+    inspectors.redis_lane.apply(contents, set())
     in_mongodb, in_redis = ([d.correlation_id for d in batch] for batch in (views, contents))
     others = [new_correlation_id() for _ in range(MANY)]
-    assert sides.mongodb.applied([*others, *in_mongodb, *in_redis]) == set(in_mongodb)
-    assert sides.redis.applied([*others, *in_mongodb, *in_redis]) == set(in_redis)
-    assert sides.postgresql.applied([*others, *in_mongodb, *in_redis]) == set()
+    assert inspectors.mongodb.applied([*others, *in_mongodb, *in_redis]) == set(in_mongodb)
+    assert inspectors.redis.applied([*others, *in_mongodb, *in_redis]) == set(in_redis)
+    assert inspectors.postgresql.applied([*others, *in_mongodb, *in_redis]) == set()
 
 
-def test_a_store_names_everybody_whom_it_has_something_of(sides: Sides) -> None:
+def test_a_store_names_everybody_whom_it_has_something_of(inspectors: Inspectors) -> None:
     """Whom it remembers too, but not those of whom it remembers that they were erased."""
-    sides.live(ANA, GONE)
-    for memory in sides.memories:
+    inspectors.live(ANA, GONE)
+    for memory in inspectors.memories:
         memory.remember([BIA])
         memory.erase({ERASED: Erasure(TOPIC_ID, 0, 5)})
-    assert set(sides.mongodb.users()) == {ANA, BIA, GONE}
-    assert set(sides.redis.users()) == {ANA, BIA, GONE}
-    assert sides.postgresql.existing([ANA, BIA, GONE, ERASED]) == {ANA, BIA}
+    assert set(inspectors.mongodb.users()) == {ANA, BIA, GONE}
+    assert set(inspectors.redis.users()) == {ANA, BIA, GONE}
+    assert inspectors.postgresql.existing([ANA, BIA, GONE, ERASED]) == {ANA, BIA}
 
 
-def test_what_is_left_of_a_user_goes_and_nothing_else(sides: Sides) -> None:
+def test_what_is_left_of_a_user_goes_and_nothing_else(inspectors: Inspectors) -> None:
     """Sessions go with their index; what is remembered of an erased user stays."""
-    sides.live(ANA, GONE)
-    for memory in sides.memories:
+    inspectors.live(ANA, GONE)
+    for memory in inspectors.memories:
         memory.erase({ERASED: Erasure(TOPIC_ID, 0, 5)})
-    both = (sides.mongodb, sides.redis)
-    orphans = find_orphans(sides.postgresql, both, lambda: None)
+    both = (inspectors.mongodb, inspectors.redis)
+    orphans = find_orphans(inspectors.postgresql, both, lambda: None)
     assert orphans == [Orphans("MONGODB", [GONE]), Orphans("REDIS", [GONE])]
-    assert erase_orphans(sides.postgresql, both, orphans) == 2
-    assert find_orphans(sides.postgresql, both, lambda: None) == []
-    assert [document["user_id"] for document in sides.db["historico_visualizacao"].find()] == [Int64(ANA)]
-    assert len(list(sides.keys.scan_iter("sessao:*"))) == len(list(sides.keys.scan_iter("sessoes:*"))) == 1
-    for memory in sides.memories:
+    assert erase_orphans(inspectors.postgresql, both, orphans) == 2
+    assert find_orphans(inspectors.postgresql, both, lambda: None) == []
+    assert [document["user_id"] for document in inspectors.db["historico_visualizacao"].find()] == [Int64(ANA)]
+    assert len(list(inspectors.keys.scan_iter("sessao:*"))) == len(list(inspectors.keys.scan_iter("sessoes:*"))) == 1
+    for memory in inspectors.memories:
         assert memory.read([ANA, GONE, ERASED]) == {ANA: None, ERASED: Erasure(TOPIC_ID, 0, 5)}
 
 
-def test_a_deletion_that_is_on_its_way_is_no_drift(sides: Sides) -> None:
+def test_a_deletion_that_is_on_its_way_is_no_drift(inspectors: Inspectors) -> None:
     """PostgreSQL's lane was faster: once the others have caught up, nothing is left."""
-    sides.live(GONE)
+    inspectors.live(GONE)
     looks: list[int] = []
 
     def lanes_catch_up() -> None:
         looks.append(1)
         if len(looks) == 2:
-            sides.mongodb.erase([GONE])
+            inspectors.mongodb.erase([GONE])
 
-    assert find_orphans(sides.postgresql, [sides.mongodb], lanes_catch_up) == []
+    assert find_orphans(inspectors.postgresql, [inspectors.mongodb], lanes_catch_up) == []
     assert len(looks) == 2
 
 
-def test_who_is_a_user_by_now_is_not_erased(sides: Sides) -> None:
+def test_who_is_a_user_by_now_is_not_erased(inspectors: Inspectors) -> None:
     """Somebody was created between the look and the repair."""
-    sides.live(ANA)
-    assert erase_orphans(sides.postgresql, [sides.mongodb], [Orphans("MONGODB", [ANA])]) == 0
-    assert set(sides.mongodb.users()) == {ANA}
+    inspectors.live(ANA)
+    assert erase_orphans(inspectors.postgresql, [inspectors.mongodb], [Orphans("MONGODB", [ANA])]) == 0
+    assert set(inspectors.mongodb.users()) == {ANA}
 
 
 def test_a_store_that_is_down_is_told(running: EngineSet) -> None:
     """By its name, and the reason that lanes have for it."""
     settings = postgres_settings(running)
-    mongodb = MongoSide(MongoSettings(url=f"mongodb://127.0.0.1:{running.site.ports.mongodb}/streaming_db"))
-    redis = RedisSide(RedisSettings(url=running.endpoints["redis"]))
+    mongodb = MongoInspector(MongoSettings(url=f"mongodb://127.0.0.1:{running.context.ports.mongodb}/streaming_db"))
+    redis = RedisInspector(RedisSettings(url=running.endpoints["redis"]))
     running.stop_all()
-    asked = {
-        "POSTGRESQL": lambda: PostgresSide(settings),
+    asked: dict[str, Callable[[], object]] = {
+        "POSTGRESQL": lambda: PostgresInspector(settings),
         "MONGODB": lambda: list(mongodb.users()),
         "REDIS": lambda: redis.applied(["x"]),
     }

@@ -59,7 +59,7 @@ def _find(running: EngineSet, trace_id: str) -> list[str]:
 
 def _is_ready(running: EngineSet) -> bool:
     try:
-        return jaeger.ENGINE.is_ready(running.site)
+        return jaeger.ENGINE.is_ready(running.context)
     except OSError:
         return False
 
@@ -80,7 +80,7 @@ def test_it_listens_on_its_own_ports_of_the_loopback_interface_only(running: Eng
         for connection in psutil.Process(running.pid("jaeger")).net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
-    assert listening == {("127.0.0.1", getattr(running.site.ports, name)) for name in jaeger.ENGINE.ports}
+    assert listening == {("127.0.0.1", getattr(running.context.ports, name)) for name in jaeger.ENGINE.ports}
 
 
 def test_it_waits_for_its_store(running: EngineSet) -> None:
@@ -89,7 +89,7 @@ def test_it_waits_for_its_store(running: EngineSet) -> None:
     running.kill("opensearch")
     running._spawn("jaeger")
     waiting = psutil.Process(running.pid("jaeger"))
-    eventually(lambda: any("after.py" in part for part in waiting.cmdline()[-6:]), _TIMEOUT_S)
+    eventually(lambda: any("exec_when_ready.py" in part for part in waiting.cmdline()[-6:]), _TIMEOUT_S)
     assert not _is_ready(running)
     running.start("opensearch")
     running._wait("jaeger")

@@ -17,6 +17,7 @@ from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery, Store
 from processor.stores.mongodb import MongoUserMemory
 from processor.stores.redis import RedisUserMemory
+from processor.users import user_of
 from tests.support.engine_pool import Lease
 from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet
@@ -113,7 +114,7 @@ def test_a_kill_right_after_the_effects(running: EngineSet) -> None:
         views = [record(number) for number in range(len(USERS) * 2)]
         commands: list[list[Delivery]] = [
             views,
-            [deliver(DeleteViewRequest(user_id=v.request.user_id, view_id=v.correlation_id)) for v in views[:2]],
+            [deliver(DeleteViewRequest(user_id=user_of(v), view_id=v.correlation_id)) for v in views[:2]],
             [deliver(GenerateRecommendationsRequest(user_id=USERS[-1]))],
             [deliver(DeleteUserRequest(user_id=USERS[0]))],
         ]

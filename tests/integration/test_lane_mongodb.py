@@ -15,6 +15,7 @@ from pymongo.database import Database
 from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
 from processor.stores.mongodb import MongoStore, MongoUserMemory, ensure_indexes
+from processor.users import user_of
 from tests.support.engine_pool import Lease
 from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet
@@ -49,7 +50,7 @@ def store(running: EngineSet, db: Db) -> Iterator[MongoStore]:
 
 def record(user_id: int = ANA, content_id: int = 10, **fields: Any) -> Delivery:
     """Return a RecordView."""
-    given = {"title": f"Título {content_id}", "kind": Content.Kind.SERIES} | fields
+    given: dict[str, Any] = {"title": f"Título {content_id}", "kind": Content.Kind.SERIES} | fields
     return deliver(RecordViewRequest(user_id=user_id, content_id=content_id, **given))
 
 
@@ -119,7 +120,7 @@ def test_a_batch_is_applied_whole(store: MongoStore, db: Db) -> None:
     receipts = apply(store, *batch)
     assert {ending(receipt) for receipt in receipts} == {"ok"}
     assert [receipt.correlation_id for receipt in receipts] == [delivery.correlation_id for delivery in batch]
-    assert {v["_id"] for v in history(db, ANA)} == {d.correlation_id for d in batch if d.request.user_id == ANA}
+    assert {v["_id"] for v in history(db, ANA)} == {d.correlation_id for d in batch if user_of(d) == ANA}
     assert len(history(db, BIA)) == 100
 
 
@@ -279,7 +280,7 @@ def test_a_crash_between_effect_and_receipt(store: MongoStore, db: Db, name: str
     first = apply(store, *batch)
     before = everything(db)
     ids = [delivery.correlation_id for delivery in batch]
-    # The wave's receipts were not written, or the first of them only.
+    # The batch's receipts were not written, or the first of them only.
     for lost in (ids, ids[1:]):
         db["comandos_aplicados"].delete_many({"_id": {"$in": lost}})
         again = apply(store, *batch)

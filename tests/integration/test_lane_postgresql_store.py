@@ -50,7 +50,7 @@ def store(engine: EngineSet) -> Iterator[PostgresStore]:
 
 def open_store(engine: EngineSet, handlers: dict[str, AnyHandler] | None = None) -> PostgresStore:
     """Open a store on a topic of its own, some of its handlers replaced."""
-    settings = engine.site.postgres.model_copy(update={"port": engine.site.ports.postgresql})
+    settings = engine.context.postgres.model_copy(update={"port": engine.context.ports.postgresql})
     all_handlers = {**find_handlers(CATALOG, "POSTGRESQL"), **(handlers or {})}
     topic_id = new_correlation_id()
     return PostgresStore(settings, all_handlers, lambda: topic_id, inbox_ttl_s=3600)
@@ -217,7 +217,7 @@ def test_a_connection_that_the_server_ends_is_opened_again(store: PostgresStore,
 
 def test_a_server_that_is_not_there_is_unavailable(engine: EngineSet) -> None:
     """Wrong port, wrong password, no tables: all of it is waited for."""
-    right = engine.site.postgres.model_copy(update={"port": engine.site.ports.postgresql})
+    right = engine.context.postgres.model_copy(update={"port": engine.context.ports.postgresql})
     for wrong in ({"port": 1}, {"db": "no_such_database"}, {"db": "postgres"}):
         store = PostgresStore(right.model_copy(update=wrong), {}, lambda: "topic", inbox_ttl_s=3600)
         with pytest.raises(PolystreamError) as raised:

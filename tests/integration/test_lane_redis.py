@@ -53,7 +53,7 @@ def store(running: EngineSet, db: redis.Redis) -> Iterator[RedisStore]:
 
 def cache(content_id: int = 10, **fields: Any) -> Delivery:
     """Return a CacheContent."""
-    given = {"title": f"Título {content_id}", "kind": Content.Kind.SERIES} | fields
+    given: dict[str, Any] = {"title": f"Título {content_id}", "kind": Content.Kind.SERIES} | fields
     return deliver(CacheContentRequest(content_id=content_id, **given))
 
 
@@ -270,7 +270,7 @@ def test_a_command_that_another_lane_has_just_applied(running: EngineSet, store:
     delivery = sign_in()
     (first,) = apply(other, delivery)
     before = everything(db)
-    store.read_receipts = lambda _: {}  # type: ignore[method-assign] # the read came too early
+    store.read_receipts = lambda correlation_ids: {}  # type: ignore[method-assign] # noqa: ARG005 - read too early
     (again,) = apply(store, delivery)
     other.close()
     assert substance(again) == substance(first)

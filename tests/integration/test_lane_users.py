@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pymongo
 import pytest
@@ -131,7 +132,7 @@ def test_a_life_in_order(running: EngineSet, wire: Wire) -> None:
     # The PostgreSQL lane may have been at the second creation already when these two were judged.
     assert set(endings[4:6]) <= {"ok", "USER_NOT_FOUND"}
     with (
-        pymongo.MongoClient(running.endpoints["mongodb"]) as documents,
+        pymongo.MongoClient[dict[str, Any]](running.endpoints["mongodb"]) as documents,
         redis.Redis.from_url(running.endpoints["redis"], decode_responses=True) as keys,
     ):
         views = documents.get_default_database()["historico_visualizacao"].find({"user_id": user_id})
@@ -174,7 +175,7 @@ def test_killed_lanes_apply_everything_once(running: EngineSet, lanes: Lanes, wi
     wire.wait_all([*views, *sessions])
     assert {ending(receipt) for id_ in (*views, *sessions) for receipt in wire.receipts(id_)} == {"ok"}
     with (
-        pymongo.MongoClient(running.endpoints["mongodb"]) as documents,
+        pymongo.MongoClient[dict[str, Any]](running.endpoints["mongodb"]) as documents,
         redis.Redis.from_url(running.endpoints["redis"], decode_responses=True) as keys,
     ):
         found = documents.get_default_database()["historico_visualizacao"].find({"user_id": user_id})

@@ -27,7 +27,7 @@ def running(lease: Lease) -> EngineSet:
 
 def test_kafka_keeps_topics_and_records_over_a_kill(running: EngineSet) -> None:
     """What was acknowledged before a SIGKILL is there after the next start, in the same topic and under its offset."""
-    config = {"bootstrap.servers": running.endpoints["kafka"]}
+    config: dict[str, str | int | float | bool] = {"bootstrap.servers": running.endpoints["kafka"]}
     admin = AdminClient(config)
     admin.create_topics([NewTopic("kept", num_partitions=1)])["kept"].result(20)
     producer = Producer(config | {"acks": "all", "enable.idempotence": True})
@@ -64,7 +64,7 @@ def test_kafka_makes_no_topic_of_a_misspelt_name(running: EngineSet) -> None:
 
 def test_the_registrys_address_is_the_one_that_clients_take(running: EngineSet) -> None:
     """The setting leads to the Confluent API, path included."""
-    url = RegistrySettings(_env_file=None, url=running.settings["SCHEMA_REGISTRY_URL"]).url  # type: ignore[call-arg]
+    url = RegistrySettings(_env_file=None, url=running.settings["SCHEMA_REGISTRY_URL"]).url
     with httpx.Client(base_url=url) as api:
         assert isinstance(api.get("/subjects").raise_for_status().json(), list)
         assert "AVRO" in api.get("/schemas/types").json()

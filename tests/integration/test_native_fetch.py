@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from stack.engines.native import fetch, java, lock, maven
-from stack.engines.part import PartError
+from stack.engines.spec import StackError
 
 _CHECKOUT = Path(__file__).parents[2]
 _TEST_POMS = _CHECKOUT / "tests" / "tools" / "java"
@@ -110,7 +110,7 @@ def test_a_cache_that_was_tampered_with_is_fetched_again(
 def test_another_file_than_the_locks_is_refused(fake_maven: FakeMaven) -> None:
     """What Maven brings has to be what was released; the error names the file, and nothing is kept."""
     fake_maven.hold("trial", {"b.jar": b"wrong"})
-    with pytest.raises(PartError, match=r"b\.jar is not the file that \S+/trial\.sha256 names"):
+    with pytest.raises(StackError, match=r"b\.jar is not the file that \S+/trial\.sha256 names"):
         fetch.provide(["trial"])
     assert not fetch.engine_folder("trial").exists()
 
@@ -140,7 +140,7 @@ def test_a_missing_maven_is_told_with_its_remedy(fake_maven: FakeMaven, monkeypa
     """Without Maven, the error has the command that installs it."""
     java.find_java()
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(PartError, match="apt-get install maven"):
+    with pytest.raises(StackError, match="apt-get install maven"):
         fetch.provide(["trial"])
     assert fake_maven.calls == 0
 
@@ -149,7 +149,7 @@ def test_a_maven_that_fails_is_quoted(fake_maven: FakeMaven) -> None:
     """Its own first errors are part of the message."""
     program = Path(fake_maven.path, "mvn")
     program.write_text("#!/bin/sh\necho '[ERROR] Could not resolve dependencies'\nexit 1\n")
-    with pytest.raises(PartError, match=r"Check the network.*\n\[ERROR\] Could not resolve dependencies"):
+    with pytest.raises(StackError, match=r"Check the network.*\n\[ERROR\] Could not resolve dependencies"):
         fetch.provide(["trial"])
 
 
@@ -181,7 +181,7 @@ def test_a_missing_java_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(java, "find_spec", lambda _: None)
     java.find_java.cache_clear()
     try:
-        with pytest.raises(PartError, match=re.escape(f"({old} is Java 11)")) as error:
+        with pytest.raises(StackError, match=re.escape(f"({old} is Java 11)")) as error:
             java.find_java()
     finally:
         java.find_java.cache_clear()

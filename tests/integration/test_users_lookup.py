@@ -217,6 +217,7 @@ def test_a_dead_postgresql_is_left_alone_for_a_while(running: EngineSet, lookup:
         assert time.monotonic() - asked_s < 0.5
         running.start("postgresql")
         answer = eventually(lambda: lookup.ask([user_id, user_id + 1], TOPIC_ID), 30)
+    assert answer is not None
     assert answer.found == {user_id}
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
 

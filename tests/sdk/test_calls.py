@@ -3,6 +3,7 @@
 import datetime as dt
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
 import opentelemetry.context
@@ -137,7 +138,7 @@ async def test_tokens_are_sent(server: ScriptedServer) -> None:
         ("api.example.com:443", {"tls": True}, ("api.example.com", 443, True)),
     ],
 )
-def test_targets(target: str, options: Mapping[str, bool], expected: tuple[str, int, bool]) -> None:
+def test_targets(target: str, options: Mapping[str, Any], expected: tuple[str, int, bool]) -> None:
     """Host, port and TLS come from the address, and TLS from its own argument before that."""
     calls = Polystream(target, **options)._calls
     assert (calls._host, calls._port, calls._tls is not None) == expected

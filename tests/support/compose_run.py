@@ -13,8 +13,8 @@ from stack.engines import native
 from stack.engines import process as processes
 from stack.engines.native import kafka
 from stack.engines.native.fetch import provide
-from stack.engines.native.place import scratch_folder
-from stack.engines.part import Command, Engine, Site
+from stack.engines.native.folders import scratch_folder
+from stack.engines.spec import CommandLine, EngineSpec, StackContext
 from tests.support.compose_file import Service, composition
 from tests.support.compose_probe import programs_path, run_check, service_of
 from tests.support.compose_wiring import INNER_PORTS, Wiring
@@ -78,7 +78,7 @@ class ComposedRun:
         names = {engine.name for engine in native.NATIVE}
         engines = [self._kafka() if engine.name == "kafka" else engine for engine in native.NATIVE]
         self.engines = EngineSet(names, folder / "engines", engines)
-        of_engines = {key: int(getattr(self.engines.site.ports, field)) for key, field in _ENGINE_PORTS.items()}
+        of_engines = {key: int(getattr(self.engines.context.ports, field)) for key, field in _ENGINE_PORTS.items()}
         drawn = {(name, port): free_port_run(1) for name, ports in INNER_PORTS.items() for port in ports}
         self.wiring = Wiring(self.composition, drawn | of_engines | _shared(drawn), folder)
 
@@ -129,7 +129,7 @@ class ComposedRun:
         program, *arguments = wiring.argv(service, service.argv)
         found = shutil.which(program, path=environment["PATH"])
         assert found, f"{name}: there is no {program}"
-        command = Command(argv=(found, *arguments), env=environment, cwd=self._work_dir(service))
+        command = CommandLine(argv=(found, *arguments), env=environment, cwd=self._work_dir(service))
         log = self._folder / f"{name}.log"
         log.unlink(missing_ok=True)
         return Process(service, processes.spawn(command, log), log)
@@ -141,12 +141,12 @@ class ComposedRun:
     def _work_dir(self, service: Service) -> Path:
         return self.image.app if service.is_own else self._folder
 
-    def _kafka(self) -> Engine:
+    def _kafka(self) -> EngineSpec:
         """Return Kafka with the settings that its container would have."""
 
-        def prepare(site: Site) -> None:
+        def prepare(context: StackContext) -> None:
             provide([kafka.ENGINE.name])
-            scratch_folder(site, kafka.ENGINE.name)
+            scratch_folder(context, kafka.ENGINE.name)
             variables = self.wiring.environment(self.service("kafka"))
             properties = {
                 name.removeprefix("KAFKA_").lower().replace("_", "."): value
@@ -154,11 +154,11 @@ class ComposedRun:
                 if name.startswith("KAFKA_") and name not in _NO_PROPERTY
             }
             # The image makes this folder; the cluster's ID is given to its formatting.
-            properties["log.dirs"] = str(kafka._storage(site))
+            properties["log.dirs"] = str(kafka._storage(context))
             text = "".join(f"{name}={value}\n" for name, value in properties.items())
-            kafka._settings_file(site).write_text(text)
-            if not (kafka._storage(site) / "meta.properties").exists():
-                kafka._format(site)
+            kafka._settings_file(context).write_text(text)
+            if not (kafka._storage(context) / "meta.properties").exists():
+                kafka._format(context)
 
         return replace(kafka.ENGINE, prepare=prepare)
 

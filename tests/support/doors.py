@@ -97,7 +97,8 @@ def _plain(message: Message) -> dict[str, Any]:
 
 
 def _grpc_error(error: grpc.RpcError) -> dict[str, Any]:
-    for key, value in error.trailing_metadata() or ():
+    trailing: Any = error.trailing_metadata() or ()  # pairs, whatever the stub says
+    for key, value in trailing:
         if key == "grpc-status-details-bin":
             return _plain(status_pb2.Status.FromString(value))
     return {"code": error.code().value[0], "message": error.details(), "details": []}

@@ -14,7 +14,7 @@ from pathlib import Path
 from mesh.settings import PostgresSettings
 from stack import probes
 from stack.engines import redis as redis_engine
-from stack.engines.part import HOST, Command, Part, Site
+from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext
 from stack.ports import Ports
 from stack.supervisor.__main__ import supervise
 from stack.supervisor.plan import Plan
@@ -47,40 +47,40 @@ while True:
 _PROVISION = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write('provisioned\\n')"
 
 
-def _python(*argv: str, stop_timeout_s: float = 5.0) -> Callable[[Site], Command]:
-    return lambda site: Command(
-        argv=(sys.executable, "-c", *argv), env=site.environment, cwd=site.work_dir, stop_timeout_s=stop_timeout_s
+def _python(*argv: str, stop_timeout_s: float = 5.0) -> Callable[[StackContext], CommandLine]:
+    return lambda context: CommandLine(
+        argv=(sys.executable, "-c", *argv), env=context.environment, cwd=context.work_dir, stop_timeout_s=stop_timeout_s
     )
 
 
 def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
     """Return what the dummy platform consists of."""
     ports = replace(Ports(), redis=first_port, edge=first_port + 1)
-    site = Site(data_dir, ports, PostgresSettings(_env_file=None), dict(os.environ), Path.cwd())  # type: ignore[call-arg]
+    context = StackContext(data_dir, ports, PostgresSettings(_env_file=None), dict(os.environ), Path.cwd())
     engine = replace(redis_engine.ENGINE, volatile="volatile" in flags)
-    web = Part(
+    web = ProcessSpec(
         name="web",
         ports=("edge",),
         command=_python(_WEB, str(ports.edge)),
-        is_ready=lambda site: probes.http_answers(HOST, site.ports.edge, "/"),
+        is_ready=lambda context: probes.http_answers(HOST, context.ports.edge, "/"),
     )
-    worker = Part(
+    worker = ProcessSpec(
         name="worker",
         ports=(),
-        prepare=lambda site: (site.data_dir / "working").unlink(missing_ok=True),
+        prepare=lambda context: (context.data_dir / "working").unlink(missing_ok=True),
         command=_python(_WORKER, str(data_dir), *flags, stop_timeout_s=0.5 if "stubborn" in flags else 5.0),
-        is_ready=lambda site: (site.data_dir / "working").exists(),
+        is_ready=lambda context: (context.data_dir / "working").exists(),
         ready_timeout_s=1.0 if "silent" in flags else 30.0,
     )
     return Plan(
-        site=site,
+        context=context,
         engine_set="dummy",
         engines=(engine,),
         stages=((web,), (worker,)),
         provision=(("-c", _PROVISION, str(data_dir / "provisioned")),),
         port_offset=0,
         settings={},
-        endpoints={"rest": f"http://{HOST}:{ports.edge}", "redis": engine.endpoint(site)},
+        endpoints={"rest": f"http://{HOST}:{ports.edge}", "redis": engine.endpoint(context)},
     )
 
 

@@ -225,7 +225,7 @@ class _Servers:
 
 async def _serve(monitor: MonitorStandIn) -> _Servers:
     otlp = grpc.aio.server()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(monitor, otlp)
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(monitor, otlp)  # type: ignore[no-untyped-call] # generated
     otlp_port = otlp.add_insecure_port(f"{_HOST}:0")
     await otlp.start()
     http = await asyncio.start_server(monitor.serve_http, _HOST, 0)

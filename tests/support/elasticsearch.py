@@ -6,11 +6,10 @@ from typing import Final
 from stack import probes
 from stack.engines.native import fetch, jaeger
 from stack.engines.native.archive import make_archive
-from stack.engines.native.java import class_path, java_argv
-from stack.engines.native.launcher import compile_launcher, launcher
+from stack.engines.native.java import class_path, compile_launcher, java_argv, launcher
 from stack.engines.native.lock import POMS
-from stack.engines.part import HOST, Command, Engine, PartError, Site
 from stack.engines.process import bare_environment
+from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext, StackError
 from tests.support.unavailable import UnavailableError, once
 
 _NAME: Final = "elasticsearch"
@@ -26,17 +25,17 @@ def provide_elasticsearch() -> None:
     try:
         fetch.provide([_NAME], print, _FOLDER)
         make_archive(ELASTICSEARCH, print)
-    except PartError as error:
+    except StackError as error:
         raise UnavailableError(f"Elasticsearch 7.17: {error}") from error
 
 
-def _prepare(site: Site) -> None:
+def _prepare(context: StackContext) -> None:
     compile_launcher(_SOURCE, fetch.engine_folder(_NAME, _FOLDER), _launcher())
-    folder = site.folder(_NAME)
+    folder = context.folder(_NAME)
     for name in ("config", "tmp", "plugins"):
         (folder / name).mkdir(exist_ok=True)
     (folder / "config" / "log4j2.properties").write_bytes((POMS / "log4j2.properties").read_bytes())
-    settings = (_FOLDER / "elasticsearch.yml").read_text(encoding="utf-8") + f"http.port: {site.ports.opensearch}\n"
+    settings = (_FOLDER / "elasticsearch.yml").read_text(encoding="utf-8") + f"http.port: {context.ports.opensearch}\n"
     (folder / "config" / "elasticsearch.yml").write_text(settings, encoding="utf-8")
 
 
@@ -44,27 +43,27 @@ def _launcher() -> Path:
     return launcher(_SOURCE, fetch.made_folder(_NAME, _FOLDER))
 
 
-def _command(site: Site) -> Command:
-    folder = site.folder(_NAME)
+def _command(context: StackContext) -> CommandLine:
+    folder = context.folder(_NAME)
     classes = ("-cp", class_path(fetch.engine_folder(_NAME, _FOLDER), _launcher()))
     archives = fetch.made_folder(_NAME, _FOLDER)
     java = java_argv(_HEAP_MB, classes, archives=archives, scratch=folder / "tmp")
-    return Command(
+    return CommandLine(
         argv=(*java, "ElasticsearchNode", str(folder)), env=bare_environment(), cwd=folder, stop_timeout_s=20.0
     )
 
 
-def _endpoint(site: Site) -> str:
-    return f"http://{HOST}:{site.ports.opensearch}"
+def _endpoint(context: StackContext) -> str:
+    return f"http://{HOST}:{context.ports.opensearch}"
 
 
-ELASTICSEARCH: Final = Engine(
+ELASTICSEARCH: Final = EngineSpec(
     name=_NAME,
     ports=("opensearch",),
     prepare=_prepare,
     command=_command,
-    is_ready=lambda site: probes.http_answers(HOST, site.ports.opensearch, _READY_PATH),
-    environment=lambda site: {"ELASTICSEARCH_HOST": _endpoint(site)},
+    is_ready=lambda context: probes.http_answers(HOST, context.ports.opensearch, _READY_PATH),
+    environment=lambda context: {"ELASTICSEARCH_HOST": _endpoint(context)},
     endpoint=_endpoint,
     ready_timeout_s=90.0,
 )

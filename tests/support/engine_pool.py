@@ -25,7 +25,7 @@ import redis
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import KafkaError, KafkaException
 
-from stack.engines.part import Engine
+from stack.engines.spec import EngineSpec
 from tests.support.engine_sets import chosen_engines
 from tests.support.platform import EngineSet
 from tests.support.waiting import eventually
@@ -38,7 +38,7 @@ _INTERNAL: Final = {"admin", "config", "local"}  # MongoDB's own databases
 class Lease(Protocol):
     """What gives a test engines by their names."""
 
-    def __call__(self, *names: str, among: Sequence[Engine] | None = None) -> EngineSet:
+    def __call__(self, *names: str, among: Sequence[EngineSpec] | None = None) -> EngineSet:
         """Return these engines, running and empty: of the run's set, or of those among which they are."""
 
 
@@ -48,10 +48,10 @@ class EnginePool:
     def __init__(self, folder: Path, until_group_ends: ExitStack) -> None:
         self._folder = folder
         self._until_group_ends = until_group_ends
-        self._sets: dict[tuple[Engine, ...], EngineSet] = {}
+        self._sets: dict[tuple[EngineSpec, ...], EngineSet] = {}
         self._used: set[tuple[Path, str]] = set()  # what somebody has had before
 
-    def lease(self, *names: str, among: Sequence[Engine] | None = None) -> EngineSet:
+    def lease(self, *names: str, among: Sequence[EngineSpec] | None = None) -> EngineSet:
         """Return these engines, running and empty: of the run's set, or of those among which they are."""
         engines = self._set(chosen_engines() if among is None else tuple(among))
         leased = engines.part(names)
@@ -59,9 +59,9 @@ class EnginePool:
             self._until_group_ends.callback(engines.stop_all)
         leased.start_all()
         for name in names:
-            if (engines.site.data_dir, name) in self._used:
+            if (engines.context.data_dir, name) in self._used:
                 _EMPTY.get(name, _keep)(leased.endpoints[name])
-            self._used.add((engines.site.data_dir, name))
+            self._used.add((engines.context.data_dir, name))
         return leased
 
     def stop_all(self) -> None:
@@ -69,7 +69,7 @@ class EnginePool:
         for engines in self._sets.values():
             engines.stop_all()
 
-    def _set(self, among: tuple[Engine, ...]) -> EngineSet:
+    def _set(self, among: tuple[EngineSpec, ...]) -> EngineSet:
         if among not in self._sets:
             folder = self._folder / str(len(self._sets))
             self._sets[among] = EngineSet({engine.name for engine in among}, folder, among)

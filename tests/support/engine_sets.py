@@ -9,7 +9,7 @@ import os
 from typing import Final
 
 from stack.engines import ENGINE_SETS
-from stack.engines.part import Engine
+from stack.engines.spec import EngineSpec
 
 VARIABLE: Final = "POLYSTREAM_TEST_ENGINES"  # inherited by a pytest that a test starts
 BOTH: Final = "both"
@@ -28,6 +28,6 @@ def chosen_set() -> str:
     return chosen_sets()[0]
 
 
-def chosen_engines() -> tuple[Engine, ...]:
+def chosen_engines() -> tuple[EngineSpec, ...]:
     """Return the engines of that set."""
     return ENGINE_SETS[chosen_set()]

@@ -16,7 +16,7 @@ from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 from stack.engines.native import NATIVE
-from stack.engines.part import Engine
+from stack.engines.spec import EngineSpec
 from tests.support.elasticsearch import ELASTICSEARCH, WITH_ELASTICSEARCH, provide_elasticsearch
 from tests.support.engine_pool import Lease
 
@@ -39,7 +39,7 @@ def open_store(engine: str, target: str) -> EventStore:
 def settings_for(url: str, **others: str | float) -> EventStoreSettings:
     """Return settings that lead to an OpenSearch, whatever the environment says."""
     named = {"ELASTICSEARCH_HOST": url, **others}
-    return EventStoreSettings(_env_file=None, **named)  # type: ignore[arg-type, call-arg]
+    return EventStoreSettings(_env_file=None, **named)  # type: ignore[arg-type]
 
 
 class StoreEngine(Protocol):
@@ -74,7 +74,7 @@ class LocalEngine:
 class OpenSearchEngine:
     """OpenSearch as the native engine set runs it, shared by all tests of a worker."""
 
-    def __init__(self, lease: Lease, name: str = _NAME, among: Sequence[Engine] = NATIVE) -> None:
+    def __init__(self, lease: Lease, name: str = _NAME, among: Sequence[EngineSpec] = NATIVE) -> None:
         self._name = name
         self.engines = lease(name, among=among)
         self.target = self.engines.endpoints[name]
@@ -90,7 +90,7 @@ class OpenSearchEngine:
 
     def forget(self) -> None:
         """Lose its data, while it does not run."""
-        shutil.rmtree(self.engines.site.data_dir / "native" / _NAME / "node_1" / "data")
+        shutil.rmtree(self.engines.context.data_dir / "native" / _NAME / "node_1" / "data")
 
 
 class ElasticsearchEngine(OpenSearchEngine):

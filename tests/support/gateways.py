@@ -21,6 +21,7 @@ from mesh.codec import Decoder
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RegistrySettings, TelemetrySettings
 from mesh.telemetry.tracing import Tracing
+from tests.support.headers import header_texts
 from tests.support.waiting import eventually
 
 SERVERS = ("native", "grpcio")
@@ -46,7 +47,7 @@ async def serving(server: str, *, start: bool = True, **settings: Any) -> AsyncI
     tracing, spans = Tracing("gateway", "test", TelemetrySettings()), InMemorySpanExporter()
     if tracing._provider is not None:
         tracing._provider.add_span_processor(SimpleSpanProcessor(spans))
-    gateway = build(GatewaySettings(port=0, server=server, **settings), tracing)  # type: ignore[arg-type]
+    gateway = build(GatewaySettings(port=0, server=server, **settings), tracing)
     if start:
         await gateway.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.server.port}") as channel:
@@ -72,7 +73,7 @@ class Refusal:
     @property
     def reason(self) -> str:
         """ErrorInfo's reason."""
-        return self.info.reason
+        return str(self.info.reason)
 
     @property
     def fields(self) -> Mapping[str, str]:
@@ -82,7 +83,7 @@ class Refusal:
     @property
     def retry_delay_s(self) -> float:
         """RetryInfo's delay; 0 where there is none."""
-        return self._detail(error_details_pb2.RetryInfo()).retry_delay.ToTimedelta().total_seconds()
+        return float(self._detail(error_details_pb2.RetryInfo()).retry_delay.ToTimedelta().total_seconds())
 
     def _detail(self, into: Any) -> Any:
         for detail in self.status.details if self.status is not None else ():
@@ -148,7 +149,7 @@ class CommandLog:
         for message in self._consumer.consume(1000, timeout=0.2):
             if message.error():
                 continue
-            headers = topics.header_text(topics.header_pairs(message.headers()))
+            headers = header_texts(message.headers())
             name = headers[topics.COMMAND]
             record = Command(name, (message.key() or b"").decode(), self._decoded(name, message.value()), headers)
             self._read.setdefault(headers[topics.CORRELATION_ID], []).append(record)

@@ -1,4 +1,4 @@
-"""The lane's loop with a source, a store and an outbox that a test steers."""
+"""The lane's loop with a source, a store and a producer that a test steers."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,21 +13,20 @@ from polystream.v1.users_pb2 import DeleteUserRequest
 
 from mesh import topics
 from mesh.codec import Decoder, Encoder
+from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.schemas import load_schema
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.tracing import Tracing
+from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
-from processor.lanes.intake import Intake
-from processor.lanes.lane import Lane, Limits
-from processor.lanes.outbox import SendError
-from processor.lanes.ready import ReadyFile
-from processor.lanes.records import Outgoing, Record
-from processor.lanes.replies import Replies
+from processor.lanes.lane import Lane, Limits, ReadyFile
+from processor.lanes.receipts import Outgoing, ReceiptSender, SendError
 from processor.lanes.spans import LaneSpans
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
+from tests.support.headers import header_texts
 from tests.support.lanes import CATALOG, COMMAND_OF, RECEIPT_RECORD
 
 STORE: Final = "MONGODB"
@@ -53,7 +52,7 @@ class FakeSource:
     """Gives out the records that a test has put into it."""
 
     def __init__(self) -> None:
-        self.waiting: list[Record] = []
+        self.waiting: list[KafkaRecord] = []
         self.lost: set[int] = set()
         self.owned: frozenset[int] | None = frozenset({0, 1})
         self.committed: dict[int, int] = {}
@@ -74,13 +73,16 @@ class FakeSource:
         offset = self._next.get(partition, 0)
         self._next[partition] = offset + 1
         headers = [(topics.CORRELATION_ID, correlation_id.encode()), (topics.COMMAND, command.encode())]
-        self.waiting.append(Record(partition, offset, b"7", value, headers, 1_700_000_000_000_000_000))
+        received_ms = 1_700_000_000_000
+        self.waiting.append(
+            KafkaRecord(topics.COMMANDS, partition, offset, received_ms, received_ms * 1_000_000, b"7", value, headers)
+        )
 
     def partitions(self) -> frozenset[int] | None:
         """Return what the lane has."""
         return self.owned
 
-    def read(self, max_records: int, wait_s: float) -> list[Record]:
+    def read(self, max_records: int, wait_s: float) -> list[KafkaRecord]:
         """Return the next records."""
         del wait_s
         records, self.waiting = self.waiting[:max_records], self.waiting[max_records:]
@@ -145,7 +147,7 @@ class FakeStore:
         """Do nothing."""
 
 
-class FakeOutbox:
+class FakeProducer:
     """Keeps what is sent, unless a test wants it to fail."""
 
     def __init__(self) -> None:
@@ -167,19 +169,20 @@ class Rig:
     """A lane with all its surroundings."""
 
     def __init__(self, folder: Path, *, max_deferred: int = 100, max_wait_s: float = 60) -> None:
-        self.source, self.store, self.outbox = FakeSource(), FakeStore(), FakeOutbox()
+        self.source, self.store, self.producer = FakeSource(), FakeStore(), FakeProducer()
         self.schemas, self.stop = Schemas(), Event()
         self.now_s = 0.0
         self.doubts = 0
         self.progress: list[dict[int, int]] = []
         self.ready_file = folder / "ready.json"
-        tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))  # type: ignore[call-arg]
+        tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
         encoder = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT_RECORD), 2)  # type: ignore[arg-type]
+        spans = LaneSpans(tracing, STORE, "processor-mongodb")
         self.lane = Lane(
             source=self.source,
-            intake=Intake(STORE, CATALOG, self.schemas),
+            decoder=CommandDecoder(STORE, CATALOG, self.schemas),
             store=self.store,
-            replies=Replies(self.outbox, encoder, LaneSpans(tracing, STORE, "processor-mongodb"), STORE, "lane-0"),
+            receipts=ReceiptSender(self.producer, encoder, spans, STORE, "lane-0"),
             deferral=Deferral(max_deferred, max_wait_s, lambda: self.now_s),
             ready=ReadyFile(self.ready_file, STORE),
             stop=self.stop,
@@ -195,12 +198,12 @@ class Rig:
     def receipts(self) -> dict[str, CommandReceipt]:
         """Return the receipts sent, by correlation ID."""
         decoder = Decoder(CommandReceipt, load_schema(RECEIPT_RECORD), self.schemas)
-        receipts = [decoder.decode(sent.value) for sent in self.outbox.sent if sent.topic == topics.RECEIPTS]
+        receipts = [decoder.decode(sent.value) for sent in self.producer.sent if sent.topic == topics.RECEIPTS]
         return {receipt.correlation_id: receipt for receipt in receipts if isinstance(receipt, CommandReceipt)}
 
     def dead_letters(self) -> list[dict[str, str]]:
         """Return the headers of the dead letters sent."""
-        return [topics.header_text(sent.headers) for sent in self.outbox.sent if sent.topic == topics.DEAD_LETTERS]
+        return [header_texts(sent.headers) for sent in self.producer.sent if sent.topic == topics.DEAD_LETTERS]
 
 
 def delete(user_id: int) -> DeleteUserRequest:

@@ -22,6 +22,7 @@ from mesh.ids import new_correlation_id
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings
 from processor.model import Delivery
+from tests.support.headers import header_texts
 from tests.support.platform import CHECKOUT, EngineSet
 from tests.support.waiting import eventually
 
@@ -166,7 +167,7 @@ class Wire:
         for message in self._consumer.consume(1000, 0.05):
             if message.error() is not None:
                 continue
-            headers = topics.header_text(topics.header_pairs(message.headers()))
+            headers = header_texts(message.headers())
             key, value = message.key(), message.value()
             assert not isinstance(key, str) and not isinstance(value, str)  # noqa: PT018 - for the checker alone
             sent = Sent(key, value, headers, message.partition() or 0, message.offset() or 0)

@@ -42,7 +42,7 @@ def pytest_runtest_makereport(
     """Report a test that lacks something as not run."""
     report = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, UnavailableError):
-        report.missing = str(call.excinfo.value)  # goes with the report, from a worker too
+        report.missing = str(call.excinfo.value)  # type: ignore[attr-defined] # goes with the report, from a worker too
         if not _is_ci():
             report.outcome = "skipped"
             report.longrepr = (str(item.path), item.location[1] or 0, report.missing)

@@ -23,7 +23,7 @@ from polystream.v1.operations_pb2 import (
 )
 from polystream.v1.users_pb2 import User
 
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.longrunning import LongRunningOperations
 from gateway.operations.tracker import OperationTracker
 from gateway.queries.operations import OperationQueries
@@ -44,6 +44,7 @@ from mesh.settings import (
 )
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 from stack.provision import register_schemas
 from tests.support.platform import EngineSet
 from tests.support.waiting import eventually_async
@@ -69,7 +70,8 @@ class Lane:
         registry = RegistryClient(RegistrySettings())
         record = CommandReceipt.DESCRIPTOR.full_name
         schema = load_schema(record)
-        self._encoder = Encoder(CommandReceipt.DESCRIPTOR, schema, registry.register(topics.RECEIPTS, record, schema))
+        schema_id = registry.register(topics.RECEIPTS, record, schema)
+        self._encoder = Encoder(CommandReceipt.DESCRIPTOR, schema, schema_id)  # type: ignore[arg-type] # upb's own class
         registry.close()
         self._producer = Producer(KafkaSettings().client_config("lane") | {"linger.ms": 0})
 
@@ -83,14 +85,13 @@ class Lane:
     ) -> None:
         """Send one receipt a store, and wait until the broker has them."""
         for store in stores:
-            fields = {"state": Operation.SUCCEEDED, "result": RESULT, "user_id": 7} | fields
-            receipt = CommandReceipt(correlation_id=correlation_id, command=command, store=store, **fields)
+            given: dict[str, Any] = {"state": Operation.SUCCEEDED, "result": RESULT, "user_id": 7} | fields
+            receipt = CommandReceipt(correlation_id=correlation_id, command=command, store=store, **given)
             receipt.accept_time.FromMilliseconds(1_700_000_000_000)
             receipt.complete_time.GetCurrentTime()
-            headers = [] if trace is None else [(topics.TRACEPARENT, trace.traceparent)]
-            self.send(self._encoder.encode(receipt), headers)
+            self.send(self._encoder.encode(receipt), [] if trace is None else [(topics.TRACEPARENT, trace.traceparent)])
 
-    def send(self, value: bytes, headers: list[tuple[str, str]] | None = None) -> None:
+    def send(self, value: bytes, headers: list[tuple[str, str | bytes | None]] | None = None) -> None:
         """Send any bytes."""
         self._producer.produce(topics.RECEIPTS, value=value, key=b"7", headers=headers or [])
         assert self._producer.flush(10) == 0
@@ -147,7 +148,7 @@ async def gateway(name: str, **settings: Any) -> AsyncIterator[Gateway]:
     """Run a gateway's tracker."""
     own = GatewaySettings(name=name, **settings)
     stores = Stores(PostgresSettings(), MongoSettings(), RedisSettings())
-    event_log, registry = EventLog(own.monitor_address), RegistryClient(RegistrySettings())
+    event_log, registry = EventLogClient(own.monitor_address), RegistryClient(RegistrySettings())
     tracing = Tracing("gateway", name, TelemetrySettings(OTEL_SDK_DISABLED=False))
     spans = InMemorySpanExporter()
     assert tracing._provider is not None
@@ -163,6 +164,7 @@ async def gateway(name: str, **settings: Any) -> AsyncIterator[Gateway]:
         schemas=registry,
         event_log=event_log,
         tracing=tracing,
+        threads=CriticalThreads(),
     )
     await tracker.start()
     try:

@@ -7,9 +7,10 @@ import site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.platform import CHECKOUT
 
@@ -47,7 +48,7 @@ class OrdinaryUser:
         }
         self.python = self._find_python()
 
-    def popen(self, arguments: list[str], **options: object) -> subprocess.Popen[str]:
+    def popen(self, arguments: list[str], **options: Any) -> subprocess.Popen[str]:
         """Start Python with these arguments as the user, its output in a pipe."""
         return subprocess.Popen(
             [self.python, *arguments],
@@ -60,7 +61,7 @@ class OrdinaryUser:
             **options,
         )
 
-    def _identity(self) -> Mapping[str, object]:
+    def _identity(self) -> dict[str, Any]:
         if os.geteuid() != 0:
             return {}
         return {"user": self.uid, "group": self.uid, "extra_groups": []}

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from typing import Final
+from typing import Any, Final
 
 _SERIAL: Final = itertools.count(1)
 _RUN: Final = random.randrange(10**9)
@@ -17,7 +17,7 @@ def cpf() -> str:
     return "".join(map(str, digits))
 
 
-def person() -> dict[str, str]:
-    """Return the fields of a user that does not exist yet."""
+def person() -> dict[str, Any]:
+    """Return the fields of a user that does not exist yet, texts all, for callers that add others."""
     serial = next(_SERIAL)
     return {"name": f"Pessoa {serial}", "email": f"pessoa{_RUN}.{serial}@example.com", "cpf": cpf()}

@@ -33,10 +33,10 @@ from typing import Any, Self
 
 import psutil
 
-from cli.platform import find_platform
+from cli.running import find_platform
 from mesh.settings import PostgresSettings
 from stack.engines import process as processes
-from stack.engines.part import Command, Engine, Site
+from stack.engines.spec import CommandLine, EngineSpec, StackContext
 from stack.supervisor.state import PlatformState, ProcessState
 from tests.support.engine_sets import chosen_engines, chosen_set
 from tests.support.native import provide_for, provide_native
@@ -55,20 +55,22 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 class EngineSet:
     """Engines that run for a test."""
 
-    def __init__(self, names: Collection[str], data_dir: Path, among: Sequence[Engine] | None = None) -> None:
+    def __init__(self, names: Collection[str], data_dir: Path, among: Sequence[EngineSpec] | None = None) -> None:
         among = chosen_engines() if among is None else among
         unknown = set(names) - {engine.name for engine in among}
         if unknown:
             raise ValueError(f"there is no engine {', '.join(sorted(unknown))}")
-        self.site = Site(data_dir.resolve(), free_ports(), PostgresSettings(_env_file=None))  # type: ignore[call-arg]
-        self._engines: dict[str, Engine] = {engine.name: engine for engine in among if engine.name in names}
-        self._running: dict[str, tuple[subprocess.Popen[bytes], Command]] = {}
+        self.context = StackContext(data_dir.resolve(), free_ports(), PostgresSettings(_env_file=None))
+        self._engines: dict[str, EngineSpec] = {engine.name: engine for engine in among if engine.name in names}
+        self._running: dict[str, tuple[subprocess.Popen[bytes], CommandLine]] = {}
         provide_for(self._engines.values())
 
     @property
     def settings(self) -> dict[str, str]:
         """The variables that lead clients to the engines."""
-        return {key: value for engine in self._engines.values() for key, value in engine.environment(self.site).items()}
+        return {
+            key: value for engine in self._engines.values() for key, value in engine.environment(self.context).items()
+        }
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,7 +80,7 @@ class EngineSet:
     @property
     def endpoints(self) -> dict[str, str]:
         """The URL or DSN of each engine."""
-        return {name: engine.endpoint(self.site) for name, engine in self._engines.items()}
+        return {name: engine.endpoint(self.context) for name, engine in self._engines.items()}
 
     def pid(self, name: str) -> int:
         """Return the process ID of a running engine."""
@@ -90,7 +92,7 @@ class EngineSet:
 
     def log(self, name: str) -> str:
         """Return the end of what an engine has written."""
-        return processes.tail(self.site.log(name), lines=50)
+        return processes.tail(self.context.log(name), lines=50)
 
     def start(self, name: str) -> None:
         """Start an engine, again on its data if it ran before, and wait until it is ready."""
@@ -120,7 +122,7 @@ class EngineSet:
 
     def stop(self, name: str) -> None:
         """Stop an engine as the supervisor would."""
-        self._engines[name].before_stop(self.site)
+        self._engines[name].before_stop(self.context)
         processes.stop(*self._running.pop(name))
 
     def kill(self, name: str) -> None:
@@ -140,22 +142,22 @@ class EngineSet:
         running = [name for name in self._engines if name in self._running]
         for name in running:
             process, command = self._running[name]
-            self._engines[name].before_stop(self.site)
+            self._engines[name].before_stop(self.context)
             processes.send(process, command.stop_signal)
         for name in running:
             processes.stop(*self._running.pop(name))
 
     def _spawn(self, name: str) -> None:
         engine = self._engines[name]
-        engine.prepare(self.site)
-        command = engine.command(self.site)
-        self._running[name] = processes.spawn(command, self.site.log(name)), command
+        engine.prepare(self.context)
+        command = engine.command(self.context)
+        self._running[name] = processes.spawn(command, self.context.log(name)), command
 
     def _wait(self, name: str) -> None:
         engine, deadline = self._engines[name], time.monotonic() + self._engines[name].ready_timeout_s
 
         def ready_or_dead() -> bool:
-            return self._running[name][0].poll() is not None or engine.is_ready(self.site)
+            return self._running[name][0].poll() is not None or engine.is_ready(self.context)
 
         eventually(ready_or_dead, deadline - time.monotonic(), interval_s=0.02)
         if self._running[name][0].poll() is not None:
@@ -171,7 +173,7 @@ def _is_dead(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def engines(names: Collection[str], data_dir: Path, among: Sequence[Engine] | None = None) -> Iterator[EngineSet]:
+def engines(names: Collection[str], data_dir: Path, among: Sequence[EngineSpec] | None = None) -> Iterator[EngineSet]:
     """Run engines on free ports, their data below `data_dir`, while the block runs: of the run's set, or `among`."""
     running = EngineSet(names, data_dir, among)
     try:
@@ -246,7 +248,7 @@ class Platform:
             argv = (sys.executable, "-m", "cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
             options = ("--engines", self.engine_set, "--port-offset", str(free_offset()))
             # Through the launcher: were this process killed, the platform would stop too.
-            command = Command(argv=(*argv, *options), env=dict(os.environ), cwd=self.checkout)
+            command = CommandLine(argv=(*argv, *options), env=dict(os.environ), cwd=self.checkout)
             self._output.unlink(missing_ok=True)
             self._up = processes.spawn(command, self._output)
             eventually(self._is_ready_or_dead, _START_TIMEOUT_S)

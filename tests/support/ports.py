@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from stack.ports import Ports
-from stack.supervisor.ports import is_free
+from stack.supervisor.free_ports import is_free
 
 _RANGE: Final = range(11_000, 32_000)  # below what Linux gives to outgoing connections
 # Linux gives 32768 to 60999 to outgoing connections, and even ones first: these leave the gateway above, MongoDB's

@@ -50,12 +50,12 @@ def _request_classes() -> dict[str, Any]:
 
 
 @schemathesis.hook
-def filter_case(_context: HookContext, case: Case) -> bool:
+def filter_case(_context: HookContext, case: Case[Any]) -> bool:
     """Leave out the method QUERY: the edge's HTTP/1 parser does not know it, and answers 400 before it has a path."""
     return case.method != "QUERY"
 
 
-def _is_valid(case: Case) -> bool:
+def _is_valid(case: Case[Any]) -> bool:
     rpc = str(case.operation.definition.raw["operationId"]).partition("_")[0]
     body = {} if isinstance(case.body, NotSet) else case.body
     if not isinstance(body, dict):
@@ -77,7 +77,7 @@ def _is_valid(case: Case) -> bool:
 
 
 @schemathesis.hook
-def before_call(_context: HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
+def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
     """Call a request valid that is, by protobuf's JSON mapping and the protos' rules, whatever was meant.
 
     A valid one's whole numbers in path and query are written in digits: 1.0 is an integer to JSON only.
@@ -97,7 +97,7 @@ def before_call(_context: HookContext, case: Case, _kwargs: dict[str, Any]) -> N
 
 
 @schemathesis.hook
-def after_call(_context: HookContext, case: Case, response: Response) -> None:
+def after_call(_context: HookContext, case: Case[Any], response: Response) -> None:
     """Wait until what was taken is done."""
     if response.status_code == 200 and case.method != "GET" and b'"state":"ACCEPTED"' in response.content:
         correlation_id = response.headers["x-correlation-id"][0]

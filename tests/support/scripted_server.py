@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -46,8 +46,8 @@ _FILES = (
     users_pb2,
     views_pb2,
 )
-Error = PolystreamError | status_pb2.Status | grpc.StatusCode
-Answer = Message | Error | asyncio.Event | list[Message | Error]
+Error: TypeAlias = PolystreamError | status_pb2.Status | grpc.StatusCode
+Answer: TypeAlias = Message | Error | asyncio.Event | list[Message | Error]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class ScriptedServer(grpc.GenericRpcHandler):
             await self._server.stop(None)
             self._server = None
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         """Return how a call is answered."""
         service_name, name = handler_call_details.method.strip("/").split("/")
         services = {s.full_name: s for file in _FILES for s in file.DESCRIPTOR.services_by_name.values()}
@@ -107,11 +107,11 @@ class ScriptedServer(grpc.GenericRpcHandler):
             "response_serializer": type(method.output_type._concrete_class()).SerializeToString,
         }
 
-        async def unary(request: Message, context: grpc.aio.ServicerContext) -> Message:
+        async def unary(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
             answer = self._next(name, request, context)
             return answer if isinstance(answer, Message) and not _is_status(answer) else await _abort(context, answer)
 
-        async def stream(request: Message, context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
+        async def stream(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
             answer = self._next(name, request, context)
             for each in answer if isinstance(answer, list) else [answer]:
                 yield each if isinstance(each, Message) and not _is_status(each) else await _abort(context, each)
@@ -120,7 +120,7 @@ class ScriptedServer(grpc.GenericRpcHandler):
             return grpc.unary_stream_rpc_method_handler(stream, **codec)
         return grpc.unary_unary_rpc_method_handler(unary, **codec)
 
-    def _next(self, name: str, request: Message, context: grpc.aio.ServicerContext) -> Answer:
+    def _next(self, name: str, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Answer:
         metadata = dict(context.invocation_metadata() or ())
         self.calls.append(Call(name, request, metadata, context.time_remaining()))
         return self.answers.popleft() if self.answers else grpc.StatusCode.UNIMPLEMENTED
@@ -130,7 +130,7 @@ def _is_status(answer: object) -> bool:
     return isinstance(answer, status_pb2.Status)
 
 
-async def _abort(context: grpc.aio.ServicerContext, error: object) -> Any:
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: object) -> NoReturn:
     if isinstance(error, asyncio.Event):
         await error.wait()
         error = grpc.StatusCode.CANCELLED

@@ -33,6 +33,7 @@ _GROUPS: Final = {
     "tests/conformance/test_broker": _COMMAND_PATH,
     "tests/conformance/test_registry": _COMMAND_PATH,
     "tests/conformance/test_event_store": _EVENT_STORE,
+    "tests/integration/test_dead_threads": _COMMAND_PATH,
     "tests/integration/test_engine_pool": _COMMAND_PATH,
     "tests/integration/test_event_store_outage": _EVENT_STORE,
     "tests/integration/test_fixtures": _STORES,
@@ -56,7 +57,7 @@ _GROUPS: Final = {
 _ON_A_SET: Final = re.compile(r"tests/acceptance/[^\[]*\[(?:[^\]]*-)?(native|embedded)[-\]]")
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist carries no types
     """Gives whole groups to the workers."""
 
     def _split_scope(self, nodeid: str) -> str:

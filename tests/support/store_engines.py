@@ -14,10 +14,8 @@ from typing import Final
 from psycopg.conninfo import conninfo_to_dict
 
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
-from stack.engines import mongodb, postgresql, redis
-from stack.engines.native import postgresql as native_postgresql
-from stack.engines.native import redis as native_redis
-from stack.engines.part import Command, Engine, Site
+from stack.engines import mongodb, native, postgresql, redis
+from stack.engines.spec import CommandLine, EngineSpec, StackContext
 from tests.support.debian import install
 from tests.support.platform import EngineSet
 from tests.support.unavailable import UnavailableError, once
@@ -34,7 +32,7 @@ _DEBIAN: Final[Mapping[str, tuple[Path, str]]] = {
 class Port:
     """A port of the platform's, and the engines that claim it."""
 
-    engines: Mapping[str, Engine]
+    engines: Mapping[str, EngineSpec]
     url_variable: str
 
     @property
@@ -49,11 +47,11 @@ class Port:
 
 
 RELATIONAL: Final = Port(
-    {"postgresql-18": postgresql.ENGINE, "postgresql-15": native_postgresql.ENGINE}, "CONFORMANCE_POSTGRESQL_URL"
+    {"postgresql-18": postgresql.ENGINE, "postgresql-15": native.POSTGRESQL}, "CONFORMANCE_POSTGRESQL_URL"
 )
 # The native set starts the same program: a MongoDB is in no package registry.
 DOCUMENT: Final = Port({"secantusdb": mongodb.ENGINE}, "CONFORMANCE_MONGODB_URL")
-CACHE: Final = Port({"valkey": redis.ENGINE, "redis": native_redis.ENGINE}, "CONFORMANCE_REDIS_URL")
+CACHE: Final = Port({"valkey": redis.ENGINE, "redis": native.REDIS}, "CONFORMANCE_REDIS_URL")
 
 
 class StoreServer:
@@ -77,17 +75,17 @@ class StoreServer:
         """Settings that lead to it."""
         parts = {key: value for key, value in conninfo_to_dict(self.url).items() if value is not None}
         names = {"host": "host", "port": "port", "user": "user", "password": "password", "dbname": "db"}
-        return PostgresSettings(_env_file=None, **{names[key]: parts[key] for key in names if key in parts})  # type: ignore[call-arg, arg-type]
+        return PostgresSettings(_env_file=None, **{names[key]: parts[key] for key in names if key in parts})  # type: ignore[arg-type]
 
     @property
     def mongo(self) -> MongoSettings:
         """Settings that lead to it."""
-        return MongoSettings(_env_file=None, url=self.url)  # type: ignore[call-arg]
+        return MongoSettings(_env_file=None, url=self.url)
 
     @property
     def redis(self) -> RedisSettings:
         """Settings that lead to it."""
-        return RedisSettings(_env_file=None, url=self.url)  # type: ignore[call-arg]
+        return RedisSettings(_env_file=None, url=self.url)
 
     def start(self) -> None:
         """Start it, again on its data if it ran before, and wait until it is ready."""
@@ -120,9 +118,9 @@ def _missing() -> list[str]:
     return [package for program, package in _DEBIAN.values() if not program.exists()]
 
 
-def _with(engine: Engine, options: Sequence[str]) -> Engine:
-    def command(site: Site) -> Command:
-        plain = engine.command(site)
+def _with(engine: EngineSpec, options: Sequence[str]) -> EngineSpec:
+    def command(context: StackContext) -> CommandLine:
+        plain = engine.command(context)
         return replace(plain, argv=(*plain.argv, *options))
 
     return replace(engine, command=command)

@@ -27,19 +27,19 @@ _CATALOG: Final = load_catalog()
 
 def postgres_settings(engines: EngineSet) -> PostgresSettings:
     """Return the settings of the set's PostgreSQL; of nothing, where it has none."""
-    return engines.site.postgres.model_copy(update={"host": "127.0.0.1", "port": engines.site.ports.postgresql})
+    return engines.context.postgres.model_copy(update={"host": "127.0.0.1", "port": engines.context.ports.postgresql})
 
 
 def mongo_store(engines: EngineSet, database: str) -> MongoStore:
     """Return the store of a database of its own."""
-    settings = MongoSettings(url=f"mongodb://127.0.0.1:{engines.site.ports.mongodb}/{database}")
+    settings = MongoSettings(url=f"mongodb://127.0.0.1:{engines.context.ports.mongodb}/{database}")
     return MongoStore(settings, postgres_settings(engines), find_handlers(_CATALOG, "MONGODB"), lambda: TOPIC_ID)
 
 
 @contextmanager
 def fresh_database(engines: EngineSet) -> Iterator[Database[dict[str, Any]]]:
     """Give a new database with the platform's indexes."""
-    url = f"mongodb://127.0.0.1:{engines.site.ports.mongodb}/test_{uuid.uuid4().hex}"
+    url = f"mongodb://127.0.0.1:{engines.context.ports.mongodb}/test_{uuid.uuid4().hex}"
     with connect(MongoSettings(url=url)) as client:
         db = database_of(client)
         ensure_indexes(db, MARKER_TTL_S)
@@ -83,7 +83,7 @@ class Users:
 
     def _execute(self, statement: str, arguments: Sequence[Any]) -> None:
         with psycopg.connect(self._dsn) as connection:
-            connection.execute(statement, arguments)  # type: ignore[arg-type] # no literal by its type, by its callers
+            connection.execute(statement, arguments)
 
 
 def apply(store: Store, *batch: Delivery, overdue: frozenset[str] = frozenset()) -> list[CommandReceipt]:
@@ -106,5 +106,5 @@ def substance(receipt: CommandReceipt) -> CommandReceipt:
     same = CommandReceipt()
     same.CopyFrom(receipt)
     for field in ("accept_time", "receive_time", "complete_time", "duplicate"):
-        same.ClearField(field)  # type: ignore[arg-type] # the stub wants literals
+        same.ClearField(field)
     return same

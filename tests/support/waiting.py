@@ -15,7 +15,7 @@ _PAUSE_MAX_S: Final = 0.5
 _PAUSES_A_CHECK: Final = 3
 
 
-def eventually(check: Callable[[], T], timeout_s: float, interval_s: float = 0.05) -> T:
+def eventually(check: Callable[[], T | None], timeout_s: float, interval_s: float = 0.05) -> T:
     """Call `check` until it returns something true, and return that.
 
     `interval_s` is the least pause between two checks; with 0 there is none, for a check that waits by itself.
@@ -36,7 +36,7 @@ def eventually(check: Callable[[], T], timeout_s: float, interval_s: float = 0.0
         time.sleep(_pause_s(interval_s, began))
 
 
-async def eventually_async(check: Callable[[], Awaitable[T]], timeout_s: float, interval_s: float = 0.05) -> T:
+async def eventually_async(check: Callable[[], Awaitable[T | None]], timeout_s: float, interval_s: float = 0.05) -> T:
     """Await `check()` until it returns something true, as `eventually` does."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -1,4 +1,4 @@
-"""How a batch is applied in waves: order within a key, waiting, repetitions; with a store in memory."""
+"""How a batch is applied in parts: order within a key, waiting, repetitions; with a store in memory."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,12 @@ from polystream.v1.operations_pb2 import Operation
 from polystream.v1.users_pb2 import DeleteUserRequest
 from polystream.v1.views_pb2 import DeleteViewRequest, RecordViewRequest, View
 
-from mesh.catalog import load_catalog
-from processor.application import Decided, apply_in_waves, split_runs
-from processor.handlers import find_handlers
+from processor.application import Decided, apply_in_batches
+from processor.batches import split_batch
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
 from processor.users import BatchUsers, Erasure, UserDirectory
 from tests.support.lanes import delivery as deliver
-
-HANDLERS = find_handlers(load_catalog(), "MONGODB")
 
 
 class OneUser:
@@ -48,22 +45,22 @@ class SilentLookup:
 
 
 class Recorder:
-    """A store that does nothing, and tells in which waves it was asked to."""
+    """A store that does nothing, and tells which batches it was given."""
 
     def __init__(self) -> None:
         self.kept: dict[str, CommandReceipt] = {}
-        self.waves: list[list[str]] = []
+        self.batches: list[list[str]] = []
 
     def read_receipts(self, correlation_ids: Sequence[str]) -> Mapping[str, CommandReceipt]:
         """Find what was kept."""
         return {id_: self.kept[id_] for id_ in correlation_ids if id_ in self.kept}
 
-    def apply_wave(self, wave: Sequence[Decided], _users: BatchUsers) -> Mapping[str, CommandReceipt]:
+    def apply_decided(self, batch: Sequence[Decided], _users: BatchUsers) -> Mapping[str, CommandReceipt]:
         """Keep a receipt for each."""
-        self.waves.append([decided.delivery.correlation_id for decided in wave])
+        self.batches.append([decided.delivery.correlation_id for decided in batch])
         receipts = {
             d.delivery.correlation_id: make_receipt(d.delivery, d.refusal or Outcome(result=View()), "MONGODB", 0)
-            for d in wave
+            for d in batch
         }
         self.kept |= receipts
         return receipts
@@ -78,7 +75,7 @@ def store() -> Recorder:
 def run(store: Recorder, batch: Sequence[Delivery], overdue: frozenset[str] = frozenset()) -> list[Any]:
     """Apply a batch, and return each answer as (reason or "ok", duplicate); None for what waits."""
     directory = UserDirectory(OneUser(), SilentLookup(), lambda: "topic-1")  # type: ignore[arg-type] # a stand-in
-    receipts = apply_in_waves(batch, overdue, HANDLERS, directory, store)
+    receipts = apply_in_batches(batch, overdue, directory, store)
     return [None if r is None else (r.error.reason or "ok", r.duplicate) for r in receipts]
 
 
@@ -93,30 +90,30 @@ def forget(user_id: int, name: str = "") -> Delivery:
 
 
 def test_runs_of_one_command_stay_together() -> None:
-    """A hundred views of one user are one wave; another command of the same key begins a new one."""
+    """A hundred views of one user are one batch; another command of the same key begins a new one."""
     batch = [*(record(1) for _ in range(100)), forget(1), record(2), record(1), forget(2)]
-    waves = split_runs(batch)
-    assert [len(wave) for wave in waves] == [101, 2, 1]
-    assert waves[1] == [batch[100], batch[103]]
-    assert waves[2] == [batch[102]]
+    parts = split_batch(batch, keep_runs=True)
+    assert [len(part) for part in parts] == [101, 2, 1]
+    assert parts[1] == [batch[100], batch[103]]
+    assert parts[2] == [batch[102]]
 
 
-def test_waves_keep_the_order_within_every_key() -> None:
-    """Whatever the mix, a key's deliveries come in order, and a wave has one command of it."""
+def test_parts_keep_the_order_within_every_key() -> None:
+    """Whatever the mix, a key's deliveries come in order, and a part has one command of it."""
     makers = (record, forget, lambda user: deliver(DeleteUserRequest(user_id=user)))
     batch = [maker(user) for maker, user in itertools.product(makers, (1, 2, 3, 1, 2))]
     batch += [record(1), record(3), forget(1), record(1)]
-    waves = split_runs(batch)
+    parts = split_batch(batch, keep_runs=True)
     for key in {delivery.key for delivery in batch}:
-        assert [d for wave in waves for d in wave if d.key == key] == [d for d in batch if d.key == key]
-        assert all(len({d.command.name for d in wave if d.key == key}) <= 1 for wave in waves)
+        assert [d for part in parts for d in part if d.key == key] == [d for d in batch if d.key == key]
+        assert all(len({d.command.name for d in part if d.key == key}) <= 1 for part in parts)
 
 
 def test_what_waits_holds_its_key_alone(store: Recorder) -> None:
     """Behind a command whose user is in doubt, everything of the key waits; other keys go on."""
     batch = [record(9, "a"), record(1, "b"), forget(9, "c"), forget(1, "d"), record(9, "e")]
     assert run(store, batch) == [None, ("ok", False), None, ("ok", False), None]
-    assert store.waves == [["b"], ["d"]]
+    assert store.batches == [["b"], ["d"]]
 
 
 def test_what_is_overdue_is_refused_in_its_turn(store: Recorder) -> None:
@@ -132,14 +129,14 @@ def test_a_repetition_is_answered_from_its_receipt(store: Recorder) -> None:
     batch = [record(1, "a"), record(1, "b")]
     assert run(store, batch) == [("ok", False), ("ok", False)]
     assert run(store, [*batch, record(1, "c")]) == [("ok", True), ("ok", True), ("ok", False)]
-    assert store.waves == [["a", "b"], ["c"]]
+    assert store.batches == [["a", "b"], ["c"]]
 
 
 def test_a_command_twice_in_a_batch_is_applied_once(store: Recorder) -> None:
     """The second delivery repeats the first one's answer, or waits with it."""
     first, waiting = record(1, "a"), record(9, "w")
     assert run(store, [first, waiting, first, waiting]) == [("ok", False), None, ("ok", True), None]
-    assert store.waves == [["a"]]
+    assert store.batches == [["a"]]
 
 
 def test_a_repetition_is_answered_though_its_key_waits(store: Recorder) -> None:

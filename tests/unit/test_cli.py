@@ -1,6 +1,7 @@
 """The command line's own parts."""
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.options.v1 import options_pb2
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
+from polystream.v1.users_pb2 import User
 from rich.console import Console
 
 from cli.__main__ import COMMANDS, main
 from cli.progress import Progress
 from cli.story import show
+from mesh.errors import FieldFault, PolystreamError, Reason
 
 
 def test_every_command_has_its_module() -> None:
@@ -114,6 +117,41 @@ def test_a_failed_operation_is_told_with_its_reason() -> None:
     assert "there is a user with this CPF" in told
     assert "refused there" in told
     assert "nothing is missing" in told
+
+
+def test_an_error_is_told_with_its_details() -> None:
+    """The reason, each field at fault with the rule it breaks, and when to try again; in the receipt, too."""
+    faults = (FieldFault("user_id", "could not be [checked]"), FieldFault("email", "is too long", "string.max_len"))
+    error = PolystreamError(Reason.USER_UNVERIFIED, "try later", faults=faults, retry_delay_s=2.5).to_status()
+    operation = Operation(command="CreateUser", state=Operation.FAILED, error=error)
+    operation.receipts.add(store=options_pb2.POSTGRESQL, state=Operation.FAILED, error=error)
+    told = _told(OperationStory(operation=operation))
+    for expected in (
+        "USER_UNVERIFIED: try later",
+        "user_id: could not be [checked]",
+        "email: is too long (string.max_len)",
+        "try again after 2.5 s",
+    ):
+        assert told.count(expected) == 2
+
+
+@pytest.mark.integration  # it starts a process
+def test_what_is_inside_a_message_needs_no_other_import_to_be_json() -> None:
+    """A process that knows of nothing else writes an operation's result and the details of its error."""
+    operation = Operation(error=PolystreamError(Reason.USER_UNVERIFIED, faults=[FieldFault("f", "d")]).to_status())
+    operation.result.Pack(User(user_id=7))
+    script = (
+        "import sys; from polystream.v1.operations_pb2 import Operation; from mesh.proto_json import to_json;"
+        "print(to_json(Operation.FromString(bytes.fromhex(sys.argv[1]))))"
+    )
+    command = [sys.executable, "-c", script, operation.SerializeToString().hex()]
+    written = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout)
+    assert written["result"]["user_id"] == "7"
+    assert [detail["@type"].rpartition(".")[2] for detail in written["error"]["details"]] == [
+        "ErrorInfo",
+        "BadRequest",
+        "RetryInfo",
+    ]
 
 
 @pytest.mark.parametrize(

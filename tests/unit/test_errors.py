@@ -1,9 +1,18 @@
 """The one table of errors, and the statuses made of it."""
 
 import pytest
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 
-from mesh.errors import DOMAIN, FieldFault, PolystreamError, Reaction, Reason
+from mesh.errors import (
+    DOMAIN,
+    ErrorDetails,
+    FieldFault,
+    PolystreamError,
+    Reaction,
+    Reason,
+    build_status,
+    read_details,
+)
 
 
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.name)
@@ -47,3 +56,31 @@ def test_a_status_carries_the_details_that_apply() -> None:
 def test_a_status_without_faults_has_error_info_alone() -> None:
     """Nothing is said that does not apply."""
     assert len(PolystreamError(Reason.USER_NOT_FOUND).to_status().details) == 1
+
+
+@pytest.mark.parametrize("retry_delay_s", [None, 2.5])
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.name)
+def test_an_error_comes_back_from_its_status(reason: Reason, retry_delay_s: float | None) -> None:
+    """With its message, every field at fault, what is besides and the delay; the same error makes the same status."""
+    error = PolystreamError(
+        reason,
+        "não há",
+        faults=[FieldFault("a.b", "is not liked", "rule.one"), FieldFault("c", "neither")],
+        metadata={"store": "REDIS", "another": "1"},
+        retry_delay_s=retry_delay_s,
+    )
+    again = PolystreamError.from_status(error.to_status(), unknown=Reason.INTERNAL)
+    for attribute in ("reason", "message", "faults", "metadata", "retry_delay_s"):
+        assert getattr(again, attribute) == getattr(error, attribute)
+    assert again.to_status() == error.to_status()
+
+
+def test_a_foreign_status_is_read_as_far_as_it_goes() -> None:
+    """An unknown reason is what the caller says; details that are of another type or damaged are left out."""
+    status = build_status(5, "NO_SUCH_REASON", "gone", faults=[FieldFault("a", "b")])
+    status.details.add(type_url="type.googleapis.com/other.v1.Detail", value=b"\x01")
+    status.details.add(type_url="type.googleapis.com/google.rpc.RetryInfo", value=b"\xff\xff")
+    error = PolystreamError.from_status(status, unknown=Reason.UNDECODABLE)
+    assert (error.reason, error.message, error.faults) == (Reason.UNDECODABLE, "gone", (FieldFault("a", "b"),))
+    assert error.retry_delay_s is None
+    assert read_details(status_pb2.Status(code=5)) == ErrorDetails()

@@ -222,7 +222,7 @@ async def test_a_jaeger_that_comes_and_goes_is_told_of_now_and_then(
     for number in range(10):
         jaeger.refusals = [grpc.StatusCode.UNAVAILABLE]
         forwarder.offer(_request(str(number)), 1)
-        await eventually_async(lambda count=number + 1: _is(len(jaeger.taken) == count), _TIMEOUT_S)
+        await eventually_async(lambda: _is(len(jaeger.taken) == number + 1), _TIMEOUT_S)  # noqa: B023 - in this round
     await forwarder.stop()
     assert [call.args for call in told.calls] == [
         ("Jaeger takes no spans now: they wait",),
@@ -300,7 +300,7 @@ async def test_what_is_no_export_request_is_refused(tmp_path: Path) -> None:
 def test_the_endpoint_is_an_address_or_a_url(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As OpenTelemetry's own exporters take it; empty is off."""
     monkeypatch.setenv("JAEGER_OTLP_ENDPOINT", endpoint)
-    assert JaegerSettings(_env_file=None).otlp_endpoint == endpoint  # type: ignore[call-arg]
+    assert JaegerSettings(_env_file=None).otlp_endpoint == endpoint
 
 
 @pytest.mark.parametrize("endpoint", ["jaeger", "http://jaeger:4317/v1/traces", "ftp://jaeger:4317"])
@@ -308,4 +308,4 @@ def test_a_malformed_endpoint_is_told_by_its_name(endpoint: str, monkeypatch: py
     """The monitor does not start without forwarding in silence."""
     monkeypatch.setenv("JAEGER_OTLP_ENDPOINT", endpoint)
     with pytest.raises(ValidationError, match="JAEGER_OTLP_ENDPOINT"):
-        JaegerSettings(_env_file=None)  # type: ignore[call-arg]
+        JaegerSettings(_env_file=None)

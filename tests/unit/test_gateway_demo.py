@@ -10,8 +10,9 @@ from polystream.options.v1 import options_pb2
 from polystream.v1.payments_pb2 import CreatePaymentRequest, Payment
 from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest, UpdateUserRequest
 
-from gateway.commands import prepare
+from gateway.admission import Admissions
 from gateway.demo import FIXTURE_USER_ID, KINDS, DemoData, demo_fields, is_silent
+from gateway.validation import RequestRules
 from mesh.catalog import Command, load_catalog
 from mesh.ids import derived_user_id, new_correlation_id, request_correlation_id
 
@@ -38,7 +39,7 @@ def _of(command: Command) -> Any:
 
 def test_every_kind_of_the_protos_has_a_generator() -> None:
     """And none is left over."""
-    named = {
+    named: set[str] = {
         field.GetOptions().Extensions[options_pb2.demo]  # type: ignore[index] # the generated stub says FieldDescriptor
         for command in COMMANDS.values()
         for field in demo_fields(_of(command)).values()
@@ -49,9 +50,9 @@ def test_every_kind_of_the_protos_has_a_generator() -> None:
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_what_is_made_is_valid(command: Command) -> None:
     """A silent command of any kind, with the identifiers that its path has, passes its own rules."""
-    prepared = prepare(command, protovalidate.Validator())
+    rules = RequestRules(_of(command), protovalidate.Validator())
     for _ in range(50):
-        assert prepared.rules.faults(filled(command, new_correlation_id())) == []
+        assert rules.faults(filled(command, new_correlation_id())) == []
 
 
 def test_the_same_command_is_filled_alike() -> None:
@@ -97,8 +98,8 @@ def test_silence_is_having_set_identifiers_only() -> None:
 
 def test_only_create_user_may_leave_its_key_out() -> None:
     """A key of 0 asks for one where the rules allow 0; everywhere else they refuse it."""
-    validator = protovalidate.Validator()
-    assert [name for name, command in COMMANDS.items() if prepare(command, validator).assigns_key] == ["CreateUser"]
+    admissions = Admissions(max_request_bytes=1000, demo_data=True)
+    assert [name for name, command in COMMANDS.items() if admissions.of_command(command).assigns_key] == ["CreateUser"]
     ids = {derived_user_id(new_correlation_id()) for _ in itertools.repeat(None, 1000)}
     assert len(ids) == 1000
     assert max(ids) < 2**53

@@ -9,7 +9,7 @@ from polystream.v1.payments_pb2 import ListPaymentsRequest
 from polystream.v1.subscriptions_pb2 import ListSubscriptionsRequest
 from polystream.v1.views_pb2 import ListViewsRequest
 
-from gateway.operations.event_log import EventLog
+from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
 from gateway.queries.pages import DEFAULT_SIZE, page_of
@@ -27,13 +27,14 @@ from mesh.settings import (
     TelemetrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 
 
 async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> None:
     """An RPC that is no command is a query; a streaming RPC's handler is an async generator."""
     catalog = load_catalog()
     stores = Stores(PostgresSettings(), MongoSettings(), RedisSettings())
-    registry, event_log = RegistryClient(RegistrySettings()), EventLog("127.0.0.1:1")
+    registry, event_log = RegistryClient(RegistrySettings()), EventLogClient("127.0.0.1:1")
     tracker = OperationTracker(
         settings=GatewaySettings(),
         catalog=catalog,
@@ -43,6 +44,7 @@ async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> N
         schemas=registry,
         event_log=event_log,
         tracing=Tracing("gateway", "test", TelemetrySettings(OTEL_SDK_DISABLED=True)),
+        threads=CriticalThreads(),
     )
     queries = build_queries(stores, tracker, event_log, {})
     await stores.close()

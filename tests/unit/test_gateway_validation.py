@@ -10,7 +10,8 @@ from polystream.v1.operations_pb2 import WaitOperationRequest
 from polystream.v1.users_pb2 import CreateUserRequest
 from polystream.v1.views_pb2 import RecordViewRequest
 
-from gateway.validation import RequestRules, named_fields, request_reader
+from gateway.json_fields import named_fields
+from gateway.validation import RequestRules
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 
@@ -156,20 +157,10 @@ def test_a_duration_may_be_negative_by_itself() -> None:
 def test_no_description_holds_a_value() -> None:
     """Whatever rule is broken."""
     secrets = {"name": "\x01maria" * 50, "email": "maria.at.example", "cpf": "12345678900", "request_id": "r" * 999}
-    faults = rules(CreateUserRequest).faults(CreateUserRequest(user_id=-987654, **secrets))  # type: ignore[arg-type]
+    faults = rules(CreateUserRequest).faults(CreateUserRequest(user_id=-987654, **secrets))
     assert {fault.field for fault in faults} == {"user_id", *secrets}
     told = " ".join(fault.description for fault in faults)
     assert not [value for value in (*secrets.values(), "987654") if value in told]
-
-
-def test_the_reader_gives_errors_back() -> None:
-    """A server words an exception in its own way; an error that is given back is answered like any other."""
-    read = request_reader(CreateUserRequest, max_bytes=100)
-    assert read(CreateUserRequest(name="Maria").SerializeToString()) == CreateUserRequest(name="Maria")
-    large, malformed = read(b"\x12\x65" + b"x" * 101), read(b"\x12\x64xx")
-    assert isinstance(large, PolystreamError)
-    assert isinstance(malformed, PolystreamError)
-    assert (large.reason, malformed.reason) == (Reason.REQUEST_TOO_LARGE, Reason.MALFORMED_REQUEST)
 
 
 def test_every_request_of_the_platform_compiles() -> None:

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 import pytest
 from rich.console import Console
 
+from cli.integrity_report import show_drift, show_repair
 from mesh import topics
 from mesh.catalog import load_catalog
-from mesh.deadletters.box import Case
-from mesh.deadletters.letter import Letter, Place
-from mesh.deadletters.redrive import Outcome, Redriven
-from mesh.deadletters.standing import Standing
-from processor.integrity.lost import Findings, Record, Search
+from mesh.dead_letters.dead_letter import DeadLetter
+from mesh.dead_letters.reader import DeadLetterEntry
+from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
+from mesh.dead_letters.redrive_status import RedriveStatus
+from mesh.envelope import KafkaRecord
+from processor.integrity.inspection import Drift, Repair
+from processor.integrity.lost import Findings, LostCommandSearch
 from processor.integrity.orphans import LanesBehindError, Orphans, wait_for_lanes
-from processor.integrity.report import show_drift, show_repair
 
 STORES = ("POSTGRESQL", "MONGODB", "REDIS")
 POSITIONS = {"POSTGRESQL": {0: 5}, "MONGODB": {0: 5}, "REDIS": {0: 3}}
@@ -42,7 +44,9 @@ def command_id(number: int) -> str:
     return f"0197a1b2-0000-7000-8000-{number:012d}"
 
 
-def record(offset: int, command: str, *, accept_ms: int = 5_000, redrives: int = 0, correlation_id: str = "") -> Record:
+def record(
+    offset: int, command: str, *, accept_ms: int = 5_000, redrives: int = 0, correlation_id: str = ""
+) -> KafkaRecord:
     """Return a record of partition 0, whose command has the offset's number."""
     headers = [
         (topics.COMMAND, command),
@@ -50,25 +54,25 @@ def record(offset: int, command: str, *, accept_ms: int = 5_000, redrives: int =
         (topics.ACCEPT_TIME, str(accept_ms)),
         *([(topics.REDRIVES, str(redrives))] if redrives else []),
     ]
-    return Record(Place(0, offset), 9_000, b"7", b"v", headers)
+    return KafkaRecord(topics.COMMANDS, 0, offset, 9_000, 0, b"7", b"v", headers)
 
 
 def search(
-    records: Sequence[Record], known: Sequence[int] = (), letters: Sequence[Letter] = ()
+    records: Sequence[KafkaRecord], known: Sequence[int] = (), dead_letters: Sequence[DeadLetter] = ()
 ) -> tuple[list[tuple[str, str]], int]:
     """Return the store and the correlation ID of each lost part, and how many parts were compared."""
-    sides = [_Memory(store, {command_id(number) for number in known}) for store in STORES]
-    looking = Search(load_catalog().commands, POSITIONS, sides, letters, oldest_ms=OLDEST_MS)
+    inspectors = [_Memory(store, {command_id(number) for number in known}) for store in STORES]
+    looking = LostCommandSearch(load_catalog().commands, POSITIONS, inspectors, dead_letters, oldest_ms=OLDEST_MS)
     for one in records:
         looking.add(one)
     looking.finish()
     return [(part.store, part.correlation_id) for part in looking.lost], looking.compared
 
 
-def lost_part(offset: int = 0) -> Letter:
+def lost_part(offset: int = 0) -> DeadLetter:
     """Return a part of a command that PostgreSQL has lost."""
-    sides = [_Memory(store, set()) for store in STORES]
-    looking = Search(load_catalog().commands, POSITIONS, sides, [], oldest_ms=OLDEST_MS)
+    inspectors = [_Memory(store, set()) for store in STORES]
+    looking = LostCommandSearch(load_catalog().commands, POSITIONS, inspectors, [], oldest_ms=OLDEST_MS)
     looking.add(record(offset, "CreatePayment"))
     looking.finish()
     return looking.lost[0]
@@ -91,8 +95,8 @@ def test_what_a_lane_has_yet_to_apply_is_not_lost() -> None:
 def test_what_was_given_up_is_not_lost() -> None:
     """By the store that gave it up: another one may have lost it."""
     given_up = lost_part(1)
-    assert search([record(1, "CreatePayment")], letters=[given_up]) == ([], 0)
-    assert len(search([record(1, "RecordView")], letters=[given_up])[0]) == 1
+    assert search([record(1, "CreatePayment")], dead_letters=[given_up]) == ([], 0)
+    assert len(search([record(1, "RecordView")], dead_letters=[given_up])[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_what_was_given_up_is_not_lost() -> None:
         record(0, "CreatePayment", accept_ms=OLDEST_MS - 1, redrives=1),  # it was sent again not long ago
     ],
 )
-def test_what_the_stores_need_not_remember_is_not_compared(one: Record) -> None:
+def test_what_the_stores_need_not_remember_is_not_compared(one: KafkaRecord) -> None:
     """It was never applied, or is too old."""
     assert search([one]) == ([], 0)
 
@@ -113,7 +117,9 @@ def test_many_are_asked_for_in_bounded_batches() -> None:
     """Nothing is left out at the end."""
     memory = _Memory("POSTGRESQL", set())
     positions = {**POSITIONS, "POSTGRESQL": {0: 10_000}}
-    looking = Search(load_catalog().commands, positions, [memory, _Memory("MONGODB", set())], [], oldest_ms=OLDEST_MS)
+    looking = LostCommandSearch(
+        load_catalog().commands, positions, [memory, _Memory("MONGODB", set())], [], oldest_ms=OLDEST_MS
+    )
     for offset in range(2_500):
         looking.add(record(offset, "CreatePayment"))
     looking.finish()
@@ -136,16 +142,17 @@ def test_a_lane_that_stays_behind_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         wait_for_lanes({0: 4}, lambda: {"REDIS": {0: 3}, "MONGODB": {0: 4}})
 
 
-@pytest.mark.parametrize("standing", [Standing.WAITING, Standing.OVERTAKEN])
-def test_what_was_found_and_done_is_told(standing: Standing) -> None:
+@pytest.mark.parametrize("redrive_status", [RedriveStatus.WAITING, RedriveStatus.OVERTAKEN])
+def test_what_was_found_and_done_is_told(redrive_status: RedriveStatus) -> None:
     """With what to do about it, and no more lines than somebody reads."""
     part = lost_part()
-    cases = [Case(part, standing, ["x"])] * 30
+    entries = [DeadLetterEntry(part, redrive_status, ["x"])] * 30
     orphans = [Orphans("MONGODB", list(range(100, 130)))]
     output = io.StringIO()
     console = Console(file=output, width=250)
-    show_drift(Findings(77, cases, is_whole=False), orphans, console)
-    show_repair([Redriven(part, Outcome.REFUSED, "no")], cases, 4, orphans, console)
+    show_drift(Drift(Findings(77, entries, is_whole=False), orphans), console)
+    redriven = [RedriveResult(part, RedriveOutcome.REFUSED, "no")]
+    show_repair(Repair(redriven, entries, 4, orphans, is_whole=False), console)
     told = output.getvalue()
     for expected in (
         "compared 77",
@@ -155,9 +162,9 @@ def test_what_was_found_and_done_is_told(standing: Standing) -> None:
         "--erase-orphans",
         "sent 1 commands again: 1 refused",
         "erased what was left of 4 users",
-        "dlq list" if standing is Standing.WAITING else "--force",
+        "dlq list" if redrive_status is RedriveStatus.WAITING else "--force",
     ):
         assert expected in told
     output.truncate(0)
-    show_drift(Findings(77, [], is_whole=True), [], console)
+    show_drift(Drift(Findings(77, [], is_whole=True), []), console)
     assert "nothing is lost" in output.getvalue()

@@ -9,8 +9,8 @@ from polystream.v1.operations_pb2 import Operation
 
 from mesh import topics
 from mesh.ids import new_correlation_id
-from processor.lanes.outbox import SendError
-from processor.lanes.records import Record
+from processor.lanes.receipts import SendError
+from tests.support.headers import header_texts
 from tests.support.lane_rig import STORE, UNAVAILABLE, Rig, delete
 
 
@@ -25,9 +25,9 @@ def test_a_round_applies_answers_and_commits(rig: Rig) -> None:
     done = rig.source.put(delete(7))
     rig.source.put_raw(b"?", "CreateUser", new_correlation_id())
     rig.lane.run_once()
-    (sent,) = rig.outbox.sent
+    (sent,) = rig.producer.sent
     assert (sent.topic, sent.key) == (topics.RECEIPTS, b"7")
-    assert topics.header_text(sent.headers) == {
+    assert header_texts(sent.headers) == {
         topics.CORRELATION_ID: done,
         topics.COMMAND: "DeleteUser",
         topics.STORE: STORE,
@@ -43,18 +43,16 @@ def test_a_command_that_is_not_traced_passes_its_context_on(rig: Rig) -> None:
     record = rig.source.waiting.pop()
     traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
     headers = [*record.headers, (topics.TRACEPARENT, traceparent), (topics.TRACESTATE, "vendor=1")]
-    rig.source.waiting.append(
-        Record(record.partition, record.offset, record.key, record.value, headers, record.receive_time_ns)
-    )
+    rig.source.waiting.append(record._replace(headers=headers))
     rig.lane.run_once()
-    sent = topics.header_text(rig.outbox.sent[0].headers)
+    sent = header_texts(rig.producer.sent[0].headers)
     assert (sent[topics.TRACEPARENT], sent[topics.TRACESTATE]) == (traceparent, "vendor=1")
 
 
 def test_nothing_is_committed_before_its_receipt_is_acknowledged(rig: Rig) -> None:
     """A lane that can't send ends, and its commands are delivered again."""
     rig.source.put(delete(7))
-    rig.outbox.fails = True
+    rig.producer.fails = True
     with pytest.raises(SendError):
         rig.lane.run_once()
     assert rig.source.committed == {}
@@ -133,7 +131,7 @@ def test_a_record_that_can_not_be_read_is_dead_lettered_and_the_lane_goes_on(rig
     done = rig.source.put(delete(7))
     rig.lane.run_once()
     assert rig.store.applied == [done]
-    letter = next(sent for sent in rig.outbox.sent if sent.topic == topics.DEAD_LETTERS)
+    letter = next(sent for sent in rig.producer.sent if sent.topic == topics.DEAD_LETTERS)
     assert (letter.key, letter.value) == (b"7", b"\xff\xfe")
     receipt = rig.receipts()[bad]
     assert (receipt.state, receipt.dead_lettered, receipt.user_id) == (Operation.FAILED, True, 7)
@@ -144,8 +142,8 @@ def test_a_record_too_large_for_the_dead_letters_is_pointed_to(rig: Rig) -> None
     """The lane does not stand still over it: the letter says where the record is, and how large."""
     rig.source.put_raw(b"\xff" * 1_000_000, "DeleteUser", new_correlation_id())
     rig.lane.run_once()
-    letter = next(sent for sent in rig.outbox.sent if sent.topic == topics.DEAD_LETTERS)
-    headers = topics.header_text(letter.headers)
+    letter = next(sent for sent in rig.producer.sent if sent.topic == topics.DEAD_LETTERS)
+    headers = header_texts(letter.headers)
     assert (letter.value, headers[topics.DLQ_OFFSET]) == (None, "0")
     assert int(headers["dlq.omitted_bytes"]) > 1_000_000
 
@@ -275,4 +273,4 @@ def test_a_lane_that_is_told_to_stop_while_it_waits_stops(rig: Rig) -> None:
     rig.store.plans[7] = [UNAVAILABLE] * 1000
     rig.source.on_idle = rig.stop.set
     rig.lane.run()
-    assert (rig.store.applied, rig.outbox.sent, rig.source.committed) == ([], [], {})
+    assert (rig.store.applied, rig.producer.sent, rig.source.committed) == ([], [], {})

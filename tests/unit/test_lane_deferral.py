@@ -5,8 +5,11 @@ import itertools
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.users_pb2 import DeleteUserRequest
 
+from mesh.envelope import KafkaRecord
+from mesh.topics import COMMANDS
+from processor.lanes.applying import Applied
+from processor.lanes.decoding import Item
 from processor.lanes.deferral import Deferral
-from processor.lanes.records import Answer, Item, Record
 from tests.support.lanes import delivery
 
 _OFFSETS = itertools.count()
@@ -27,17 +30,17 @@ def item(user_id: int, partition: int = 0) -> Item:
     """Return a command about a user, at the next offset."""
     offset = next(_OFFSETS)
     made = delivery(DeleteUserRequest(user_id=user_id), partition=partition, offset=offset)
-    return Item(Record(partition, offset, made.key, b"", [], made.receive_time_ns), made)
+    return Item(KafkaRecord(COMMANDS, partition, offset, 0, made.receive_time_ns, made.key, b"", []), made)
 
 
-def deferred(*items: Item) -> list[Answer]:
+def deferred(*items: Item) -> list[Applied]:
     """Return that nothing can be told of the items yet."""
-    return [Answer(i, None) for i in items]
+    return [Applied(i, None) for i in items]
 
 
-def answered(*items: Item) -> list[Answer]:
+def answered(*items: Item) -> list[Applied]:
     """Return that the items are answered."""
-    return [Answer(i, CommandReceipt()) for i in items]
+    return [Applied(i, CommandReceipt()) for i in items]
 
 
 def test_later_commands_of_a_key_wait_behind_it() -> None:

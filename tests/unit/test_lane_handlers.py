@@ -4,11 +4,12 @@ import importlib
 import pkgutil
 
 import pytest
+from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest, UpdateUserRequest
 
 import processor.handlers
+from processor.batches import answer_batch, group_by_command, split_batch, without_repetitions
 from processor.handlers import find_handler, module_name
-from processor.waves import groups, split_waves
 from tests.support.lanes import CATALOG, delivery
 
 STORES = ("POSTGRESQL", "MONGODB", "REDIS")
@@ -50,23 +51,38 @@ def test_a_missing_handler_is_named() -> None:
         find_handler(CATALOG.commands["CreateUser"], "REDIS")
 
 
-def test_waves_keep_the_order_within_a_key_and_hold_each_key_once() -> None:
+def test_parts_keep_the_order_within_a_key_and_hold_each_key_once() -> None:
     """Applied in turn, they do what one by one would do."""
     batch = [delivery(CreateUserRequest(user_id=user_id)) for user_id in (1, 2, 1, 3, 1, 2)]
-    waves = split_waves(batch)
-    assert [[batch.index(d) for d in wave] for wave in waves] == [[0, 1, 3], [2, 5], [4]]
+    parts = split_batch(batch, keep_runs=False)
+    assert [[batch.index(d) for d in part] for part in parts] == [[0, 1, 3], [2, 5], [4]]
 
 
 def test_groups_hold_one_command_each() -> None:
-    """A handler is given all of a wave's deliveries of its command at once."""
+    """A handler is given all deliveries of its command at once."""
     batch = [
         delivery(CreateUserRequest(user_id=1)),
         delivery(DeleteUserRequest(user_id=2)),
         delivery(CreateUserRequest(user_id=3)),
-        delivery(UpdateUserRequest(user_id=1)),
+        delivery(UpdateUserRequest(user_id=4)),
     ]
-    assert [(command.name, [batch.index(d) for d in group]) for command, group in groups(batch)] == [
-        ("CreateUser", [0, 2]),
-        ("DeleteUser", [1]),
-        ("UpdateUser", [3]),
+    assert [[batch.index(d) for d in group] for group in group_by_command(batch)] == [[0, 2], [1], [3]]
+
+
+def test_a_command_is_answered_once_and_repeated_otherwise() -> None:
+    """Of a command's deliveries the first gets what was made, the others repetitions, and what waits nothing."""
+    made, known, waiting = (delivery(CreateUserRequest(user_id=user_id)) for user_id in (1, 2, 3))
+    batch = [made, known, waiting, made, known]
+    assert list(without_repetitions(batch).values()) == batch[:3]
+    answers = answer_batch(
+        batch,
+        earlier={known.correlation_id: CommandReceipt(correlation_id=known.correlation_id)},
+        made={made.correlation_id: CommandReceipt(correlation_id=made.correlation_id)},
+    )
+    assert [answer and (answer.correlation_id, answer.duplicate) for answer in answers] == [
+        (made.correlation_id, False),
+        (known.correlation_id, True),
+        None,
+        (made.correlation_id, True),
+        (known.correlation_id, True),
     ]

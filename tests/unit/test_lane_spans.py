@@ -10,15 +10,15 @@ from opentelemetry.trace import SpanKind, StatusCode
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.users_pb2 import CreateUserRequest
 
+from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.context import TraceContext
-from mesh.telemetry.sampling import Admission, RateLimit
+from mesh.telemetry.sampling import HeadSampler, RateLimit
 from mesh.telemetry.tracing import Tracing
-from processor.handling import refuse
-from processor.lanes.records import Record
+from mesh.topics import COMMANDS
 from processor.lanes.spans import LaneSpans, Step
-from processor.model import Outcome
+from processor.model import Outcome, refuse
 from processor.receipts import make_receipt
 from tests.support.lanes import delivery
 
@@ -36,17 +36,17 @@ def exporter() -> InMemorySpanExporter:
 @pytest.fixture
 def spans(exporter: InMemorySpanExporter) -> LaneSpans:
     """Return a lane's spans, without a collector."""
-    tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))  # type: ignore[call-arg]
+    tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing._provider, tracing._tracer = provider, provider.get_tracer("test")
-    tracing._admission = Admission(RateLimit(1, lambda: 0.0), None)
+    tracing._head_sampler = HeadSampler(RateLimit(1, lambda: 0.0), None)
     return LaneSpans(tracing, "POSTGRESQL", "processor-postgresql")
 
 
-def record() -> Record:
+def record() -> KafkaRecord:
     """Return the record of the command."""
-    return Record(4, 17, b"5", b"", [], RECEIVED_NS)
+    return KafkaRecord(COMMANDS, 4, 17, 0, RECEIVED_NS, b"5", b"", [])
 
 
 def receipt(outcome: Outcome) -> CommandReceipt:

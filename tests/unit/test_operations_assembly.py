@@ -1,6 +1,7 @@
 """An operation is told from its acceptance and its receipts."""
 
 import itertools
+import typing
 
 import pytest
 from google.protobuf.any_pb2 import Any
@@ -10,15 +11,16 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 from polystream.v1.users_pb2 import User
 
-from gateway.operations.assembly import assemble, is_done
+from gateway.operations.assembly import assemble
 from mesh.catalog import load_catalog
 from mesh.ids import new_correlation_id
+from mesh.operation import is_done
 
 COMMANDS = load_catalog().commands
 CORRELATION_ID = new_correlation_id()
 
 
-def receipt(store: str, second: int = 1, **fields: object) -> CommandReceipt:
+def receipt(store: str, second: int = 1, **fields: typing.Any) -> CommandReceipt:
     """Return a success of DeleteUser, changed by `fields`."""
     made = CommandReceipt(
         correlation_id=CORRELATION_ID,

@@ -8,7 +8,7 @@ from math import sqrt
 import pytest
 from polystream.v1.recommendations_pb2 import Recommendations
 
-from processor.recommendations import (
+from processor.stores.mongodb_recommendations import (
     PopularContent,
     Recommended,
     Viewing,

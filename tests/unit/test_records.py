@@ -7,8 +7,9 @@ from polystream.v1.operations_pb2 import Event
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Decoder
+from mesh.envelope import KafkaRecord
 from mesh.schemas import load_schema
-from monitor.records import EventReader, Record
+from monitor.records import EventReader
 
 CORRELATION_ID = "0197a1b2-0000-7000-8000-000000000001"
 ACCEPT_MS = 1_000
@@ -38,7 +39,7 @@ def read(reader: EventReader, topic: str, **more: str) -> Event:
         (topics.SERVICE, "gateway-1"),
         *more.items(),
     ]
-    (traced,) = reader.read(Record(topic, 2, 17, SENT_AGAIN_MS, b"7", None, headers))
+    (traced,) = reader.read(KafkaRecord(topic, 2, 17, SENT_AGAIN_MS, 0, b"7", None, headers))
     return traced.event
 
 

@@ -4,13 +4,28 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import sys
+import sysconfig
+import tomllib
+from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Final
 
 import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PYTHONS: Final = ("3.11.0", "3.11.2", "3.11.7", "3.12.0", "3.13.0")  # of each kind that the conditions tell apart
+EXTRAS: Final = {  # what is locked beside the project's own dependencies
+    "requirements.lock": ("embedded", "checkout"),
+    "requirements-dev.lock": ("embedded", "checkout", "bench", "dev"),
+    "requirements-image.lock": (),
+}
 
 
 @pytest.fixture
@@ -39,16 +54,85 @@ def test_an_old_python_can_read_it() -> None:
     ast.parse((CHECKOUT / "start.py").read_text(), feature_version=(3, 6))
 
 
-def test_an_old_python_is_told_what_to_do(
-    start: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 9, 2), (3, 10, 13), (3, 14, 0), (3, 15, 1)])
+def test_a_python_that_has_no_packages_is_told_what_to_do(
+    start: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], version: tuple[int, ...]
 ) -> None:
-    """One sentence with the version that is needed, the one that is there, and the remedy."""
-    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
-    monkeypatch.setattr(sys, "version", "3.9.2 (main)")
+    """Too old or too new: a sentence with the versions that are needed, the one that is there, and the remedy."""
+    name = ".".join(map(str, version))
+    monkeypatch.setattr(sys, "version_info", (*version, "final", 0))
+    monkeypatch.setattr(sys, "version", f"{name} (main)")
     assert start.main(["up"]) == 1
     said = capsys.readouterr().err
-    assert "Python 3.11 or newer is needed, and this is 3.9.2" in said
+    assert f"Python 3.11, 3.12 or 3.13 is needed, and this is {name}. " in said
     assert "python3.11 start.py" in said
+
+
+def test_another_build_of_python_is_told_what_to_do(start: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for which there are no packages is refused before a package fails to build."""
+    start.check_machine()
+    monkeypatch.setattr(sysconfig, "get_config_var", {"Py_GIL_DISABLED": 1}.get)
+    with pytest.raises(start.InstallError, match="without its global lock"):
+        start.check_machine()
+
+
+def test_the_project_and_the_bootstrap_accept_the_same_pythons(start: ModuleType) -> None:
+    """What pip refuses by the project's metadata, start.py refuses, and nothing else."""
+    newest = f"{start.NEWEST[0]}.{start.NEWEST[1] + 1}"
+    expected = f">={'.'.join(map(str, start.OLDEST))},<{newest}"
+    assert tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["requires-python"] == expected
+    assert {PYTHONS[0], PYTHONS[-1]} == {".".join(map(str, (*version, 0))) for version in (start.OLDEST, start.NEWEST)}
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("lock", EXTRAS)
+def test_each_lock_has_what_each_python_needs(lock: str, python: str) -> None:
+    """What the project and its packages ask for on a Python is locked for that Python, in a version that will do."""
+    environment = {**default_environment(), "python_version": python[:4], "python_full_version": python}
+    locked = _locked_for(environment, (CHECKOUT / lock).read_text())
+    assert len(locked) > 50
+    wanted = _wanted_by_the_project(lock)
+    seen: set[str] = set()
+    while wanted:
+        requirement = wanted.pop()
+        name = canonicalize_name(requirement.name)
+        assert name in locked, f"{requirement} is not locked for Python {python}"
+        assert requirement.specifier.contains(locked[name], prereleases=True), f"{requirement}, but {locked[name]}"
+        asking = f"{name}{sorted(requirement.extras)}"
+        if asking not in seen:
+            seen.add(asking)
+            wanted += _wanted_by(requirement, locked[name], environment)
+
+
+def _locked_for(environment: Mapping[str, Any], lock: str) -> dict[NormalizedName, str]:
+    requirements = map(Requirement, re.findall(r"^(\w[^\\\n]*?) ?\\$", lock, re.MULTILINE))
+    fitting = [each for each in requirements if each.marker is None or each.marker.evaluate(environment)]
+    versions = {canonicalize_name(each.name): str(each.specifier).removeprefix("==") for each in fitting}
+    assert len(versions) == len(fitting), "a package is locked twice for one Python"
+    return versions
+
+
+def _wanted_by_the_project(lock: str) -> list[Requirement]:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in EXTRAS[lock])]
+    return [Requirement(text) for each in lists for text in each]
+
+
+def _wanted_by(requirement: Requirement, version: str, environment: Mapping[str, Any]) -> list[Requirement]:
+    """Return what a package asks for, as it says itself: of this Python's installed packages, all but a few."""
+    try:
+        package = metadata.distribution(requirement.name)
+    except metadata.PackageNotFoundError:
+        return []
+    if package.version != version:
+        return []
+    asked = map(Requirement, package.requires or [])
+    extras = requirement.extras or {""}
+    return [
+        each
+        for each in asked
+        if each.marker is None or any(each.marker.evaluate({**environment, "extra": extra}) for extra in extras)
+    ]
 
 
 def test_another_system_is_told_what_to_do(start: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +212,13 @@ def test_the_bootstrap_is_locked(start: ModuleType) -> None:
         requirement = start.locked("uv", lock)
         assert requirement.startswith("uv==")
         assert "--hash=sha256:" in requirement
-        assert start.count_packages(lock) > 50
+
+
+def test_a_bootstrap_locked_for_some_pythons_alone_is_found(start: ModuleType) -> None:
+    """A condition beside the version is handed to pip with it, and is no part of the version."""
+    lock = start.ROOT / "some.lock"
+    lock.write_text("tz==1 \\\n    --hash=sha256:00\nuv==9.1 ; sys_platform == 'linux' \\\n    --hash=sha256:11\n")
+    assert start.locked("uv", lock) == "uv==9.1 ; sys_platform == 'linux' \\\n    --hash=sha256:11\n"
 
 
 def test_an_installer_is_led_nowhere_else(start: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The supervisor's parts that need no process."""
+"""What of the supervisor needs no process."""
 
 import json
 import os
@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from mesh.backoff import Backoff
 from stack.engines import process as processes
 from stack.supervisor.events import EventPipe
-from stack.supervisor.keeper import Backoff
 from stack.supervisor.state import PlatformState, ProcessState, RunFolder, for_display
+from stack.supervisor.supervised_process import pause_after
 
 
 def test_backoff_doubles_up_to_its_limit_and_forgets() -> None:
     """0.1 s, doubled with every early death, 5 s at the most, and 0.1 s again after ten seconds of life."""
-    backoff = Backoff()
-    assert [backoff.after(0.5) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
-    assert backoff.after(9.9) == 5.0
-    assert backoff.after(10.0) == 0.1
-    assert backoff.after(0.0) == 0.2
+    backoff = Backoff(0.1, 5.0)
+    assert [pause_after(0.5, backoff) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert pause_after(9.9, backoff) == 5.0
+    assert pause_after(10.0, backoff) == 0.1
+    assert pause_after(0.0, backoff) == 0.2
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
 
 def test_a_reader_that_hangs_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe that stays full is given up after a bounded wait."""
-    monkeypatch.setattr("stack.supervisor.events._PATIENCE_S", 0.05)
+    monkeypatch.setattr("stack.supervisor.events._WRITE_TIMEOUT_S", 0.05)
     read, write = os.pipe()
     pipe = EventPipe(write)
     for _ in range(10):

@@ -4,7 +4,7 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 from mesh.telemetry.context import TraceContext, parse, unsampled
-from mesh.telemetry.sampling import Admission, RateLimit
+from mesh.telemetry.sampling import HeadSampler, RateLimit
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -64,13 +64,13 @@ def test_the_rate_limit_admits_so_many_a_second() -> None:
 
 def test_what_the_caller_does_not_record_is_not_recorded() -> None:
     """The parent's flag is respected, and takes no token."""
-    admission = Admission(RateLimit(1, clock_s=lambda: 0.0), None)
-    assert not admission.admit(TraceContext(TRACE, SPAN, sampled=False), TRACE)
-    assert admission.admit(TraceContext(TRACE, SPAN, sampled=True), TRACE)
-    assert not admission.admit(None, TRACE)
+    sampler = HeadSampler(RateLimit(1, clock_s=lambda: 0.0), None)
+    assert not sampler.admit(TraceContext(TRACE, SPAN, sampled=False), TRACE)
+    assert sampler.admit(TraceContext(TRACE, SPAN, sampled=True), TRACE)
+    assert not sampler.admit(None, TRACE)
 
 
 def test_a_standard_sampler_decides_where_one_is_configured() -> None:
     """OTEL_TRACES_SAMPLER's own samplers are asked."""
-    assert Admission(None, ALWAYS_ON).admit(None, TRACE)
-    assert not Admission(None, ALWAYS_OFF).admit(None, TRACE)
+    assert HeadSampler(None, ALWAYS_ON).admit(None, TRACE)
+    assert not HeadSampler(None, ALWAYS_OFF).admit(None, TRACE)

@@ -9,7 +9,7 @@ from polystream.v1.views_pb2 import RecordViewRequest
 
 from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
-from processor.user_lookup import Answer
+from processor.user_lookup import PostgresUsers, UserSnapshot
 from processor.users import Erasure, UserDirectory, Verdict
 from tests.support.lanes import delivery as deliver
 
@@ -40,25 +40,25 @@ class Memory:
 
 
 @dataclass
-class Lookup:
+class Lookup(PostgresUsers):
     """PostgreSQL, in memory."""
 
-    answer: Answer | None
+    snapshot: UserSnapshot | None
     asked: list[list[int]] = field(default_factory=list)
 
-    def ask(self, user_ids: Collection[int], topic_id: str) -> Answer | None:
+    def ask(self, user_ids: Collection[int], topic_id: str) -> UserSnapshot | None:
         """Answer as prepared."""
         assert topic_id == TOPIC
         self.asked.append(sorted(user_ids))
-        return self.answer
+        return self.snapshot
 
     def close(self) -> None:
         """Hold nothing."""
 
 
-def answer(*found: int, next_offset: int | None = None) -> Answer:
-    """Return PostgreSQL's answer, its lane at `next_offset` of the partition."""
-    return Answer(frozenset(found), {} if next_offset is None else {PARTITION: next_offset})
+def snapshot(*found: int, next_offset: int | None = None) -> UserSnapshot:
+    """Return what PostgreSQL says, its lane at `next_offset` of the partition."""
+    return UserSnapshot(frozenset(found), {} if next_offset is None else {PARTITION: next_offset})
 
 
 def view_at(offset: int, user_id: int = USER) -> Delivery:
@@ -75,35 +75,35 @@ EXISTS, MISSING, UNTOLD = Verdict.EXISTS, Verdict.MISSING, Verdict.UNTOLD
 CASES = {
     "remembered: PostgreSQL may be down": ({USER: None}, None, EXISTS),
     "unknown, PostgreSQL down": ({}, None, UNTOLD),
-    "unknown, row there": ({}, answer(USER), EXISTS),
-    "unknown, row there, PostgreSQL's lane ahead": ({}, answer(USER, next_offset=1000), EXISTS),
-    "unknown, no row, PostgreSQL's lane never came to the partition": ({}, answer(), UNTOLD),
-    "unknown, no row, PostgreSQL's lane just before the command": ({}, answer(next_offset=100), UNTOLD),
-    "unknown, no row, PostgreSQL's lane just past the command": ({}, answer(next_offset=101), MISSING),
+    "unknown, row there": ({}, snapshot(USER), EXISTS),
+    "unknown, row there, PostgreSQL's lane ahead": ({}, snapshot(USER, next_offset=1000), EXISTS),
+    "unknown, no row, PostgreSQL's lane never came to the partition": ({}, snapshot(), UNTOLD),
+    "unknown, no row, PostgreSQL's lane just before the command": ({}, snapshot(next_offset=100), UNTOLD),
+    "unknown, no row, PostgreSQL's lane just past the command": ({}, snapshot(next_offset=101), MISSING),
     "erased, PostgreSQL down": (erased_at(50), None, UNTOLD),
-    "erased, row there that is yet to be deleted": (erased_at(50), answer(USER, next_offset=50), UNTOLD),
-    "erased, row there, PostgreSQL's lane nowhere": (erased_at(50), answer(USER), UNTOLD),
-    "erased and created anew": (erased_at(50), answer(USER, next_offset=51), EXISTS),
-    "erased, row gone, perhaps about to be created anew": (erased_at(50), answer(next_offset=100), UNTOLD),
-    "erased, row gone, nobody created it before the command": (erased_at(50), answer(next_offset=101), MISSING),
-    "erased after the command": (erased_at(150), answer(USER, next_offset=200), MISSING),
+    "erased, row there that is yet to be deleted": (erased_at(50), snapshot(USER, next_offset=50), UNTOLD),
+    "erased, row there, PostgreSQL's lane nowhere": (erased_at(50), snapshot(USER), UNTOLD),
+    "erased and created anew": (erased_at(50), snapshot(USER, next_offset=51), EXISTS),
+    "erased, row gone, perhaps about to be created anew": (erased_at(50), snapshot(next_offset=100), UNTOLD),
+    "erased, row gone, nobody created it before the command": (erased_at(50), snapshot(next_offset=101), MISSING),
+    "erased after the command": (erased_at(150), snapshot(USER, next_offset=200), MISSING),
     "erased after the command, PostgreSQL down": (erased_at(150), None, MISSING),
-    "erased on a topic of before, row there": (erased_at(150, topic_id="topic-0"), answer(USER), EXISTS),
+    "erased on a topic of before, row there": (erased_at(150, topic_id="topic-0"), snapshot(USER), EXISTS),
     "erased on a topic of before, row gone": (
         erased_at(150, topic_id="topic-0"),
-        answer(next_offset=101),
+        snapshot(next_offset=101),
         MISSING,
     ),
     "erased in another partition, PostgreSQL's lane not past it": (
         erased_at(5, partition=0),
-        answer(USER, next_offset=1000),
+        snapshot(USER, next_offset=1000),
         UNTOLD,
     ),
 }
 
 
 @pytest.mark.parametrize(("known", "told", "expected"), CASES.values(), ids=CASES.keys())
-def test_verdict(known: dict[int, Erasure | None], told: Answer | None, expected: Verdict) -> None:
+def test_verdict(known: dict[int, Erasure | None], told: UserSnapshot | None, expected: Verdict) -> None:
     """The command at offset 100 meets what the lane remembers and what PostgreSQL says."""
     memory = Memory(known)
     command = view_at(100)
@@ -117,7 +117,7 @@ def test_verdict(known: dict[int, Erasure | None], told: Answer | None, expected
 
 def test_what_is_remembered_is_not_asked_for() -> None:
     """PostgreSQL is asked once a batch, for the users in doubt alone; the memory is read once."""
-    memory, lookup = Memory({1: None, 2: None}), Lookup(answer(3))
+    memory, lookup = Memory({1: None, 2: None}), Lookup(snapshot(3))
     commands = [view_at(offset, user_id) for offset, user_id in enumerate([1, 2, 3, 3, 1])]
     users = UserDirectory(memory, lookup, lambda: TOPIC).open(commands)
     assert users.judge(commands) == [EXISTS] * 5
@@ -128,7 +128,7 @@ def test_what_is_remembered_is_not_asked_for() -> None:
 
 def test_a_known_user_is_in_doubt_after_deletion_in_the_same_batch() -> None:
     """The tombstone is there for what comes later in the batch, and PostgreSQL is asked then."""
-    memory, lookup = Memory({USER: None}), Lookup(answer(USER, next_offset=0))
+    memory, lookup = Memory({USER: None}), Lookup(snapshot(USER, next_offset=0))
     before, deletion, after = (
         view_at(10),
         deliver(DeleteUserRequest(user_id=USER), partition=PARTITION, offset=11),
@@ -148,7 +148,7 @@ def test_known_users_need_no_broker() -> None:
     def no_broker() -> str:
         raise PolystreamError(Reason.KAFKA_UNAVAILABLE)
 
-    memory, lookup = Memory({1: None}), Lookup(answer(2, next_offset=1000))
+    memory, lookup = Memory({1: None}), Lookup(snapshot(2, next_offset=1000))
     commands = [view_at(1, 1), view_at(2, 2)]
     users = UserDirectory(memory, lookup, no_broker).open(commands)
     assert users.judge(commands) == [EXISTS, UNTOLD]
@@ -160,7 +160,7 @@ def test_known_users_need_no_broker() -> None:
 
 def test_a_batch_without_users_reads_nothing() -> None:
     """Where no command names a user, neither the memory nor PostgreSQL is asked."""
-    memory, lookup = Memory({}), Lookup(answer())
+    memory, lookup = Memory({}), Lookup(snapshot())
     users = UserDirectory(memory, lookup, lambda: TOPIC).open([])
     assert users.judge([]) == []
     assert (memory.reads, lookup.asked) == (0, [])

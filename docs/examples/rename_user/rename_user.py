@@ -7,8 +7,7 @@ import psycopg
 from polystream.v1.users_pb2 import RenameUserRequest, User
 
 from mesh.errors import Reason
-from processor.handling import refuse, requests_of
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, refuse, requests_of
 
 _UPDATE = """
 UPDATE usuarios SET nome = novo.nome FROM unnest(%s::bigint[], %s::text[]) AS novo (user_id, nome)

@@ -17,7 +17,7 @@ from stack.engines import process as processes
 from stack.engines.native.fetch import locked
 from stack.engines.native.java import ARCHIVE_OPTION
 from stack.engines.native.maven import Report
-from stack.engines.part import HOST, Command, Engine, PartError, Site
+from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext, StackError
 from stack.ports import Ports
 
 _READY_TIMEOUT_S: Final = 180.0
@@ -25,14 +25,14 @@ _DUMP_TIMEOUT_S: Final = 180.0
 _POLL_S: Final = 0.1
 
 
-def make_archive(engine: Engine, report: Report) -> None:
-    """Make the archive of an engine where it is missing. Raises PartError where the engine does not start.
+def make_archive(engine: EngineSpec, report: Report) -> None:
+    """Make the archive of an engine where it is missing. Raises StackError where the engine does not start.
 
     A Java that can't make one is asked only once: an empty file stands for its archive, and is no harm.
     """
     with tempfile.TemporaryDirectory() as folder:
-        site = Site(Path(folder), _free_ports(), PostgresSettings.model_construct())
-        file = _archive_of(engine.command(site))
+        context = StackContext(Path(folder), _free_ports(), PostgresSettings.model_construct())
+        file = _archive_of(engine.command(context))
         if file.exists():
             return
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -40,47 +40,47 @@ def make_archive(engine: Engine, report: Report) -> None:
             if file.exists():
                 return
             report(f"{engine.name}: preparing a quick start, once")
-            made = site.data_dir / "archive.jsa"
-            _run_once(engine, site, made)
+            made = context.data_dir / "archive.jsa"
+            _run_once(engine, context, made)
             beside = file.with_suffix(".new")
             beside.write_bytes(made.read_bytes() if made.exists() else b"")
             beside.replace(file)
 
 
-def _archive_of(command: Command) -> Path:
+def _archive_of(command: CommandLine) -> Path:
     """Return the archive that a command of Java asks for."""
     (option,) = (part for part in command.argv if part.startswith(ARCHIVE_OPTION))
     return Path(option.removeprefix(ARCHIVE_OPTION))
 
 
-def _run_once(engine: Engine, site: Site, made: Path) -> None:
+def _run_once(engine: EngineSpec, context: StackContext, made: Path) -> None:
     """Start an engine, wait until it is ready, and let it write its archive as it ends."""
-    engine.prepare(site)
-    command = engine.command(site)
+    engine.prepare(context)
+    command = engine.command(context)
     argv = [f"-XX:ArchiveClassesAtExit={made}" if part.startswith(ARCHIVE_OPTION) else part for part in command.argv]
-    log = site.log(engine.name)
+    log = context.log(engine.name)
     process = processes.spawn(replace(command, argv=tuple(argv)), log)
     try:
-        _wait_until_ready(engine, site, process)
+        _wait_until_ready(engine, context, process)
         processes.send(process, command.stop_signal)
         process.wait(_DUMP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         pass  # without an archive it starts all the same
     finally:
-        processes.stop(process, Command(argv=(), env={}, cwd=site.data_dir, stop_timeout_s=0.1))
+        processes.stop(process, CommandLine(argv=(), env={}, cwd=context.data_dir, stop_timeout_s=0.1))
 
 
-def _wait_until_ready(engine: Engine, site: Site, process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_ready(engine: EngineSpec, context: StackContext, process: "subprocess.Popen[bytes]") -> None:
     give_up_s = time.monotonic() + _READY_TIMEOUT_S
-    while not _is_ready(engine, site):
+    while not _is_ready(engine, context):
         if process.poll() is not None or time.monotonic() > give_up_s:
-            raise PartError(f"{engine.name} does not start. Its log ends:\n{processes.tail(site.log(engine.name))}")
+            raise StackError(f"{engine.name} does not start. Its log ends:\n{processes.tail(context.log(engine.name))}")
         time.sleep(_POLL_S)
 
 
-def _is_ready(engine: Engine, site: Site) -> bool:
+def _is_ready(engine: EngineSpec, context: StackContext) -> bool:
     try:
-        return engine.is_ready(site)
+        return engine.is_ready(context)
     except OSError:
         return False
 

@@ -14,7 +14,7 @@ from typing import Final
 from stack.engines.native import maven
 from stack.engines.native.lock import Lock
 from stack.engines.native.maven import Report
-from stack.engines.part import PartError
+from stack.engines.spec import StackError
 
 _LOCK_TIMEOUT_S: Final = 1800.0
 _LOCK_POLL_S: Final = 0.2
@@ -44,7 +44,7 @@ def made_folder(name: str, poms: Path | None = None) -> Path:
 
 
 def provide(names: Collection[str], report: Report = silent, poms: Path | None = None) -> None:
-    """Make sure that the files of the engines are there, and are those of the locks. Raises PartError.
+    """Make sure that the files of the engines are there, and are those of the locks. Raises StackError.
 
     `poms` is the folder of the engines' poms and locks, where it is not the platform's own. Safe to call from several
     threads and processes: one downloads, the others wait for it.
@@ -61,7 +61,7 @@ def provide(names: Collection[str], report: Report = silent, poms: Path | None =
 
 @contextmanager
 def locked(file: Path, report: Report) -> Iterator[None]:
-    """Hold a lock between processes. Raises PartError where another one keeps it too long."""
+    """Hold a lock between processes. Raises StackError where another one keeps it too long."""
     file.parent.mkdir(parents=True, exist_ok=True)
     give_up_s = time.monotonic() + _LOCK_TIMEOUT_S
     told = False
@@ -75,7 +75,9 @@ def locked(file: Path, report: Report) -> Iterator[None]:
                     report("engines: waiting for another process that provides them")
                     told = True
                 if time.monotonic() > give_up_s:
-                    raise PartError(f"another process has held {file} for {_LOCK_TIMEOUT_S / 60:.0f} minutes") from None
+                    raise StackError(
+                        f"another process has held {file} for {_LOCK_TIMEOUT_S / 60:.0f} minutes"
+                    ) from None
                 time.sleep(_LOCK_POLL_S)
         yield
 
@@ -120,7 +122,7 @@ def _fetch(locks: list[Lock], report: Report, poms: Path | None) -> None:
 
 def _require(lock: Lock, folder: Path, paths: list[str]) -> None:
     if wrong := lock.wrong(folder, paths):
-        raise PartError(
+        raise StackError(
             f"{lock.name}: {wrong[0]} is not the file that {lock.file} names. "
             "Remove it from the local Maven repository (~/.m2/repository) and try again; if it comes back, the "
             "repository that Maven asks gives another file than was released."

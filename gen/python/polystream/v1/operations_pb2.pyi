@@ -112,7 +112,7 @@ class ExplainOperationRequest(_message.Message):
     def __init__(self, correlation_id: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate")
+    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +130,8 @@ class Event(_message.Message):
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_STATUS_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     correlation_id: str
     transaction_id: str
@@ -147,7 +149,9 @@ class Event(_message.Message):
     trace_id: str
     error: str
     duplicate: bool
-    def __init__(self, event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., event_type: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., store: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., duration_ms: _Optional[float] = ..., trace_id: _Optional[str] = ..., error: _Optional[str] = ..., duplicate: _Optional[bool] = ...) -> None: ...
+    error_status: _status_pb2.Status
+    dead_lettered: bool
+    def __init__(self, event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., event_type: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., store: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., duration_ms: _Optional[float] = ..., trace_id: _Optional[str] = ..., error: _Optional[str] = ..., duplicate: _Optional[bool] = ..., error_status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., dead_lettered: _Optional[bool] = ...) -> None: ...
 
 class Span(_message.Message):
     __slots__ = ("trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes")

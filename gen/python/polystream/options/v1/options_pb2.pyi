@@ -28,14 +28,20 @@ PERSONAL_FIELD_NUMBER: _ClassVar[int]
 personal: _descriptor.FieldDescriptor
 
 class CommandOptions(_message.Message):
-    __slots__ = ("key", "stores", "result")
+    __slots__ = ("key", "stores", "result", "creates", "checks_user", "erases_user")
     KEY_FIELD_NUMBER: _ClassVar[int]
     STORES_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
+    CREATES_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_USER_FIELD_NUMBER: _ClassVar[int]
+    ERASES_USER_FIELD_NUMBER: _ClassVar[int]
     key: str
     stores: _containers.RepeatedScalarFieldContainer[Store]
     result: str
-    def __init__(self, key: _Optional[str] = ..., stores: _Optional[_Iterable[_Union[Store, str]]] = ..., result: _Optional[str] = ...) -> None: ...
+    creates: bool
+    checks_user: bool
+    erases_user: bool
+    def __init__(self, key: _Optional[str] = ..., stores: _Optional[_Iterable[_Union[Store, str]]] = ..., result: _Optional[str] = ..., creates: _Optional[bool] = ..., checks_user: _Optional[bool] = ..., erases_user: _Optional[bool] = ...) -> None: ...
 
 class EventOptions(_message.Message):
     __slots__ = ("topic",)

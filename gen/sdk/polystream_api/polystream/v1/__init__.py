@@ -9,6 +9,7 @@ __all__ = (
     "CancelSubscriptionRequest",
     "CommandReceipt",
     "CommandReceiptError",
+    "CommandReceiptFieldFault",
     "CommandReceiptResult",
     "Content",
     "ContentKind",
@@ -575,7 +576,8 @@ class CommandReceiptError(betterproto2.Message):
 
     field: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The request field at fault, empty where no field is.
+    The first field at fault, for readers that do not know `faults`; empty
+    where no field is.
     """
 
     metadata: "dict[str, str]" = betterproto2.field(
@@ -585,8 +587,45 @@ class CommandReceiptError(betterproto2.Message):
     More about it, as in ErrorInfo.
     """
 
+    faults: "list[CommandReceiptFieldFault]" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Every field at fault.
+    """
+
+    retry_delay: "datetime.timedelta | None" = betterproto2.field(
+        7, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Duration, optional=True
+    )
+    """
+    After how long the same command may succeed, where that is known.
+    """
+
 
 default_message_pool.register_message("polystream.v1", "CommandReceipt.Error", CommandReceiptError)
+
+
+@dataclass(eq=False, repr=False)
+class CommandReceiptFieldFault(betterproto2.Message):
+    """
+    A field of the request that is at fault.
+    """
+
+    field: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Dotted path of the field.
+    """
+
+    description: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    What is wrong with it, without personal data.
+    """
+
+    rule: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The rule that it breaks, empty where there is none.
+    """
+
+
+default_message_pool.register_message("polystream.v1", "CommandReceipt.FieldFault", CommandReceiptFieldFault)
 
 
 @dataclass(eq=False, repr=False)
@@ -974,6 +1013,17 @@ class Event(betterproto2.Message):
     duplicate: "bool" = betterproto2.field(17, betterproto2.TYPE_BOOL)
     """
     The answer repeats an earlier one.
+    """
+
+    error_status: "__google__rpc__.Status | None" = betterproto2.field(18, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    A store's failure as the operation has it, details included. Events from
+    before there was this field have none: `error` tells of those.
+    """
+
+    dead_lettered: "bool" = betterproto2.field(19, betterproto2.TYPE_BOOL)
+    """
+    The answer is that the command went to the dead-letter topic.
     """
 
 

@@ -65,6 +65,26 @@ class CommandOptions(betterproto2.Message):
     Full name of the message that the result holds.
     """
 
+    creates: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
+    """
+    The command adds a resource: a dead letter of one that does may be sent
+    again though another one that does has overtaken it.
+    """
+
+    checks_user: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    The user whom `user_id` names must exist, and the command's stores do not
+    hold users: their lanes find out before they apply it, and refuse it with
+    `USER_NOT_FOUND`. A command that it cannot be told for waits, and is
+    refused with `USER_UNVERIFIED` in the end.
+    """
+
+    erases_user: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
+    """
+    The user whom `user_id` names is erased: lanes whose stores do not hold
+    users remember it first, and write nothing more about that user.
+    """
+
 
 default_message_pool.register_message("polystream.options.v1", "CommandOptions", CommandOptions)
 

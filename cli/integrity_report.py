@@ -1,0 +1,115 @@
+"""What an integrity check has found and a repair has done, on the terminal and in JSON."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli.console import make_console
+from cli.dead_letters import describe_redriven
+from mesh import topics
+from mesh.dead_letters.reader import DeadLetterEntry
+from mesh.dead_letters.redrive_status import RedriveStatus
+from processor.integrity.inspection import Drift, Repair
+from processor.integrity.orphans import Orphans
+
+_SHOWN_MAX: Final = 20  # lines of each kind on the terminal; JSON has them all
+
+
+def describe_drift(drift: Drift) -> dict[str, Any]:
+    """Return what was found, as JSON has it."""
+    return {
+        "sound": drift.is_sound,
+        "compared": drift.findings.commands,
+        "lost": [_describe_lost(entry) for entry in drift.findings.lost],
+        "lost_are_all": drift.findings.is_whole,
+        "orphans": _describe_orphans(drift.orphans),
+    }
+
+
+def describe_repair(repair: Repair) -> dict[str, Any]:
+    """Return what was done and what is left, as JSON has it."""
+    return {
+        "sent_again": [describe_redriven(one) for one in repair.redriven],
+        "left": [_describe_lost(entry) for entry in repair.left],
+        "erased": repair.erased,
+        "orphans": _describe_orphans(repair.orphans),
+    }
+
+
+def show_drift(drift: Drift, console: Console | None = None) -> None:
+    """Print what was found, and what to do about it."""
+    console, findings = console or make_console(), drift.findings
+    console.print(f"compared {findings.commands} parts of commands with the stores")
+    if findings.lost:
+        more = "" if findings.is_whole else ", and there are more"
+        console.print(f"[red]{len(findings.lost)} were lost[/red]{more}; `integrity repair` sends them again:")
+        console.print(_lost_table(findings.lost))
+    _show_orphans(drift.orphans, console)
+    if drift.is_sound:
+        console.print("[green]nothing is lost, and nothing is left over[/green]")
+
+
+def show_repair(repair: Repair, console: Console | None = None) -> None:
+    """Print what was done, and what is left."""
+    console = console or make_console()
+    outcomes: dict[str, int] = {}
+    for one in repair.redriven:
+        outcomes[one.outcome.value] = outcomes.get(one.outcome.value, 0) + 1
+    said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+    console.print(f"sent {len(repair.redriven)} commands again{': ' if said else ''}{said}")
+    if repair.erased:
+        console.print(f"erased what was left of {repair.erased} users")
+    if repair.left:
+        console.print(f"[red]{len(repair.left)} are still lost[/red]: {_why(repair.left)}")
+        console.print(_lost_table(repair.left))
+    _show_orphans(repair.orphans, console)
+    if not repair.left and not repair.orphans:
+        console.print("[green]nothing is lost, and nothing is left over[/green]")
+
+
+def _describe_lost(entry: DeadLetterEntry) -> dict[str, Any]:
+    part = entry.dead_letter
+    return {
+        "store": part.store,
+        "correlation_id": part.correlation_id,
+        "command": part.command,
+        "standing": entry.redrive_status.value,
+        "source": {"topic": topics.COMMANDS, "partition": part.source.partition, "offset": part.source.offset},
+        "overtaken_by": list(entry.overtaken_by),
+    }
+
+
+def _describe_orphans(orphans: Sequence[Orphans]) -> list[dict[str, Any]]:
+    # As JSON has 64-bit integers everywhere: in strings.
+    return [{"store": found.store, "user_ids": list(map(str, found.user_ids))} for found in orphans]
+
+
+def _lost_table(entries: Sequence[DeadLetterEntry]) -> Table:
+    table = Table("store", "command", "correlation ID", "record", "redrive status")
+    for entry in entries[:_SHOWN_MAX]:
+        part = entry.dead_letter
+        position = f"{topics.COMMANDS}/{part.source.partition}@{part.source.offset}"
+        table.add_row(part.store, escape(part.command), part.correlation_id, position, entry.redrive_status.value)
+    if len(entries) > _SHOWN_MAX:
+        table.add_row("…", f"and {len(entries) - _SHOWN_MAX} more", "", "", "")
+    return table
+
+
+def _show_orphans(orphans: Sequence[Orphans], console: Console) -> None:
+    for found in orphans:
+        some = ", ".join(map(str, found.user_ids[:_SHOWN_MAX]))
+        more = f" and {len(found.user_ids) - _SHOWN_MAX} more" if len(found.user_ids) > _SHOWN_MAX else ""
+        console.print(
+            f"[red]{found.store} has what is left of {len(found.user_ids)} users[/red] who are not in PostgreSQL: "
+            f"{some}{more}; restore them, or `integrity repair --erase-orphans` deletes it"
+        )
+
+
+def _why(left: Sequence[DeadLetterEntry]) -> str:
+    """Return what keeps commands from being sent again."""
+    if any(entry.redrive_status is RedriveStatus.WAITING for entry in left):
+        return "one was given up or not answered, and the rest waits; see `polystream dlq list` and the lanes' logs"
+    return "later commands may be undone by them, or it can't be told; see that they are not, then say --force"

@@ -1,0 +1,135 @@
+"""Operations and request IDs in Redis, where every gateway finds them.
+
+`operation:{correlation_id}` is a hash with one field a store: its serialized CommandReceipt. A field is written
+once, whoever comes first, so that gateways need no agreement. A dead letter has a field of its own, beside that of
+the answer which a redrive may bring. `request:{correlation_id}` holds the fingerprint of the request that a
+client's `request_id` stands for.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+from google.protobuf.message import DecodeError
+from polystream.options.v1.options_pb2 import Store
+from polystream.v1.events_pb2 import CommandReceipt
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from mesh.errors import PolystreamError, Reason
+from mesh.settings import RedisSettings
+from mesh.store_names.redis import operation_key, request_key
+
+_TIMEOUT_S: Final = 1.0  # Redis answers in a millisecond, or is away
+_STORE: Final = "REDIS"
+# A lifetime counts from the last news. KEYS: an operation's key for each receipt. ARGV: seconds to live, then a field
+# and a value for each key.
+_SAVE: Final = """
+for i, key in ipairs(KEYS) do
+  if redis.call('HSETNX', key, ARGV[2 * i], ARGV[2 * i + 1]) == 1 then
+    redis.call('EXPIRE', key, ARGV[1])
+  end
+end
+"""
+
+
+class Claim(Enum):
+    """What is known of a client's request ID."""
+
+    NEW = "new"  # nobody has used it: the caller has it now
+    SAME = "same"  # it was used with the same request
+    OTHER = "other"  # it was used with another request
+    UNKNOWN = "unknown"  # Redis does not answer
+
+
+class ReceiptWriter:
+    """Writes receipts, which Redis keeps for `ttl_s` seconds. Synchronous, for the follower's thread."""
+
+    def __init__(self, settings: RedisSettings, ttl_s: int) -> None:
+        self._redis = redis.Redis.from_url(
+            settings.url,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            # A connection may be of the time before a restart. One that hangs is not tried twice.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        )
+        self._save = self._redis.register_script(_SAVE)
+        self._ttl_s = ttl_s
+
+    def save(self, receipts: Sequence[CommandReceipt]) -> None:
+        """Write a batch in one call. Raises PolystreamError with STORE_UNAVAILABLE: repeat the batch then."""
+        if not receipts:
+            return
+        arguments: list[Any] = [self._ttl_s]
+        for receipt in receipts:
+            arguments += (_field(receipt), receipt.SerializeToString())
+        try:
+            self._save(keys=[operation_key(receipt.correlation_id) for receipt in receipts], args=arguments)
+        except redis.RedisError as error:
+            raise _unavailable() from error
+
+    def answers(self) -> bool:
+        """Whether Redis answers now."""
+        try:
+            return bool(self._redis.ping())
+        except redis.RedisError:
+            return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+
+class RedisOperationStore:
+    """Reads receipts, and claims request IDs for `ttl_s` seconds. Belongs to the event loop.
+
+    Redis answers within a second, or counts as away.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, ttl_s: int) -> None:
+        self._redis = client
+        self._ttl_s = ttl_s
+
+    async def receipts(self, correlation_id: str) -> list[CommandReceipt]:
+        """Return the operation's receipts. Raises PolystreamError with STORE_UNAVAILABLE."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                values = await self._redis.hvals(operation_key(correlation_id))
+        except (redis.RedisError, TimeoutError) as error:
+            raise _unavailable() from error
+        return [receipt for receipt in map(_parsed, values) if receipt is not None]
+
+    async def claim(self, correlation_id: str, fingerprint: bytes) -> Claim:
+        """Take a request ID for a request, or tell who has it; UNKNOWN while Redis is away.
+
+        `correlation_id` is the one derived from the request ID, `fingerprint` what tells one request from another.
+        """
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                holder = await self._redis.set(
+                    request_key(correlation_id), fingerprint, nx=True, get=True, ex=self._ttl_s
+                )
+        except (redis.RedisError, TimeoutError):
+            return Claim.UNKNOWN
+        if holder is None:
+            return Claim.NEW
+        return Claim.SAME if holder == fingerprint else Claim.OTHER
+
+
+def _field(receipt: CommandReceipt) -> str:
+    name = Store.Name(receipt.store)
+    return f"{name}:dead_letter" if receipt.dead_lettered else name
+
+
+def _parsed(value: bytes | str) -> CommandReceipt | None:
+    try:
+        return CommandReceipt.FromString(value if isinstance(value, bytes) else value.encode())
+    except DecodeError:
+        return None  # somebody else's field: the operation is told without it
+
+
+def _unavailable() -> PolystreamError:
+    return PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"store": _STORE})

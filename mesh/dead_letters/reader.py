@@ -1,0 +1,70 @@
+"""Reading the dead-letter topic, and what tells whether each dead letter may be sent again."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from mesh import topics
+from mesh.catalog import Command
+from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, parse_dead_letter
+from mesh.dead_letters.redrive_status import History, RedriveStatus, extents_from
+from mesh.topic_reader import Extent, TopicReader
+
+_RECORDS_MAX: Final = 50_000  # of the topic, the newest ones: they are held in memory
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterEntry:
+    """A dead letter with its redrive status."""
+
+    dead_letter: DeadLetter
+    redrive_status: RedriveStatus
+    overtaken_by: Sequence[str]  # correlation IDs of the later commands that were applied
+
+
+class DeadLetterReader:
+    """Reads dead letters, and judges them by what came on `user_events` behind them."""
+
+    def __init__(self, reader: TopicReader, commands: Mapping[str, Command]) -> None:
+        self._reader = reader
+        self._commands = commands
+
+    def read_entries(self) -> tuple[list[DeadLetterEntry], int]:
+        """Return what `read_dead_letters` does, each dead letter with its redrive status. Raises TopicError."""
+        dead_letters, left_out = self.read_dead_letters()
+        return self.judge(dead_letters), left_out
+
+    def read_dead_letters(self) -> tuple[list[DeadLetter], int]:
+        """Return the dead letters, the oldest first, and how many older records of the topic were not read.
+
+        At most the newest 50,000 records are read. Raises TopicError.
+        """
+        there = self._reader.extents(topics.DEAD_LETTERS)
+        newest = _newest(there)
+        parsed = map(parse_dead_letter, self._reader.read(topics.DEAD_LETTERS, newest))
+        left_out = sum(newest[partition].begin - extent.begin for partition, extent in there.items())
+        return _once_each(found for found in parsed if found is not None), left_out
+
+    def judge(self, dead_letters: Sequence[DeadLetter], besides: Sequence[DeadLetter] = ()) -> list[DeadLetterEntry]:
+        """Return each dead letter with its redrive status. Raises TopicError.
+
+        `besides` are others that were given up: they have overtaken nothing.
+        """
+        kept = self._reader.extents(topics.COMMANDS) if dead_letters else {}
+        history = History([*dead_letters, *besides], self._commands)
+        for record in self._reader.read(topics.COMMANDS, extents_from(dead_letters, kept)):
+            history.add(record)
+        return [DeadLetterEntry(one, history.status_of(one), history.overtaken_by(one)) for one in dead_letters]
+
+
+def _newest(there: Mapping[int, Extent]) -> dict[int, Extent]:
+    each = _RECORDS_MAX // max(1, len(there))
+    return {p: Extent(max(extent.begin, extent.end - each), extent.end) for p, extent in there.items()}
+
+
+def _once_each(dead_letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """Return the dead letters in order. A lane that dies before it has committed writes the same one again."""
+    by_origin: dict[tuple[RecordPosition, str], DeadLetter] = {}
+    for dead_letter in sorted(dead_letters, key=lambda one: (one.time_ms, one.position)):
+        by_origin.setdefault((dead_letter.source, dead_letter.store or dead_letter.lane), dead_letter)
+    return list(by_origin.values())

@@ -1,0 +1,117 @@
+"""Whether a dead letter may be sent again, told from what came on `user_events` behind it. Pure.
+
+A command is applied once however often it is sent, by its correlation ID. What sending it late can break is order: a
+command that comes after others of its key undoes them. And what is no longer on the topic can't be told.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Final
+
+from mesh.catalog import Command
+from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position
+from mesh.envelope import KafkaRecord
+from mesh.topic_reader import Extent
+
+_Identity = tuple[RecordPosition, RecordPosition, str]
+
+REDRIVES_MAX: Final = 3  # of one command, before somebody has to insist
+
+
+class RedriveStatus(Enum):
+    """Whether a dead letter may be sent again, or why it may not."""
+
+    WAITING = "waiting"  # it may be sent again
+    REDRIVEN = "redriven"  # it was: what came of it is told by its operation, and by a dead letter of its own
+    OVERTAKEN = "overtaken"  # later commands of its key were applied, which it might undo
+    EXHAUSTED = "exhausted"  # it was sent again as often as is sensible
+    UNCERTAIN = "uncertain"  # what came behind it has left the topic: whether one of these holds can't be told
+    FOREIGN = "foreign"  # no gateway has accepted it: there is no operation that could end better
+
+    @property
+    def can_be_forced(self) -> bool:
+        """Whether it may be sent again if somebody insists."""
+        return self in {RedriveStatus.OVERTAKEN, RedriveStatus.EXHAUSTED, RedriveStatus.UNCERTAIN}
+
+    def may_be_sent(self, *, force: bool) -> bool:
+        """Whether it may be sent again, `force` being whether somebody insists."""
+        return self is RedriveStatus.WAITING or (force and self.can_be_forced)
+
+
+class History:
+    """What came on `user_events` from some dead letters' records on."""
+
+    def __init__(self, dead_letters: Sequence[DeadLetter], commands: Mapping[str, Command]) -> None:
+        self._commands = commands
+        self._by_key: dict[tuple[int, bytes | None], list[DeadLetter]] = {}
+        self._given_up: dict[tuple[RecordPosition, str], set[str]] = {}  # stores, by position and correlation ID
+        for dead_letter in dead_letters:
+            self._by_key.setdefault((dead_letter.source.partition, dead_letter.key), []).append(dead_letter)
+            for position in (dead_letter.first, dead_letter.source):
+                self._given_up.setdefault((position, dead_letter.correlation_id), set()).add(dead_letter.store)
+        self._seen: set[RecordPosition] = set()  # of the records that were given up, those that are still there
+        self._redriven: set[_Identity] = set()
+        self._overtaken_by: dict[_Identity, list[str]] = {}  # correlation IDs
+
+    def add(self, record: KafkaRecord) -> None:
+        """Take note of a record of `user_events`."""
+        same_key = self._by_key.get((record.partition, record.key), ())
+        if not same_key:
+            return
+        position, headers = RecordPosition.of(record), record.read_headers()
+        correlation_id, command = headers.correlation_id, headers.command
+        if not correlation_id or headers.is_ambiguous:
+            return  # no lane has applied it
+        given_up = self._given_up.get((position, correlation_id), set())
+        if given_up:
+            self._seen.add(position)
+        is_redrive, first = headers.redrives > 0, first_position(position, headers)
+        for dead_letter in same_key:
+            if correlation_id == dead_letter.correlation_id:
+                if is_redrive and position > dead_letter.source:
+                    self._redriven.add(dead_letter.identity)
+            # What the dead letter's store gave up itself has overtaken nobody there.
+            elif (
+                first > dead_letter.first and dead_letter.store not in given_up and self._matters(dead_letter, command)
+            ):
+                self._overtaken_by.setdefault(dead_letter.identity, []).append(correlation_id)
+
+    def overtaken_by(self, dead_letter: DeadLetter) -> Sequence[str]:
+        """Return the correlation IDs of the commands that have overtaken a dead letter, in their order."""
+        return self._overtaken_by.get(dead_letter.identity, ())
+
+    def status_of(self, dead_letter: DeadLetter) -> RedriveStatus:
+        """Return whether a dead letter may be sent again, or why it may not."""
+        if not dead_letter.correlation_id or dead_letter.omitted_bytes:
+            return RedriveStatus.FOREIGN
+        if dead_letter.identity in self._redriven:
+            return RedriveStatus.REDRIVEN
+        if not self._seen.issuperset((dead_letter.first, dead_letter.source)):
+            return RedriveStatus.UNCERTAIN
+        if dead_letter.identity in self._overtaken_by:
+            return RedriveStatus.OVERTAKEN
+        return RedriveStatus.EXHAUSTED if dead_letter.redrives >= REDRIVES_MAX else RedriveStatus.WAITING
+
+    def _matters(self, dead_letter: DeadLetter, later: str) -> bool:
+        """Tell whether it may matter that a command comes after another one of its key, and not before."""
+        first, second = self._commands.get(dead_letter.command), self._commands.get(later)
+        if first is None or second is None:
+            return True
+        return dead_letter.store in {"", *second.stores} and not (first.creates and second.creates)
+
+
+def extents_from(dead_letters: Iterable[DeadLetter], kept: Mapping[int, Extent]) -> dict[int, Extent]:
+    """Return what of `user_events` tells how dead letters stand: of each partition, all from their first record on.
+
+    `kept` is what the partitions have.
+    """
+    found: dict[int, Extent] = {}
+    for dead_letter in dead_letters:
+        extent = kept.get(dead_letter.source.partition)
+        if extent is None:
+            continue
+        known = found.get(dead_letter.source.partition)
+        # A topic that was made anew may be shorter.
+        begin = max(extent.begin, min(dead_letter.first.offset, extent.end - 1))
+        found[dead_letter.source.partition] = Extent(min(begin, known.begin) if known else begin, extent.end)
+    return found

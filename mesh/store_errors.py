@@ -1,0 +1,80 @@
+"""Why a store's part failed, in the forms in which that travels: in a receipt, and in the text of an event.
+
+What is written and what is read stand together here, so that every door gives the same `google.rpc.Status` for the
+same failure.
+"""
+
+from google.rpc import status_pb2
+from polystream.options.v1.options_pb2 import Store
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import Operation
+
+from mesh.errors import FieldFault, PolystreamError, Reason, build_status
+
+
+def fail(receipt: CommandReceipt, cause: PolystreamError) -> None:
+    """Say in a receipt why the store's part failed."""
+    receipt.state = Operation.FAILED
+    error = receipt.error
+    error.code = cause.reason.value.code
+    error.reason = cause.reason.name
+    error.message = cause.message
+    error.field = cause.faults[0].field if cause.faults else ""
+    error.metadata.update(cause.metadata)
+    for fault in cause.faults:
+        error.faults.add(field=fault.field, description=fault.description, rule=fault.rule)
+    if cause.retry_delay_s is not None:
+        error.retry_delay.FromMicroseconds(round(cause.retry_delay_s * 1e6))
+
+
+def receipt_status(receipt: CommandReceipt) -> status_pb2.Status:
+    """Return the error of a failed receipt as clients get it, with the store among its metadata.
+
+    A receipt of an earlier version names one field, with the error's message for its description, and no delay: that
+    of the reason's row holds. One that does not say why it failed reads as INTERNAL.
+    """
+    error = receipt.error
+    if not error.reason:
+        return _status(Reason.INTERNAL.name, "", _store_name(receipt.store))
+    faults = [FieldFault(fault.field, fault.description, fault.rule) for fault in error.faults]
+    if not faults and error.field:
+        faults = [FieldFault(error.field, error.message)]
+    delay_s = error.retry_delay.ToMicroseconds() / 1e6 if error.HasField("retry_delay") else _delay_s(error.reason)
+    return build_status(
+        error.code,
+        error.reason,
+        error.message,
+        faults=faults,
+        metadata={"store": _store_name(receipt.store), **error.metadata},
+        retry_delay_s=delay_s,
+    )
+
+
+def error_text(receipt: CommandReceipt) -> str:
+    """Return the error of a failed receipt as `REASON: message`, as people search for it; empty where it has none."""
+    return f"{receipt.error.reason}: {receipt.error.message}" if receipt.error.reason else ""
+
+
+def text_status(text: str, store: str) -> status_pb2.Status:
+    """Return what `error_text` has left of an error: without fields, and with the code and delay of the reason's row.
+
+    A text without a reason reads as INTERNAL.
+    """
+    reason, _, message = text.partition(": ")
+    return _status(reason or Reason.INTERNAL.name, message, store)
+
+
+def _status(reason: str, message: str, store: str) -> status_pb2.Status:
+    row = Reason.__members__.get(reason, Reason.INTERNAL).value
+    return build_status(
+        row.code, reason, message or row.message, metadata={"store": store}, retry_delay_s=_delay_s(reason)
+    )
+
+
+def _delay_s(reason: str) -> float | None:
+    known = Reason.__members__.get(reason)
+    return known.value.retry_delay_s if known is not None else None
+
+
+def _store_name(number: int) -> str:
+    return Store.Name(number) if number in Store.values() else str(number)

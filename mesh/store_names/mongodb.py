@@ -1,0 +1,45 @@
+"""MongoDB's collections and the fields of their documents."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, TypedDict
+
+VIEWS: Final = "historico_visualizacao"
+RECOMMENDATIONS: Final = "recomendacoes"
+POPULAR: Final = "conteudos_populares"  # one document: the contents that are watched the most
+INBOX: Final = "comandos_aplicados"  # by correlation ID: what was applied, and its receipt
+KNOWN_USERS: Final = "usuarios_conhecidos"  # by user ID: who was found to exist, or was erased
+
+
+class ViewDocument(TypedDict, total=False):
+    """A document of `historico_visualizacao`. One from before the platform may lack some of its fields."""
+
+    _id: str  # the correlation ID of the RecordView
+    user_id: int
+    conteudo_id: int
+    titulo: str
+    tipo: str  # of mesh.stored_enums.KINDS
+    tempo_assistido: int  # in seconds
+    posicao: float  # in percent
+    data: datetime
+    concluido: bool
+    apagado_por: str  # the correlation ID of the DeleteView that took away all the above but `_id`
+
+
+class RecommendedDocument(TypedDict, total=False):
+    """One of a recommendation's `itens`."""
+
+    conteudo_id: int
+    titulo: str
+    tipo: str  # of mesh.stored_enums.KINDS
+    pontuacao: float
+    motivo: str  # of mesh.stored_enums.RECOMMENDATION_REASONS
+
+
+class RecommendationsDocument(TypedDict, total=False):
+    """A document of `recomendacoes`."""
+
+    _id: str  # the correlation ID of the GenerateRecommendations
+    user_id: int
+    data_geracao: datetime
+    itens: Sequence[RecommendedDocument]

@@ -1,0 +1,64 @@
+"""Redis's keys and the fields of its hashes."""
+
+from typing import Final, TypedDict
+
+CONTENT_PREFIX: Final = "conteudo:"
+CONTENTS: Final = "conteudos"  # sorted set: content IDs, scored by themselves
+CACHE_HITS: Final = "app:stats:cache_hits"
+CACHE_MISSES: Final = "app:stats:cache_misses"
+
+SESSION_PREFIX: Final = "sessao:"
+USER_SESSIONS_PREFIX: Final = "sessoes:"
+
+KNOWN_USERS: Final = "usuarios:conhecidos"  # hash, by user ID: empty for who was found to exist, else the erasure
+
+
+class ContentHash(TypedDict, total=False):
+    """A hash `conteudo:{id}`. One from before the platform may lack some of its fields."""
+
+    titulo: str
+    tipo: str  # of mesh.stored_enums.KINDS
+    duracao_segundos: str
+    generos: str  # a list in JSON
+    atributos: str  # an object in JSON, texts by name
+    cacheado_em: str  # in milliseconds since the epoch
+    expira_em: str  # likewise; missing where it never expires
+
+
+class SessionHash(TypedDict, total=False):
+    """A hash `sessao:{id}`."""
+
+    user_id: str
+    dispositivo: str  # of mesh.stored_enums.DEVICES
+    criada_em: str  # in milliseconds since the epoch
+    expira_em: str  # likewise
+
+
+def content_key(content_id: int) -> str:
+    """Return the key of a content's hash."""
+    return f"{CONTENT_PREFIX}{content_id}"
+
+
+def session_key(session_id: str) -> str:
+    """Return the key of a session's hash."""
+    return f"{SESSION_PREFIX}{session_id}"
+
+
+def user_sessions_key(user_id: int) -> str:
+    """Return the key of the sorted set of a user's sessions: session IDs by their creation, in milliseconds."""
+    return f"{USER_SESSIONS_PREFIX}{user_id}"
+
+
+def marker_key(correlation_id: str) -> str:
+    """Return the key of the marker that a command leaves, with its receipt."""
+    return f"comando:{correlation_id}"
+
+
+def operation_key(correlation_id: str) -> str:
+    """Return the key of an operation's hash: its receipts, a field a store."""
+    return f"operation:{correlation_id}"
+
+
+def request_key(correlation_id: str) -> str:
+    """Return the key of the fingerprint of the request that a client's `request_id` stands for."""
+    return f"request:{correlation_id}"

@@ -1,0 +1,187 @@
+"""What each store can tell of itself, for a comparison with the others and with Kafka."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final, Protocol
+
+import psycopg
+from bson.int64 import Int64
+
+from mesh.errors import PolystreamError, Reason
+from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
+from mesh.store_names import redis as keys
+from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
+from mesh.telemetry.logs import describe
+from processor.stores import mongodb, redis
+from processor.stores.mongodb_documents import chunks, find_by_id
+
+_APPLIED = "SELECT correlation_id::text FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
+_EXISTING = "SELECT user_id FROM usuarios WHERE user_id = ANY(%s::bigint[])"
+_STATEMENT_TIMEOUT_MS: Final = 20_000
+_SCAN_COUNT: Final = 1000  # keys that Redis looks at in one call
+
+
+class StoreInspector(Protocol):
+    """A store, as somebody from outside sees it. Its methods raise PolystreamError with STORE_UNAVAILABLE."""
+
+    name: str
+
+    def applied(self, correlation_ids: Sequence[str]) -> set[str]:
+        """Return which of the commands the store has applied or refused, as it remembers."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class UserDataInspector(StoreInspector, Protocol):
+    """A store that has what is a user's, and not the users."""
+
+    def users(self) -> Iterator[int]:
+        """Yield the users that it has something of, or takes for existing; some of them more than once."""
+        ...
+
+    def erase(self, user_ids: Collection[int]) -> None:
+        """Delete what is these users', and forget that they existed."""
+        ...
+
+
+class PostgresInspector:
+    """PostgreSQL: the users are its rows."""
+
+    name = "POSTGRESQL"
+
+    def __init__(self, settings: PostgresSettings) -> None:
+        with _errors(self.name, _postgres_errors):
+            self._connection = psycopg.connect(
+                settings.dsn,
+                autocommit=True,
+                application_name="polystream-integrity",
+                options=f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c default_transaction_read_only=on",
+            )
+
+    def applied(self, correlation_ids: Sequence[str]) -> set[str]:
+        """Return which of the commands have a row in the inbox."""
+        return set(self._column(_APPLIED, correlation_ids))
+
+    def existing(self, user_ids: Collection[int]) -> set[int]:
+        """Return which of the users there are."""
+        return set(self._column(_EXISTING, user_ids))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _column(self, statement: str, values: Collection[Any]) -> list[Any]:
+        with _errors(self.name, _postgres_errors):
+            return [row[0] for row in self._connection.execute(statement, (list(values),)).fetchall()]
+
+
+class MongoInspector:
+    """MongoDB: views and recommendations."""
+
+    name = "MONGODB"
+
+    def __init__(self, settings: MongoSettings) -> None:
+        self._client = mongodb.connect(settings)
+        self._db = mongodb.database_of(self._client)
+
+    def applied(self, correlation_ids: Sequence[str]) -> set[str]:
+        """Return which of the commands have a receipt."""
+        with _errors(self.name, mongodb.store_errors):
+            return {document["_id"] for document in find_by_id(self._db[INBOX], correlation_ids, ["_id"])}
+
+    def users(self) -> Iterator[int]:
+        """Yield the users with views, with recommendations, or remembered and not erased."""
+        with _errors(self.name, mongodb.store_errors):
+            for collection in (VIEWS, RECOMMENDATIONS):
+                yield from self._users_in(collection)
+            for document in self._db[KNOWN_USERS].find({"excluido_em": {"$exists": False}}, ["_id"]):
+                yield int(document["_id"])
+
+    def erase(self, user_ids: Collection[int]) -> None:
+        """Delete their documents, and what is remembered of them but that they were erased."""
+        with _errors(self.name, mongodb.store_errors):
+            for chunk in chunks([Int64(user_id) for user_id in user_ids]):
+                for collection in (VIEWS, RECOMMENDATIONS):
+                    self._db[collection].delete_many({"user_id": {"$in": chunk}})
+                self._db[KNOWN_USERS].delete_many({"_id": {"$in": chunk}, "excluido_em": {"$exists": False}})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _users_in(self, collection: str) -> Iterator[int]:
+        """Yield each user once, by the index: from one to the next."""
+        wanted: dict[str, Any] = {}
+        while True:
+            found = self._db[collection].find(wanted, ["user_id"]).sort("user_id", 1).limit(1)
+            document = next(iter(found), None)
+            if document is None:
+                return
+            yield int(document["user_id"])
+            wanted = {"user_id": {"$gt": document["user_id"]}}
+
+
+class RedisInspector:
+    """Redis: sessions."""
+
+    name = "REDIS"
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._client = redis.connect(settings)
+
+    def applied(self, correlation_ids: Sequence[str]) -> set[str]:
+        """Return which of the commands have a marker."""
+        with _errors(self.name, redis.store_errors):
+            pipeline = self._client.pipeline(transaction=False)
+            for correlation_id in correlation_ids:
+                pipeline.exists(keys.marker_key(correlation_id))
+            return {id_ for id_, there in zip(correlation_ids, pipeline.execute(), strict=True) if there}
+
+    def users(self) -> Iterator[int]:
+        """Yield the users with sessions, or remembered and not erased."""
+        prefix = keys.USER_SESSIONS_PREFIX
+        with _errors(self.name, redis.store_errors):
+            for key in self._client.scan_iter(match=f"{prefix}*", count=_SCAN_COUNT):
+                user_id = key.decode().removeprefix(prefix)
+                if user_id.isdigit():
+                    yield int(user_id)
+            for field, erasure in self._client.hscan_iter(keys.KNOWN_USERS, count=_SCAN_COUNT):
+                if not erasure:
+                    yield int(field)
+
+    def erase(self, user_ids: Collection[int]) -> None:
+        """Delete their sessions, and what is remembered of them but that they were erased."""
+        with _errors(self.name, redis.store_errors):
+            for user_id in user_ids:
+                index = keys.user_sessions_key(user_id)
+                members: list[Any] = self._client.zrange(index, 0, -1)
+                sessions = [keys.session_key(member.decode()) for member in members]
+                self._client.delete(index, *sessions)
+                if self._client.hget(keys.KNOWN_USERS, str(user_id)) == b"":
+                    self._client.hdel(keys.KNOWN_USERS, str(user_id))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+@contextmanager
+def _errors(store: str, translated: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Raise the store's errors under its name."""
+    try:
+        with translated():
+            yield
+    except PolystreamError as error:
+        message = f"{store} does not answer: start it, or check its settings"
+        raise PolystreamError(error.reason, message, metadata=error.metadata) from error
+
+
+@contextmanager
+def _postgres_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error

@@ -1,0 +1,141 @@
+"""From a record to a command: skipped, decoded, or rejected."""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from polystream.v1.events_pb2 import CommandReceipt
+
+from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Catalog, Command
+from mesh.codec import Decoder, SchemaSource
+from mesh.envelope import KafkaRecord, RecordHeaders, command_of
+from mesh.errors import PolystreamError, Reaction, Reason
+from mesh.schemas import load_schema
+from mesh.telemetry.context import TraceContext
+from processor.model import Delivery
+from processor.receipts import make_dead_letter_receipt
+
+
+class Placed(Protocol):
+    """Anything that came from a partition, and is dropped when the partition is taken away."""
+
+    @property
+    def partition(self) -> int:
+        """The partition of `user_events`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A command that this lane applies, beside the record that it came in."""
+
+    record: KafkaRecord
+    delivery: Delivery
+
+    @property
+    def partition(self) -> int:
+        """The record's partition."""
+        return self.record.partition
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that this lane must dead-letter before it comes to the store."""
+
+    record: KafkaRecord
+    cause: PolystreamError
+    receipt: CommandReceipt | None  # None where the record has no correlation ID to answer to
+    trace: TraceContext | None
+
+    @property
+    def partition(self) -> int:
+        """The record's partition."""
+        return self.record.partition
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    command: Command
+    decoder: Decoder
+
+
+class CommandDecoder:
+    """Tells a store's commands from the others', and decodes them."""
+
+    def __init__(self, store: str, catalog: Catalog, schemas: SchemaSource) -> None:
+        self._store = store
+        self._takes_unknown = store == LANE_OF_UNKNOWN_COMMANDS
+        self._foreign = {name.encode() for name, command in catalog.commands.items() if store not in command.stores}
+        self._own = {
+            name.encode(): _Own(command, _decoder(command, schemas))
+            for name, command in catalog.for_store(store).items()
+        }
+
+    def decode(self, record: KafkaRecord) -> Item | Reject | None:
+        """Return the record's command; a reject where it holds none that can be read; None where it is not ours.
+
+        Raises PolystreamError with REGISTRY_UNAVAILABLE when the schema of the record can't be had now.
+        """
+        name = command_of(record.headers)
+        if name in self._foreign:
+            return None
+        own = self._own.get(name)
+        if own is None and not self._takes_unknown:
+            return None
+        headers = record.read_headers()
+        if own is None:
+            return self._reject(record, headers, None, _why_unknown(record))
+        try:
+            return Item(record, _delivery(record, headers, own))
+        except PolystreamError as error:
+            if error.reason.value.reaction is Reaction.RETRY:
+                raise
+            return self._reject(record, headers, own.command, error)
+
+    def _reject(
+        self, record: KafkaRecord, headers: RecordHeaders, command: Command | None, cause: PolystreamError
+    ) -> Reject:
+        if not headers.correlation_id:
+            return Reject(record, cause, None, headers.trace)
+        receipt = make_dead_letter_receipt(
+            correlation_id=headers.correlation_id,
+            command=headers.command,
+            store=self._store,
+            cause=cause,
+            user_id=record.user_id if command is not None and command.about_user else None,
+            accept_time_ms=record.accept_time_ms(headers),
+            receive_time_ns=record.receive_time_ns,
+            complete_time_ns=time.time_ns(),
+        )
+        return Reject(record, cause, receipt, headers.trace)
+
+
+def _decoder(command: Command, schemas: SchemaSource) -> Decoder:
+    return Decoder(command.request_class, load_schema(command.request_type), schemas)
+
+
+def _why_unknown(record: KafkaRecord) -> PolystreamError:
+    if record.has_readable_headers:
+        return PolystreamError(Reason.UNKNOWN_COMMAND)
+    return PolystreamError(Reason.UNDECODABLE, "the record has a header whose name is not UTF-8; none of them is kept")
+
+
+def _delivery(record: KafkaRecord, headers: RecordHeaders, own: _Own) -> Delivery:
+    if headers.is_ambiguous:
+        raise PolystreamError(Reason.UNDECODABLE, "the record has two headers of one name: correlation_id or command")
+    correlation_id = headers.correlation_id
+    if not correlation_id:
+        raise PolystreamError(Reason.UNDECODABLE, "the record has no correlation_id header with a UUID in lower case")
+    request = own.decoder.decode(record.value)
+    return Delivery(
+        correlation_id=correlation_id,
+        command=own.command,
+        request=request,
+        # What the order rests on, whatever key the record's producer gave it.
+        key=own.command.key_of(request).encode(),
+        partition=record.partition,
+        offset=record.offset,
+        accept_time_ms=record.accept_time_ms(headers),
+        receive_time_ns=record.receive_time_ns,
+        trace=headers.trace,
+    )

@@ -1,0 +1,78 @@
+"""Specifications of the processes that run on one machine: how to prepare, start, probe and stop each."""
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mesh.settings import PostgresSettings
+from stack.ports import Ports
+
+HOST = "127.0.0.1"
+
+
+class StackError(Exception):
+    """Something can't be prepared or started. The message names the process and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackContext:
+    """Where a platform lives: its data folder, its ports, and the settings that it is given."""
+
+    data_dir: Path  # absolute
+    ports: Ports
+    postgres: PostgresSettings
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the services, complete
+    work_dir: Path = Path()  # of the services: where `.env` is
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of one process, made if it is missing."""
+        path = self.data_dir / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def log(self, name: str) -> Path:
+        """Return the file that takes the output of one process."""
+        return self.folder("logs") / f"{name}.log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandLine:
+    """The command line of one process, and what it is started with."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]  # all of its environment, nothing is inherited
+    cwd: Path
+    uid: int | None = None  # the user that it becomes, where it may not stay root
+    keep_access: bool = False  # it may pass folders that are closed to that user
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_timeout_s: float = 10.0  # then it is killed
+
+
+def nothing(_: StackContext) -> None:
+    """Do nothing: no preparation is needed, or no farewell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """One process of the platform: a service, or an engine."""
+
+    name: str
+    ports: tuple[str, ...]  # the fields of `Ports` that it listens on
+    command: Callable[[StackContext], CommandLine]
+    is_ready: Callable[[StackContext], bool]  # asks it once; may raise OSError where it does not answer
+    prepare: Callable[[StackContext], None] = nothing  # before every start; raises StackError
+    before_stop: Callable[[StackContext], None] = nothing  # bounded; lets it finish what it has begun
+    ready_timeout_s: float = 30.0
+    volatile: bool = False  # what it held is gone when it dies, and must be provisioned again
+    follows_broker: bool = False  # holds positions in topics: begins anew when a volatile broker has come back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSpec(ProcessSpec):
+    """A process that others are clients of."""
+
+    environment: Callable[[StackContext], dict[str, str]] = field(kw_only=True)  # the settings that lead clients to it
+    endpoint: Callable[[StackContext], str] = field(
+        kw_only=True
+    )  # the URL or DSN that a client takes, credentials included

@@ -1,0 +1,58 @@
+"""Letting the edge and the lanes finish what was accepted, before they are stopped.
+
+Each is called once, at the end: what it needs is imported then, so that the supervisor starts quickly.
+"""
+
+import time
+from typing import Final
+
+from stack.engines.spec import HOST, StackContext
+
+_EDGE_DRAIN_S: Final = 5.0
+_WAIT_MAX_S: Final = 30.0
+_STANDSTILL_S: Final = 10.0  # longer than a lane takes to join its group; then nothing more is to be hoped for
+_NEWS_S: Final = 1.5  # the monitor hears of what was accepted last a moment after it was
+_INTERVAL_S: Final = 0.1
+_CALL_TIMEOUT_S: Final = 2.0
+_PAGE_SIZE: Final = 1000
+
+
+def drain_operations(context: StackContext) -> None:
+    """Return when no operation is open, when none is being closed any more, or after 30 s.
+
+    A broker without a disk forgets, when it stops, what its lanes have not answered. Raises OSError where the monitor,
+    which knows, does not answer.
+    """
+    import grpc  # noqa: PLC0415 - see above
+    from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceStub  # noqa: PLC0415
+    from polystream.v1.operations_pb2 import ListOperationsRequest, Operation  # noqa: PLC0415
+
+    request = ListOperationsRequest(state=Operation.ACCEPTED, page_size=_PAGE_SIZE)
+    began = changed = time.monotonic()
+    before: set[str] = set()
+    try:
+        with grpc.insecure_channel(f"{HOST}:{context.ports.otlp}") as channel:
+            log = EventLogServiceStub(channel)
+            while time.monotonic() < min(began + _WAIT_MAX_S, changed + _STANDSTILL_S):
+                page = log.ListOperations(request, timeout=_CALL_TIMEOUT_S)
+                still_open = {operation.correlation_id for operation in page.operations}
+                if not still_open and time.monotonic() > began + _NEWS_S:
+                    return
+                if still_open != before or not still_open:
+                    before, changed = still_open, time.monotonic()
+                time.sleep(_INTERVAL_S)
+    except grpc.RpcError as error:
+        raise OSError("the monitor does not answer") from error
+
+
+def drain_edge(context: StackContext) -> None:
+    """Return when no request is under way at the edge, or after 5 s. Raises OSError where Envoy does not answer."""
+    import httpx  # noqa: PLC0415 - see above
+
+    from stack.edge.drain import drain  # noqa: PLC0415
+    from stack.edge.render import Address  # noqa: PLC0415
+
+    try:
+        drain(Address(HOST, context.ports.edge_admin), timeout_s=_EDGE_DRAIN_S)
+    except httpx.HTTPError as error:
+        raise OSError("Envoy's admin address does not answer") from error

@@ -1,0 +1,52 @@
+"""Telling free ports from taken ones, before anything is started."""
+
+import socket
+
+import psutil
+
+from stack.engines.spec import HOST, StackError
+from stack.ports import Ports
+
+_OFFSETS = range(100, 13_000, 100)  # tried for the remedy; the highest port must stay below 65536
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on `port` of the loopback interface now."""
+    with socket.socket() as probe:
+        # As servers do: connections of a server that ended a moment ago do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def require_free(ports: Ports, names: tuple[str, ...], offset: int) -> None:
+    """Raise StackError that names every taken port, who has it, and an offset that would do."""
+    taken = {name: getattr(ports, name) for name in names if not is_free(getattr(ports, name))}
+    if not taken:
+        return
+    lines = [f"  {port} ({name}) is in use{_user_of(port)}" for name, port in taken.items()]
+    remedy = next((free for free in _OFFSETS if _all_free(ports, names, free)), None)
+    advice = "Stop what uses them" + (f", or start with --port-offset {offset + remedy}." if remedy else ".")
+    raise StackError("\n".join(["ports are taken, nothing was started:", *lines, advice]))
+
+
+def _all_free(ports: Ports, names: tuple[str, ...], offset: int) -> bool:
+    try:
+        moved = ports.shifted(offset)
+    except ValueError:
+        return False
+    return all(is_free(getattr(moved, name)) for name in names)
+
+
+def _user_of(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            here = connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:] == (port,)
+            if here and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass  # who it is, an ordinary user may not see
+    return ""

@@ -1,0 +1,224 @@
+"""Keeping one process alive: start it, wait until it is ready, start it again when it dies."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+
+from mesh.backoff import Backoff
+from stack.engines import process as processes
+from stack.engines.spec import CommandLine, ProcessSpec, StackContext, StackError
+from stack.supervisor.state import ProcessState, start_time_of
+
+_PROBE_INTERVAL_S = 0.02
+_PROBE_INTERVAL_MAX_S = 0.1
+_HEALTH_INTERVAL_S = 2.0
+_UNHEALTHY_AFTER = 3  # failed probes in a row: one may be slow on a busy machine
+_EXIT_CHECK_S = 1.0
+_EARLY_ENDS_MAX = 3  # in the first start; later starts are tried for ever
+_PAUSE_FIRST_S = 0.1  # before it is started again; it doubles with each death
+_PAUSE_MAX_S = 5.0
+_LIVED_S = 10.0  # a process that lived so long ends the series of early deaths
+
+
+class ChildExits:
+    """Tells of children that have ended, by SIGCHLD and without a thread for each."""
+
+    def __init__(self) -> None:
+        self._woken: set[asyncio.Event] = set()
+
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Listen to SIGCHLD on the main thread's loop."""
+        loop.add_signal_handler(signal.SIGCHLD, self._wake)
+
+    async def of(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait until the process has ended, and return its exit code, or minus its signal."""
+        woken = asyncio.Event()
+        self._woken.add(woken)
+        try:
+            while (code := process.poll()) is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), _EXIT_CHECK_S)
+                woken.clear()
+            return code
+        finally:
+            self._woken.discard(woken)
+
+    def _wake(self) -> None:
+        for event in self._woken:
+            event.set()
+
+
+class SupervisedProcess:
+    """A process that is started by its specification, and kept alive."""
+
+    def __init__(
+        self,
+        spec: ProcessSpec,
+        context: StackContext,
+        exits: ChildExits,
+        changed: Callable[[ProcessState, str], None],
+        returned: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Keep the process of `spec` alive.
+
+        `changed` is told of every change of state, with its cause; `returned` is awaited when a volatile process has
+        come back.
+        """
+        self.spec = spec
+        self.state = ProcessState(
+            spec.name, kind="engine" if hasattr(spec, "endpoint") else "service", status="waiting"
+        )
+        self._context = context
+        self._exits = exits
+        self._changed = changed
+        self._returned = returned
+        self._process: subprocess.Popen[bytes] | None = None
+        self._command: CommandLine | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the process and wait until it is ready; from then on it is kept alive.
+
+        Raises StackError, with the end of its log, when it ends three times or is not ready in time.
+        """
+        deadline = time.monotonic() + self.spec.ready_timeout_s
+        backoff = Backoff(_PAUSE_FIRST_S, _PAUSE_MAX_S)
+        for attempt in range(1, _EARLY_ENDS_MAX + 1):
+            process = await self._spawn()
+            ready = await self._until_ready(process, deadline)
+            if ready:
+                self._tell("ready")
+                self._keeping = asyncio.create_task(self._keep(process, backoff), name=f"keep {self.spec.name}")
+                return
+            if process.poll() is None:
+                raise self._failure(f"is not ready after {self.spec.ready_timeout_s:.0f} s")
+            self._note_end(process)
+            if attempt < _EARLY_ENDS_MAX:
+                await asyncio.sleep(pause_after(0.0, backoff))
+        raise self._failure(f"ended at its start, at last with {self.state.last_exit}")
+
+    async def stop(self) -> None:
+        """Stop the process: let it finish, ask it to stop, kill it when its time is up."""
+        if self._keeping:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        process, command = self._process, self._command
+        if process is None or command is None or process.poll() is not None:
+            self._tell("stopped")
+            return
+        self._tell("stopping")
+        if self._keeping:  # it was ready: it may have work in hand
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self.spec.before_stop, self._context)
+        processes.send(process, command.stop_signal)
+        try:
+            await asyncio.wait_for(self._exits.of(process), command.stop_timeout_s)
+        except TimeoutError:
+            processes.kill(process)
+            await self._exits.of(process)
+        self.state.last_exit = process.returncode
+        self._forget()
+        self._tell("stopped")
+
+    def begin_anew(self) -> None:
+        """Kill the process, if it runs: it is started again as if it had died."""
+        if self._process is not None and self._process.poll() is None:
+            processes.kill(self._process)
+
+    async def _keep(self, process: subprocess.Popen[bytes], backoff: Backoff) -> None:
+        while True:
+            began = time.monotonic()
+            await self._watch(process)
+            self._note_end(process)
+            while True:
+                await asyncio.sleep(pause_after(time.monotonic() - began, backoff))
+                began = time.monotonic()
+                try:
+                    process = await self._spawn()
+                except StackError as error:
+                    self._tell("restarting", str(error))
+                    continue
+                if await self._until_ready(process, began + self.spec.ready_timeout_s):
+                    break
+                if process.poll() is None:
+                    processes.kill(process)
+                    await self._exits.of(process)
+                self._note_end(process)
+            if self.spec.volatile:
+                await self._returned()
+            self._tell("ready")
+
+    async def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when the process has ended; until then, probe it and show how it is."""
+        exit_ = asyncio.create_task(self._exits.of(process))
+        failed = 0
+        try:
+            while not (await asyncio.wait([exit_], timeout=_HEALTH_INTERVAL_S))[0]:
+                failed = 0 if await self._probe() else failed + 1
+                status = "unhealthy" if failed >= _UNHEALTHY_AFTER else "ready" if failed == 0 else self.state.status
+                if status != self.state.status:
+                    self._tell(status)
+        finally:
+            exit_.cancel()
+
+    async def _spawn(self) -> subprocess.Popen[bytes]:
+        self._tell("starting")
+        try:
+            await asyncio.to_thread(self.spec.prepare, self._context)
+            self._command = self.spec.command(self._context)
+            # From this thread, not from a worker: the child dies with the thread that started it.
+            self._process = processes.spawn(self._command, self._context.log(self.spec.name))
+        except OSError as error:
+            raise StackError(f"{self.spec.name} can't be started: {error}") from error
+        self.state.pid = self._process.pid
+        self.state.start_time = start_time_of(self._process.pid)
+        self._tell("starting")
+        return self._process
+
+    async def _until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
+        """Probe until it is ready, has ended, or the deadline has passed."""
+        pauses = Backoff(_PROBE_INTERVAL_S, _PROBE_INTERVAL_MAX_S)
+        while process.poll() is None and time.monotonic() < deadline:
+            if await self._probe():
+                return True
+            await asyncio.sleep(pauses.next_s())
+        return False
+
+    async def _probe(self) -> bool:
+        try:
+            return await asyncio.to_thread(self.spec.is_ready, self._context)
+        except OSError:
+            return False
+
+    def _note_end(self, process: subprocess.Popen[bytes]) -> None:
+        self.state.last_exit = process.returncode
+        self.state.restarts += 1
+        self._forget()
+        self._tell("restarting", _describe_exit(process.returncode))
+
+    def _forget(self) -> None:
+        self.state.pid = self.state.start_time = None
+
+    def _tell(self, status: str, detail: str = "") -> None:
+        self.state.status = status
+        self._changed(self.state, detail)
+
+    def _failure(self, what: str) -> StackError:
+        log = self._context.log(self.spec.name)
+        return StackError(f"{self.spec.name} {what}. The end of {log}:\n{processes.tail(log)}")
+
+
+def pause_after(lived_s: float, backoff: Backoff) -> float:
+    """Return how long to wait, in seconds, before a process that lived for `lived_s` is started again."""
+    if lived_s >= _LIVED_S:
+        backoff.reset()
+    return backoff.next_s()
+
+
+def _describe_exit(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    return f"ended with {code}"
