@@ -8,10 +8,13 @@ from typing import Any, Final
 import pytest
 
 from tests.support import not_run
-from tests.support.engine_sets import BOTH, CHOICES, VARIABLE
-from tests.support.platform import Platform
+from tests.support.cpu_seconds import CpuSeconds
+from tests.support.engine_pool import EnginePool, Lease
+from tests.support.engine_sets import BOTH, CHOICES, VARIABLE, chosen_set
+from tests.support.platform import Platform, Platforms
 from tests.support.provision import provide_all
 from tests.support.sharing import GroupScheduling, group_of, put_in_order
+from tests.support.tiers import mark_tiers, watch_unit_tests
 
 _PROVIDED: Final = pytest.StashKey[bool]()
 _UNTIL_GROUP_ENDS: Final = pytest.StashKey[ExitStack]()
@@ -31,12 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Hand the choice on, also to what the tests start."""
     os.environ[VARIABLE] = config.getoption("--engines")
     config.pluginmanager.register(not_run, "not_run")
+    config.pluginmanager.register(CpuSeconds(config), "cpu_seconds")
+    watch_unit_tests(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let what takes longest come first, where there are several workers."""
-    if _is_worker(config):
-        put_in_order(items)
+    """Mark each test's tier, and put them in order."""
+    del config
+    mark_tiers(items)
+    put_in_order(items)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -67,11 +73,31 @@ def until_group_ends(pytestconfig: pytest.Config) -> Iterator[ExitStack]:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[Platform]:
-    """Run the whole platform on free ports and its own data, for tests that disturb nothing in it."""
-    with Platform(tmp_path_factory.mktemp("platform")) as running:
-        until_group_ends.callback(running.stop)
-        yield running
+def engine_pool(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[EnginePool]:
+    """Return the engines that this worker's tests share."""
+    pool = EnginePool(tmp_path_factory.mktemp("engines"), until_group_ends)
+    yield pool
+    pool.stop_all()
+
+
+@pytest.fixture(scope="module")
+def lease(engine_pool: EnginePool) -> Lease:
+    """Return what gives a module its engines by their names: running, shared and empty."""
+    return engine_pool.lease
+
+
+@pytest.fixture(scope="session")
+def platforms(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[Platforms]:
+    """Return the whole platforms that this worker's tests share, on free ports and data of their own."""
+    shared = Platforms(tmp_path_factory.mktemp("platforms"), until_group_ends)
+    yield shared
+    shared.stop_all()
+
+
+@pytest.fixture(scope="session")
+def platform(platforms: Platforms) -> Platform:
+    """Run the whole platform, for tests that disturb nothing in it."""
+    return platforms.get(chosen_set())
 
 
 @pytest.hookimpl(trylast=True)

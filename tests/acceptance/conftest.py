@@ -1,7 +1,6 @@
-"""One platform for the acceptance tests, started by the command line as a user would."""
+"""One platform of each engine set for the acceptance tests, started by the command line as a user would."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.engine_sets import chosen_sets
-from tests.support.platform import Platform
+from tests.support.platform import Platform, Platforms
 from tests.support.waiting import eventually
 
 FINISH_TIMEOUT_S = 30.0
@@ -20,20 +19,21 @@ Finished = Callable[[str], Json]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what uses the platform on every set of engines that was chosen, or on those that a test names itself."""
+    """Run what uses the platform on a set of engines: on the lighter one, or on those that a test names itself.
+
+    Where users would see a difference between the sets, a test is marked with `every_engine_set`.
+    """
     named = any("engine_set" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if "engine_set" in metafunc.fixturenames and not named:
-        metafunc.parametrize("engine_set", chosen_sets(), scope="session")
+        everywhere = metafunc.definition.get_closest_marker("every_engine_set") is not None
+        sets = chosen_sets() if everywhere else chosen_sets()[-1:]
+        metafunc.parametrize("engine_set", sets, scope="session")
 
 
 @pytest.fixture(scope="session")
-def platform(
-    engine_set: str, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
-) -> Iterator[Platform]:
-    """Run the whole platform on free ports and its own data."""
-    with Platform(tmp_path_factory.mktemp("platform"), engine_set=engine_set) as running:
-        until_group_ends.callback(running.stop)
-        yield running
+def platform(engine_set: str, platforms: Platforms) -> Platform:
+    """Run the whole platform on a set of engines."""
+    return platforms.get(engine_set)
 
 
 @pytest.fixture

@@ -19,8 +19,6 @@ from tests.support.waiting import eventually
 PAYMENTS = 30
 REDRIVERS = 2
 TIMEOUT_S = 60.0
-# What does not depend on the broker is tried on one set.
-on_native = pytest.mark.parametrize("engine_set", ["native"], scope="session")
 BROKEN = {"currency_code": "BRL", "units": 66, "nanos": 600_000_000}
 
 
@@ -70,6 +68,7 @@ def user_id(rest: httpx.Client, finished: Finished) -> str:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.every_engine_set
 def test_each_is_applied_once_though_two_send_them_and_the_lane_is_killed(
     platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
 ) -> None:
@@ -114,7 +113,6 @@ def _assert_told(rest: httpx.Client, command: str) -> None:
     assert sorted(set(expected), key=hops.index) == expected
 
 
-@on_native
 def test_what_later_commands_have_overtaken_is_sent_only_if_somebody_insists(
     platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
 ) -> None:
@@ -142,7 +140,6 @@ def test_what_later_commands_have_overtaken_is_sent_only_if_somebody_insists(
     assert (returncode, [kept["standing"] for kept in told["kept"]]) == (1, ["redriven"])
 
 
-@on_native
 def test_a_dead_letter_is_shown_and_its_fields_only_if_they_are_asked_for(
     platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
 ) -> None:

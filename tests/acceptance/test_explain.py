@@ -18,6 +18,8 @@ from tests.support.people import person
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_engine_set
+
 RESTART_TIMEOUT_S = 30.0
 STORY_TIMEOUT_S = 30.0
 

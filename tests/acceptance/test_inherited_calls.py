@@ -12,6 +12,8 @@ import redis
 from tests.acceptance.conftest import Finished, Json
 from tests.support.platform import Platform
 
+pytestmark = pytest.mark.every_engine_set
+
 COMMANDS = [
     ("/usuarios", "CreateUser", "POSTGRESQL"),
     ("/usuarios/1234/assinatura", "CreateSubscription", "POSTGRESQL"),

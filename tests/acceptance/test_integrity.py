@@ -19,8 +19,6 @@ from tests.support.platform import Platform
 EACH = 3  # payments, and views
 PAYMENT = {"amount": {"currency_code": "BRL", "units": 10}, "method": "PIX"}
 VIEW = {"content_id": 5678, "title": "t", "kind": "MOVIE"}
-# What does not depend on the broker is tried on one set.
-on_native = pytest.mark.parametrize("engine_set", ["native"], scope="session")
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -129,7 +127,6 @@ def test_what_restored_stores_lack_is_applied_again(platform: Platform, rest: ht
     assert (returncode, report["sound"], report["lost"], report["orphans"]) == (0, True, [], [])
 
 
-@on_native
 def test_what_would_undo_later_commands_is_sent_only_if_somebody_insists(
     platform: Platform, rest: httpx.Client, finished: Finished
 ) -> None:
@@ -151,7 +148,6 @@ def test_what_would_undo_later_commands_is_sent_only_if_somebody_insists(
     assert _has(platform, someone)[0] == "Nome 0"
 
 
-@on_native
 def test_what_is_left_of_a_user_goes_only_if_somebody_says_so(
     platform: Platform, rest: httpx.Client, finished: Finished
 ) -> None:
@@ -173,7 +169,6 @@ def test_what_is_left_of_a_user_goes_only_if_somebody_says_so(
     assert refused["error"]["details"][0]["reason"] == "USER_NOT_FOUND"
 
 
-@on_native
 def test_a_user_that_postgresql_has_lost_is_nobody_to_erase(
     platform: Platform, rest: httpx.Client, finished: Finished
 ) -> None:

@@ -1,6 +1,7 @@
 """Killing any part once under load loses no acknowledged command, and applies none twice."""
 
 import json
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -15,29 +16,38 @@ import redis
 from polystream.v1 import contents_pb2, contents_pb2_grpc, users_pb2, users_pb2_grpc, views_pb2, views_pb2_grpc
 from polystream.v1.contents_pb2 import Content
 
+from tests.support.engine_sets import chosen_sets
 from tests.support.people import person
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_engine_set
+
 COMMANDS_A_SECOND = 200
-COMMANDS_A_SECOND_AFTER = 50  # a machine that is saturated with commands takes long to start a part again
+COMMANDS_A_SECOND_AFTER = 25  # a machine that is saturated with commands takes long to start a part again
 COMMANDS_MAX = 9000
 ACKNOWLEDGED_BEFORE = 120  # commands, when the kill comes
-ACKNOWLEDGED_AFTER = 60  # commands, after the part is back
+ACKNOWLEDGED_AFTER = 30  # commands, after the part is back
 LOAD_TIMEOUT_S = 40.0
 # Else a client waits longer and longer before it looks for a gateway that is being started again.
 RECONNECT_MAX_MS = 500
 SETTLE_TIMEOUT_S = 60.0
-PARTS = [
-    "gateway-0",
-    "lane-postgresql-0",
-    "lane-mongodb-0",
-    "lane-redis-0",
-    "monitor",
-    "postgresql",
-    "redis",
-    "mongodb",
-]
+# By engine set. The native ones are other programs for PostgreSQL, Redis, the broker and the event store: a lane has
+# another broker to come back to there, and the monitor another store. See tests/acceptance/test_native.py for the rest.
+PARTS = {
+    "embedded": [
+        "gateway-0",
+        "lane-postgresql-0",
+        "lane-mongodb-0",
+        "lane-redis-0",
+        "monitor",
+        "postgresql",
+        "redis",
+        "mongodb",
+    ],
+    "native": ["lane-postgresql-0", "monitor", "postgresql", "redis"],
+}
+KILLS = [(engine_set, run, part) for engine_set in chosen_sets() for run, part in enumerate(PARTS[engine_set], start=1)]
 CONTENT_BASE = 10_000_000
 
 
@@ -102,7 +112,7 @@ class Load:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("run", "part"), list(enumerate(PARTS, start=1)))
+@pytest.mark.parametrize(("engine_set", "run", "part"), KILLS, scope="session")
 def test_a_kill_loses_nothing_and_repeats_nothing(platform: Platform, run: int, part: str) -> None:
     """Every acknowledged command has its one effect in its store, and nothing has two."""
     kill_under_load(platform, run, part)
@@ -170,14 +180,22 @@ def _absent_contents(platform: Platform, load: Load) -> list[int]:
         return [content_id for content_id, there in zip(load.contents, pipeline.execute(), strict=True) if not there]
 
 
-def test_the_stores_agree_after_all_of_it(platform: Platform) -> None:
+def test_the_stores_agree_after_all_of_it(platform: Platform, engine_set: str) -> None:
     """No store has lost a command that its lane has passed, and none has what is nobody's."""
-    checked = platform.command("integrity", "check", "--json")
+
+    def checked_by_all() -> subprocess.CompletedProcess[str]:
+        done = platform.command("integrity", "check", "--json")
+        assert done.returncode in {0, 1}, done.stderr  # else a store, or the broker, did not answer in time
+        return done
+
+    checked = eventually(checked_by_all, SETTLE_TIMEOUT_S)
     report = json.loads(checked.stdout)
     assert (checked.returncode, report["lost"], report["orphans"]) == (0, [], []), checked.stderr
-    assert report["compared"] >= len(PARTS) * (ACKNOWLEDGED_BEFORE + ACKNOWLEDGED_AFTER)
+    assert report["compared"] >= len(PARTS[engine_set]) * (ACKNOWLEDGED_BEFORE + ACKNOWLEDGED_AFTER)
 
 
+# The native one, killed under load: tests/acceptance/test_native.py.
+@pytest.mark.parametrize("engine_set", ["embedded"], scope="session")
 @pytest.mark.timeout(180)
 def test_a_broker_that_was_killed_is_used_again(platform: Platform) -> None:
     """Commands sent once it is back reach every store, even where it has forgotten its topics, as the embedded one."""
@@ -186,7 +204,7 @@ def test_a_broker_that_was_killed_is_used_again(platform: Platform) -> None:
     eventually(lambda: platform.is_back("kafka", before), SETTLE_TIMEOUT_S)
 
     def gets_through() -> bool:
-        load = Load(platform.endpoints["grpc"], len(PARTS) + 1)
+        load = Load(platform.endpoints["grpc"], len(KILLS) + 1)
         load.send(commands=3)
         return load.refused == 0 and bool(eventually(lambda: not _missing(platform, load), 5))
 

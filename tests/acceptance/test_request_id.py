@@ -22,10 +22,12 @@ from tests.support.platform import Platform
 from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_engine_set
+
 CREATE = "polystream.v1.UserService/CreateUser"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def second_gateway(platform: Platform, repository: Path) -> Iterator[grpc.Channel]:
     """Run a second gateway process beside the platform's own, and return a channel to it."""
     port = free_ports().gateway

@@ -7,12 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.engine_sets import chosen_sets
 from tests.support.platform import Platform
 
 _EXAMPLES = os.environ.get("POLYSTREAM_SCHEMATHESIS_EXAMPLES", "1")
@@ -21,14 +19,7 @@ _SEED = 20261124
 _RUN_TIMEOUT_S = 900
 
 
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    """Run a platform that nobody else uses: whatever is there gets deleted."""
-    # What it tries is the gateway's and the edge's answer, on the engines that take the least of a machine.
-    with Platform(tmp_path / "platform", engine_set=chosen_sets()[-1]) as running:
-        yield running
-
-
+# It comes last on its platform: whatever is there gets deleted.
 @pytest.mark.timeout(_RUN_TIMEOUT_S + 60)
 def test_schemathesis_finds_nothing(platform: Platform, repository: Path, tmp_path: Path) -> None:
     """No server error, no undocumented answer, nothing valid refused and nothing invalid taken, by all its checks."""

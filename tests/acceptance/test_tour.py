@@ -28,7 +28,7 @@ def script(blocks: list[tuple[str, str]], platform: Platform) -> str:
     for language, text in blocks:
         here = text.replace("localhost:8000", address)
         here = here.replace("python3 start.py explain", f"{sys.executable} -m cli explain")
-        here = re.sub(r"(mesh\.cli explain [^\n]+)", rf"\1 --data-dir {platform.data_dir}", here)
+        here = re.sub(r"(-m cli explain [^\n]+)", rf"\1 --data-dir {platform.data_dir}", here)
         lines.append(f"{sys.executable} - <<'PROGRAM'\n{here}PROGRAM" if language == "python" else here)
         lines.append("echo; echo ----")
     return "\n".join(lines)

@@ -1,7 +1,5 @@
 """The benchmark itself, from the first process to the report."""
 
-from pathlib import Path
-
 import pytest
 from confluent_kafka import Producer
 
@@ -11,8 +9,8 @@ from cli.bench.run import run_bench
 from cli.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST
 from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, create_topics
+from tests.support.engine_pool import Lease
 from tests.support.h2load import provide_h2load
-from tests.support.platform import engines
 
 
 @pytest.mark.timeout(180)
@@ -21,7 +19,7 @@ def test_a_small_run_measures_every_subject(monkeypatch: pytest.MonkeyPatch) -> 
     provide_h2load()
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     steps: list[str] = []
-    report = run_bench(Schedule(rounds=2, round_s=0.5, limit_s=20), steps.append)
+    report = run_bench(Schedule(rounds=2, round_s=0.25, limit_s=20), steps.append)
     assert set(report["subjects"]) == {PEER_REST, GATEWAY_GRPC, GATEWAY_REST}
     for figures in report["subjects"].values():
         assert figures["rps_median"] > 0
@@ -32,14 +30,14 @@ def test_a_small_run_measures_every_subject(monkeypatch: pytest.MonkeyPatch) -> 
     assert any("round 2 of 2" in step for step in steps)
 
 
-def test_a_broker_that_holds_commands_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_holds_commands_is_refused(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker in use is left alone: its lanes would apply what the benchmark sends."""
-    with engines({"kafka"}, tmp_path) as running:
-        config = KafkaSettings(bootstrap_servers=running.endpoints["kafka"]).client_config("test")
-        create_topics(config)
-        producer = Producer(config)
-        producer.produce(COMMANDS, b"a command", "1")
-        producer.flush(10)
-        monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", running.endpoints["kafka"])
-        with pytest.raises(LoadError, match="holds commands"):
-            run_bench(Schedule(rounds=1, round_s=0.5, limit_s=20), lambda _: None)
+    running = lease("kafka")
+    config = KafkaSettings(bootstrap_servers=running.endpoints["kafka"]).client_config("test")
+    create_topics(config)
+    producer = Producer(config)
+    producer.produce(COMMANDS, b"a command", "1")
+    producer.flush(10)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", running.endpoints["kafka"])
+    with pytest.raises(LoadError, match="holds commands"):
+        run_bench(Schedule(rounds=1, round_s=0.5, limit_s=20), lambda _: None)

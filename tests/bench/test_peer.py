@@ -14,18 +14,17 @@ from cli.bench.payload import REST_PATH, SENDERS, json_bodies
 from cli.bench.records import RecordCounter
 from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, PARTITIONS, create_topics
-from tests.support.platform import engines
+from tests.support.engine_pool import Lease
 from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str | int | bool]]:
+def kafka(lease: Lease) -> dict[str, str | int | bool]:
     """A broker with the platform's topics, as a client's configuration."""
-    with engines({"kafka"}, tmp_path_factory.mktemp("peer")) as running:
-        config = KafkaSettings(bootstrap_servers=running.endpoints["kafka"]).client_config("test")
-        create_topics(config)
-        yield config
+    config = KafkaSettings(bootstrap_servers=lease("kafka").endpoints["kafka"]).client_config("test")
+    create_topics(config)
+    return config
 
 
 @pytest.fixture(scope="module")

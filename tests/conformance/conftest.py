@@ -12,12 +12,13 @@ import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from tests.conformance.opt_outs import OPT_OUTS
+from tests.support.engine_pool import EnginePool, Lease
 from tests.support.registry_api import CONTENT_TYPE
 from tests.support.registry_server import ApicurioRegistry, ExternalRegistry, PocketRegistry, RegistryServer
 from tests.support.store_engines import CACHE, DOCUMENT, RELATIONAL, Port, StoreServer
 
-_REGISTRIES = {"pocket": PocketRegistry, "apicurio": ApicurioRegistry}
-_EXTERNAL = {"external": ExternalRegistry} if os.environ.get(ExternalRegistry.VARIABLE) else {}
+_REGISTRIES = ("pocket", "apicurio")
+_EXTERNAL = ("external",) if os.environ.get(ExternalRegistry.VARIABLE) else ()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,27 +37,53 @@ def _opt_out(item: pytest.Item) -> str | None:
     return next((tests[name] for tests in listed for name in (item.name, item.originalname) if name in tests), None)
 
 
-def _shared_registry(names: Sequence[str]) -> Any:
-    """Return the fixture of a registry that runs for all files, over its kinds."""
+class Registries:
+    """Registries of each kind, started when they are first asked for, and once."""
 
-    @pytest.fixture(scope="session", params=names)
-    def server(
-        request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
-    ) -> Iterator[RegistryServer]:
-        made = {**_REGISTRIES, **_EXTERNAL}[request.param](tmp_path_factory.mktemp("registry"))
-        with ExitStack() as stack:
-            until_group_ends.callback(stack.close)
-            made.start()
-            stack.callback(made.stop)
-            yield made
+    def __init__(self, lease: Lease, folders: pytest.TempPathFactory) -> None:
+        self._lease, self._folders = lease, folders
+        self._started: dict[str, RegistryServer] = {}
 
-    return server
+    def get(self, kind: str) -> RegistryServer:
+        """Return the registry of a kind, running."""
+        if kind not in self._started:
+            self._started[kind] = self._made(kind)
+            self._started[kind].start()
+        return self._started[kind]
+
+    def stop(self) -> None:
+        """Stop those that are not the pool's."""
+        if (pocket := self._started.pop("pocket", None)) is not None:
+            pocket.stop()
+        self._started.clear()
+
+    def _made(self, kind: str) -> RegistryServer:
+        if kind == "pocket":
+            return PocketRegistry(self._folders.mktemp("registry"))
+        return ApicurioRegistry(self._lease) if kind == "apicurio" else ExternalRegistry()
 
 
-# Shared by tests that each use subjects of their own.
-registry = _shared_registry([*_REGISTRIES, *_EXTERNAL])
-# One that a test may stop and kill; it leaves it running, and the global level as it was.
-own_registry = _shared_registry(list(_REGISTRIES))
+@pytest.fixture(scope="session")
+def registries(
+    engine_pool: EnginePool, tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack
+) -> Iterator[Registries]:
+    """Return the registries that all files share."""
+    made = Registries(engine_pool.lease, tmp_path_factory)
+    until_group_ends.callback(made.stop)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session", params=[*_REGISTRIES, *_EXTERNAL])
+def registry(request: pytest.FixtureRequest, registries: Registries) -> RegistryServer:
+    """A registry of each kind, shared by tests that each use subjects of their own."""
+    return registries.get(request.param)
+
+
+@pytest.fixture(scope="session", params=_REGISTRIES)
+def own_registry(request: pytest.FixtureRequest, registries: Registries) -> RegistryServer:
+    """One that a test may stop and kill; it leaves it running, and the global level as it was."""
+    return registries.get(request.param)
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ OPT_OUTS: Final[dict[str, dict[str, str]]] = {
         "test_a_subject_follows_the_global_level_until_it_has_its_own": (
             "a subject without schemas is told as unknown: the platform sets the global level only"
         ),
+        "test_subjects_are_listed_by_their_beginning": "it lists all subjects: the platform never asks for some",
         "test_the_mode_is_read_and_write": "it has no modes: nobody here sets one",
     },
 }

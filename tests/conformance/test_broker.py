@@ -3,7 +3,6 @@
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -15,27 +14,22 @@ from confluent_kafka.cimpl import NewTopic
 from mesh.topic_reader import Extent, TopicError, TopicReader
 from mesh.topics import COMMANDS, DEAD_LETTERS, PARTITIONS, RECEIPTS, create_topics, topic_incarnation
 from tests.support.brokers import BROKERS, Broker, all_brokers, read
+from tests.support.engine_pool import Lease
 from tests.support.waiting import eventually
 
 _TIMEOUT_S = 20.0
 
 
 @pytest.fixture(scope="module", params=all_brokers())
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def broker(request: pytest.FixtureRequest, lease: Lease) -> Broker:
     """A running broker, shared by tests that each use topics and groups of their own."""
-    made = Broker(request.param, tmp_path_factory.mktemp("broker"))
-    made.start()
-    yield made
-    made.stop()
+    return Broker(request.param, lease)
 
 
-@pytest.fixture(params=list(BROKERS))
-def own_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker that a test may stop and kill; running at first."""
-    made = Broker(request.param, tmp_path_factory.mktemp("broker"))
-    made.start()
-    yield made
-    made.stop()
+@pytest.fixture(scope="module", params=list(BROKERS))
+def own_broker(request: pytest.FixtureRequest, lease: Lease) -> Broker:
+    """A broker without topics, which a test may kill; it leaves it running."""
+    return Broker(request.param, lease)
 
 
 @pytest.fixture
@@ -302,10 +296,14 @@ class TestTopics:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(provision, range(4)))
         create_topics(own_broker.config)
-        topics = own_broker.admin().list_topics(timeout=_TIMEOUT_S).topics
-        assert {name: len(topics[name].partitions) for name in (COMMANDS, RECEIPTS, DEAD_LETTERS)} == dict.fromkeys(
-            (COMMANDS, RECEIPTS, DEAD_LETTERS), PARTITIONS
-        )
+        admin = own_broker.admin()
+
+        def partitions() -> dict[str, int]:
+            topics = admin.list_topics(timeout=_TIMEOUT_S).topics
+            return {name: len(topics[name].partitions) for name in (COMMANDS, RECEIPTS, DEAD_LETTERS)}
+
+        # A broker may know of a topic a moment after its creation was answered.
+        assert eventually(partitions, _TIMEOUT_S) == dict.fromkeys((COMMANDS, RECEIPTS, DEAD_LETTERS), PARTITIONS)
 
     def test_a_topic_has_an_identity(self, broker: Broker) -> None:
         """It stays the same, differs from every other topic's, and from that of one made anew under the same name."""

@@ -16,7 +16,8 @@ from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from monitor.records import TracedEvent
 from monitor.store.port import EventStore, OperationFilter, Position
-from tests.support.event_stores import STORE_ENGINES, LocalEngine, OpenSearchEngine, open_store
+from tests.support.engine_pool import Lease
+from tests.support.event_stores import STORE_ENGINES, LocalEngine, OpenSearchEngine, open_store, store_engine
 
 EVERYTHING = OperationFilter()
 
@@ -24,18 +25,16 @@ EVERYTHING = OperationFilter()
 DAY_MS = 86_400_000
 
 
-@pytest.fixture(scope="module", params=list(STORE_ENGINES))
+@pytest.fixture(scope="module", params=STORE_ENGINES)
 def engine_name(request: pytest.FixtureRequest) -> str:
     """The engine that keeps the events."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def engine(engine_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine | OpenSearchEngine]:
+def engine(engine_name: str, lease: Lease, tmp_path_factory: pytest.TempPathFactory) -> LocalEngine | OpenSearchEngine:
     """It, running."""
-    made = STORE_ENGINES[engine_name](tmp_path_factory.mktemp("events"))
-    yield made
-    made.stop()
+    return store_engine(engine_name, lease, tmp_path_factory.mktemp("events"))
 
 
 @pytest.fixture
@@ -198,6 +197,8 @@ def test_identifiers_of_any_form_are_kept(store: EventStore) -> None:
     assert {o.correlation_id for o in store.operations(EVERYTHING, None, 100)} == set(strange)
 
 
+# With a spool before it, kills of the engine are tried in tests/integration/test_event_store_outage.py.
+@pytest.mark.parametrize("engine_name", ["local", "opensearch", "elasticsearch"], indirect=True)
 def test_what_was_kept_is_there_after_a_kill(engine_name: str, engine: LocalEngine | OpenSearchEngine) -> None:
     """`append` returned, then SIGKILL, for the writer and for the engine: the event is there."""
     program = (

@@ -44,9 +44,14 @@ class TestVersions:
         assert json.loads(api.get(f"/subjects/{subject}/versions/latest/schema").text) == json.loads(text)
         assert api.get(f"/subjects/{subject}/versions").json() == [1]
         assert subject in api.get("/subjects").json()
-        assert api.get("/subjects", params={"subjectPrefix": subject}).json() == [subject]
         assert api.get(f"/schemas/ids/{schema_id}/versions").json() == [{"subject": subject, "version": 1}]
         assert "AVRO" in api.get("/schemas/types").json()
+
+    def test_subjects_are_listed_by_their_beginning(self, api: httpx.Client, subject: str) -> None:
+        """Those of another beginning are left out."""
+        for name in (subject, f"other-{subject}"):
+            assert register(api, name, record(LONG_A, name=f"test.{subject[-33:]}")).status_code == 200
+        assert api.get("/subjects", params={"subjectPrefix": subject}).json() == [subject]
 
     def test_an_identifier_leads_to_its_subjects(self, api: httpx.Client, subject: str) -> None:
         """Who has only a record can find out what it is called."""

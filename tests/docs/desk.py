@@ -10,10 +10,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 from stack.ports import Ports
 from tests.docs.blocks import Block, matches
 from tests.support.bounded import run_bounded
 from tests.support.npm_tools import newman
+from tests.support.platform import Platform
 from tests.support.ports import free_offset
 from tests.support.tools import go_tool
 
@@ -21,7 +24,8 @@ from tests.support.tools import go_tool
 _FIRST_STORY: Final = """
 ID=$(curl -sf -X POST http://localhost:8000/v1/contents/1 |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["correlation_id"])')
-timeout 90 bash -c "until python3 start.py explain $ID > /dev/null 2>&1; do sleep 0.5; done"
+timeout 90 bash -c "until curl -sf http://localhost:8000/v1/operations/$ID:explain | grep -q command.succeeded; do
+  sleep 0.2; done"
 """
 _STEP_TIMEOUT_S: Final = 300
 _SECOND_OFFSET: Final = 1000  # what the pages give to a second platform
@@ -44,23 +48,35 @@ class Desk:
         self.checkout = folder / "polystream"
         self._offset = free_offset()
         self._second_offset = free_offset()
-        self._runs: str | None = None  # the engine set that runs
+        self._shared: Platform | None = None
         _copy(repository, self.checkout)
+        _seed(repository / ".venv", self.checkout / ".venv")
         self._environment = _environment(folder, self.checkout)
         self.run_text("python3 start.py test --version")
 
-    def have(self, engine_set: str | None) -> None:
-        """Make sure that a platform of this set runs in the copy; none where it is None."""
-        if engine_set and engine_set == self._runs:
+    def have(self, platform: Platform) -> None:
+        """Make sure that the copy's commands find this platform, which other tests use, too."""
+        if self._shared is platform:
             return
-        if self._runs:
-            self.run_text("python3 start.py down")
-        self._runs = None
+        self.have_none()
+        shutil.rmtree(self._data, ignore_errors=True)
+        self._data.parent.mkdir(exist_ok=True)
+        self._data.symlink_to(platform.data_dir)
+        self._shared = platform
+        self._offset = int(httpx.URL(platform.endpoints["rest"]).port or 0) - Ports().edge
+        self.run_text(_FIRST_STORY)
+
+    def have_none(self) -> None:
+        """Make sure that the copy's commands find no platform."""
+        if self._shared is not None:
+            self._data.unlink()
+        self._shared = None
         self._offset, self._second_offset = free_offset(), free_offset()  # others may have taken what was free
-        if engine_set:
-            self.run_text(f"python3 start.py up --engines {engine_set} --detach --no-browser")
-            self._runs = engine_set
-            self.run_text(_FIRST_STORY)
+
+    @property
+    def _data(self) -> Path:
+        """The folder in which the commands look for a platform."""
+        return self.checkout / ".data" / "embedded"
 
     def run(self, blocks: Sequence[Block], python: str) -> None:
         """Run blocks in one shell, one after the other, programs by `python`; hold what they say to what is shown."""
@@ -96,8 +112,9 @@ class Desk:
         ).stderr
 
     def close(self) -> None:
-        """Stop what runs."""
-        self.have(None)
+        """Stop what a page has left running, where it failed."""
+        self.have_none()
+        self.run_text("python3 start.py down")
 
     def _bash(self, script: str) -> subprocess.CompletedProcess[str]:
         command = ["bash", "-c", f"exec 2>&1\n{script}"]
@@ -138,6 +155,31 @@ def _copy(repository: Path, copy: Path) -> None:
             shutil.copy2(repository / name, copy / name)
     if (repository / "build" / "protos").exists():  # else they are fetched again
         shutil.copytree(repository / "build" / "protos", copy / "build" / "protos")
+
+
+def _seed(installed: Path, copy: Path) -> None:
+    """Give the copy what is installed in the checkout, by links: `start.py` has little left to install.
+
+    Its stamp stays behind, so that it goes through all its steps. The scripts name the Python that they belong to.
+    """
+
+    def link(source: str, target: str) -> str:
+        try:
+            os.link(source, target)
+        except OSError:  # another file system
+            shutil.copy2(source, target)
+        return target
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        return {"bin", *(name for name in names if name.endswith(".json"))} if Path(folder) == installed else set()
+
+    shutil.copytree(installed, copy, symlinks=True, copy_function=link, ignore=left_out)
+    (copy / "bin").mkdir()
+    for program in (installed / "bin").iterdir():
+        target = copy / "bin" / program.name
+        shutil.copy2(program, target, follow_symlinks=False)
+        if not program.is_symlink() and target.read_bytes().startswith(b"#!"):
+            target.write_bytes(target.read_bytes().replace(bytes(installed), bytes(copy)))
 
 
 def _environment(folder: Path, checkout: Path) -> dict[str, str]:

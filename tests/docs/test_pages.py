@@ -11,6 +11,7 @@ import pytest
 
 from tests.docs.blocks import Block, blocks_of
 from tests.docs.desk import Desk
+from tests.support.platform import Platforms
 
 ROOT: Final = Path(__file__).parents[2]
 # Beside docs/: what a visitor of the repository reads first. Their sections stand for themselves.
@@ -88,9 +89,9 @@ def _cases(units_: list[tuple[str, list[Block]]]) -> list[object]:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("blocks", _cases(units(start=False)))
-def test_what_a_page_says_is_so(desk: Desk, blocks: list[Block]) -> None:
+def test_what_a_page_says_is_so(desk: Desk, platforms: Platforms, blocks: list[Block]) -> None:
     """With the platform running on the native engines, every command and program succeeds, in order."""
-    desk.have("native")
+    desk.have(platforms.get("native"))
     desk.run(blocks, _PYTHON[blocks[0].page])
 
 
@@ -98,7 +99,7 @@ def test_what_a_page_says_is_so(desk: Desk, blocks: list[Block]) -> None:
 @pytest.mark.parametrize("blocks", _cases(units(start=True)))
 def test_what_a_page_starts_it_stops(desk: Desk, blocks: list[Block]) -> None:
     """A page that starts a platform by itself leaves none running."""
-    desk.have(None)
+    desk.have_none()
     desk.run(blocks, _PYTHON[blocks[0].page])
     assert "nothing is running" in desk.run_text("python3 start.py down")
 
@@ -106,7 +107,7 @@ def test_what_a_page_starts_it_stops(desk: Desk, blocks: list[Block]) -> None:
 @pytest.mark.timeout(400)
 def test_a_command_is_added_as_the_page_says(desk: Desk) -> None:
     """Three files are touched; the contract tests accept them, and the new command runs from REST to its store."""
-    desk.have(None)
+    desk.have_none()
     desk.run(blocks_of(ROOT, _ADDING), _PYTHON[_ADDING])
     assert "nothing is running" in desk.run_text("python3 start.py down")
 

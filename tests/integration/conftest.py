@@ -1,25 +1,20 @@
 """Engines that several files of tests use, one after the other."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-
 import pytest
-import redis
 
-from tests.support.platform import EngineSet, engines
+from tests.support.engine_pool import Lease
+from tests.support.gateways import SERVERS
+from tests.support.platform import EngineSet
 
 
-@pytest.fixture(scope="session")
-def _command_path(tmp_path_factory: pytest.TempPathFactory, until_group_ends: ExitStack) -> Iterator[EngineSet]:
-    with engines({"kafka", "schema_registry", "redis"}, tmp_path_factory.mktemp("command_path")) as started:
-        until_group_ends.callback(started.stop_all)
-        yield started
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Serve by the gateway's usual gRPC server, and where the servers could differ, by each: see `every_server`."""
+    if "server_kind" in metafunc.fixturenames:
+        everywhere = metafunc.definition.get_closest_marker("every_server") is not None
+        metafunc.parametrize("server_kind", SERVERS if everywhere else SERVERS[:1])
 
 
 @pytest.fixture(scope="module")
-def command_path(_command_path: EngineSet) -> EngineSet:
-    """What a command takes to be acknowledged and answered: all of it running, and Redis empty, for request IDs."""
-    _command_path.start_all()
-    with redis.Redis.from_url(_command_path.endpoints["redis"]) as client:
-        client.flushall()
-    return _command_path
+def command_path(lease: Lease) -> EngineSet:
+    """What a command takes to be acknowledged and answered: all of it running, and empty."""
+    return lease("kafka", "schema_registry", "redis")

@@ -22,6 +22,7 @@ from monitor.store.port import EventStore, OperationFilter
 from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
+from tests.support.engine_pool import Lease
 from tests.support.event_stores import OpenSearchEngine, settings_for
 from tests.support.freezing import frozen
 from tests.support.waiting import eventually
@@ -32,11 +33,9 @@ _PATIENCE_S = 1.0  # of the client's: slower is as good as down
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearchEngine]:
+def engine(lease: Lease) -> OpenSearchEngine:
     """OpenSearch, running."""
-    made = OpenSearchEngine(tmp_path_factory.mktemp("opensearch"))
-    yield made
-    made.stop()
+    return OpenSearchEngine(lease)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The fixtures of the tour, in three real stores."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -14,17 +13,17 @@ from processor import fixtures
 from processor.fixtures import put_fixtures, view_id_of
 from processor.migrations.runner import load_migrations, migrate
 from processor.stores.mongodb import connect, database_of, ensure_indexes
-from tests.support.platform import EngineSet, engines
+from tests.support.engine_pool import Lease
+from tests.support.platform import EngineSet
 from tests.support.stores import MARKER_TTL_S, postgres_settings
 
 Settings = tuple[PostgresSettings, MongoSettings, RedisSettings]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run the three stores' servers."""
-    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("engines")) as started:
-        yield started
+    return lease("postgresql", "mongodb", "redis")
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,7 @@ from processor.lanes.spans import LaneSpans
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
 from tests.support.brokers import Broker
+from tests.support.engine_pool import Lease
 from tests.support.foreign_records import CASES, Change, RawRecord, with_good_ones
 from tests.support.foreign_registry import PAGE, ForeignRegistry, foreign_registry
 from tests.support.lanes import CATALOG, RECEIPT_RECORD
@@ -123,22 +124,18 @@ class Writer:
 
 
 @pytest.fixture(scope="module")
-def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+def around(lease: Lease) -> Iterator[Surroundings]:
     """Run the broker that takes any time, and a registry; send every case to every topic, with good records between."""
-    broker = Broker("tansu", tmp_path_factory.mktemp("kafka"))
-    broker.start()
-    try:
-        topics.create_topics(broker.settings.client_config("test"))
-        with foreign_registry() as registry:
-            made = Surroundings(broker.settings, registry)
-            with made.schemas() as client, RawProducer(broker.settings.bootstrap_servers) as producer:
-                writer = Writer(client)
-                _send(producer, made, topics.COMMANDS, writer.command, {})
-                _send(producer, made, topics.RECEIPTS, writer.receipt, writer.receipts_of_other_ages())
-                _send(producer, made, topics.DEAD_LETTERS, writer.dead_letter, {})
-            yield made
-    finally:
-        broker.stop()
+    broker = Broker("tansu", lease)
+    topics.create_topics(broker.settings.client_config("test"))
+    with foreign_registry() as registry:
+        made = Surroundings(broker.settings, registry)
+        with made.schemas() as client, RawProducer(broker.settings.bootstrap_servers) as producer:
+            writer = Writer(client)
+            _send(producer, made, topics.COMMANDS, writer.command, {})
+            _send(producer, made, topics.RECEIPTS, writer.receipt, writer.receipts_of_other_ages())
+            _send(producer, made, topics.DEAD_LETTERS, writer.dead_letter, {})
+        yield made
 
 
 def test_a_lane_sets_them_apart_and_goes_on(around: Surroundings) -> None:

@@ -1,4 +1,4 @@
-"""Commands over gRPC, on both servers, with a real broker and a real registry: what is acknowledged is in Kafka."""
+"""Commands over gRPC with a real broker and a real registry: what is acknowledged is in Kafka."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ from mesh.settings import KafkaSettings
 from mesh.telemetry import names
 from mesh.topics import create_topics
 from tests.support.edge import MonitorStandIn
-from tests.support.gateways import SERVERS, CommandLog, Served, refused, serving
+from tests.support.gateways import CommandLog, Served, refused, serving
 from tests.support.platform import EngineSet
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
@@ -40,15 +40,15 @@ def running(command_path: EngineSet) -> EngineSet:
     return command_path
 
 
-@pytest.fixture(params=SERVERS)
-def server(request: pytest.FixtureRequest, running: EngineSet, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Lead the settings to the engines, for each kind of server."""
+@pytest.fixture
+def server(server_kind: str, running: EngineSet, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Lead the settings to the engines, and return the kind of server."""
     for name, value in running.settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MONITOR_ADDRESS", "127.0.0.1:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    return str(request.param)
+    return server_kind
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ def users(served: Served) -> Any:
     return users_pb2_grpc.UserServiceStub(served.channel)
 
 
+@pytest.mark.every_server
 async def test_an_acknowledged_command_is_in_kafka(served: Served, log: CommandLog) -> None:
     """The record has the command's key, headers and message; the operation and the metadata tell its ID."""
     request = CreateUserRequest(user_id=4711)
@@ -166,6 +167,7 @@ async def test_a_bad_field_is_named(served: Served, field: str, value: Any, word
         assert value.encode() not in refusal.status.SerializeToString()
 
 
+@pytest.mark.every_server
 async def test_every_bad_field_is_named_at_once(served: Served) -> None:
     """A caller mends a request in one go; enum values are told by name, money by its parts."""
     stub = payments_pb2_grpc.PaymentServiceStub(served.channel)
@@ -194,6 +196,7 @@ async def test_json_fields_that_exist_are_welcome(served: Served, spelling: str)
     assert (await users(served).CreateUser(VALID, metadata=((JSON_FIELDS, spelling),))).correlation_id
 
 
+@pytest.mark.every_server
 async def test_json_fields_that_do_not_exist_are_refused(served: Served) -> None:
     """A typing error in a JSON body is told instead of dropped, wherever in the body it is."""
     call = users(served).CreateUser(VALID, metadata=((JSON_FIELDS, "name,e_mail,adress.street,bad%20name"),))
@@ -231,6 +234,7 @@ async def test_unknown_protobuf_fields_are_refused(served: Served) -> None:
     assert (refusal.reason, list(refusal.fields)) == ("UNKNOWN_FIELD", ["amount.127"])
 
 
+@pytest.mark.every_server
 async def test_bytes_that_are_no_message_are_refused(served: Served) -> None:
     """The caller is told, in the form of every other error."""
     for data in (b"\xff\xff\xff", b"\x12\x02\xff\xfe"):
@@ -238,6 +242,7 @@ async def test_bytes_that_are_no_message_are_refused(served: Served) -> None:
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
 
 
+@pytest.mark.every_server
 async def test_a_request_that_is_too_large_is_refused(served: Served) -> None:
     """In full form where it is read at all; by the transport where it is not."""
     request = CreateUserRequest(name="x" * 70_000)
@@ -248,6 +253,7 @@ async def test_a_request_that_is_too_large_is_refused(served: Served) -> None:
     assert (await refused(users(served).CreateUser(request))).code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize("method", ["/polystream.v1.UserService/Nothing", "/no.Service/Nothing"])
 async def test_an_unknown_method_is_unimplemented(served: Served, method: str) -> None:
     """In the form of every other error."""
@@ -305,6 +311,7 @@ async def test_an_invalid_request_does_not_take_its_request_id(served: Served) -
     assert (await users(served).CreateUser(request)).state == Operation.ACCEPTED
 
 
+@pytest.mark.every_server
 @pytest.mark.usefixtures("traced")
 async def test_a_traced_command_is_one_tree(server: str, log: CommandLog) -> None:
     """The caller's span, the gateway's, the sending, and what the record hands on to the lane."""
@@ -357,6 +364,7 @@ async def test_a_refused_command_is_an_error_in_its_trace(server: str) -> None:
     assert attributes[names.ERROR_TYPE] == "INVALID_FIELD"
 
 
+@pytest.mark.every_server
 async def test_health_is_told_and_watched(server: str) -> None:
     """A watcher sees the gateway begin to serve, and leave."""
     async with serving(server) as served:
@@ -370,6 +378,7 @@ async def test_health_is_told_and_watched(server: str) -> None:
         watching.cancel()
 
 
+@pytest.mark.every_server
 async def test_reflection_lists_every_service(served: Served) -> None:
     """What grpcurl reads: the services, and the files that describe them."""
     stub: Any = reflection_pb2_grpc.ServerReflectionStub(served.channel)  # type: ignore[arg-type] # typed for no asyncio

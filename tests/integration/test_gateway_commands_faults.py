@@ -20,7 +20,7 @@ from mesh import topics
 from mesh.settings import KafkaSettings
 from mesh.topics import create_topics
 from tests.support.freezing import frozen
-from tests.support.gateways import SERVERS, CommandLog, Refusal, Served, refused, serving
+from tests.support.gateways import CommandLog, Refusal, Served, refused, serving
 from tests.support.platform import EngineSet
 from tests.support.ports import free_ports
 from tests.support.waiting import eventually_async
@@ -42,11 +42,11 @@ def running(command_path: EngineSet, monkeypatch: pytest.MonkeyPatch) -> EngineS
     return command_path
 
 
-@pytest.fixture(params=SERVERS)
-async def served(request: pytest.FixtureRequest, running: EngineSet) -> AsyncIterator[Served]:
+@pytest.fixture
+async def served(server_kind: str, running: EngineSet) -> AsyncIterator[Served]:
     """Serve with limits that a test reaches."""
     del running
-    async with serving(request.param, max_in_flight_commands=4, kafka_ack_timeout_s=PATIENT_S) as started:
+    async with serving(server_kind, max_in_flight_commands=4, kafka_ack_timeout_s=PATIENT_S) as started:
         yield started
 
 
@@ -70,10 +70,9 @@ async def waiting_in_kafka(served: Served, count: int) -> None:
     await eventually_async(check, 30)
 
 
-@pytest.mark.parametrize("server", SERVERS)
-async def test_the_gateway_outlives_the_broker(running: EngineSet, server: str) -> None:
+async def test_the_gateway_outlives_the_broker(running: EngineSet, server_kind: str) -> None:
     """While it is away commands are refused as UNAVAILABLE, queries are answered; once it is back, all is well."""
-    async with serving(server, kafka_ack_timeout_s=3.0) as served:
+    async with serving(server_kind, kafka_ack_timeout_s=3.0) as served:
         await outlive_the_broker(running, served)
 
 
@@ -137,6 +136,7 @@ async def test_too_many_commands_are_refused_at_once(running: EngineSet, served:
     assert in_kafka(*(operation.correlation_id for operation in operations))
 
 
+@pytest.mark.every_server
 async def test_a_deadline_is_answered_before_it_passes(running: EngineSet, served: Served) -> None:
     """The caller learns the correlation ID, and the command that Kafka takes later is known by it."""
     await users(served).CreateUser(VALID)
@@ -152,6 +152,7 @@ async def test_a_deadline_is_answered_before_it_passes(running: EngineSet, serve
     assert (await eventually_async(known, 30)) is not None
 
 
+@pytest.mark.every_server
 async def test_a_caller_who_leaves_takes_nothing_along(running: EngineSet, served: Served) -> None:
     """The command that was sent is Kafka's, and the place of the caller is free again."""
     await users(served).CreateUser(VALID)
@@ -173,11 +174,10 @@ async def test_a_request_id_works_without_redis(running: EngineSet, served: Serv
     assert first.user_id == second.user_id
 
 
-@pytest.mark.parametrize("server", SERVERS)
-async def test_the_gateway_waits_for_the_registry(running: EngineSet, server: str) -> None:
+async def test_the_gateway_waits_for_the_registry(running: EngineSet, server_kind: str) -> None:
     """Until the registry answers, health says so and commands are refused; then they are taken."""
     running.stop("schema_registry")
-    async with serving(server, start=False) as served:
+    async with serving(server_kind, start=False) as served:
         starting = asyncio.create_task(served.gateway.start())
         health: Any = health_pb2_grpc.HealthStub(served.channel)  # typed without its methods
         watching = health.Watch(health_pb2.HealthCheckRequest())
@@ -191,10 +191,10 @@ async def test_the_gateway_waits_for_the_registry(running: EngineSet, server: st
         watching.cancel()
 
 
-@pytest.mark.parametrize("server", SERVERS)
-async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, server: str) -> None:
+@pytest.mark.every_server
+async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, server_kind: str) -> None:
     """Commands that wait for Kafka are answered, new ones and streams are told that the gateway stops."""
-    async with serving(server, kafka_ack_timeout_s=PATIENT_S, drain_timeout_s=PATIENT_S) as served:
+    async with serving(server_kind, kafka_ack_timeout_s=PATIENT_S, drain_timeout_s=PATIENT_S) as served:
         first = await users(served).CreateUser(VALID)
         stub = operations_pb2_grpc.OperationServiceStub(served.channel)
         watching: Any = stub.WatchOperation(WatchOperationRequest(correlation_id=first.correlation_id))
@@ -213,11 +213,11 @@ async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, serv
         await stopping
 
 
-@pytest.mark.parametrize("server", SERVERS)
-async def test_the_process_drains_on_sigterm(running: EngineSet, server: str) -> None:
+@pytest.mark.every_server
+async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: str) -> None:
     """`python -m gateway` answers what it took, says that it stops, and ends with 0."""
     port = free_ports().gateway
-    environment = running.environment | {"GATEWAY_PORT": str(port), "GATEWAY_SERVER": server, "DEMO_DATA": "true"}
+    environment = running.environment | {"GATEWAY_PORT": str(port), "GATEWAY_SERVER": server_kind, "DEMO_DATA": "true"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", env=environment, stdout=subprocess.PIPE
     )

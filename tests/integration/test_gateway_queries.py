@@ -34,18 +34,19 @@ from mesh.ids import new_correlation_id
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from processor.migrations.runner import load_migrations, migrate
 from tests.support.closing import close_stores
-from tests.support.platform import EngineSet, engines
+from tests.support.engine_pool import Lease
+from tests.support.platform import EngineSet
 
 NOW = datetime.now(UTC).replace(microsecond=123000)
 DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run the three stores, the tables made by the migrations."""
-    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("stores")) as started:
-        migrate(started.endpoints["postgresql"], load_migrations())
-        yield started
+    started = lease("postgresql", "mongodb", "redis")
+    migrate(started.endpoints["postgresql"], load_migrations())
+    return started
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Queries while a store is dead, hangs, or was never there."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -17,16 +17,17 @@ from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from processor.migrations.runner import load_migrations, migrate
 from tests.support.closing import close_stores
+from tests.support.engine_pool import Lease
 from tests.support.freezing import frozen
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run the three stores, the tables made by the migrations."""
-    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("stores")) as started:
-        migrate(started.endpoints["postgresql"], load_migrations())
-        yield started
+    started = lease("postgresql", "mongodb", "redis")
+    migrate(started.endpoints["postgresql"], load_migrations())
+    return started
 
 
 @pytest.fixture

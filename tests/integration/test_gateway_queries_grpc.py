@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -43,7 +43,8 @@ from mesh.settings import (
 from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
 from tests.support.closing import close_stores
-from tests.support.platform import EngineSet, engines
+from tests.support.engine_pool import Lease
+from tests.support.platform import EngineSet
 from tests.support.waiting import eventually_async
 
 
@@ -64,10 +65,9 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run Redis and the registry: every other part is away."""
-    with engines({"redis", "schema_registry"}, tmp_path_factory.mktemp("grpc")) as started:
-        yield started
+    return lease("redis", "schema_registry")
 
 
 @pytest.fixture(params=["native", "grpcio"])

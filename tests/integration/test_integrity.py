@@ -19,8 +19,9 @@ from processor.stores.mongodb import connect as connect_mongodb
 from processor.stores.redis import RedisUserMemory
 from processor.stores.redis import connect as connect_redis
 from processor.users import Erasure
+from tests.support.engine_pool import Lease
 from tests.support.lanes import delivery as deliver
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.stores import TOPIC_ID, Users, fresh_database, mongo_store, postgres_settings, redis_store
 
 ANA, BIA, GONE, ERASED = 11, 12, 13, 14
@@ -28,10 +29,9 @@ MANY = 150  # more than one of MongoDB's queries takes
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run the three stores."""
-    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("stores")) as started:
-        yield started
+    return lease("postgresql", "mongodb", "redis")
 
 
 @pytest.fixture(scope="module")
@@ -144,12 +144,12 @@ def test_who_is_a_user_by_now_is_not_erased(inspectors: Inspectors) -> None:
     assert set(inspectors.mongodb.users()) == {ANA}
 
 
-def test_a_store_that_is_down_is_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_store_that_is_down_is_told(running: EngineSet) -> None:
     """By its name, and the reason that lanes have for it."""
-    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("down")) as started:
-        settings = postgres_settings(started)
-        mongodb = MongoInspector(MongoSettings(url=f"mongodb://127.0.0.1:{started.context.ports.mongodb}/streaming_db"))
-        redis = RedisInspector(RedisSettings(url=started.endpoints["redis"]))
+    settings = postgres_settings(running)
+    mongodb = MongoInspector(MongoSettings(url=f"mongodb://127.0.0.1:{running.context.ports.mongodb}/streaming_db"))
+    redis = RedisInspector(RedisSettings(url=running.endpoints["redis"]))
+    running.stop_all()
     asked: dict[str, Callable[[], object]] = {
         "POSTGRESQL": lambda: PostgresInspector(settings),
         "MONGODB": lambda: list(mongodb.users()),

@@ -2,8 +2,6 @@
 
 import secrets
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import httpx
@@ -19,19 +17,19 @@ from monitor.store.opensearch import OpenSearchEventStore
 from monitor.store.search_api import SearchApi
 from stack.engines import process as processes
 from stack.engines.native import NATIVE, jaeger
-from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
+from tests.support.elasticsearch import WITH_ELASTICSEARCH, provide_elasticsearch
+from tests.support.engine_pool import Lease
 from tests.support.jaeger import spans_in_jaeger
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.waiting import eventually
 
 _TIMEOUT_S = 30.0
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run Jaeger and its store for this module."""
-    with engines({"opensearch", "jaeger"}, tmp_path_factory.mktemp("jaeger"), NATIVE) as started:
-        yield started
+    return lease("opensearch", "jaeger", among=NATIVE)
 
 
 def _send_span(running: EngineSet, name: str) -> str:
@@ -136,13 +134,13 @@ def test_it_stops_cleanly_when_asked(running: EngineSet) -> None:
     assert _find(running, trace_id) == ["last"]
 
 
-def test_elasticsearch_will_do_as_its_store(tmp_path: Path) -> None:
+def test_elasticsearch_will_do_as_its_store(lease: Lease) -> None:
     """The same configuration stores in Elasticsearch 7.17, under the same names."""
     provide_elasticsearch()
-    with engines({"elasticsearch", "jaeger"}, tmp_path, [ELASTICSEARCH, jaeger.ENGINE]) as running:
-        trace_id = _send_span(running, "kept")
-        assert _find(running, trace_id) == ["kept"]
-        with httpx.Client(base_url=running.endpoints["elasticsearch"]) as store:
-            indices = store.get("/_cat/indices", params={"h": "index", "format": "json"}).json()
-        kinds = {row["index"].rpartition("-")[0] for row in indices}
-        assert kinds == {"polystream-jaeger-span", "polystream-jaeger-service"}
+    running = lease("elasticsearch", "jaeger", among=WITH_ELASTICSEARCH)
+    trace_id = _send_span(running, "kept")
+    assert _find(running, trace_id) == ["kept"]
+    with httpx.Client(base_url=running.endpoints["elasticsearch"]) as store:
+        indices = store.get("/_cat/indices", params={"h": "index", "format": "json"}).json()
+    kinds = {row["index"].rpartition("-")[0] for row in indices}
+    assert kinds == {"polystream-jaeger-span", "polystream-jaeger-service"}

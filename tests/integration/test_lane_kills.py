@@ -1,7 +1,7 @@
 """SIGKILL of the MongoDB server and of Valkey in the middle of batches: every effect once, every command answered."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,8 +18,9 @@ from processor.model import Delivery, Store
 from processor.stores.mongodb import MongoUserMemory
 from processor.stores.redis import RedisUserMemory
 from processor.users import user_of
+from tests.support.engine_pool import Lease
 from tests.support.lanes import delivery as deliver
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.stores import apply, ending, fresh_database, mongo_store, redis_store, substance
 from tests.support.waiting import eventually
 
@@ -30,10 +31,9 @@ KILLS = 3
 
 
 @pytest.fixture
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
-    """Run both servers, each with a data folder of the test's own."""
-    with engines({"mongodb", "redis"}, tmp_path_factory.mktemp("engines")) as started:
-        yield started
+def running(lease: Lease) -> EngineSet:
+    """Run both servers, empty for each test."""
+    return lease("mongodb", "redis")
 
 
 class Lane:

@@ -16,8 +16,9 @@ from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
 from processor.stores.mongodb import MongoStore, MongoUserMemory, ensure_indexes
 from processor.users import user_of
+from tests.support.engine_pool import Lease
 from tests.support.lanes import delivery as deliver
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.stores import MARKER_TTL_S, apply, ending, fresh_database, mongo_store, substance
 
 Db = Database[dict[str, Any]]
@@ -26,10 +27,9 @@ ABSENT_VIEW = "01920000-0000-7000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run the server. There is no PostgreSQL: known users need none."""
-    with engines({"mongodb"}, tmp_path_factory.mktemp("mongodb")) as started:
-        yield started
+    return lease("mongodb")
 
 
 @pytest.fixture
@@ -345,16 +345,15 @@ def test_a_fault_of_a_command_is_no_fault_of_the_server(store: MongoStore) -> No
         apply(store, record(ANA, kind=Content.Kind.KIND_UNSPECIFIED))
 
 
-def test_a_server_that_is_down_is_unavailable(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_server_that_is_down_is_unavailable(running: EngineSet) -> None:
     """Applying and asking for a sign of life say so, and both work when the server is back."""
-    with engines({"mongodb"}, tmp_path_factory.mktemp("down")) as running:
-        opened = mongo_store(running, "streaming_db")
-        opened.ping()
-        running.kill("mongodb")
-        for call in (opened.ping, lambda: apply(opened, forget(ABSENT_VIEW))):
-            with pytest.raises(PolystreamError) as raised:
-                call()
-            assert raised.value.reason is Reason.STORE_UNAVAILABLE
-        running.start("mongodb")
-        assert ending(apply(opened, forget(ABSENT_VIEW))[0]) == "VIEW_NOT_FOUND"
-        opened.close()
+    opened = mongo_store(running, "streaming_db")
+    opened.ping()
+    running.kill("mongodb")
+    for call in (opened.ping, lambda: apply(opened, forget(ABSENT_VIEW))):
+        with pytest.raises(PolystreamError) as raised:
+            call()
+        assert raised.value.reason is Reason.STORE_UNAVAILABLE
+    running.start("mongodb")
+    assert ending(apply(opened, forget(ABSENT_VIEW))[0]) == "VIEW_NOT_FOUND"
+    opened.close()

@@ -16,9 +16,10 @@ from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest, Update
 from mesh import topics
 from mesh.ids import new_correlation_id
 from processor.migrations.runner import load_migrations, migrate
+from tests.support.engine_pool import Lease
 from tests.support.lanes import LaneProcess, Wire, run_module
 from tests.support.people import person
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.waiting import eventually
 
 _USER_IDS = itertools.count(1)
@@ -27,12 +28,12 @@ SLOW_S = 40.0
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run the engines, provisioned."""
-    with engines({"postgresql", "kafka", "schema_registry"}, tmp_path_factory.mktemp("engines")) as started:
-        run_module(started, "stack.provision")
-        migrate(started.endpoints["postgresql"], load_migrations())
-        yield started
+    started = lease("postgresql", "kafka", "schema_registry")
+    run_module(started, "stack.provision")
+    migrate(started.endpoints["postgresql"], load_migrations())
+    return started
 
 
 @pytest.fixture
@@ -277,7 +278,7 @@ def test_two_lanes_share_the_partitions(
             mine, its = lane.partitions(), second.partitions()
             return len(mine) == len(its) == 3 and not mine & its
 
-        eventually(is_shared, SLOW_S)
+        eventually(is_shared, SLOW_S, interval_s=0.25)
         send_some()
         second.kill()
 
@@ -285,7 +286,7 @@ def test_two_lanes_share_the_partitions(
         send_some()
         return len(lane.partitions()) == 6
 
-    eventually(has_all_again, SLOW_S)
+    eventually(has_all_again, SLOW_S, interval_s=0.25)
     wire.wait_all(all_ids)
     assert len(rows(db, all_users)) == len(all_ids)
 

@@ -15,8 +15,9 @@ from polystream.v1.users_pb2 import DeleteUserRequest, User
 from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
 from processor.stores.redis import RedisStore, RedisUserMemory
+from tests.support.engine_pool import Lease
 from tests.support.lanes import delivery as deliver
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.stores import MARKER_TTL_S, apply, ending, redis_store, substance
 from tests.support.waiting import eventually
 
@@ -27,10 +28,9 @@ ABSENT_SESSION = "01920000-0000-7000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run the server. There is no PostgreSQL: known users need none."""
-    with engines({"redis"}, tmp_path_factory.mktemp("redis")) as started:
-        yield started
+    return lease("redis")
 
 
 @pytest.fixture
@@ -296,21 +296,20 @@ def test_a_fault_of_a_command_is_no_fault_of_the_server(store: RedisStore, db: r
     assert apply(store, good)[0].duplicate
 
 
-def test_a_server_that_is_down_is_unavailable(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_server_that_is_down_is_unavailable(running: EngineSet) -> None:
     """Applying and asking for a sign of life say so, and both work when the server is back, with its keys."""
-    with engines({"redis"}, tmp_path_factory.mktemp("down")) as running:
-        opened = redis_store(running)
-        opened.ping()
-        apply(opened, before := cache(1))
-        running.kill("redis")
-        for call in (opened.ping, lambda: apply(opened, cache(2))):
-            with pytest.raises(PolystreamError) as raised:
-                call()
-            assert raised.value.reason is Reason.STORE_UNAVAILABLE
-        running.start("redis")
-        assert apply(opened, before)[0].duplicate
-        assert ending(apply(opened, cache(2))[0]) == "ok"
-        opened.close()
+    opened = redis_store(running)
+    opened.ping()
+    apply(opened, before := cache(1))
+    running.kill("redis")
+    for call in (opened.ping, lambda: apply(opened, cache(2))):
+        with pytest.raises(PolystreamError) as raised:
+            call()
+        assert raised.value.reason is Reason.STORE_UNAVAILABLE
+    running.start("redis")
+    assert apply(opened, before)[0].duplicate
+    assert ending(apply(opened, cache(2))[0]) == "ok"
+    opened.close()
 
 
 def test_a_server_without_memory_is_unavailable(store: RedisStore, db: redis.Redis) -> None:

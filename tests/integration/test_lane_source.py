@@ -1,14 +1,12 @@
 """A lane's reading end, on a real broker."""
 
-from collections.abc import Iterator
-
 import pytest
 from confluent_kafka import Producer
 
 from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, PARTITIONS, create_topics
 from processor.lanes.source import KafkaSource
-from tests.support.platform import engines
+from tests.support.engine_pool import Lease
 from tests.support.waiting import eventually
 
 _GROUP = "processor-test"
@@ -16,12 +14,11 @@ _TIMEOUT_S = 30.0
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
+def settings(lease: Lease) -> KafkaSettings:
     """Run a broker with the platform's topics."""
-    with engines({"kafka"}, tmp_path_factory.mktemp("kafka")) as running:
-        found = KafkaSettings(bootstrap_servers=running.endpoints["kafka"])
-        create_topics(found.client_config("test"))
-        yield found
+    found = KafkaSettings(bootstrap_servers=lease("kafka").endpoints["kafka"])
+    create_topics(found.client_config("test"))
+    return found
 
 
 def test_partitions_lost_while_it_waits_are_read_when_they_come_back(settings: KafkaSettings) -> None:

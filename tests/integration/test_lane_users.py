@@ -16,9 +16,10 @@ from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
 from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest
 from polystream.v1.views_pb2 import RecordViewRequest
 
+from tests.support.engine_pool import Lease
 from tests.support.lanes import LaneProcess, Wire, run_module
 from tests.support.people import person
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.stores import ending
 
 USER_IDS = itertools.count(1)
@@ -27,12 +28,12 @@ Lanes = dict[str, LaneProcess]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run all engines, provisioned."""
-    with engines({*STORES, "kafka", "schema_registry"}, tmp_path_factory.mktemp("engines")) as started:
-        run_module(started, "stack.provision")
-        run_module(started, "processor", "migrate")
-        yield started
+    started = lease(*STORES, "kafka", "schema_registry")
+    run_module(started, "stack.provision")
+    run_module(started, "processor", "migrate")
+    return started
 
 
 @pytest.fixture(scope="module")

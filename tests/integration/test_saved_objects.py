@@ -14,7 +14,8 @@ from polystream.v1.operations_pb2 import Event, Span
 from mesh.ids import new_correlation_id
 from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, SUCCEEDED, TracedEvent
 from monitor.store.templates import index_templates
-from tests.support.event_stores import STORE_ENGINES, OpenSearchEngine, open_store
+from tests.support.engine_pool import Lease
+from tests.support.event_stores import OpenSearchEngine, open_store, store_engine
 from tests.support.saved_objects import MISSING, SavedObject, aggregation_request, of_type, query
 
 COMMANDS = 200
@@ -67,21 +68,20 @@ LOST = lost_receipt()
 
 
 @pytest.fixture(scope="module", params=["opensearch", "elasticsearch"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def engine(
+    request: pytest.FixtureRequest, lease: Lease, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
     """The engine's API; in it are the events, spans of the same time, and the operations."""
-    made = STORE_ENGINES[request.param](tmp_path_factory.mktemp("searched"))
+    made = store_engine(request.param, lease, tmp_path_factory.mktemp("searched"))
     assert isinstance(made, OpenSearchEngine)
-    try:
-        store = open_store(request.param, made.target)
-        store.append([TracedEvent(event, sampled=True) for event in [*EVENTS, LOST]])
-        spans = [Span(trace_id="t", span_id=str(n), start_time=LOST.timestamp, error=n > 1) for n in range(5)]
-        store.add_spans(spans)
-        store.close()
-        with httpx.Client(base_url=made.target, timeout=30) as client:
-            client.post("/api_*/_refresh").raise_for_status()
-            yield client
-    finally:
-        made.stop()
+    store = open_store(request.param, made.target)
+    store.append([TracedEvent(event, sampled=True) for event in [*EVENTS, LOST]])
+    spans = [Span(trace_id="t", span_id=str(n), start_time=LOST.timestamp, error=n > 1) for n in range(5)]
+    store.add_spans(spans)
+    store.close()
+    with httpx.Client(base_url=made.target, timeout=30) as client:
+        client.post("/api_*/_refresh").raise_for_status()
+        yield client
 
 
 def answer_to(engine: httpx.Client, visualization: SavedObject) -> dict[str, Any]:

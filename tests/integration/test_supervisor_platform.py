@@ -73,7 +73,7 @@ def test_it_starts_detached_shows_itself_and_stops(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_a_stop_loses_nothing_and_a_kill_leaves_nothing(tmp_path: Path) -> None:
     """What was accepted up to Ctrl-C is in the store after the next start; killing `up` ends all of that one, too."""
-    platform = Platform(tmp_path)
+    platform = Platform(tmp_path, engine_set="embedded")  # the supervisor does the same for each set
     platform.start()
     pids = _pids(platform)
     lane = psutil.Process(platform.pid("lane-postgresql-0"))

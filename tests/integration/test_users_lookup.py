@@ -14,9 +14,10 @@ from mesh.settings import PostgresSettings
 from processor.model import Delivery, Store
 from processor.user_lookup import PostgresUsers
 from processor.users import UserMemory
+from tests.support.engine_pool import Lease
 from tests.support.freezing import frozen
 from tests.support.lanes import delivery as deliver
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.stores import TOPIC_ID, Users, ending, fresh_database, mongo_store, postgres_settings, redis_store
 from tests.support.waiting import eventually
 
@@ -25,10 +26,9 @@ PARTITIONS = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def running(lease: Lease) -> EngineSet:
     """Run the three stores' servers."""
-    with engines({"postgresql", "mongodb", "redis"}, tmp_path_factory.mktemp("engines")) as started:
-        yield started
+    return lease("postgresql", "mongodb", "redis")
 
 
 @pytest.fixture(scope="module")

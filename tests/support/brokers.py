@@ -7,7 +7,6 @@ tests that kill it. Their topics stay there.
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
@@ -18,10 +17,10 @@ from confluent_kafka.cimpl import NewTopic
 from mesh.settings import KafkaSettings
 from stack import probes
 from stack.engines import kafka as tansu
-from stack.engines.native import kafka
+from stack.engines.native import NATIVE, kafka
 from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
-from tests.support.platform import EngineSet
+from tests.support.engine_pool import Lease
 from tests.support.tools import go_tool
 
 PARTITIONS: Final = 6
@@ -56,8 +55,10 @@ def all_brokers() -> list[str]:
 class Broker:
     """A broker on a free port, over one data folder that outlives its process; or somebody else's."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self._engines = EngineSet({"kafka"}, folder, [BROKERS[name]]) if name in BROKERS else EngineSet((), folder)
+    def __init__(self, name: str, lease: Lease) -> None:
+        """Start it, empty, where it is one of the platform's. The native one is the one that other tests use too."""
+        among = NATIVE if name == "kafka" else [BROKERS[name]] if name in BROKERS else []
+        self._engines = lease(*(["kafka"] if among else []), among=among)
         self.config: dict[str, Any] = {
             "bootstrap.servers": self._engines.endpoints.get("kafka") or os.environ[_VARIABLE],
             "reconnect.backoff.max.ms": 500,
@@ -73,12 +74,8 @@ class Broker:
         return self._kafka.model_copy(update={"bootstrap_servers": self.config["bootstrap.servers"]})
 
     def start(self) -> None:
-        """Start the process and wait until it answers."""
+        """Start the process where it does not run, and wait until it answers."""
         self._engines.start_all()
-
-    def stop(self) -> None:
-        """Stop the process as the supervisor would, if it runs."""
-        self._engines.stop_all()
 
     def kill(self) -> None:
         """Send it SIGKILL, and wait until it is dead."""

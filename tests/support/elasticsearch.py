@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
-from stack.engines.native import fetch
+from stack.engines.native import fetch, jaeger
 from stack.engines.native.archive import make_archive
 from stack.engines.native.java import class_path, compile_launcher, java_argv, launcher
 from stack.engines.native.lock import POMS
@@ -67,3 +67,6 @@ ELASTICSEARCH: Final = EngineSpec(
     endpoint=_endpoint,
     ready_timeout_s=90.0,
 )
+
+# What a test leases from the pool: Elasticsearch, with the platform's Jaeger.
+WITH_ELASTICSEARCH: Final = (ELASTICSEARCH, jaeger.ENGINE)

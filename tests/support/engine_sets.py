@@ -1,7 +1,8 @@
 """The engine sets that a run of the tests uses.
 
 Tests of one service run on one set, `native` if nothing else is asked for: the engines that a production would have.
-The acceptance tests run on both, since users start both. `pytest --engines SET` chooses one for all.
+Of the acceptance tests, those run on both that a set of engines could make a difference to, since users start both:
+they are marked with `every_engine_set`. `pytest --engines SET` chooses one for all.
 """
 
 import os
@@ -17,7 +18,7 @@ _SETS: Final = ("native", "embedded")
 
 
 def chosen_sets() -> tuple[str, ...]:
-    """Return the sets that the acceptance tests run on."""
+    """Return the sets of the run, the lightest last."""
     choice = os.environ.get(VARIABLE, BOTH)
     return _SETS if choice == BOTH else (choice,)
 

@@ -17,8 +17,8 @@ from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 from stack.engines.native import NATIVE
 from stack.engines.spec import EngineSpec
-from tests.support.elasticsearch import ELASTICSEARCH, provide_elasticsearch
-from tests.support.platform import EngineSet
+from tests.support.elasticsearch import ELASTICSEARCH, WITH_ELASTICSEARCH, provide_elasticsearch
+from tests.support.engine_pool import Lease
 
 _NAME: Final = "opensearch"
 _SPOOL_MAX_BYTES: Final = 100 * 1024 * 1024
@@ -70,17 +70,13 @@ class LocalEngine:
     def kill(self) -> None:
         """Do nothing."""
 
-    def stop(self) -> None:
-        """Do nothing."""
-
 
 class OpenSearchEngine:
-    """OpenSearch as the native engine set runs it."""
+    """OpenSearch as the native engine set runs it, shared by all tests of a worker."""
 
-    def __init__(self, folder: Path, name: str = _NAME, among: Sequence[EngineSpec] = NATIVE) -> None:
+    def __init__(self, lease: Lease, name: str = _NAME, among: Sequence[EngineSpec] = NATIVE) -> None:
         self._name = name
-        self.engines = EngineSet({name}, folder, among)
-        self.engines.start(name)
+        self.engines = lease(name, among=among)
         self.target = self.engines.endpoints[name]
 
     def empty(self) -> None:
@@ -96,26 +92,22 @@ class OpenSearchEngine:
         """Lose its data, while it does not run."""
         shutil.rmtree(self.engines.context.data_dir / "native" / _NAME / "node_1" / "data")
 
-    def stop(self) -> None:
-        """Stop it as the supervisor would, if it runs."""
-        self.engines.stop_all()
-
 
 class ElasticsearchEngine(OpenSearchEngine):
     """Elasticsearch 7.17, which answers the same requests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, lease: Lease) -> None:
         provide_elasticsearch()
-        super().__init__(folder, ELASTICSEARCH.name, [ELASTICSEARCH])
+        super().__init__(lease, ELASTICSEARCH.name, WITH_ELASTICSEARCH)
 
 
 class SpooledEngine(OpenSearchEngine):
     """OpenSearch with a spool before it."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, lease: Lease, folder: Path) -> None:
+        super().__init__(lease)
         self._url = self.target
-        self._spools = folder / "spools"
+        self._spools = folder
         self._count = 0
 
     def empty(self) -> None:
@@ -125,9 +117,13 @@ class SpooledEngine(OpenSearchEngine):
         self.target = f"{self._url} {self._spools / str(self._count)}"
 
 
-STORE_ENGINES: Final = {
-    "local": LocalEngine,
-    "opensearch": OpenSearchEngine,
-    "elasticsearch": ElasticsearchEngine,
-    "spooled": SpooledEngine,
-}
+def store_engine(name: str, lease: Lease, folder: Path) -> LocalEngine | OpenSearchEngine:
+    """Return what keeps a store's data, running: one of `STORE_ENGINES`. `folder` is for files."""
+    if name == "local":
+        return LocalEngine(folder)
+    if name == "spooled":
+        return SpooledEngine(lease, folder)
+    return ElasticsearchEngine(lease) if name == "elasticsearch" else OpenSearchEngine(lease)
+
+
+STORE_ENGINES: Final = ("local", "opensearch", "elasticsearch", "spooled")

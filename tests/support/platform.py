@@ -26,7 +26,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -98,8 +99,21 @@ class EngineSet:
         self._spawn(name)
         self._wait(name)
 
+    def part(self, names: Collection[str]) -> Self:
+        """Return a set of some of these engines: the same processes."""
+        part = copy(self)
+        part._engines = {name: self._engines[name] for name in names}
+        return part
+
+    def is_running(self) -> bool:
+        """Tell whether any of them runs."""
+        return any(name in self._running for name in self._engines)
+
     def start_all(self) -> None:
         """Start every engine that does not run, side by side, again on its data if it ran before."""
+        for name in [name for name in self._engines if name in self._running]:
+            if self._running[name][0].poll() is not None:
+                del self._running[name]
         absent = [name for name in self._engines if name not in self._running]
         for name in absent:
             self._spawn(name)
@@ -125,10 +139,12 @@ class EngineSet:
 
     def stop_all(self) -> None:
         """Stop every engine that runs."""
-        for name, (process, command) in self._running.items():
+        running = [name for name in self._engines if name in self._running]
+        for name in running:
+            process, command = self._running[name]
             self._engines[name].before_stop(self.context)
             processes.send(process, command.stop_signal)
-        for name in list(self._running):
+        for name in running:
             processes.stop(*self._running.pop(name))
 
     def _spawn(self, name: str) -> None:
@@ -270,3 +286,29 @@ class Platform:
     def _is_ready_or_dead(self) -> bool:
         assert self._up is not None
         return self._up.poll() is not None or "ready in" in self.output
+
+
+class Platforms:
+    """At most one platform of each engine set, for tests that leave it as they find it: started when first asked for.
+
+    What a test kills, the supervisor starts again; the test waits for it.
+    """
+
+    def __init__(self, folder: Path, until_group_ends: ExitStack) -> None:
+        self._folder = folder
+        self._until_group_ends = until_group_ends
+        self._running: dict[str, Platform] = {}
+
+    def get(self, engine_set: str) -> Platform:
+        """Return the platform of a set, running."""
+        if engine_set not in self._running:
+            platform = Platform(self._folder / engine_set, engine_set=engine_set)
+            platform.start()
+            self._running[engine_set] = platform
+            self._until_group_ends.callback(self.stop_all)
+        return self._running[engine_set]
+
+    def stop_all(self) -> None:
+        """Stop those that run."""
+        while self._running:
+            self._running.popitem()[1].stop()

@@ -16,7 +16,7 @@ import httpx
 from stack.engines import process as processes
 from stack.engines.native import NATIVE
 from stack.provision import COMPATIBILITY
-from tests.support.platform import EngineSet
+from tests.support.engine_pool import Lease
 from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
@@ -79,14 +79,14 @@ class ApicurioRegistry:
 
     _NAME = "schema_registry"
 
-    def __init__(self, folder: Path) -> None:
-        self._engines = EngineSet({self._NAME}, folder, NATIVE)
+    def __init__(self, lease: Lease) -> None:
+        self._engines = lease(self._NAME, among=NATIVE)
         self._provisioned = False
         self.url = self._engines.endpoints[self._NAME]
 
     def start(self) -> None:
-        """Start the process and wait until it answers; the first time, set the platform's level."""
-        self._engines.start(self._NAME)
+        """Start the process where it does not run; the first time, set the platform's level."""
+        self._engines.start_all()
         if not self._provisioned:
             httpx.put(f"{self.url}/config", json={"compatibility": COMPATIBILITY}).raise_for_status()
             self._provisioned = True
@@ -104,7 +104,7 @@ class ExternalRegistry:
 
     VARIABLE: Final = "CONFORMANCE_SCHEMA_REGISTRY_URL"
 
-    def __init__(self, _: Path) -> None:
+    def __init__(self) -> None:
         self.url = os.environ[self.VARIABLE]
 
     def start(self) -> None:

@@ -55,6 +55,7 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert ratio(fast, slow, "rps") == 4.0
 
 
+@pytest.mark.integration  # it starts a process
 def test_the_report_compares_with_the_peer_and_says_what_it_ran_on() -> None:
     """The JSON has every key that its readers rely on, and the table has every subject."""
     subjects = [subject(name) for name in (PEER_REST, GATEWAY_GRPC, GATEWAY_REST)]

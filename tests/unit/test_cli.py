@@ -38,6 +38,7 @@ def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture
     assert "usage: polystream" in capsys.readouterr().err
 
 
+@pytest.mark.integration  # it starts a process
 def test_a_command_imports_no_other_ones() -> None:
     """`status`, which scripts poll, waits neither for gRPC nor for rich."""
     script = (
@@ -134,6 +135,7 @@ def test_an_error_is_told_with_its_details() -> None:
         assert told.count(expected) == 2
 
 
+@pytest.mark.integration  # it starts a process
 def test_what_is_inside_a_message_needs_no_other_import_to_be_json() -> None:
     """A process that knows of nothing else writes an operation's result and the details of its error."""
     operation = Operation(error=PolystreamError(Reason.USER_UNVERIFIED, faults=[FieldFault("f", "d")]).to_status())

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from dataclasses import astuple
 
+import pytest
+
 from stack.ports import Ports
 from tests.support.platform import CHECKOUT
 from tests.support.ports import free_offset, free_port_run, take
@@ -13,6 +15,7 @@ from tests.support.waiting import eventually
 _DRAW = "from tests.support.ports import free_port_run; print(free_port_run(1), flush=True); input()"
 
 
+@pytest.mark.integration  # it starts a process
 def test_what_another_process_has_drawn_is_left_to_it_until_it_ends() -> None:
     """Although nothing listens there."""
     other = subprocess.Popen(

@@ -112,6 +112,7 @@ def test_lines_are_found_by_a_text(tmp_path: Path) -> None:
     assert list(spool.find(b"none")) == []
 
 
+@pytest.mark.integration  # it starts a process
 def test_what_was_appended_is_there_after_a_kill(tmp_path: Path) -> None:
     """A process that is killed while it appends loses no line whose append had returned, and has none in part."""
     program = (

@@ -160,6 +160,7 @@ def test_a_failed_installation_is_told_with_its_remedy(start: ModuleType, output
     assert output.splitlines()[-1] in message
 
 
+@pytest.mark.integration  # it starts a process
 def test_a_failing_step_ends_with_its_message(start: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     """A step that fails names itself, and its output is kept in the log."""
     command = [sys.executable, "-c", "import sys; sys.exit('No space left on device')"]

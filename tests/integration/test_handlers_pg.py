@@ -22,9 +22,10 @@ from mesh.ids import derived_user_id, new_correlation_id
 from processor.handlers import find_handlers
 from processor.migrations.runner import load_migrations, migrate
 from processor.stores.postgresql import PostgresStore
+from tests.support.engine_pool import Lease
 from tests.support.lanes import CATALOG, delivery
 from tests.support.people import cpf, person
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 
 _USER_IDS = itertools.count(1)
 SUCCEEDED, FAILED = Operation.SUCCEEDED, Operation.FAILED
@@ -32,11 +33,11 @@ REAL_ENOUGH = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def engine(lease: Lease) -> EngineSet:
     """Run PostgreSQL, with the platform's tables."""
-    with engines({"postgresql"}, tmp_path_factory.mktemp("postgresql")) as running:
-        migrate(running.endpoints["postgresql"], load_migrations())
-        yield running
+    running = lease("postgresql")
+    migrate(running.endpoints["postgresql"], load_migrations())
+    return running
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from mesh.ids import new_correlation_id
 from processor.handlers import AnyHandler, find_handlers
 from processor.migrations.runner import Migration, MigrationError, load_migrations, migrate
 from processor.stores.postgresql import PostgresStore
+from tests.support.engine_pool import Lease
 from tests.support.lanes import CATALOG, delivery
 from tests.support.people import person
-from tests.support.platform import EngineSet, engines
+from tests.support.platform import EngineSet
 from tests.support.waiting import eventually
 
 _USER_IDS = itertools.count(1)
@@ -25,11 +26,11 @@ NOTHING: frozenset[str] = frozenset()
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+def engine(lease: Lease) -> EngineSet:
     """Run PostgreSQL, with the platform's tables."""
-    with engines({"postgresql"}, tmp_path_factory.mktemp("postgresql")) as running:
-        migrate(running.endpoints["postgresql"], load_migrations())
-        yield running
+    running = lease("postgresql")
+    migrate(running.endpoints["postgresql"], load_migrations())
+    return running
 
 
 @pytest.fixture
