@@ -27,6 +27,11 @@ def fail(receipt: CommandReceipt, cause: PolystreamError) -> None:
         error.retry_delay.FromMicroseconds(round(cause.retry_delay_s * 1e6))
 
 
+def has_failed(receipt: CommandReceipt) -> bool:
+    """Whether a receipt tells of a failure: one that claims no end, as no lane writes it, tells of no success."""
+    return receipt.state != Operation.SUCCEEDED
+
+
 def receipt_status(receipt: CommandReceipt) -> status_pb2.Status:
     """Return the error of a failed receipt as clients get it, with the store among its metadata.
 

@@ -7,14 +7,14 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.options.v1 import options_pb2
 from polystream.v1.events_pb2 import CommandReceipt
-from polystream.v1.operations_pb2 import Event, Operation
+from polystream.v1.operations_pb2 import Event
 
 from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder
 from mesh.envelope import KafkaRecord, RecordHeaders
 from mesh.errors import PolystreamError, Reason
-from mesh.store_errors import error_text, receipt_status
+from mesh.store_errors import error_text, has_failed, receipt_status
 from mesh.telemetry.context import TraceContext
 
 ACCEPTED = "command.accepted"
@@ -100,7 +100,7 @@ class EventReader:
         received.duration_ms = _between_ms(receipt.accept_time, receipt.receive_time)
         done = _copy(base, *_ending(receipt), receipt.complete_time)
         done.duration_ms = _between_ms(receipt.receive_time, receipt.complete_time)
-        if receipt.state == Operation.FAILED:
+        if has_failed(receipt):
             done.error = error_text(receipt)[:_MAX_ERROR_CHARACTERS]
             done.error_status.CopyFrom(receipt_status(receipt))
         done.dead_lettered = receipt.dead_lettered
@@ -136,7 +136,7 @@ def _dead_letter_event(base: Event, record: KafkaRecord, headers: RecordHeaders)
 
 
 def _ending(receipt: CommandReceipt) -> tuple[str, str]:
-    return (SUCCEEDED, "SUCCEEDED") if receipt.state == Operation.SUCCEEDED else (FAILED, "FAILED")
+    return (FAILED, "FAILED") if has_failed(receipt) else (SUCCEEDED, "SUCCEEDED")
 
 
 def _copy(base: Event, event_type: str, status: str, timestamp: Timestamp) -> Event:

@@ -8,7 +8,7 @@ from polystream.v1.operations_pb2 import Operation
 
 from mesh.catalog import Command
 from mesh.operation import Acceptance, StoreAnswer, fold_answers
-from mesh.store_errors import receipt_status
+from mesh.store_errors import has_failed, receipt_status
 
 
 def assemble(
@@ -36,14 +36,15 @@ def assemble(
 
 
 def _answer(receipt: CommandReceipt) -> StoreAnswer:
+    failed = has_failed(receipt)
     has_result = bool(receipt.result.type_url)
     return StoreAnswer(
         store=receipt.store,
-        state=receipt.state,
+        state=Operation.FAILED if failed else Operation.SUCCEEDED,
         complete_time=receipt.complete_time,
         duplicate=receipt.duplicate,
         dead_lettered=receipt.dead_lettered,
-        error=receipt_status(receipt) if receipt.state == Operation.FAILED else None,
+        error=receipt_status(receipt) if failed else None,
         result=Any(type_url=receipt.result.type_url, value=receipt.result.value) if has_result else None,
         user_id=receipt.user_id if receipt.HasField("user_id") else None,
     )

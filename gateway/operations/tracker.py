@@ -185,11 +185,11 @@ class OperationTracker:
 
     async def _look_up(self, correlation_id: str) -> Operation | None:
         operation = self._memory.get(correlation_id)
-        if operation is not None and is_done(operation):
+        if operation is not None and self._is_whole(operation):
             return operation
         operation = await self._from_memory_and_redis(correlation_id)
         # What this gateway accepted has no receipt that has not come by here or through Redis.
-        if operation is not None and (is_done(operation) or self._memory.accepted_here(correlation_id)):
+        if operation is not None and (self._memory.accepted_here(correlation_id) or self._is_whole(operation)):
             return operation
         try:
             told = await self._event_log.get(correlation_id)
@@ -197,9 +197,18 @@ class OperationTracker:
             if operation is not None:
                 return operation
             raise
-        if told is None or (operation is not None and len(operation.receipts) > len(told.receipts)):
-            return operation
-        return told
+        return operation if told is None or _says_more(operation, told) else told
+
+    def _is_whole(self, operation: Operation) -> bool:
+        """Whether an operation is done, and no answer that is not known here can make it another.
+
+        Of a command that another gateway accepted, or this one before it was started again, Redis may have forgotten
+        an earlier failure when the next one came: then that one alone is known here, and the event log has the first.
+        """
+        if operation.state != Operation.FAILED or self._memory.accepted_here(operation.correlation_id):
+            return is_done(operation)
+        command = self._commands.get(operation.command)
+        return command is None or len(operation.receipts) >= len(command.stores)
 
     def _is_final(self, operation: Operation) -> bool:
         return is_done(operation) and not self._awaits_result(operation)
@@ -271,6 +280,15 @@ class OperationTracker:
         )
         if span is not None:
             span.end()
+
+
+def _says_more(operation: Operation | None, told: Operation) -> bool:
+    """Whether memory and Redis are ahead of what the event log has told: it may be a moment behind, never back."""
+    if operation is None:
+        return False
+    if is_done(operation) != is_done(told):
+        return is_done(operation)
+    return len(operation.receipts) > len(told.receipts)
 
 
 def wait_timeout_s(asked_s: float | None, context: Any) -> float:

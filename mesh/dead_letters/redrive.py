@@ -10,7 +10,6 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from polystream.options.v1 import options_pb2
 from polystream.v1.events_pb2 import CommandReceipt
-from polystream.v1.operations_pb2 import Operation
 
 from mesh import topics
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Command
@@ -20,6 +19,7 @@ from mesh.envelope import KafkaRecord, redrive_headers
 from mesh.errors import PolystreamError, Reaction
 from mesh.schemas import load_schema
 from mesh.settings import KafkaSettings
+from mesh.store_errors import has_failed
 from mesh.telemetry.logs import KAFKA_LOG
 from mesh.topic_reader import TopicError, TopicReader
 
@@ -181,7 +181,7 @@ def _conclude(dead_letter: DeadLetter, answers: Mapping[str, CommandReceipt], ex
         return RedriveResult(
             dead_letter, RedriveOutcome.UNANSWERED, f"no answer from {', '.join(sorted(expected - answers.keys()))}"
         )
-    refused = next((receipt for receipt in answers.values() if receipt.state == Operation.FAILED), None)
+    refused = next((receipt for receipt in answers.values() if has_failed(receipt)), None)
     if refused is not None:
         return RedriveResult(dead_letter, RedriveOutcome.REFUSED, _error(refused))
     return RedriveResult(dead_letter, RedriveOutcome.SUCCEEDED, "")

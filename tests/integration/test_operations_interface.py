@@ -11,6 +11,7 @@ from google.longrunning import operations_proto_pb2 as longrunning
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 from polystream.monitor.v1.event_log_pb2_grpc import add_EventLogServiceServicer_to_server
+from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import (
     ExplainOperationRequest,
@@ -24,7 +25,7 @@ from polystream.v1.users_pb2 import User
 
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id, request_correlation_id
-from tests.support.operations import STORES, Context, Lane, MonitorDouble, accepted, gateway, provision
+from tests.support.operations import STORES, Context, Lane, MonitorDouble, accepted, done, gateway, provision
 from tests.support.platform import EngineSet
 from tests.support.waiting import eventually_async
 
@@ -107,6 +108,26 @@ async def test_a_gateway_that_has_just_started_reads_the_result_first(monitor: M
         operation, seen = await asyncio.gather(here.tracker.wait(waited, 10), anext(here.tracker.watch(watched)))
         assert operation is not None
         assert [bool(each.result.type_url) for each in (operation, seen)] == [True, True]
+
+
+async def test_a_failure_that_redis_forgot_stays_the_first(monitor: MonitorDouble) -> None:
+    """A gateway that knows of a later failure alone gives the error that lists and stories give, once they have it."""
+    correlation_id = request_correlation_id("test", new_correlation_id())
+    async with gateway("g-forgot") as here:
+        Lane().answer(correlation_id, "MONGODB", state=Operation.FAILED, result=None)
+        later = await done(here.tracker.find, correlation_id)
+        assert [receipt.store for receipt in later.receipts] == [Store.MONGODB]
+        behind = monitor.operations[correlation_id] = accepted(correlation_id)
+        behind.receipts.add(store=Store.REDIS, state=Operation.SUCCEEDED)
+        assert await here.tracker.find(correlation_id) == later, "what has failed is not accepted again"
+        first = Operation()
+        first.CopyFrom(later)
+        first.error.message = "the first"
+        first.receipts.add(store=Store.POSTGRESQL, state=Operation.FAILED, error=first.error)
+        monitor.operations[correlation_id] = first
+        assert await here.tracker.find(correlation_id) == first
+    async with gateway("g-alone", monitor_address="127.0.0.1:1") as alone:
+        assert await done(alone.tracker.find, correlation_id) == later
 
 
 async def test_a_result_that_nobody_has_is_not_waited_for(monitor: MonitorDouble) -> None:

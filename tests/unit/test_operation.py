@@ -54,13 +54,14 @@ def answer(
     command: str = "DeleteUser",
     duplicate: bool = False,
     dead_lettered: bool = False,
+    state: Operation.State = Operation.SUCCEEDED,
 ) -> CommandReceipt:
-    """Return a store's receipt, as it comes out of Kafka: a success, or a failure where there is a cause."""
+    """Return a store's receipt, as it comes out of Kafka: of a state, or a failure where there is a cause."""
     receipt = CommandReceipt(
         correlation_id=CORRELATION_ID,
         command=command,
         store=store,
-        state=Operation.SUCCEEDED,
+        state=state,
         accept_time=at(ACCEPT_MS),
         receive_time=at(complete_ms - 1),
         complete_time=at(complete_ms),
@@ -170,6 +171,18 @@ HISTORIES: Final[dict[str, tuple[list[CommandReceipt], Operation.State]]] = {
     ),
     "a dead letter of a store outside": (
         [answer("REDIS", 1_010, DEAD_LETTER, command="CreateUser", dead_lettered=True)],
+        Operation.FAILED,
+    ),
+    "a receipt that claims no end": (
+        [answer("POSTGRESQL", 1_010, command="CreateUser", state=Operation.STATE_UNSPECIFIED)],
+        Operation.FAILED,
+    ),
+    "a receipt that says accepted": (
+        [
+            answer("POSTGRESQL", 1_010, state=Operation.ACCEPTED),
+            answer("MONGODB", 1_020),
+            answer("REDIS", 1_030),
+        ],
         Operation.FAILED,
     ),
     "a command outside of the contract": (
