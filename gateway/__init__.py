@@ -1,1 +1,1 @@
-"""The gateway: request in, acknowledgement out; queries; operations."""
+"""The gateway: takes requests, sends commands to Kafka, answers queries from the stores, and follows operations."""

@@ -33,9 +33,9 @@ class Admission:
         self._rules = RequestRules(_descriptor(request_class), validator)
 
     def decode(self, data: bytes) -> Message | PolystreamError:
-        """Return the request in these bytes; where there is none, the error that `admit` will raise.
+        """Return the request in these bytes; if they hold none, the error that `admit` will raise.
 
-        It is given back since a server answers an exception of its deserializer with words of its own.
+        The error is returned here because a gRPC server answers an exception in a deserializer with its own text.
         """
         if len(data) > self._max_bytes:
             return PolystreamError(

@@ -90,8 +90,8 @@ class CommandPath:
     async def _known(self, correlation_id: str, fingerprint: bytes) -> Operation | None:
         """Return the operation that the request ID stands for already.
 
-        A command whose operation nobody who answers knows, or whose claim cannot be told, is sent again: lanes
-        apply it once.
+        Returns None if the request ID is new, or if nobody can tell: the command is then sent, and the lanes apply
+        it only once, however often it comes.
         """
         claim = await self._operations.claim_request(correlation_id, fingerprint)
         if claim is Claim.OTHER:

@@ -52,7 +52,7 @@ def demo_fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
 def is_silent(request: Message, named: Collection[str] = ()) -> bool:
     """Whether the request sets nothing but identifiers, which paths and query parameters give.
 
-    `named` are the fields that its JSON gives a value, be that an empty one.
+    `named` are the fields to which its JSON gives a value, even an empty one.
     """
     return all(field.name.endswith("_id") for field, _ in request.ListFields()) and all(
         name.endswith(("_id", "Id")) for name in named

@@ -56,7 +56,7 @@ class GatewayServer:
         self._commands = {f"{command.service}/{command.name}": command for command in catalog.commands.values()}
         self._server = _new_server(settings)
         self._health = health_aio.HealthServicer()
-        services = [service.descriptor for service in catalog.services]
+        services = list(catalog.services)
         if any(name.startswith(f"{LONG_RUNNING.full_name}/") for name in queries):
             services.append(LONG_RUNNING)
         for service in services:

@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Final
 
 import polystream.v1
@@ -49,18 +49,10 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """One gRPC service, with the module that holds its generated servicer."""
-
-    descriptor: ServiceDescriptor
-    grpc_module: ModuleType
-
-
-@dataclass(frozen=True, slots=True)
 class Catalog:
     """Everything that the protos of `polystream.v1` declare."""
 
-    services: tuple[Service, ...]
+    services: tuple[ServiceDescriptor, ...]
     commands: Mapping[str, Command]  # by name
 
     def for_store(self, store: str) -> Mapping[str, Command]:
@@ -73,12 +65,12 @@ def load_catalog() -> Catalog:
 
     Raises ValueError where two commands share a name, or where a command's options do not fit its request.
     """
-    services: list[Service] = []
+    services: list[ServiceDescriptor] = []
     commands: dict[str, Command] = {}
     for module_name in sorted(m.name for m in pkgutil.iter_modules(polystream.v1.__path__) if m.name.endswith("_pb2")):
         file: FileDescriptor = importlib.import_module(f"polystream.v1.{module_name}").DESCRIPTOR
         for service in file.services_by_name.values():
-            services.append(Service(service, importlib.import_module(f"polystream.v1.{module_name}_grpc")))
+            services.append(service)
             for method in service.methods:
                 command = read_command(service, method)
                 if command is None:

@@ -1,4 +1,4 @@
-"""The envelope of a Kafka record: its place, key, times and headers, read and written here and nowhere else.
+"""The envelope of a Kafka record: its position, key, times and headers, read and written here and nowhere else.
 
 Anybody may write to the topics. Whatever the bytes of a record are, reading it raises nothing: what is not as the
 platform writes it reads as absent. Where a header's name occurs twice, its first value counts for every reader.
@@ -53,13 +53,13 @@ class KafkaRecord(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """How large key, value and headers are at the most, as Kafka writes them, in bytes."""
+        """The size of key, value and headers as Kafka writes them, in bytes, or a little more."""
         headers = sum(len(name) + len(value or "") + _HEADER_FRAME_BYTES for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 
     @property
     def user_id(self) -> int | None:
-        """The user that the key names, where commands about users have it; None where it is no such number."""
+        """The user ID in the key, as commands about users have it; None where the key is not such a number."""
         return parse_number(self.key)
 
     def read_headers(self) -> "RecordHeaders":
@@ -67,7 +67,7 @@ class KafkaRecord(NamedTuple):
         return RecordHeaders(self.headers)
 
     def accept_time_ms(self, headers: "RecordHeaders") -> int:
-        """Return when the command was accepted, in milliseconds since the epoch: the broker's time where none says."""
+        """Return when the command was accepted, in ms since the epoch; without such a header, the broker's time."""
         told_ms = headers.accept_time_ms
         return self.timestamp_ms if told_ms is None else told_ms
 
@@ -141,18 +141,18 @@ class RecordHeaders:
 
     @property
     def omitted_bytes(self) -> int:
-        """The size of a record that was too large for the dead-letter topic; 0 where it is there."""
+        """The size in bytes of a record that was too large for the dead-letter topic; 0 where the record is there."""
         return self.number(topics.DLQ_OMITTED) or 0
 
     def text(self, name: str, max_characters: int = _MAX_NAME_CHARACTERS) -> str:
-        """Return a header's text, at the most so much of it, with bytes that are no UTF-8 replaced; empty if absent."""
+        """Return the beginning of a header's text, with bytes that are not UTF-8 replaced; empty if it is absent."""
         value = self._values.get(name) or ""
         if isinstance(value, bytes):
             value = value[: max_characters * _MAX_UTF8_BYTES].decode("utf-8", "replace")
         return value[:max_characters]
 
     def number(self, name: str, maximum: int = _MAX_INT64) -> int | None:
-        """Return a header's number, from 0 to the maximum; None where it is none."""
+        """Return a header's number, from 0 to the maximum; None if it is absent or not such a number."""
         return parse_number(self._values.get(name), maximum)
 
     def _ascii(self, name: str) -> str | None:
@@ -163,9 +163,10 @@ class RecordHeaders:
 
 
 def read_message(message: Message, receive_time_ns: int) -> KafkaRecord:
-    """Return what librdkafka's client has read, at a time in nanoseconds since the epoch; it is no error's message.
+    """Return the record in a message of librdkafka's client. The message must not stand for an error.
 
-    Let go of the message then. Its headers are never to be read a second time: what could not be read is kept by it.
+    `receive_time_ns` is when it was received, in nanoseconds since the epoch. Do not read the message's headers again
+    afterwards: the message keeps those that could not be read.
     """
     is_readable = True
     try:
@@ -261,9 +262,10 @@ def dead_letter_headers(
 
 
 def redrive_headers(headers: Headers, *, redrives: int, first_offset: int) -> HeaderList:
-    """Return the headers of a command that is sent again from the dead-letter topic, for the time `redrives`.
+    """Return the headers of a command that is sent again from the dead-letter topic.
 
-    `first_offset` is where it was before it was ever sent again.
+    `redrives` counts how often it was sent again, this time included; `first_offset` is its offset from before the
+    first time.
     """
     own: HeaderList = [(topics.REDRIVES, str(redrives)), (topics.FIRST_OFFSET, str(first_offset))]
     names = [name for name, _ in own]
@@ -271,5 +273,5 @@ def redrive_headers(headers: Headers, *, redrives: int, first_offset: int) -> He
 
 
 def without_dead_letter_headers(headers: Headers) -> Sequence[tuple[str, bytes | str | None]]:
-    """Return a record's headers without what lanes add when they give it up: only theirs may say so."""
+    """Return a record's headers without those that only a lane may add, when it gives the record up."""
     return [pair for pair in headers if not pair[0].startswith(_DEAD_LETTER_PREFIX)]

@@ -219,7 +219,7 @@ def read_details(status: status_pb2.Status) -> ErrorDetails:
 
 
 def rebuild_status(status: status_pb2.Status) -> status_pb2.Status:
-    """Return a status as `build_status` makes it: one that was JSON has its metadata in an order of chance."""
+    """Return a status in the form of `build_status`. One that was read from JSON has its metadata in any order."""
     details = read_details(status)
     return build_status(
         status.code,

@@ -1,4 +1,4 @@
-"""What the platform's Kafka clients have in common: what they are set to, and records told from errors."""
+"""What the platform's Kafka clients have in common: their configuration, and the split of what they read."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -19,14 +19,14 @@ QUIET_CONFIG: Final[Mapping[str, str | int | bool]] = {"log_level": 2}
 
 
 class Batch(NamedTuple):
-    """What a consumer was given."""
+    """What one read from Kafka brought."""
 
     records: list[KafkaRecord]
     errors: list[KafkaError]  # without those that say that a partition has no more for the moment
 
 
 def read_batch(messages: Iterable[Message | None], receive_time_ns: int) -> Batch:
-    """Tell the records from the errors among what `poll` and `consume` returned, at a time since the epoch."""
+    """Split what `poll` or `consume` returned into records and errors; `receive_time_ns` is since the epoch."""
     records: list[KafkaRecord] = []
     errors: list[KafkaError] = []
     for message in messages:

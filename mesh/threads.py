@@ -37,7 +37,7 @@ class CriticalThreads:
     def _watched(self, name: str, run: Callable[[], None]) -> None:
         try:
             run()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread is gone
+        except BaseException as error:  # noqa: BLE001 - the thread is gone, for whatever reason
             _LOG.critical("a thread died: the process ends", thread=name, error=type(error).__name__, exc_info=True)
             with self._lock:
                 if not self._death.done():

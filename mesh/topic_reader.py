@@ -1,4 +1,4 @@
-"""Reading stretches of Kafka's topics from here to there, in no group, and how far a group has come."""
+"""Reads a stretch of a topic without a consumer group, and tells how far a group has come."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -49,7 +49,7 @@ class _Client:
 
 
 class TopicReader(_Client):
-    """Goes wherever it is sent."""
+    """Reads any stretch of any topic."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         super().__init__(
@@ -78,7 +78,7 @@ class TopicReader(_Client):
             raise _unanswered(self._address, error) from error
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Return the offset behind the newest record of each partition, whatever end the broker tells of.
+        """Return the offset behind the newest record of each partition, even if the broker names an earlier end.
 
         Raises TopicError.
         """
@@ -110,7 +110,7 @@ class TopicReader(_Client):
                         yield read_message(message, time.time_ns())
                     if offset >= unread[partition] + (0 if is_end else _BEYOND_MAX_RECORDS):
                         del unread[partition]
-                if batch:  # whoever reads may have taken its time
+                if batch:  # the caller may have taken long over the records
                     heard_s = time.monotonic()
                 elif time.monotonic() - heard_s > _SILENCE_MAX_S:
                     raise _unanswered(self._address, f"no record for {_SILENCE_MAX_S:g} s")
@@ -139,7 +139,7 @@ class GroupPosition(_Client):
         super().__init__(kafka, group, {})
 
     def committed(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
-        """Return the committed offsets by partition, but of those that have none. Raises TopicError."""
+        """Return the committed offsets by partition, without the partitions that have none. Raises TopicError."""
         asked = [_at(topic, partition) for partition in partitions]
         try:
             found = self._consumer.committed(asked, timeout=_CALL_TIMEOUT_S)
@@ -153,7 +153,7 @@ def _unanswered(address: str, error: object) -> TopicError:
 
 
 def _is_end(message: Message) -> bool:
-    """Tell whether it is no record but the news that there are none behind its offset. Raises TopicError."""
+    """Tell whether the message says that its partition has no more records for now. Raises TopicError."""
     error = message.error()
     if error is None:
         return False

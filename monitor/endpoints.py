@@ -23,9 +23,9 @@ def endpoints(catalog: Catalog) -> list[Endpoint]:
     """Return every binding, service by service, as the protos declare them."""
     found = []
     for service in catalog.services:
-        for method in service.descriptor.methods:
+        for method in service.methods:
             command = catalog.commands.get(method.name)
-            rpc = f"{service.descriptor.name}/{method.name}"
+            rpc = f"{service.name}/{method.name}"
             rule = method.GetOptions().Extensions[annotations_pb2.http]
             found += [Endpoint(verb, path, rpc, command.stores if command else ()) for verb, path in _bindings(rule)]
     return found

@@ -11,6 +11,7 @@ import grpc
 import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from mesh.backoff import Backoff
 from mesh.settings import JaegerSettings
 
 FORWARDED_KEY = "polystream-forwarded"  # metadata of what is passed on: it is not passed on once more, in a circle
@@ -103,7 +104,7 @@ class TraceForwarder:
         await self._channel.close()
 
     async def _run(self) -> None:
-        pause_s = _BACKOFF_FIRST_S
+        backoff = Backoff(_BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         while True:
             await self._wake.wait()
             while self._waiting:
@@ -115,12 +116,11 @@ class TraceForwarder:
                     raise
                 if done:
                     self._waiting_bytes -= len(request.content)
-                    pause_s = _BACKOFF_FIRST_S
+                    backoff.reset()
                 else:
                     # Back in its place: it is the oldest, and the first to go where others need the room.
                     self._waiting.appendleft(request)
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(2 * pause_s, _BACKOFF_MAX_S)
+                    await asyncio.sleep(backoff.next_s())
             self._wake.clear()
             self._drained.set()
 

@@ -65,7 +65,7 @@ class Stage:
         process = processes.spawn(command, where.log(spec.name))
         self._running[spec.name] = process, command
         deadline = time.monotonic() + spec.ready_timeout_s
-        while not _is_ready(spec, where):
+        while not spec.answers(where):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise LoadError(f"{spec.name} did not start:\n{processes.tail(where.log(spec.name))}")
             time.sleep(_POLL_S)
@@ -153,13 +153,6 @@ def _peer(bootstrap_servers: str) -> ProcessSpec:
         command=command,
         is_ready=lambda context: probes.http_answers(HOST, peer_port(context), "/health"),
     )
-
-
-def _is_ready(spec: ProcessSpec, context: StackContext) -> bool:
-    try:
-        return spec.is_ready(context)
-    except OSError:
-        return False
 
 
 def _free_ports() -> Ports:

@@ -90,11 +90,6 @@ class OperationMemory:
         for changed in self._watchers.get(correlation_id, ()):
             changed.set()
 
-    def wake_all(self) -> None:
-        """Set the events of everybody who watches an operation."""
-        for correlation_id in self._watchers:
-            self.wake(correlation_id)
-
     def _entry(self, correlation_id: str) -> _Entry:
         entry = self._entries.get(correlation_id)
         if entry is None:

@@ -15,6 +15,7 @@ from polystream.v1.system_pb2 import GetHealthRequest, Health
 from gateway.operations.event_log import EventLogClient
 from gateway.queries.stores import Stores
 from mesh.errors import PolystreamError
+from mesh.kafka import QUIET_CONFIG
 from mesh.settings import KafkaSettings, RegistrySettings
 from mesh.telemetry.logs import describe
 
@@ -22,7 +23,6 @@ Probe = Callable[[], Awaitable[Any]]  # raises where the part does not work
 
 _PROBE_TIMEOUT_S: Final = 1.5
 _MAX_AGE_S: Final = 1.0  # of an answer that is given again
-_LOG_CRITICAL: Final = 2  # librdkafka would log every attempt to connect
 _NOBODY: Final = str(uuid.UUID(int=0))  # an operation that there is not
 
 log = structlog.stdlib.get_logger(__name__)
@@ -76,7 +76,7 @@ class PlatformProbes:
     async def ask_kafka(self) -> None:
         """Ask for the brokers. Raises KafkaException."""
         if self._admin is None:
-            self._admin = AdminClient({**self._kafka.client_config("gateway-health"), "log_level": _LOG_CRITICAL})
+            self._admin = AdminClient({**self._kafka.client_config("gateway-health"), **QUIET_CONFIG})
         await asyncio.to_thread(self._admin.list_topics, timeout=_PROBE_TIMEOUT_S)
 
     async def ask_registry(self) -> None:

@@ -17,6 +17,7 @@ from mesh.codec import Decoder, SchemaSource
 from mesh.dead_letters.dead_letter import DeadLetter
 from mesh.envelope import KafkaRecord, redrive_headers
 from mesh.errors import PolystreamError, Reaction
+from mesh.kafka import PRODUCER_CONFIG
 from mesh.schemas import load_schema
 from mesh.settings import KafkaSettings
 from mesh.store_errors import has_failed
@@ -63,8 +64,7 @@ class Redriver:
         self._producer = Producer(
             {
                 **kafka.client_config("polystream-dlq"),
-                "acks": "all",
-                "enable.idempotence": True,
+                **PRODUCER_CONFIG,
                 "message.timeout.ms": int(_SEND_TIMEOUT_S * 1000),
             },
             logger=KAFKA_LOG,

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 from polystream.v1.operations_pb2 import Operation, Span
 
+from mesh.backoff import Backoff
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
 from monitor.records import ACCEPTED, TracedEvent
@@ -112,7 +113,7 @@ class SpooledEventStore:
         recent = self._events.operations()
         found = [operation for operation in stored if operation.correlation_id not in recent]
         found += [operation for operation in recent.values() if _passes(operation, only, after)]
-        return sorted(found, key=_place, reverse=True)[:limit]
+        return sorted(found, key=_sort_key, reverse=True)[:limit]
 
     def purge(self, *, before_us: int, max_spans: int) -> int:
         """Forget in the store what is old. What is in the spool is no older than the store's being away."""
@@ -164,7 +165,7 @@ class SpooledEventStore:
         return events
 
     def _drain(self) -> None:
-        pause_s, drained = _RETRY_FIRST_S, 0
+        backoff, drained = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S), 0
         while not self._stopping.is_set():
             self._filled.clear()
             if not self._spool.backlog:
@@ -181,10 +182,10 @@ class SpooledEventStore:
                 if not isinstance(error, PolystreamError):
                     log.error("the spool is not drained", error=type(error).__name__)
                 self._down = True
-                self._stopping.wait(pause_s)
-                pause_s = min(2 * pause_s, _RETRY_MAX_S)
+                self._stopping.wait(backoff.next_s())
                 continue
-            self._down, pause_s, drained = False, _RETRY_FIRST_S, drained + len(lines)
+            backoff.reset()
+            self._down, drained = False, drained + len(lines)
 
     def _deliver(self, lines: list[bytes]) -> None:
         events: list[TracedEvent] = []
@@ -217,9 +218,9 @@ def _passes(operation: Operation, only: OperationFilter, after: Position | None)
         (not only.state or operation.state == only.state)
         and (not only.command or operation.command == only.command)
         and (not only.user_id or operation.user_id == only.user_id)
-        and (after is None or _place(operation) < (after.accept_time_us, after.correlation_id))
+        and (after is None or _sort_key(operation) < (after.accept_time_us, after.correlation_id))
     )
 
 
-def _place(operation: Operation) -> tuple[int, str]:
+def _sort_key(operation: Operation) -> tuple[int, str]:
     return operation.accept_time.ToMicroseconds(), operation.correlation_id

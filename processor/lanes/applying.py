@@ -51,7 +51,7 @@ class Applying:
             return self._retry.until_done(items, step)
         except Stopped:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the commands beside it must not suffer
+        except Exception as error:  # noqa: BLE001 - one bad command must not hold up the others of its batch
             if len(items) == 1:
                 return [self._given_up(items[0], error)]
             _LOG.warning("batch failed: applying its commands one by one", error=describe(error), commands=len(items))

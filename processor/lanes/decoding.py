@@ -16,7 +16,7 @@ from processor.model import Delivery
 from processor.receipts import make_dead_letter_receipt
 
 
-class Placed(Protocol):
+class Partitioned(Protocol):
     """Anything that came from a partition, and is dropped when the partition is taken away."""
 
     @property

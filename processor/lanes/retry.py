@@ -1,4 +1,4 @@
-"""Waiting for what does not answer, as a member of the group that can still be told to stop."""
+"""Waits for a store, the registry or Kafka; the lane stays in its consumer group meanwhile, and can be told to stop."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import structlog
 
 from mesh.backoff import Backoff
 from mesh.errors import PolystreamError, Reaction
-from processor.lanes.decoding import Placed
+from processor.lanes.decoding import Partitioned
 from processor.lanes.source import Source
 
 _LOG = structlog.get_logger(__name__)
@@ -18,7 +18,7 @@ _FIRST_DELAY_S = 0.05
 _SLICE_S = 0.1
 _DRAIN_S = 5.0  # what a lane that stops gives to Kafka for its last receipts
 
-P = TypeVar("P", bound=Placed)
+P = TypeVar("P", bound=Partitioned)
 R = TypeVar("R")
 
 

@@ -107,7 +107,7 @@ class PostgresStore:
             cursor.execute(_READ_INBOX, ([],))
 
     def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
-        """Apply a batch in one transaction. Nothing is ever deferred: every user there is, is here."""
+        """Apply a batch in one transaction. No command is deferred, because PostgreSQL holds all users."""
         del overdue
         if not batch:
             return []
@@ -122,7 +122,7 @@ class PostgresStore:
     def record_positions(self, next_offsets: Mapping[int, int]) -> None:
         """Record that every command below these offsets, one a partition, is applied: those skipped too.
 
-        Raises PolystreamError with STORE_UNAVAILABLE; what is not recorded yet then is the next time.
+        Raises PolystreamError with STORE_UNAVAILABLE; the next call then records these offsets too.
         """
         if not next_offsets:
             return

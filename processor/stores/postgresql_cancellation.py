@@ -1,4 +1,4 @@
-"""What the commands have in common that cancel a row of a user's in PostgreSQL, where it can be cancelled."""
+"""How CancelSubscription and CancelPayment cancel a user's row in PostgreSQL, or refuse to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from processor.model import Outcome, refuse
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """How the rows of a table are cancelled, and how it is told why one is not.
+    """The statement that cancels rows of a table, and the one that finds out why a row was not cancelled.
 
-    Both statements take two arrays: the users' IDs, each of which occurs once, and the rows'.
+    Both take two arrays of the same length: user IDs, each of which occurs once, and row IDs.
     """
 
     cancel: LiteralString  # returns user_id, then what the answer needs, of the rows that it cancels
@@ -26,7 +26,7 @@ class Cancellation:
     def run(
         self, user_ids: Sequence[int], row_ids: Sequence[int], db: psycopg.Cursor[Any]
     ) -> tuple[dict[int, tuple[Any, ...]], dict[int, Outcome]]:
-        """Cancel what can be cancelled, and return by user what the statement does of it, and the refusals."""
+        """Cancel the rows that can be cancelled; return what `cancel` returns, and the refusals, by user ID."""
         db.execute(self.cancel, (list(user_ids), list(row_ids)))
         canceled: dict[int, tuple[Any, ...]] = {row[0]: row[1:] for row in db.fetchall()}
         others = [pair for pair in zip(user_ids, row_ids, strict=True) if pair[0] not in canceled]

@@ -67,12 +67,17 @@ class ProcessSpec:
     volatile: bool = False  # what it held is gone when it dies, and must be provisioned again
     follows_broker: bool = False  # holds positions in topics: begins anew when a volatile broker has come back
 
+    def answers(self, context: StackContext) -> bool:
+        """Tell whether the process is ready. One that cannot be reached is not."""
+        try:
+            return self.is_ready(context)
+        except OSError:
+            return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec(ProcessSpec):
     """A process that others are clients of."""
 
-    environment: Callable[[StackContext], dict[str, str]] = field(kw_only=True)  # the settings that lead clients to it
-    endpoint: Callable[[StackContext], str] = field(
-        kw_only=True
-    )  # the URL or DSN that a client takes, credentials included
+    environment: Callable[[StackContext], dict[str, str]]  # the settings that lead clients to it
+    endpoint: Callable[[StackContext], str]  # the URL or DSN that a client takes, credentials included

@@ -188,10 +188,7 @@ class SupervisedProcess:
         return False
 
     async def _probe(self) -> bool:
-        try:
-            return await asyncio.to_thread(self.spec.is_ready, self._context)
-        except OSError:
-            return False
+        return await asyncio.to_thread(self.spec.answers, self._context)
 
     def _note_end(self, process: subprocess.Popen[bytes]) -> None:
         self.state.last_exit = process.returncode

@@ -218,10 +218,10 @@ def test_volumes_configs_and_networks_are_all_used(composed: Composition) -> Non
     sources = {c["source"] for service in composed.services.values() for c in service.fields.get("configs", ())}
     assert sources == set(composed.configs)
     assert set(composed.networks) == {"default"}
-    keepers = {"kafka", "postgresql", "mongodb", "redis", "monitor"} | (
+    stateful = {"kafka", "postgresql", "mongodb", "redis", "monitor"} | (
         {"opensearch", "elasticsearch"} & set(composed.services)
     )
-    assert keepers <= set(mounted.values())
+    assert stateful <= set(mounted.values())
 
 
 def test_own_services_are_given_only_settings_that_they_know(composed: Composition) -> None:

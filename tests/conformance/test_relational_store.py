@@ -271,7 +271,7 @@ class TestTransactions:
             ends = [pool.submit(cross, db, first, second), pool.submit(cross, other, second, first)]
             assert sorted(end.result(_TIMEOUT_S) for end in ends) == [False, True]
 
-    def test_patience_has_bounds(self, db: Db, other: Db) -> None:
+    def test_waiting_has_bounds(self, db: Db, other: Db) -> None:
         """A lock, and a statement: after either, the session is of use again."""
         user_id = _create(db)
         with db.transaction():

@@ -56,7 +56,7 @@ def test_every_binding_is_an_operation() -> None:
     """The document has an operation for each HTTP binding of each method, additional ones included, and no other."""
     bound = []
     for service in _CATALOG.services:
-        for method in service.descriptor.methods:
+        for method in service.methods:
             rule = method.GetOptions().Extensions[annotations_pb2.http]
             for one in (rule, *rule.additional_bindings):
                 verb = one.WhichOneof("pattern")
@@ -72,7 +72,7 @@ def test_inherited_path_is_there_under_its_own_tag(verb: str, path: str) -> None
 
 def test_versioned_paths_are_under_their_service() -> None:
     """Any other path is under the tag of its service, and every tag is declared."""
-    services = {service.descriptor.name for service in _CATALOG.services}
+    services = {service.name for service in _CATALOG.services}
     for _, path, operation in _operations():
         assert set(operation["tags"]) <= (services if path.startswith("/v1/") else {"Inherited paths"})
     assert {tag["name"] for tag in _DOCUMENT["tags"]} == services | {"Inherited paths"}

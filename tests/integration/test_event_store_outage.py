@@ -29,7 +29,7 @@ from tests.support.waiting import eventually
 
 _CATALOG = load_catalog()
 _TIMEOUT_S = 60.0
-_PATIENCE_S = 1.0  # of the client's: slower is as good as down
+_CLIENT_TIMEOUT_S = 1.0  # slower is as good as down
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ class Log:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.spool = SpoolFile(folder, 100_000_000)
-        api = SearchApi(settings_for(url, ELASTICSEARCH_TIMEOUT_S=_PATIENCE_S))
+        api = SearchApi(settings_for(url, ELASTICSEARCH_TIMEOUT_S=_CLIENT_TIMEOUT_S))
         self.store: EventStore = SpooledEventStore(OpenSearchEventStore(api, _CATALOG), self.spool, _CATALOG)
         self.log = EventLog(self.store, _CATALOG)
 
@@ -179,7 +179,7 @@ def test_killed_under_load_and_back_it_has_every_event_once(
 
 
 def test_a_halted_store_holds_up_nothing(engine: OpenSearchEngine, event_log: Log, search: httpx.Client) -> None:
-    """One that takes connections and does not answer counts as down after the client's patience, once."""
+    """One that takes connections and does not answer counts as down after the client's timeout, once."""
     load = Load(event_log)
     try:
         load.more(50)
@@ -187,19 +187,21 @@ def test_a_halted_store_holds_up_nothing(engine: OpenSearchEngine, event_log: Lo
             load.more(300)
             began = time.monotonic()
             assert event_log.log.story(load.appended[-1]).missing == []
-            assert time.monotonic() - began < _PATIENCE_S
+            assert time.monotonic() - began < _CLIENT_TIMEOUT_S
         load.more(50)
     finally:
         load.stop()
     # Two requests of one append may each wait as long.
-    assert load.slowest_s < 4 * _PATIENCE_S
+    assert load.slowest_s < 4 * _CLIENT_TIMEOUT_S
     _assert_everything_once(event_log, search, load.appended)
 
 
 def test_what_is_out_of_reach_is_not_taken_for_missing(engine: OpenSearchEngine, search: httpx.Client) -> None:
     """A shard that is not there yet, as just after a start, is an outage: nobody is told half of what there is."""
     engine.empty()
-    store = OpenSearchEventStore(SearchApi(settings_for(engine.target, ELASTICSEARCH_TIMEOUT_S=_PATIENCE_S)), _CATALOG)
+    store = OpenSearchEventStore(
+        SearchApi(settings_for(engine.target, ELASTICSEARCH_TIMEOUT_S=_CLIENT_TIMEOUT_S)), _CATALOG
+    )
     correlation_id, trace_id = new_correlation_id(), os.urandom(16).hex()
     assert list(store.events_of(correlation_id)) == []  # there is no index yet
     store.add_spans([Span(trace_id=trace_id, span_id="s", start_time=_now())])

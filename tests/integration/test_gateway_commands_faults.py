@@ -26,7 +26,7 @@ from tests.support.ports import free_ports
 from tests.support.waiting import eventually_async
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
-PATIENT_S = 20.0  # more than any test needs, however slow the machine
+LONG_TIMEOUT_S = 20.0  # more than any test needs, however slow the machine
 SENT = 20  # commands under way when the process is to stop
 
 
@@ -46,7 +46,7 @@ def running(command_path: EngineSet, monkeypatch: pytest.MonkeyPatch) -> EngineS
 async def served(server_kind: str, running: EngineSet) -> AsyncIterator[Served]:
     """Serve with limits that a test reaches."""
     del running
-    async with serving(server_kind, max_in_flight_commands=4, kafka_ack_timeout_s=PATIENT_S) as started:
+    async with serving(server_kind, max_in_flight_commands=4, kafka_ack_timeout_s=LONG_TIMEOUT_S) as started:
         yield started
 
 
@@ -129,7 +129,7 @@ async def test_too_many_commands_are_refused_at_once(running: EngineSet, served:
         await waiting_in_kafka(served, 4)
         began_s = time.monotonic()
         refusal = await refused(users(served).CreateUser(VALID))
-        assert time.monotonic() - began_s < PATIENT_S / 4
+        assert time.monotonic() - began_s < LONG_TIMEOUT_S / 4
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_COMMANDS")
     assert refusal.retry_delay_s > 0
     operations = await asyncio.gather(*sent)
@@ -194,7 +194,7 @@ async def test_the_gateway_waits_for_the_registry(running: EngineSet, server_kin
 @pytest.mark.every_server
 async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, server_kind: str) -> None:
     """Commands that wait for Kafka are answered, new ones and streams are told that the gateway stops."""
-    async with serving(server_kind, kafka_ack_timeout_s=PATIENT_S, drain_timeout_s=PATIENT_S) as served:
+    async with serving(server_kind, kafka_ack_timeout_s=LONG_TIMEOUT_S, drain_timeout_s=LONG_TIMEOUT_S) as served:
         first = await users(served).CreateUser(VALID)
         stub = operations_pb2_grpc.OperationServiceStub(served.channel)
         watching: Any = stub.WatchOperation(WatchOperationRequest(correlation_id=first.correlation_id))

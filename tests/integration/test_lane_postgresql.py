@@ -167,11 +167,11 @@ def test_poison_is_dead_lettered_and_the_lane_goes_on(wire: Wire, db: psycopg.Co
     for id_, reason in ((broken, "UNDECODABLE"), (unknown, "UNKNOWN_COMMAND"), (unwritable, "HANDLER_FAILED")):
         (receipt,) = wire.receipts(id_)
         assert (receipt.state, receipt.error.reason, receipt.dead_lettered) == (Operation.FAILED, reason, True)
-        letter = wire.wait_dead_letter(lambda sent: sent.headers.get(topics.CORRELATION_ID) == id_)  # noqa: B023 - now
-        assert letter.headers[topics.DLQ_REASON] == reason
-        assert letter.headers[topics.DLQ_TOPIC] == topics.COMMANDS
-        assert letter.headers[topics.DLQ_LANE] == "lane-0"
-        assert "nul" not in letter.headers[topics.DLQ_ERROR]
+        dead_letter = wire.wait_dead_letter(lambda sent: sent.headers.get(topics.CORRELATION_ID) == id_)  # noqa: B023 - now
+        assert dead_letter.headers[topics.DLQ_REASON] == reason
+        assert dead_letter.headers[topics.DLQ_TOPIC] == topics.COMMANDS
+        assert dead_letter.headers[topics.DLQ_LANE] == "lane-0"
+        assert "nul" not in dead_letter.headers[topics.DLQ_ERROR]
     assert wire.wait_dead_letter(lambda sent: sent.key == b"nobody").headers[topics.DLQ_REASON] == "UNDECODABLE"
     assert wire.wait_dead_letter(lambda sent: sent.value == b"\xde\xad\xbe\xef").key == b"5"
 

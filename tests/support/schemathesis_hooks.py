@@ -45,7 +45,7 @@ schemathesis.openapi.format("page-token", st.just(""))
 
 @cache
 def _request_classes() -> dict[str, Any]:
-    methods = [method for service in load_catalog().services for method in service.descriptor.methods]
+    methods = [method for service in load_catalog().services for method in service.methods]
     return {method.name: GetMessageClass(method.input_type) for method in methods}
 
 

@@ -1,8 +1,13 @@
 """The one backoff of every loop that tries again."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from mesh.backoff import Backoff
+
+_ROOT = Path(__file__).parents[2]
 
 
 def test_pauses_double_up_to_the_bound() -> None:
@@ -25,3 +30,13 @@ def test_a_backoff_that_would_spin_or_shrink_is_refused(first_s: float, max_s: f
     """A pause of 0 would be a busy loop; a first pause above the bound is a mistake."""
     with pytest.raises(ValueError, match="first_s"):
         Backoff(first_s, max_s)
+
+
+def test_no_loop_has_pauses_of_its_own_that_double() -> None:
+    """Whoever tries again uses the one backoff, which is bounded."""
+    packages = ("gateway", "processor", "monitor", "mesh", "registry", "stack", "contracts", "cli")
+    paths = [path for package in packages for path in (_ROOT / package).rglob("*.py")]
+    doubled = re.compile(r"(\w+) = min\((?:2 \* \1|\1 \* 2),|\w*(?:pause|delay|backoff)\w* \*= 2|\*\* ?attempt")
+    assert [path for path in paths if doubled.search(path.read_text(encoding="utf-8"))] == []
+    assert doubled.search("pause_s = min(2 * pause_s, _MAX_S)")
+    assert doubled.search("delay_s *= 2")

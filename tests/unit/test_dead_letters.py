@@ -22,15 +22,15 @@ NUMBER = 3  # of the partition
 Headers = Sequence[tuple[str, str]]
 
 
-def id_of(letter: str) -> str:
-    """Return the correlation ID that these tests call by a letter."""
-    return f"0197a1b2-0000-7000-8000-{ord(letter):012d}"
+def id_of(char: str) -> str:
+    """Return the correlation ID that these tests name by one character."""
+    return f"0197a1b2-0000-7000-8000-{ord(char):012d}"
 
 
-def command(name: str, letter: str, *, redrives: int = 0, first: int = 0) -> Headers:
+def command(name: str, char: str, *, redrives: int = 0, first: int = 0) -> Headers:
     """Return the headers of a command, sent again so often from where it was at first."""
     again = [(topics.REDRIVES, str(redrives)), (topics.FIRST_OFFSET, str(first))] if redrives else []
-    return [(topics.COMMAND, name), (topics.CORRELATION_ID, id_of(letter)), *again]
+    return [(topics.COMMAND, name), (topics.CORRELATION_ID, id_of(char)), *again]
 
 
 def record(offset: int, headers: Headers, *, key: bytes = KEY, partition: int = NUMBER) -> KafkaRecord:
@@ -69,7 +69,7 @@ UPDATE = command("UpdateUser", "a")
 PAYMENT = command("CreatePayment", "a")
 
 
-def test_a_letter_is_read_with_its_own_headers_apart() -> None:
+def test_a_dead_letter_is_read_with_its_own_headers_apart() -> None:
     """What the lane added is told, and is not sent again."""
     read = dead_letter(5, command("UpdateUser", "a", redrives=2, first=1), position=9)
     assert (str(read.position), str(read.source), str(read.first)) == ("3:9", "3:5", "3:1")
@@ -78,13 +78,13 @@ def test_a_letter_is_read_with_its_own_headers_apart() -> None:
 
 
 @pytest.mark.parametrize("headers", [[], [(topics.DLQ_PARTITION, "x")], UPDATE])
-def test_what_no_lane_has_written_is_no_letter(headers: Headers) -> None:
+def test_what_no_lane_has_written_is_no_dead_letter(headers: Headers) -> None:
     """Whatever else is on the topic is passed over."""
     assert parse_dead_letter(record(0, headers)) is None
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":1", "a:1", "1:-2", "1:2:3", "²:1"])
-def test_a_place_that_is_none_is_refused(text: str) -> None:
+def test_a_position_that_is_none_is_refused(text: str) -> None:
     """A position is PARTITION:OFFSET."""
     with pytest.raises(ValueError, match="PARTITION:OFFSET"):
         RecordPosition.parse(text)

@@ -117,9 +117,9 @@ def test_a_receipts_headers_are_read_again() -> None:
 def test_a_dead_letters_headers_are_the_records_own_and_the_lanes() -> None:
     """A record cannot say in a lane's name why it was given up."""
     own = [(topics.COMMAND, b"CreateUser"), (topics.DLQ_REASON, b"FORGED"), ("dlq.other", b"1"), ("x", b"\xff")]
-    letter = dead_letter(record(own), omits_record=False)
-    read = RecordHeaders(letter)
-    assert letter[:2] == [(topics.COMMAND, b"CreateUser"), ("x", b"\xff")]
+    given_up = dead_letter(record(own), omits_record=False)
+    read = RecordHeaders(given_up)
+    assert given_up[:2] == [(topics.COMMAND, b"CreateUser"), ("x", b"\xff")]
     assert (read.text(topics.DLQ_REASON), read.dead_letter_error) == ("UNDECODABLE", "it is broken")
     assert (read.dead_letter_source, read.dead_letter_time_ms) == ((2, 9), 12)
     assert (read.text(topics.DLQ_TOPIC), read.text(topics.DLQ_LANE)) == ("user_events", "lane-0")
@@ -128,9 +128,9 @@ def test_a_dead_letters_headers_are_the_records_own_and_the_lanes() -> None:
 
 def test_a_dead_letter_of_a_record_that_is_left_out_tells_its_size() -> None:
     """And nothing of what it says."""
-    letter = dead_letter(record([(topics.COMMAND, b"CreateUser")]), omits_record=True)
-    assert topics.COMMAND not in dict(letter)
-    assert RecordHeaders(letter).omitted_bytes == record([(topics.COMMAND, b"CreateUser")]).size_bytes
+    given_up = dead_letter(record([(topics.COMMAND, b"CreateUser")]), omits_record=True)
+    assert topics.COMMAND not in dict(given_up)
+    assert RecordHeaders(given_up).omitted_bytes == record([(topics.COMMAND, b"CreateUser")]).size_bytes
 
 
 def test_a_command_that_is_sent_again_says_how_often_and_from_where() -> None:

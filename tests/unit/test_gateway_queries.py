@@ -50,7 +50,7 @@ async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> N
     await stores.close()
     registry.close()
 
-    services = [service.descriptor for service in catalog.services]
+    services = list(catalog.services)
     services.append(operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"])
     declared = {
         f"{service.full_name}/{method.name}": method

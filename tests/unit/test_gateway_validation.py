@@ -166,6 +166,6 @@ def test_no_description_holds_a_value() -> None:
 def test_every_request_of_the_platform_compiles() -> None:
     """Rules that do not compile are found here, and not by the first caller."""
     for service in load_catalog().services:
-        for method in service.descriptor.methods:
+        for method in service.methods:
             request = message_factory.GetMessageClass(method.input_type)()
             assert isinstance(rules(type(request)).faults(request), list)

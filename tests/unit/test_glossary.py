@@ -43,6 +43,7 @@ RETIRED: Final = (
     Retired("box|boxes", "dead-letter reader"),
     Retired("cases?", "dead-letter entry", prose=False, classes_only=True),
     Retired("standings?", "redrive status"),
+    Retired("places?|placed", "record position", prose=False, classes_only=True),
     Retired("patience|patient|patiently", "retry"),
     Retired("waves?", "batch"),
     Retired("sides?", "inspector"),

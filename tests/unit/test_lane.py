@@ -101,14 +101,14 @@ def test_a_batch_that_fails_is_applied_one_by_one(rig: Rig) -> None:
     assert (receipt.state, receipt.dead_lettered) == (Operation.FAILED, True)
     assert (receipt.error.reason, receipt.user_id) == ("HANDLER_FAILED", 8)
     assert receipt.error.metadata == {"exception": "ValueError"}
-    (letter,) = rig.dead_letters()
-    assert letter[topics.DLQ_REASON] == "HANDLER_FAILED"
-    assert "ValueError" in letter[topics.DLQ_ERROR]
-    assert "secret" not in str(letter)
-    assert (letter[topics.DLQ_PARTITION], letter[topics.DLQ_OFFSET]) == ("0", "1")
-    assert (letter[topics.DLQ_TOPIC], letter[topics.DLQ_LANE]) == (topics.COMMANDS, "lane-0")
-    assert letter[topics.DLQ_STORE] == rig.store.name
-    assert letter[topics.CORRELATION_ID] == bad
+    (dead_letter,) = rig.dead_letters()
+    assert dead_letter[topics.DLQ_REASON] == "HANDLER_FAILED"
+    assert "ValueError" in dead_letter[topics.DLQ_ERROR]
+    assert "secret" not in str(dead_letter)
+    assert (dead_letter[topics.DLQ_PARTITION], dead_letter[topics.DLQ_OFFSET]) == ("0", "1")
+    assert (dead_letter[topics.DLQ_TOPIC], dead_letter[topics.DLQ_LANE]) == (topics.COMMANDS, "lane-0")
+    assert dead_letter[topics.DLQ_STORE] == rig.store.name
+    assert dead_letter[topics.CORRELATION_ID] == bad
     assert rig.source.committed == {0: 3}
 
 
@@ -131,20 +131,20 @@ def test_a_record_that_can_not_be_read_is_dead_lettered_and_the_lane_goes_on(rig
     done = rig.source.put(delete(7))
     rig.lane.run_once()
     assert rig.store.applied == [done]
-    letter = next(sent for sent in rig.producer.sent if sent.topic == topics.DEAD_LETTERS)
-    assert (letter.key, letter.value) == (b"7", b"\xff\xfe")
+    dead_letter = next(sent for sent in rig.producer.sent if sent.topic == topics.DEAD_LETTERS)
+    assert (dead_letter.key, dead_letter.value) == (b"7", b"\xff\xfe")
     receipt = rig.receipts()[bad]
     assert (receipt.state, receipt.dead_lettered, receipt.user_id) == (Operation.FAILED, True, 7)
     assert rig.source.committed == {0: 2}
 
 
 def test_a_record_too_large_for_the_dead_letters_is_pointed_to(rig: Rig) -> None:
-    """The lane does not stand still over it: the letter says where the record is, and how large."""
+    """The lane does not stand still over it: the dead letter says where the record is, and how large."""
     rig.source.put_raw(b"\xff" * 1_000_000, "DeleteUser", new_correlation_id())
     rig.lane.run_once()
-    letter = next(sent for sent in rig.producer.sent if sent.topic == topics.DEAD_LETTERS)
-    headers = header_texts(letter.headers)
-    assert (letter.value, headers[topics.DLQ_OFFSET]) == (None, "0")
+    dead_letter = next(sent for sent in rig.producer.sent if sent.topic == topics.DEAD_LETTERS)
+    headers = header_texts(dead_letter.headers)
+    assert (dead_letter.value, headers[topics.DLQ_OFFSET]) == (None, "0")
     assert int(headers["dlq.omitted_bytes"]) > 1_000_000
 
 

@@ -72,17 +72,10 @@ def _run_once(engine: EngineSpec, context: StackContext, made: Path) -> None:
 
 def _wait_until_ready(engine: EngineSpec, context: StackContext, process: "subprocess.Popen[bytes]") -> None:
     give_up_s = time.monotonic() + _READY_TIMEOUT_S
-    while not _is_ready(engine, context):
+    while not engine.answers(context):
         if process.poll() is not None or time.monotonic() > give_up_s:
             raise StackError(f"{engine.name} does not start. Its log ends:\n{processes.tail(context.log(engine.name))}")
         time.sleep(_POLL_S)
-
-
-def _is_ready(engine: EngineSpec, context: StackContext) -> bool:
-    try:
-        return engine.is_ready(context)
-    except OSError:
-        return False
 
 
 def _free_ports() -> Ports:
