@@ -26,6 +26,12 @@ _TIMESTAMP, _DURATION = "google.protobuf.Timestamp", "google.protobuf.Duration"
 _SECONDS_RANGES = {_TIMESTAMP: (-62_135_596_800, 253_402_300_799), _DURATION: (-315_576_000_000, 315_576_000_000)}
 # Enough for every version of every record of the platform; a topic full of foreign IDs must not grow without end.
 _MAX_WRITER_SCHEMAS = 1000
+# A writer's schema is anybody's. The platform's own are five levels deep; fastavro's C code ends the process where it
+# runs out of stack.
+_MAX_SCHEMA_LEVELS = 64
+_MAX_SCHEMA_CHARACTERS = 1_000_000
+
+_PRIMITIVES = frozenset({"boolean", "bytes", "double", "float", "int", "long", "string"})
 
 ParsedSchema = Any  # fastavro's own type: a dict, list or str that has been through parse_schema
 _Getter = Callable[[Any], Any]
@@ -127,10 +133,16 @@ def _split(value: bytes | None) -> tuple[int, bytes]:
 
 def _fetched(schema_id: int, source: SchemaSource) -> ParsedSchema:
     text = source.schema_by_id(schema_id)
+    if len(text) > _MAX_SCHEMA_CHARACTERS:
+        raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} has over {_MAX_SCHEMA_CHARACTERS:,} characters")
     try:
-        return _parsed(json.loads(text))
+        parsed = _parsed(json.loads(text))
+        _SchemaBounds().check(parsed)
     except Exception as error:  # json and fastavro raise whatever they meet in foreign text
-        raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not a valid Avro schema") from error
+        raise PolystreamError(
+            Reason.UNDECODABLE, f"schema {schema_id} is not an Avro schema that records of the platform have"
+        ) from error
+    return parsed
 
 
 def _parsed(schema: Any) -> ParsedSchema:
@@ -144,6 +156,61 @@ def _without_logical_types(schema: Any) -> Any:
     if isinstance(schema, list):
         return [_without_logical_types(item) for item in schema]
     return schema
+
+
+class _SchemaBounds:
+    """Sees to it that reading a value with a schema takes no more steps than the value's bytes allow.
+
+    A type that takes no byte (a null, a record without fields, a fixed of size 0) can be there a trillion times in an
+    array of five bytes; a type that contains itself is as deep as its writer wants.
+    """
+
+    def __init__(self) -> None:
+        self._levels: dict[str, int] = {}  # of each named type that has been checked
+
+    def check(self, schema: ParsedSchema) -> int:
+        """Return how many levels a parsed schema has. Raises ValueError where it is not within the bounds."""
+        if isinstance(schema, str):
+            levels = self._levels_of_name(schema)
+        elif isinstance(schema, list):
+            # Which branch it is takes a byte, so that a null is one of them in every schema with optional values.
+            levels = 1 + max((self.check(branch) for branch in schema if not _is_null(branch)), default=0)
+        else:
+            levels = self._levels_of_type(schema)
+        if levels > _MAX_SCHEMA_LEVELS:
+            raise ValueError(f"it has over {_MAX_SCHEMA_LEVELS} levels")
+        return levels
+
+    def _levels_of_name(self, name: str) -> int:
+        if name == "null":
+            raise ValueError("a null outside a union takes no byte")
+        if name in _PRIMITIVES:
+            return 1
+        return self._levels[name]  # a KeyError where its definition is not complete: it contains itself
+
+    def _levels_of_type(self, schema: Mapping[str, Any]) -> int:
+        kind = schema["type"]
+        levels = 1
+        if kind in {"record", "error"}:
+            if not schema["fields"]:
+                raise ValueError("a record without fields takes no byte")
+            levels += max(self.check(field["type"]) for field in schema["fields"])
+        elif kind == "array":
+            levels += self.check(schema["items"])
+        elif kind == "map":
+            levels += self.check(schema["values"])
+        elif kind == "fixed":
+            if schema["size"] < 1:
+                raise ValueError("a fixed of size 0 takes no byte")
+        elif kind != "enum":
+            return self.check(kind)
+        if "name" in schema:
+            self._levels[schema["name"]] = levels
+        return levels
+
+
+def _is_null(schema: ParsedSchema) -> bool:
+    return schema == "null" or (isinstance(schema, dict) and schema.get("type") == "null")
 
 
 def _message_to_avro(descriptor: Descriptor) -> _Getter:
