@@ -96,12 +96,12 @@ class EventReader:
             unreadable.error = f"{error.reason.name}: {error.message}"
             return [unreadable]
         assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
-        received = _copy(base, RECEIVED, "ACCEPTED", receipt.receive_time)
+        received = _copy(base, RECEIVED, "ACCEPTED", _bounded(receipt.receive_time, record))
         received.duration_ms = _between_ms(receipt.accept_time, receipt.receive_time)
-        done = _copy(base, *_ending(receipt), receipt.complete_time)
+        done = _copy(base, *_ending(receipt), _bounded(receipt.complete_time, record))
         done.duration_ms = _between_ms(receipt.receive_time, receipt.complete_time)
         if receipt.state == Operation.FAILED:
-            done.error = error_text(receipt)[:_MAX_ERROR_CHARACTERS]
+            done.error = error_text(receipt)
             done.error_status.CopyFrom(receipt_status(receipt))
         done.dead_lettered = receipt.dead_lettered
         if receipt.HasField("user_id"):
@@ -159,6 +159,11 @@ def _timestamp(since_epoch_ms: int) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromMilliseconds(since_epoch_ms)
     return timestamp
+
+
+def _bounded(told: Timestamp, record: KafkaRecord) -> Timestamp:
+    """Return the time that a receipt tells; the broker's where that is still to come."""
+    return told if told.ToMilliseconds() <= record.latest_time_ms else _timestamp(record.timestamp_ms)
 
 
 def _between_ms(start: Timestamp, end: Timestamp) -> float:
