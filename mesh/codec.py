@@ -8,8 +8,9 @@ import io
 import json
 import operator
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import fastavro
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -73,15 +74,20 @@ class Decoder:
         self._from_avro = _avro_to_message(message_class)
         self._source = source
         self._writer_schemas: dict[int, ParsedSchema] = {}
+        self._refusals: dict[int, _Refusal] = {}
 
-    def decode(self, value: bytes | None) -> Message:
+    def decode(self, value: bytes | None, receive_time_ns: int | None = None) -> Message:
         """Return the message of a Kafka record's value.
+
+        `receive_time_ns` is when the record was read, since the epoch. Of records that were read before the registry
+        had no such schema it is not asked again: a writer registers first, and a batch of foreign records would cost
+        a request each.
 
         Raises PolystreamError: UNDECODABLE when the bytes are not such a message, REGISTRY_UNAVAILABLE when
         the writer's schema is not known yet and the registry does not answer.
         """
         schema_id, content = _split(value)
-        writer_schema = self._writer_schema(schema_id)
+        writer_schema = self._writer_schema(schema_id, receive_time_ns)
         try:
             record = fastavro.schemaless_reader(io.BytesIO(content), writer_schema, self._reader_schema)
             message: Message = self._from_avro(record)
@@ -93,17 +99,41 @@ class Decoder:
             ) from error
         return message
 
-    def _writer_schema(self, schema_id: int) -> ParsedSchema:
+    def _writer_schema(self, schema_id: int, receive_time_ns: int | None) -> ParsedSchema:
         known = self._writer_schemas.get(schema_id)
         if known is not None:
             return known
+        refusal = self._refusals.get(schema_id)
+        if refusal is not None and receive_time_ns is not None and receive_time_ns <= refusal.ask_time_ns:
+            raise PolystreamError(Reason.UNDECODABLE, refusal.message)
+        ask_time_ns = time.time_ns()
+        try:
+            parsed = self._fetch(schema_id)
+        except PolystreamError as error:
+            if error.reason is Reason.UNDECODABLE:
+                _keep(self._refusals, schema_id, _Refusal(ask_time_ns, error.message))
+            raise
+        _keep(self._writer_schemas, schema_id, parsed)
+        return parsed
+
+    def _fetch(self, schema_id: int) -> ParsedSchema:
         parsed = _fetched(schema_id, self._source)
         if not isinstance(parsed, dict) or parsed.get("name") != self._record_name:
             raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not one of {self._record_name}")
-        if len(self._writer_schemas) >= _MAX_WRITER_SCHEMAS:
-            self._writer_schemas.clear()
-        self._writer_schemas[schema_id] = parsed
         return parsed
+
+
+class _Refusal(NamedTuple):
+    """Why no record that was read before is one of a schema."""
+
+    ask_time_ns: int  # when the registry was asked, since the epoch
+    message: str
+
+
+def _keep(kept: dict[int, Any], schema_id: int, what: Any) -> None:
+    if len(kept) >= _MAX_WRITER_SCHEMAS:
+        kept.clear()
+    kept[schema_id] = what
 
 
 def read_record(value: bytes | None, source: SchemaSource) -> Any:

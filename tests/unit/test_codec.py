@@ -1,6 +1,7 @@
 """Values that no writer of the platform's has written."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -101,6 +102,51 @@ def test_a_schema_with_optional_nested_and_named_types_is_read() -> None:
     fields = [{"name": "a", "type": {"type": "array", "items": inner}}, {"name": "b", "type": ["null", "Inner"]}]
     source = _One(json.dumps({"type": "record", "name": RECEIPT_RECORD, "fields": fields}))
     assert read_record(b"\0\0\0\0\x07\x02\x00\x00\x00", source) == {"a": [{"n": None}], "b": None}
+
+
+def test_the_registry_is_asked_once_for_all_records_that_were_read_before() -> None:
+    """One that is read later may be of a schema that was registered meanwhile."""
+    source = _Late()
+    decoder = Decoder(CommandReceipt, load_schema(RECEIPT_RECORD), source)
+    value, before_ns = encoded(LAST_S), time.time_ns()
+    for _ in range(5):
+        with pytest.raises(PolystreamError) as raised:
+            decoder.decode(value, before_ns)
+        assert raised.value.reason is Reason.UNDECODABLE
+    assert source.asked == 1
+    source.is_registered = True
+    with pytest.raises(PolystreamError):
+        decoder.decode(value, before_ns)
+    assert decoder.decode(value, time.time_ns() + 1)
+    assert decoder.decode(value, before_ns)
+    assert source.asked == 2
+
+
+def test_a_registry_that_did_not_answer_is_asked_again() -> None:
+    """Nobody has said then that there is no such schema."""
+    source = _Late(Reason.REGISTRY_UNAVAILABLE)
+    decoder = Decoder(CommandReceipt, load_schema(RECEIPT_RECORD), source)
+    read_ns = time.time_ns()
+    with pytest.raises(PolystreamError):
+        decoder.decode(encoded(0), read_ns)
+    source.is_registered = True
+    assert decoder.decode(encoded(0), read_ns)
+
+
+class _Late:
+    """The receipt's schema, once it is registered."""
+
+    def __init__(self, reason: Reason = Reason.UNDECODABLE) -> None:
+        self.asked = 0
+        self.is_registered = False
+        self._reason = reason
+
+    def schema_by_id(self, _: int) -> str:
+        """Return it. Raises PolystreamError before."""
+        self.asked += 1
+        if not self.is_registered:
+            raise PolystreamError(self._reason)
+        return json.dumps(load_schema(RECEIPT_RECORD))
 
 
 class _One:

@@ -5,6 +5,7 @@ import json
 import pytest
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Event
+from structlog.testing import capture_logs
 
 from mesh import topics
 from mesh.catalog import load_catalog
@@ -88,3 +89,11 @@ def test_a_receipt_is_not_of_days_to_come(reader: EventReader, told_ms: int, kep
     headers = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, "CreatePayment")]
     record = KafkaRecord(topics.RECEIPTS, 2, 17, SENT_AGAIN_MS, READ_MS * 1_000_000, b"7", value, headers)
     assert [traced.event.timestamp.ToMilliseconds() for traced in reader.read(record)] == [kept_ms, kept_ms]
+
+
+def test_records_that_tell_of_nothing_do_not_fill_the_log(reader: EventReader) -> None:
+    """Anybody may write a million of them."""
+    with capture_logs() as lines:
+        for offset in range(1000):
+            assert not reader.read(KafkaRecord(topics.COMMANDS, 0, offset, 5, 0, None, None, ()))
+    assert [line["records"] for line in lines] == [1]
