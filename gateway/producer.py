@@ -91,7 +91,6 @@ class CommandProducer:
             **PRODUCER_CONFIG,
             **QUIET_CONFIG,
             "linger.ms": _LINGER_MS,
-            "compression.type": "none",
             "message.timeout.ms": int(self._timeout_s * 1000),
             # The producer's own bound stands behind the gateway's, and must not be met first.
             "queue.buffering.max.messages": max_in_flight * 2,

@@ -8,8 +8,9 @@ import io
 import json
 import operator
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import fastavro
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -26,6 +27,12 @@ _TIMESTAMP, _DURATION = "google.protobuf.Timestamp", "google.protobuf.Duration"
 _SECONDS_RANGES = {_TIMESTAMP: (-62_135_596_800, 253_402_300_799), _DURATION: (-315_576_000_000, 315_576_000_000)}
 # Enough for every version of every record of the platform; a topic full of foreign IDs must not grow without end.
 _MAX_WRITER_SCHEMAS = 1000
+# A writer's schema is anybody's. The platform's own are five levels deep; fastavro's C code ends the process where it
+# runs out of stack.
+_MAX_SCHEMA_LEVELS = 64
+_MAX_SCHEMA_CHARACTERS = 1_000_000
+
+_PRIMITIVES = frozenset({"boolean", "bytes", "double", "float", "int", "long", "string"})
 
 ParsedSchema = Any  # fastavro's own type: a dict, list or str that has been through parse_schema
 _Getter = Callable[[Any], Any]
@@ -67,15 +74,20 @@ class Decoder:
         self._from_avro = _avro_to_message(message_class)
         self._source = source
         self._writer_schemas: dict[int, ParsedSchema] = {}
+        self._refusals: dict[int, _Refusal] = {}
 
-    def decode(self, value: bytes | None) -> Message:
+    def decode(self, value: bytes | None, receive_time_ns: int | None = None) -> Message:
         """Return the message of a Kafka record's value.
+
+        `receive_time_ns` is when the record was read, since the epoch. Of records that were read before the registry
+        had no such schema it is not asked again: a writer registers first, and a batch of foreign records would cost
+        a request each.
 
         Raises PolystreamError: UNDECODABLE when the bytes are not such a message, REGISTRY_UNAVAILABLE when
         the writer's schema is not known yet and the registry does not answer.
         """
         schema_id, content = _split(value)
-        writer_schema = self._writer_schema(schema_id)
+        writer_schema = self._writer_schema(schema_id, receive_time_ns)
         try:
             record = fastavro.schemaless_reader(io.BytesIO(content), writer_schema, self._reader_schema)
             message: Message = self._from_avro(record)
@@ -87,17 +99,41 @@ class Decoder:
             ) from error
         return message
 
-    def _writer_schema(self, schema_id: int) -> ParsedSchema:
+    def _writer_schema(self, schema_id: int, receive_time_ns: int | None) -> ParsedSchema:
         known = self._writer_schemas.get(schema_id)
         if known is not None:
             return known
+        refusal = self._refusals.get(schema_id)
+        if refusal is not None and receive_time_ns is not None and receive_time_ns <= refusal.ask_time_ns:
+            raise PolystreamError(Reason.UNDECODABLE, refusal.message)
+        ask_time_ns = time.time_ns()
+        try:
+            parsed = self._fetch(schema_id)
+        except PolystreamError as error:
+            if error.reason is Reason.UNDECODABLE:
+                _keep(self._refusals, schema_id, _Refusal(ask_time_ns, error.message))
+            raise
+        _keep(self._writer_schemas, schema_id, parsed)
+        return parsed
+
+    def _fetch(self, schema_id: int) -> ParsedSchema:
         parsed = _fetched(schema_id, self._source)
         if not isinstance(parsed, dict) or parsed.get("name") != self._record_name:
             raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not one of {self._record_name}")
-        if len(self._writer_schemas) >= _MAX_WRITER_SCHEMAS:
-            self._writer_schemas.clear()
-        self._writer_schemas[schema_id] = parsed
         return parsed
+
+
+class _Refusal(NamedTuple):
+    """Why no record that was read before is one of a schema."""
+
+    ask_time_ns: int  # when the registry was asked, since the epoch
+    message: str
+
+
+def _keep(kept: dict[int, Any], schema_id: int, what: Any) -> None:
+    if len(kept) >= _MAX_WRITER_SCHEMAS:
+        kept.clear()
+    kept[schema_id] = what
 
 
 def read_record(value: bytes | None, source: SchemaSource) -> Any:
@@ -127,10 +163,16 @@ def _split(value: bytes | None) -> tuple[int, bytes]:
 
 def _fetched(schema_id: int, source: SchemaSource) -> ParsedSchema:
     text = source.schema_by_id(schema_id)
+    if len(text) > _MAX_SCHEMA_CHARACTERS:
+        raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} has over {_MAX_SCHEMA_CHARACTERS:,} characters")
     try:
-        return _parsed(json.loads(text))
+        parsed = _parsed(json.loads(text))
+        _SchemaBounds().check(parsed)
     except Exception as error:  # json and fastavro raise whatever they meet in foreign text
-        raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not a valid Avro schema") from error
+        raise PolystreamError(
+            Reason.UNDECODABLE, f"schema {schema_id} is not an Avro schema that records of the platform have"
+        ) from error
+    return parsed
 
 
 def _parsed(schema: Any) -> ParsedSchema:
@@ -144,6 +186,61 @@ def _without_logical_types(schema: Any) -> Any:
     if isinstance(schema, list):
         return [_without_logical_types(item) for item in schema]
     return schema
+
+
+class _SchemaBounds:
+    """Sees to it that reading a value with a schema takes no more steps than the value's bytes allow.
+
+    A type that takes no byte (a null, a record without fields, a fixed of size 0) can be there a trillion times in an
+    array of five bytes; a type that contains itself is as deep as its writer wants.
+    """
+
+    def __init__(self) -> None:
+        self._levels: dict[str, int] = {}  # of each named type that has been checked
+
+    def check(self, schema: ParsedSchema) -> int:
+        """Return how many levels a parsed schema has. Raises ValueError where it is not within the bounds."""
+        if isinstance(schema, str):
+            levels = self._levels_of_name(schema)
+        elif isinstance(schema, list):
+            # Which branch it is takes a byte, so that a null is one of them in every schema with optional values.
+            levels = 1 + max((self.check(branch) for branch in schema if not _is_null(branch)), default=0)
+        else:
+            levels = self._levels_of_type(schema)
+        if levels > _MAX_SCHEMA_LEVELS:
+            raise ValueError(f"it has over {_MAX_SCHEMA_LEVELS} levels")
+        return levels
+
+    def _levels_of_name(self, name: str) -> int:
+        if name == "null":
+            raise ValueError("a null outside a union takes no byte")
+        if name in _PRIMITIVES:
+            return 1
+        return self._levels[name]  # a KeyError where its definition is not complete: it contains itself
+
+    def _levels_of_type(self, schema: Mapping[str, Any]) -> int:
+        kind = schema["type"]
+        levels = 1
+        if kind in {"record", "error"}:
+            if not schema["fields"]:
+                raise ValueError("a record without fields takes no byte")
+            levels += max(self.check(field["type"]) for field in schema["fields"])
+        elif kind == "array":
+            levels += self.check(schema["items"])
+        elif kind == "map":
+            levels += self.check(schema["values"])
+        elif kind == "fixed":
+            if schema["size"] < 1:
+                raise ValueError("a fixed of size 0 takes no byte")
+        elif kind != "enum":
+            return self.check(kind)
+        if "name" in schema:
+            self._levels[schema["name"]] = levels
+        return levels
+
+
+def _is_null(schema: ParsedSchema) -> bool:
+    return schema == "null" or (isinstance(schema, dict) and schema.get("type") == "null")
 
 
 def _message_to_avro(descriptor: Descriptor) -> _Getter:

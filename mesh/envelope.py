@@ -20,6 +20,10 @@ from mesh.topics import Headers
 # (google/protobuf/timestamp.proto). Times in microseconds or nanoseconds are beyond it.
 MAX_TIME_MS: Final = 253_402_300_799_999
 
+# How far a time may be ahead of this machine's clock: others differ, by a time zone at the worst. What is further ahead
+# would head every list, and be kept for ever.
+_MAX_TIME_AHEAD_MS: Final = 86_400_000
+
 _MAX_INT64: Final = 2**63 - 1
 _MAX_INT32: Final = 2**31 - 1
 _MAX_INT64_DIGITS: Final = 19
@@ -44,7 +48,7 @@ class KafkaRecord(NamedTuple):
     topic: str
     partition: int
     offset: int
-    timestamp_ms: int  # the broker's, since the epoch; that of the reading where the broker's is no time
+    timestamp_ms: int  # the broker's, since the epoch; that of the reading where the broker's can be no record's
     receive_time_ns: int  # when it was read, since the epoch
     key: bytes | None
     value: bytes | None
@@ -67,9 +71,17 @@ class KafkaRecord(NamedTuple):
         return RecordHeaders(self.headers)
 
     def accept_time_ms(self, headers: "RecordHeaders") -> int:
-        """Return when the command was accepted, in ms since the epoch; without such a header, the broker's time."""
+        """Return when the command was accepted, in milliseconds since the epoch.
+
+        That is the broker's time where no header tells another, or one that is still to come.
+        """
         told_ms = headers.accept_time_ms
-        return self.timestamp_ms if told_ms is None else told_ms
+        return self.timestamp_ms if told_ms is None or told_ms > self.latest_time_ms else told_ms
+
+    @property
+    def latest_time_ms(self) -> int:
+        """The latest time that the record may tell of, in milliseconds since the epoch."""
+        return self.receive_time_ns // 1_000_000 + _MAX_TIME_AHEAD_MS
 
 
 class RecordHeaders:
@@ -174,8 +186,9 @@ def read_message(message: Message, receive_time_ns: int) -> KafkaRecord:
     except Exception:  # noqa: BLE001 - a SystemError, see above; whatever another version raises is no reason to stop
         headers, is_readable = (), False
     kind, timestamp_ms = message.timestamp()
-    if kind == TIMESTAMP_NOT_AVAILABLE or not 0 <= timestamp_ms <= MAX_TIME_MS:
-        timestamp_ms = receive_time_ns // 1_000_000
+    receive_time_ms = receive_time_ns // 1_000_000
+    if kind == TIMESTAMP_NOT_AVAILABLE or not 0 <= timestamp_ms <= receive_time_ms + _MAX_TIME_AHEAD_MS:
+        timestamp_ms = receive_time_ms
     return KafkaRecord(
         message.topic() or "",
         message.partition() or 0,

@@ -4,12 +4,21 @@ What is written and what is read stand together here, so that every door gives t
 same failure.
 """
 
-from google.rpc import status_pb2
+from typing import Final
+
+from google.rpc import code_pb2, status_pb2
 from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from mesh.errors import FieldFault, PolystreamError, Reason, build_status
+
+# Anybody may write a receipt. A list has a hundred operations in one message, each with an error for each store, and
+# gRPC takes messages of 4 MiB: the platform's own errors are much shorter.
+_MAX_NAME_CHARACTERS: Final = 100
+_MAX_TEXT_CHARACTERS: Final = 1000
+_MAX_STATUS_BYTES: Final = 8192
+_MAX_RETRY_DELAY_S: Final = 86_400
 
 
 def fail(receipt: CommandReceipt, cause: PolystreamError) -> None:
@@ -36,28 +45,30 @@ def receipt_status(receipt: CommandReceipt) -> status_pb2.Status:
     """Return the error of a failed receipt as clients get it, with the store among its metadata.
 
     A receipt of an earlier version names one field, with the error's message for its description, and no delay: that
-    of the reason's row holds. One that does not say why it failed reads as INTERNAL.
+    of the reason's row holds. One that does not say why it failed reads as INTERNAL. Of one that is far larger than
+    the platform's own the details are left out, and a code or a delay that means nothing is not passed on.
     """
     error = receipt.error
     if not error.reason:
         return _status(Reason.INTERNAL.name, "", _store_name(receipt.store))
+    code = error.code if error.code in code_pb2.Code.values() and error.code != code_pb2.OK else code_pb2.UNKNOWN
+    reason, message = error.reason[:_MAX_NAME_CHARACTERS], error.message[:_MAX_TEXT_CHARACTERS]
     faults = [FieldFault(fault.field, fault.description, fault.rule) for fault in error.faults]
     if not faults and error.field:
-        faults = [FieldFault(error.field, error.message)]
-    delay_s = error.retry_delay.ToMicroseconds() / 1e6 if error.HasField("retry_delay") else _delay_s(error.reason)
-    return build_status(
-        error.code,
-        error.reason,
-        error.message,
-        faults=faults,
-        metadata={"store": _store_name(receipt.store), **error.metadata},
-        retry_delay_s=delay_s,
+        faults = [FieldFault(error.field, message)]
+    store, delay_s = {"store": _store_name(receipt.store)}, _told_delay_s(error)
+    status = build_status(
+        code, reason, message, faults=faults, metadata={**store, **error.metadata}, retry_delay_s=delay_s
     )
+    if status.ByteSize() <= _MAX_STATUS_BYTES:
+        return status
+    return build_status(code, reason, message, metadata=store, retry_delay_s=delay_s)
 
 
 def error_text(receipt: CommandReceipt) -> str:
     """Return the error of a failed receipt as `REASON: message`, as people search for it; empty where it has none."""
-    return f"{receipt.error.reason}: {receipt.error.message}" if receipt.error.reason else ""
+    error = receipt.error
+    return f"{error.reason[:_MAX_NAME_CHARACTERS]}: {error.message}"[:_MAX_TEXT_CHARACTERS] if error.reason else ""
 
 
 def text_status(text: str, store: str) -> status_pb2.Status:
@@ -74,6 +85,14 @@ def _status(reason: str, message: str, store: str) -> status_pb2.Status:
     return build_status(
         row.code, reason, message or row.message, metadata={"store": store}, retry_delay_s=_delay_s(reason)
     )
+
+
+def _told_delay_s(error: CommandReceipt.Error) -> float | None:
+    if error.HasField("retry_delay"):
+        told_s = error.retry_delay.ToMicroseconds() / 1e6
+        if 0 <= told_s <= _MAX_RETRY_DELAY_S:
+            return told_s
+    return _delay_s(error.reason)
 
 
 def _delay_s(reason: str) -> float | None:

@@ -9,6 +9,7 @@ from typing import Final, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mesh.envelope import KafkaRecord, read_message
+from mesh.kafka import PassOver
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
 
@@ -38,6 +39,7 @@ class _Client:
     def __init__(self, kafka: KafkaSettings, group: str, config: Mapping[str, str | int | bool]) -> None:
         self._address = kafka.bootstrap_servers
         self._consumer = Consumer({**kafka.client_config(_GROUP), "group.id": group, **config}, logger=KAFKA_LOG)
+        self._pass_over = PassOver(self._consumer)
 
     def __enter__(self) -> Self:
         return self
@@ -105,9 +107,12 @@ class TopicReader(_Client):
                     partition, offset = message.partition() or 0, message.offset() or 0
                     if partition not in unread:
                         continue
-                    is_end = _is_end(message)
-                    if not is_end:
+                    is_end = self._is_end(message)
+                    if message.error() is None:
                         yield read_message(message, time.time_ns())
+                    elif not is_end and offset >= unread[partition] - 1:
+                        del unread[partition]  # no end is told behind it
+                        continue
                     if offset >= unread[partition] + (0 if is_end else _BEYOND_MAX_RECORDS):
                         del unread[partition]
                 if batch:  # the caller may have taken long over the records
@@ -126,10 +131,22 @@ class TopicReader(_Client):
         try:
             while (left_s := until_s - time.monotonic()) > 0:
                 for message in self._consumer.consume(_BATCH_MAX_RECORDS, min(left_s, _GATHER_S)):
-                    if not _is_end(message):
+                    if not self._is_end(message) and message.error() is None:
                         yield read_message(message, time.time_ns())
         finally:
             self._consumer.unassign()
+
+    def _is_end(self, message: Message) -> bool:
+        """Tell whether it is the news that there are no records behind its offset. Raises TopicError.
+
+        Where it is an error of a batch that cannot be unpacked, what is behind that is read next.
+        """
+        error = message.error()
+        if error is None or self._pass_over.passes(message, error):
+            return False
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 # librdkafka's own names
+            return True
+        raise TopicError(f"{message.topic()} could not be read: {error.str()}; try again")
 
 
 class GroupPosition(_Client):
@@ -150,16 +167,6 @@ class GroupPosition(_Client):
 
 def _unanswered(address: str, error: object) -> TopicError:
     return TopicError(f"Kafka at {address} does not answer ({error}); see that it runs, and try again")
-
-
-def _is_end(message: Message) -> bool:
-    """Tell whether the message says that its partition has no more records for now. Raises TopicError."""
-    error = message.error()
-    if error is None:
-        return False
-    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 # librdkafka's own names
-        return True
-    raise TopicError(f"{message.topic()} could not be read: {error.str()}; try again")
 
 
 def _at(topic: str, partition: int, offset: int = 0) -> TopicPartition:

@@ -11,7 +11,7 @@ from mesh import topics
 from mesh.backoff import Backoff
 from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError
-from mesh.kafka import CONSUMER_CONFIG, read_batch
+from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
 from mesh.threads import CriticalThreads
@@ -36,6 +36,7 @@ class Ingest:
         self._consumer = Consumer(
             {**settings.client_config("monitor"), **settings.group_config(_GROUP), **CONSUMER_CONFIG}, logger=KAFKA_LOG
         )
+        self._pass_over = PassOver(self._consumer)
         self._reader = reader
         self._store = store
         self._joined = threading.Event()
@@ -61,7 +62,7 @@ class Ingest:
     def _run(self) -> None:
         while not self._stopping.is_set():
             messages = self._consumer.consume(_BATCH_MAX_RECORDS, _BATCH_WAIT_S)
-            records, errors = read_batch(messages, time.time_ns())
+            records, errors = read_batch(messages, time.time_ns(), self._pass_over)
             for error in errors:
                 if error.fatal():
                     raise KafkaException(error)

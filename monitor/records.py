@@ -16,6 +16,7 @@ from mesh.envelope import KafkaRecord, RecordHeaders
 from mesh.errors import PolystreamError, Reason
 from mesh.store_errors import error_text, has_failed, receipt_status
 from mesh.telemetry.context import TraceContext
+from mesh.telemetry.repeats import RepeatCounter
 
 ACCEPTED = "command.accepted"
 RECEIVED = "command.received"
@@ -43,6 +44,7 @@ class EventReader:
     def __init__(self, catalog: Catalog, receipts: Decoder) -> None:
         self._catalog = catalog
         self._receipts = receipts
+        self._passed_over = RepeatCounter()
 
     def read(self, record: KafkaRecord) -> Sequence[TracedEvent]:
         """Return the events that a record tells of; none for a record without a correlation ID, which is logged.
@@ -51,13 +53,7 @@ class EventReader:
         """
         headers = record.read_headers()
         if not headers.correlation_id:
-            _LOG.warning(
-                "a record tells of no command",
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                headers="read" if record.has_readable_headers else "not UTF-8",
-            )
+            self._pass_over(record)
             return []
         trace = headers.trace
         base = Event(
@@ -82,13 +78,25 @@ class EventReader:
             events = [_accepted_event(base, record, headers)]
         return [TracedEvent(_identified(event), _sampled(trace)) for event in events]
 
+    def _pass_over(self, record: KafkaRecord) -> None:
+        passed_over = self._passed_over.count()
+        if passed_over:
+            _LOG.warning(
+                "records tell of no command",
+                records=passed_over,
+                last_topic=record.topic,
+                last_partition=record.partition,
+                last_offset=record.offset,
+                headers="read" if record.has_readable_headers else "not UTF-8",
+            )
+
     def _user_id(self, command: str, record: KafkaRecord) -> int | None:
         known = self._catalog.commands.get(command)
         return record.user_id if known is not None and known.about_user else None
 
     def _receipt_events(self, base: Event, record: KafkaRecord) -> list[Event]:
         try:
-            receipt = self._receipts.decode(record.value)
+            receipt = self._receipts.decode(record.value, record.receive_time_ns)
         except PolystreamError as error:
             if error.reason is Reason.REGISTRY_UNAVAILABLE:
                 raise
@@ -96,12 +104,12 @@ class EventReader:
             unreadable.error = f"{error.reason.name}: {error.message}"
             return [unreadable]
         assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
-        received = _copy(base, RECEIVED, "ACCEPTED", receipt.receive_time)
+        received = _copy(base, RECEIVED, "ACCEPTED", _bounded(receipt.receive_time, record))
         received.duration_ms = _between_ms(receipt.accept_time, receipt.receive_time)
-        done = _copy(base, *_ending(receipt), receipt.complete_time)
+        done = _copy(base, *_ending(receipt), _bounded(receipt.complete_time, record))
         done.duration_ms = _between_ms(receipt.receive_time, receipt.complete_time)
         if has_failed(receipt):
-            done.error = error_text(receipt)[:_MAX_ERROR_CHARACTERS]
+            done.error = error_text(receipt)
             done.error_status.CopyFrom(receipt_status(receipt))
         done.dead_lettered = receipt.dead_lettered
         if receipt.HasField("user_id"):
@@ -159,6 +167,11 @@ def _timestamp(since_epoch_ms: int) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromMilliseconds(since_epoch_ms)
     return timestamp
+
+
+def _bounded(told: Timestamp, record: KafkaRecord) -> Timestamp:
+    """Return the time that a receipt tells; the broker's where that is still to come."""
+    return told if told.ToMilliseconds() <= record.latest_time_ms else _timestamp(record.timestamp_ms)
 
 
 def _between_ms(start: Timestamp, end: Timestamp) -> float:

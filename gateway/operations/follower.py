@@ -16,6 +16,7 @@ from mesh.codec import Decoder
 from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import CORRELATION_ID
+from mesh.telemetry.repeats import RepeatCounter
 from mesh.threads import CriticalThreads
 
 _BATCH_RECORDS: Final = 500
@@ -73,6 +74,7 @@ class ReceiptFollower:
         self._max_age_ms = int(max_age_s * 1000)
         self._stopping = threading.Event()
         self._thread = threads.new("receipt-follower", self._run)
+        self._passed_over = RepeatCounter()
         self._redis_away = False
         self._backoff = _new_backoff()
         self._retry_at_s = 0.0
@@ -158,23 +160,30 @@ class ReceiptFollower:
         backoff = _new_backoff()
         while True:
             try:
-                receipt = self._decoder.decode(record.value)
+                receipt = self._decoder.decode(record.value, record.receive_time_ns)
             except PolystreamError as error:
                 if error.reason is Reason.REGISTRY_UNAVAILABLE and not self._stopping.wait(backoff.next_s()):
                     continue
                 if error.reason is Reason.REGISTRY_UNAVAILABLE:
                     raise
-                _pass_over(record, error.message)
+                self._pass_over(record, error.message)
                 return None
             assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
             if CORRELATION_ID.fullmatch(receipt.correlation_id) is None:
-                _pass_over(record, "it has no correlation ID")
+                self._pass_over(record, "it has no correlation ID")
                 return None
             return receipt
 
-
-def _pass_over(record: KafkaRecord, why: str) -> None:
-    log.warning("a record is no receipt", partition=record.partition, offset=record.offset, error=why)
+    def _pass_over(self, record: KafkaRecord, why: str) -> None:
+        passed_over = self._passed_over.count()
+        if passed_over:
+            log.warning(
+                "records are no receipts",
+                records=passed_over,
+                last_partition=record.partition,
+                last_offset=record.offset,
+                error=why,
+            )
 
 
 def _new_backoff() -> Backoff:

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 from confluent_kafka.admin import AdminClient
 
 from mesh.envelope import KafkaRecord
-from mesh.kafka import CONSUMER_CONFIG, QUIET_CONFIG, read_batch
+from mesh.kafka import CONSUMER_CONFIG, QUIET_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
 from mesh.topics import RECEIPTS
 
@@ -51,6 +51,7 @@ class ReceiptLog:
                 "error_cb": self._suspect,
             }
         )
+        self._pass_over = PassOver(self._consumer)
         self._admin = AdminClient({**kafka.client_config(f"{group}-admin"), **QUIET_CONFIG})
         self._topic_id = ""
         self._read_to: dict[int, int] = {}  # next offset to read, by partition
@@ -66,7 +67,7 @@ class ReceiptLog:
         if first is None:
             return []
         messages = [first, *self._consumer.consume(max_records - 1, _GATHER_S)]
-        records, errors = read_batch(messages, time.time_ns())
+        records, errors = read_batch(messages, time.time_ns(), self._pass_over)
         for error in errors:
             self._suspect(error)
         for record in records:

@@ -150,7 +150,7 @@ class Redriver:
     def _receipt(self, record: KafkaRecord) -> CommandReceipt | None:
         """Return the receipt in a record; None where there is none. Raises TopicError where it can't be told now."""
         try:
-            receipt = self._receipts.decode(record.value)
+            receipt = self._receipts.decode(record.value, record.receive_time_ns)
         except PolystreamError as error:
             if error.reason.value.reaction is not Reaction.RETRY:
                 return None

@@ -1,10 +1,34 @@
 """Keeps a library that says the same thing several times a second from filling a log."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
 _KINDS_MAX = 100
+
+_INTERVAL_S = 10.0
+
+
+class RepeatCounter:
+    """Tells of what anybody may make happen a thousand times a second once an interval. One thread at a time."""
+
+    def __init__(self, interval_s: float = _INTERVAL_S, clock: Callable[[], float] = time.monotonic) -> None:
+        """`interval_s` and what `clock` returns are in seconds."""
+        self._interval_s = interval_s
+        self._clock = clock
+        self._next_s = -math.inf
+        self._untold = 0
+
+    def count(self) -> int:
+        """Count it once more; return how often it happened since it was last to be told, or 0 where it is not yet."""
+        self._untold += 1
+        now_s = self._clock()
+        if now_s < self._next_s:
+            return 0
+        self._next_s = now_s + self._interval_s
+        told, self._untold = self._untold, 0
+        return told
 
 
 class Repeats(logging.Filter):

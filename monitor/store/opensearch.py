@@ -10,7 +10,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from polystream.v1.operations_pb2 import Operation, Span
@@ -28,6 +28,8 @@ _MERGES_MAX: Final = 10  # tries to write operations that other monitors write a
 _SPANS_MAX: Final = 10_000  # of one trace; what a search gives at the most
 _NO_INDEX: Final = "index_not_found_exception"
 _DAY_FORMAT: Final = "%Y.%m.%d"
+_PAST_DAYS_MAX: Final = 60  # of an index's name; a topic that is read anew after a fault goes back a week or two
+_AHEAD_DAYS_MAX: Final = 1
 _IDENTIFIER_MAX_BYTES: Final = 512  # OpenSearch's own bound
 # Daily in the same form, as deploy/jaeger/config.yaml has it.
 _JAEGER: Final = ("polystream-jaeger-span", "polystream-jaeger-service")
@@ -49,14 +51,18 @@ class OpenSearchEventStore:
 
     def append(self, events: Sequence[TracedEvent]) -> None:
         """Keep events, then bring the operations they belong to up to date."""
-        self._write([_create(_daily(EVENTS, d["timestamp"]), d["event_id"], d) for d in map(event_document, events)])
+        self._write(
+            [_create(daily_index(EVENTS, d["timestamp"]), d["event_id"], d) for d in map(event_document, events)]
+        )
         self._merge(events)
         self._operations.wrote()
 
     def add_spans(self, spans: Sequence[Span]) -> None:
         """Keep spans."""
         documents = map(span_document, spans)
-        self._write([_create(_daily(SPANS, d["start_time"]), f"{d['trace_id']}:{d['span_id']}", d) for d in documents])
+        self._write(
+            [_create(daily_index(SPANS, d["start_time"]), f"{d['trace_id']}:{d['span_id']}", d) for d in documents]
+        )
         self._spans.wrote()
 
     def events_of(self, correlation_id: str) -> Sequence[TracedEvent]:
@@ -235,9 +241,16 @@ def _identifier(text: str) -> str:
     return text if len(text.encode()) <= _IDENTIFIER_MAX_BYTES else hashlib.sha256(text.encode()).hexdigest()
 
 
-def _daily(prefix: str, timestamp: str) -> str:
-    """Return the index of a day. A timestamp in RFC 3339 begins with it."""
-    return f"{prefix}-{timestamp[:10].replace('-', '.')}"
+def daily_index(prefix: str, timestamp: str) -> str:
+    """Return the index of a day. A timestamp in RFC 3339 begins with it.
+
+    Days that are far away have the nearest index that is not: anybody may send any time, and a cluster takes a
+    thousand shards of each node.
+    """
+    today = datetime.now(UTC)
+    first, last = today - timedelta(_PAST_DAYS_MAX), today + timedelta(_AHEAD_DAYS_MAX)
+    day = timestamp[:10].replace("-", ".")
+    return f"{prefix}-{min(max(day, first.strftime(_DAY_FORMAT)), last.strftime(_DAY_FORMAT))}"
 
 
 def _is_out_of_reach(document: Answer) -> bool:

@@ -126,7 +126,7 @@ def _delivery(record: KafkaRecord, headers: RecordHeaders, own: _Own) -> Deliver
     correlation_id = headers.correlation_id
     if not correlation_id:
         raise PolystreamError(Reason.UNDECODABLE, "the record has no correlation_id header with a UUID in lower case")
-    request = own.decoder.decode(record.value)
+    request = own.decoder.decode(record.value, record.receive_time_ns)
     return Delivery(
         correlation_id=correlation_id,
         command=own.command,

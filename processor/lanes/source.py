@@ -8,7 +8,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mesh.envelope import KafkaRecord
-from mesh.kafka import CONSUMER_CONFIG, read_batch
+from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
 from mesh.topics import COMMANDS
@@ -72,6 +72,7 @@ class KafkaSource:
             "on_commit": self._on_commit,
         }
         self._consumer = Consumer(config, logger=KAFKA_LOG)
+        self._pass_over = PassOver(self._consumer)
         self._consumer.subscribe(
             [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
@@ -88,12 +89,12 @@ class KafkaSource:
             # What librdkafka has at hand already, without waiting for more.
             messages += self._consumer.consume(max_records - 1, 0)
         early, self._early = self._early, []
-        return [record for record in early + _records(messages) if record.partition in self._owned]
+        return [record for record in early + _records(messages, self._pass_over) if record.partition in self._owned]
 
     def idle(self, wait_s: float) -> None:
         """Read nothing for so long, yet take part in rebalances. Raises KafkaException as `read` does."""
         self._pause(True)
-        self._early += _records([self._consumer.poll(wait_s)])
+        self._early += _records([self._consumer.poll(wait_s)], self._pass_over)
 
     def take_lost(self) -> frozenset[int]:
         """Return the partitions taken away since the last call."""
@@ -151,9 +152,9 @@ class KafkaSource:
             _LOG.info("commit failed", error=error.name())
 
 
-def _records(messages: Iterable[Message | None]) -> list[KafkaRecord]:
+def _records(messages: Iterable[Message | None], pass_over: PassOver) -> list[KafkaRecord]:
     """Return the records. Raises KafkaException for an error that the consumer will not get over."""
-    records, errors = read_batch(messages, time.time_ns())
+    records, errors = read_batch(messages, time.time_ns(), pass_over)
     for error in errors:
         if error.fatal():
             raise KafkaException(error)

@@ -96,7 +96,17 @@ CASES: Final[dict[str, Change]] = {
     "two commands more": _twice(topics.COMMAND, b"CreateUser"),
     **{
         f"an accept_time of {text[:20].decode()}, {len(text)} bytes": _header(topics.ACCEPT_TIME, text)
-        for text in (b"", b"soon", b"-1", "²".encode(), b"1" * 16, b"9" * 20, b"9" * 5000, b"253402300800000")
+        for text in (
+            b"",
+            b"soon",
+            b"-1",
+            "²".encode(),
+            b"1" * 16,
+            b"9" * 20,
+            b"9" * 5000,
+            b"253402300799999",
+            b"253402300800000",
+        )
     },
     "two accept times more": _twice(topics.ACCEPT_TIME, b"12"),
     "a traceparent that is none": _header(topics.TRACEPARENT, b"00-" + b"0" * 100_000),

@@ -10,7 +10,14 @@ from typing import Any, Final, cast
 NOT_FOUND: Final = (404, json.dumps({"error_code": 40403, "message": "Schema not found"}))
 PAGE: Final = "<!doctype html><title>Sign in</title>"  # what a proxy answers in a registry's stead
 _PROTO: Final = 'syntax = "proto3"; message Foreign { string name = 1; }'
+_RECEIPT: Final = "polystream.v1.CommandReceipt"
 _REFERRING: Final = '{"type": "record", "name": "n.A", "fields": [{"name": "b", "type": "n.B"}]}'
+
+
+def _record(field: str, field_type: object) -> str:
+    fields = [{"name": field, "type": field_type}]
+    return json.dumps({"type": "record", "name": _RECEIPT, "fields": fields})
+
 
 # By schema ID, what a registry says of it. Each is none that a record of the platform was written with.
 FOREIGN_SCHEMAS: Final[dict[int, dict[str, Any]]] = {
@@ -21,6 +28,8 @@ FOREIGN_SCHEMAS: Final[dict[int, dict[str, Any]]] = {
     900_005: {"schema": _PROTO},
     900_006: {"schema": '"long"'},
     900_007: {"schema": "[" * 100_000},
+    900_008: {"schema": _record("next", ["null", _RECEIPT])},
+    900_009: {"schema": _record("nothings", {"type": "array", "items": "null"})},
 }
 
 

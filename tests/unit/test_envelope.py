@@ -13,6 +13,8 @@ ID = "0190b0b0-0000-7000-8000-000000000001"
 OTHER_ID = "0190b0b0-0000-7000-8000-000000000002"
 TRACE = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True, tracestate="vendor=1")
 READ_NS = 1_700_000_000_123_456_789
+DAY_MS = 86_400_000
+LATEST_MS = READ_NS // 1_000_000 + DAY_MS
 
 
 def message(timestamp_ms: int = 5, kind: int = TIMESTAMP_CREATE_TIME, **others: object) -> Message:
@@ -49,17 +51,26 @@ def test_headers_that_cannot_be_read_leave_the_rest_of_the_record() -> None:
     assert (read.partition, read.offset, read.headers, read.has_readable_headers) == (2, 9, (), False)
 
 
-@pytest.mark.parametrize("timestamp_ms", [-1, -(2**63), MAX_TIME_MS + 1, 1_700_000_000_000_000, 2**63 - 1])
-def test_a_time_that_no_timestamp_holds_is_the_time_of_the_reading(timestamp_ms: int) -> None:
+@pytest.mark.parametrize("timestamp_ms", [-1, -(2**63), LATEST_MS + 1, MAX_TIME_MS, 1_700_000_000_000_000, 2**63 - 1])
+def test_a_time_that_can_be_no_records_is_the_time_of_the_reading(timestamp_ms: int) -> None:
     """So is one that the broker does not tell."""
     assert read_message(message(timestamp_ms), READ_NS).timestamp_ms == READ_NS // 1_000_000
     assert read_message(message(7, TIMESTAMP_NOT_AVAILABLE), READ_NS).timestamp_ms == READ_NS // 1_000_000
 
 
-@pytest.mark.parametrize("timestamp_ms", [0, 1, MAX_TIME_MS])
+@pytest.mark.parametrize("timestamp_ms", [0, 1, LATEST_MS])
 def test_a_time_within_the_bounds_is_the_records_own(timestamp_ms: int) -> None:
     """The bounds themselves too."""
     assert read_message(message(timestamp_ms), READ_NS).timestamp_ms == timestamp_ms
+
+
+@pytest.mark.parametrize(
+    ("told_ms", "accept_time_ms"), [(0, 0), (LATEST_MS, LATEST_MS), (LATEST_MS + 1, 5), (MAX_TIME_MS, 5)]
+)
+def test_a_command_was_not_accepted_in_days_to_come(told_ms: int, accept_time_ms: int) -> None:
+    """The broker's time stands in for such a time: it would head every list, and never be purged."""
+    told = record([(topics.ACCEPT_TIME, str(told_ms))])
+    assert told.accept_time_ms(told.read_headers()) == accept_time_ms
 
 
 @pytest.mark.parametrize(

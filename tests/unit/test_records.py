@@ -1,13 +1,16 @@
 """Records of the topics to event documents."""
 
+import json
+
 import pytest
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Event
+from structlog.testing import capture_logs
 
 from mesh import topics
 from mesh.catalog import load_catalog
-from mesh.codec import Decoder
-from mesh.envelope import KafkaRecord
+from mesh.codec import Decoder, Encoder
+from mesh.envelope import MAX_TIME_MS, KafkaRecord
 from mesh.schemas import load_schema
 from monitor.records import EventReader
 
@@ -16,17 +19,22 @@ ACCEPT_MS = 1_000
 SENT_AGAIN_MS = 90_000
 
 
-class _NoSchemas:
-    """No receipt is read here."""
+DAY_MS = 86_400_000
+READ_MS = 1_700_000_000_000
+RECEIPT_RECORD = str(CommandReceipt.DESCRIPTOR.full_name)
 
-    def schema_by_id(self, schema_id: int) -> str:
-        raise AssertionError(schema_id)
+
+class _Schemas:
+    """The receipt's schema."""
+
+    def schema_by_id(self, _: int) -> str:
+        return json.dumps(load_schema(RECEIPT_RECORD))
 
 
 @pytest.fixture
 def reader() -> EventReader:
     """A reader of the platform's own catalog."""
-    receipts = Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), _NoSchemas())
+    receipts = Decoder(CommandReceipt, load_schema(RECEIPT_RECORD), _Schemas())
     return EventReader(load_catalog(), receipts)
 
 
@@ -61,3 +69,31 @@ def test_a_dead_letter_names_the_store_and_the_cause(reader: EventReader) -> Non
     event = read(reader, topics.DEAD_LETTERS, **added, **cause)
     assert (event.event_type, event.status, event.store) == ("command.dead_lettered", "FAILED", "POSTGRESQL")
     assert event.error == "HANDLER_FAILED: it failed"
+
+
+@pytest.mark.parametrize(
+    ("told_ms", "kept_ms"),
+    [
+        (-5, -5),
+        (READ_MS + DAY_MS, READ_MS + DAY_MS),
+        (READ_MS + DAY_MS + 1, SENT_AGAIN_MS),
+        (MAX_TIME_MS, SENT_AGAIN_MS),
+    ],
+)
+def test_a_receipt_is_not_of_days_to_come(reader: EventReader, told_ms: int, kept_ms: int) -> None:
+    """Its events would stand before all others for ever: the broker's time stands in."""
+    receipt = CommandReceipt(correlation_id=CORRELATION_ID, command="CreatePayment", store="POSTGRESQL", state="FAILED")
+    receipt.receive_time.FromMilliseconds(told_ms)
+    receipt.complete_time.FromMilliseconds(told_ms)
+    value = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT_RECORD), 1).encode(receipt)  # type: ignore[arg-type]
+    headers = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, "CreatePayment")]
+    record = KafkaRecord(topics.RECEIPTS, 2, 17, SENT_AGAIN_MS, READ_MS * 1_000_000, b"7", value, headers)
+    assert [traced.event.timestamp.ToMilliseconds() for traced in reader.read(record)] == [kept_ms, kept_ms]
+
+
+def test_records_that_tell_of_nothing_do_not_fill_the_log(reader: EventReader) -> None:
+    """Anybody may write a million of them."""
+    with capture_logs() as lines:
+        for offset in range(1000):
+            assert not reader.read(KafkaRecord(topics.COMMANDS, 0, offset, 5, 0, None, None, ()))
+    assert [line["records"] for line in lines] == [1]

@@ -2,7 +2,7 @@
 
 import logging
 
-from mesh.telemetry.repeats import Repeats
+from mesh.telemetry.repeats import RepeatCounter, Repeats
 
 
 class _Clock:
@@ -44,3 +44,14 @@ def test_other_kinds_and_other_loggers_pass() -> None:
     for _ in range(3):
         assert repeats.filter(_record("kafkaesque", "FAIL"))
         assert repeats.filter(_record("processor.lanes", "FAIL"))
+
+
+def test_what_happens_often_is_told_once_an_interval_with_how_often() -> None:
+    """The first time at once."""
+    now_s = 100.0
+    counter = RepeatCounter(10.0, lambda: now_s)
+    assert [counter.count() for _ in range(1000)] == [1, *[0] * 999]
+    now_s = 109.9
+    assert counter.count() == 0
+    now_s = 110.0
+    assert [counter.count() for _ in range(3)] == [1001, 0, 0]
