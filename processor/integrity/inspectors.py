@@ -113,8 +113,8 @@ class MongoInspector:
         self._client.close()
 
     def _users_in(self, collection: str) -> Iterator[int]:
-        """Yield each user once, by the index: from one to the next."""
-        wanted: dict[str, Any] = {}
+        """Yield each user once, by the index: from one to the next. A view that was deleted names none."""
+        wanted: dict[str, Any] = {"user_id": {"$gte": 0}}
         while True:
             found = self._db[collection].find(wanted, ["user_id"]).sort("user_id", 1).limit(1)
             document = next(iter(found), None)

@@ -274,6 +274,7 @@ def test_documents_are_found_as_people_search(event_log: Log, search: httpx.Clie
         "duration_ms": 0.0,
         "trace_id": events[0].event.trace_id,
         "duplicate": False,
+        "dead_lettered": False,
         "sampled": False,
     }
     assert _indexed(search) == 3

@@ -7,7 +7,7 @@ import pytest
 from bson.int64 import Int64
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
 from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
-from polystream.v1.views_pb2 import RecordViewRequest
+from polystream.v1.views_pb2 import DeleteViewRequest, RecordViewRequest
 
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
@@ -105,6 +105,16 @@ def test_a_store_names_everybody_whom_it_has_something_of(inspectors: Inspectors
     assert set(inspectors.mongodb.users()) == {ANA, BIA, GONE}
     assert set(inspectors.redis.users()) == {ANA, BIA, GONE}
     assert inspectors.postgresql.existing([ANA, BIA, GONE, ERASED]) == {ANA, BIA}
+
+
+def test_what_a_deleted_view_leaves_is_nobodys(inspectors: Inspectors) -> None:
+    """It names no user any more, and hides none."""
+    inspectors.live(ANA, GONE)
+    view = deliver(RecordViewRequest(user_id=ANA, content_id=2, title="t", kind=Content.MOVIE))
+    deletion = deliver(DeleteViewRequest(user_id=ANA, view_id=view.correlation_id))
+    for one in (view, deletion):
+        assert None not in inspectors.mongo_lane.apply([one], set())
+    assert set(inspectors.mongodb.users()) == {ANA, GONE}
 
 
 def test_what_is_left_of_a_user_goes_and_nothing_else(inspectors: Inspectors) -> None:
