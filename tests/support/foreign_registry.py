@@ -61,7 +61,7 @@ def foreign_registry() -> Iterator[ForeignRegistry]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     registry = ForeignRegistry(f"http://127.0.0.1:{server.server_port}")
     server.registry = registry  # type: ignore[attr-defined] # for the handlers
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield registry
