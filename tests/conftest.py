@@ -1,12 +1,10 @@
 """What holds for every run: which engines, and what is provided before the first test."""
 
-import functools
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Final
 
-import httpx._transports.default as httpx_transport
 import pytest
 
 from tests.support import not_run
@@ -17,11 +15,6 @@ from tests.support.platform import Platform, Platforms
 from tests.support.provision import provide_all
 from tests.support.sharing import GroupScheduling, group_of, put_in_order
 from tests.support.tiers import mark_tiers, watch_unit_tests
-
-# Each client of httpx loads the system's certificate authorities, which takes 40 ms of CPU, also where it speaks plain
-# HTTP, as nearly all in these tests do. They share what the first one has loaded.
-_load_authorities = httpx_transport.create_ssl_context  # type: ignore[attr-defined] # httpx's own
-httpx_transport.create_ssl_context = functools.cache(_load_authorities)  # type: ignore[attr-defined] # likewise
 
 _PROVIDED: Final = pytest.StashKey[bool]()
 _UNTIL_GROUP_ENDS: Final = pytest.StashKey[ExitStack]()
