@@ -27,7 +27,7 @@ _MAX_TIME_AHEAD_MS: Final = 86_400_000
 _MAX_INT64: Final = 2**63 - 1
 _MAX_INT32: Final = 2**31 - 1
 _MAX_INT64_DIGITS: Final = 19
-_MAX_NAME_CHARACTERS: Final = 100  # of a command, a service, a store, a lane: the platform's own are much shorter
+MAX_NAME_CHARACTERS: Final = 100  # of a command, a service, a store, a lane: the platform's own are much shorter
 _MAX_ERROR_CHARACTERS: Final = 1000
 _MAX_TRACE_BYTES: Final = 512  # what the W3C's specification asks everybody to pass on of a tracestate
 _HEADER_FRAME_BYTES: Final = 10  # the two lengths of a header, as Kafka's record format writes them
@@ -156,7 +156,7 @@ class RecordHeaders:
         """The size in bytes of a record that was too large for the dead-letter topic; 0 where the record is there."""
         return self.number(topics.DLQ_OMITTED) or 0
 
-    def text(self, name: str, max_characters: int = _MAX_NAME_CHARACTERS) -> str:
+    def text(self, name: str, max_characters: int = MAX_NAME_CHARACTERS) -> str:
         """Return the beginning of a header's text, with bytes that are not UTF-8 replaced; empty if it is absent."""
         value = self._values.get(name) or ""
         if isinstance(value, bytes):

@@ -16,6 +16,9 @@ from polystream.v1.operations_pb2 import Operation
 
 from mesh.catalog import Command
 
+# What stands before a message's full name in the URL of its type, as google/protobuf/any.proto has it.
+TYPE_URL_PREFIX: Final = "type.googleapis.com/"
+
 _DONE: Final = (Operation.SUCCEEDED, Operation.FAILED)
 
 

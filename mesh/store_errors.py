@@ -11,11 +11,11 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
+from mesh.envelope import MAX_NAME_CHARACTERS
 from mesh.errors import FieldFault, PolystreamError, Reason, build_status
 
 # Anybody may write a receipt. A list has a hundred operations in one message, each with an error for each store, and
 # gRPC takes messages of 4 MiB: the platform's own errors are much shorter.
-_MAX_NAME_CHARACTERS: Final = 100
 _MAX_TEXT_CHARACTERS: Final = 1000
 _MAX_STATUS_BYTES: Final = 8192
 _MAX_RETRY_DELAY_S: Final = 86_400
@@ -52,7 +52,7 @@ def receipt_status(receipt: CommandReceipt) -> status_pb2.Status:
     if not error.reason:
         return _status(Reason.INTERNAL.name, "", _store_name(receipt.store))
     code = error.code if error.code in code_pb2.Code.values() and error.code != code_pb2.OK else code_pb2.UNKNOWN
-    reason, message = error.reason[:_MAX_NAME_CHARACTERS], error.message[:_MAX_TEXT_CHARACTERS]
+    reason, message = error.reason[:MAX_NAME_CHARACTERS], error.message[:_MAX_TEXT_CHARACTERS]
     faults = [FieldFault(fault.field, fault.description, fault.rule) for fault in error.faults]
     if not faults and error.field:
         faults = [FieldFault(error.field, message)]
@@ -68,7 +68,7 @@ def receipt_status(receipt: CommandReceipt) -> status_pb2.Status:
 def error_text(receipt: CommandReceipt) -> str:
     """Return the error of a failed receipt as `REASON: message`, as people search for it; empty where it has none."""
     error = receipt.error
-    return f"{error.reason[:_MAX_NAME_CHARACTERS]}: {error.message}"[:_MAX_TEXT_CHARACTERS] if error.reason else ""
+    return f"{error.reason[:MAX_NAME_CHARACTERS]}: {error.message}"[:_MAX_TEXT_CHARACTERS] if error.reason else ""
 
 
 def text_status(text: str, store: str) -> status_pb2.Status:

@@ -5,10 +5,9 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from mesh.errors import PolystreamError
+from mesh.operation import TYPE_URL_PREFIX
 from mesh.store_errors import fail
 from processor.model import Delivery, Outcome
-
-_TYPE_URL_PREFIX = "type.googleapis.com/"
 
 
 def make_receipt(delivery: Delivery, outcome: Outcome, store: str, complete_time_ns: int) -> CommandReceipt:
@@ -27,7 +26,7 @@ def make_receipt(delivery: Delivery, outcome: Outcome, store: str, complete_time
     if outcome.refusal is not None:
         fail(receipt, outcome.refusal)
     elif outcome.result is not None:
-        receipt.result.type_url = _TYPE_URL_PREFIX + str(outcome.result.DESCRIPTOR.full_name)
+        receipt.result.type_url = TYPE_URL_PREFIX + str(outcome.result.DESCRIPTOR.full_name)
         receipt.result.value = outcome.result.SerializeToString()
         # A user created without an ID has got one: the result knows it.
         if user_id == 0:

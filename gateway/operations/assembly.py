@@ -1,18 +1,15 @@
 """A gateway's view of an operation: its acceptance here and the receipts, for the one fold. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from google.protobuf.any_pb2 import Any
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from mesh.catalog import Command
-from mesh.operation import Acceptance, StoreAnswer, fold_answers
+from mesh.envelope import MAX_NAME_CHARACTERS
+from mesh.operation import TYPE_URL_PREFIX, Acceptance, StoreAnswer, fold_answers
 from mesh.store_errors import has_failed, receipt_status
-
-_MAX_COMMAND_CHARACTERS: Final = 100  # of a name: the platform's own are much shorter, and anybody writes receipts
-_TYPE_URL_PREFIX: Final = "type.googleapis.com/"
 
 
 def assemble(
@@ -33,7 +30,7 @@ def assemble(
     elif known:
         # All have the time of acceptance from the command's record, or else the time at which their lane had read it.
         first = min(known, key=lambda receipt: receipt.accept_time.ToNanoseconds())
-        acceptance = Acceptance(first.correlation_id, first.command[:_MAX_COMMAND_CHARACTERS], first.accept_time)
+        acceptance = Acceptance(first.correlation_id, first.command[:MAX_NAME_CHARACTERS], first.accept_time)
     else:
         return None
     return fold_answers(acceptance, [_answer(receipt, commands) for receipt in known], commands)
@@ -42,8 +39,8 @@ def assemble(
 def _answer(receipt: CommandReceipt, commands: Mapping[str, Command]) -> StoreAnswer:
     failed = has_failed(receipt)
     # No door can tell in JSON of a type that the contract does not know, as a foreign receipt may name.
-    prefix, name = receipt.result.type_url[: len(_TYPE_URL_PREFIX)], receipt.result.type_url[len(_TYPE_URL_PREFIX) :]
-    has_result = prefix == _TYPE_URL_PREFIX and any(command.result_type == name for command in commands.values())
+    prefix, name = receipt.result.type_url[: len(TYPE_URL_PREFIX)], receipt.result.type_url[len(TYPE_URL_PREFIX) :]
+    has_result = prefix == TYPE_URL_PREFIX and any(command.result_type == name for command in commands.values())
     return StoreAnswer(
         store=receipt.store,
         state=Operation.FAILED if failed else Operation.SUCCEEDED,
