@@ -148,7 +148,7 @@ async def test_a_client_that_leaves_is_told_to_who_answers() -> None:
         client = await RawClient.connect(server)
         await client.send(GET % b"held" + GET % b"held/2")
         await until(lambda: len(door.held) == 2)
-        client.writer.transport.abort()
+        client.reset()
         await until(lambda: len(door.left) == 2)
         assert door.left == ["/held", "/held/2"]
         for exchange in door.held:
@@ -363,7 +363,7 @@ async def test_leaving_answers_what_is_under_way_and_closes_the_rest() -> None:
         await partial.send((GET % b"")[:20])
         await until(lambda: door.held and server.heads)
         server.leave()
-        with pytest.raises(OSError, match="refused|reset"):
+        with pytest.raises(OSError, match="Connect call failed"):
             await RawClient.connect(server)
         assert await idle.rest() == b""
         await partial.send((GET % b"")[20:])
@@ -439,4 +439,5 @@ async def test_two_servers_share_a_port() -> None:
         assert (await client.answer())[0] == 200
         client.close()
     assert all(door.requests for door in doors)
-    await asyncio.gather(first.stop(0), second.stop(0))
+    await RawClient.close_all()
+    await asyncio.gather(first.stop(WAIT_S), second.stop(WAIT_S))
