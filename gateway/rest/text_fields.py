@@ -1,4 +1,4 @@
-"""Texts of paths and query parameters into the fields that they stand for, by the rules of texts in JSON.
+"""Paths and query parameters into the fields that they stand for, by the rules of JSON's strings.
 
 The text becomes a JSON literal, which protobuf-py judges. What most paths have, a whole number or a plain text, is set
 without that detour.
@@ -65,10 +65,10 @@ class TextField:
         self._text_name = last.local_name if is_plain and self._element is ScalarType.STRING else ""
         self._whole_name = last.local_name if is_plain and self._element in _SIGNED_64_BITS else ""
 
-    def set(self, message: Any, texts: Sequence[str]) -> None:
+    def set(self, message: Any, values: Sequence[str]) -> None:
         """Set the field in a message of protobuf-py. Raises PolystreamError INVALID_FIELD."""
-        if len(texts) == 1:
-            text = texts[0]
+        if len(values) == 1:
+            text = values[0]
             if self._whole_name and len(text) <= _SURE_DIGITS and _WHOLE.fullmatch(text):
                 setattr(message, self._whole_name, int(text))
                 return
@@ -77,7 +77,7 @@ class TextField:
                 return
         elif not self._is_list:
             raise _invalid(self.path, "is given more than once; give it once")
-        for index, text in enumerate(texts):
+        for index, text in enumerate(values):
             self._merge(message, text, f"{self.path}[{index}]" if self._is_list else self.path)
 
     def _merge(self, message: Any, text: str, path: str) -> None:
@@ -93,12 +93,12 @@ class TextField:
         raise _invalid(path, _must_be(self._element))
 
 
-def set_text(message: Any, path: Sequence[Named], texts: Sequence[str]) -> None:
-    """Set the field at `path` of a message of protobuf-py to what the texts say.
+def set_text(message: Any, path: Sequence[Named], values: Sequence[str]) -> None:
+    """Set the field at `path` of a message of protobuf-py to what the values say.
 
     Raises PolystreamError INVALID_FIELD for a text that does not fit; LookupError and ValueError as `TextField` does.
     """
-    text_field(type(message).desc().type_name, tuple(field.name for field in path)).set(message, texts)
+    text_field(type(message).desc().type_name, tuple(field.name for field in path)).set(message, values)
 
 
 @lru_cache(_MAX_KNOWN_FIELDS)
