@@ -63,6 +63,7 @@ class JsonReader:
             raise _malformed(f"the body is nested deeper than {json_text.MAX_DEPTH} levels; nest it less")
         try:
             message = self._class.from_json(body, registry=json_registry())
+            message.to_binary()  # refuses what JSON may hold and the wire may not: an enum's number beyond 32 bits
         except JSONDecodeError as error:
             raise _not_json(error) from None
         except REFUSALS:
