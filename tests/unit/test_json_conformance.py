@@ -485,7 +485,7 @@ def test_it_is_written_in_the_one_form(reader: JsonReader, writer: JsonWriter, b
 @pytest.mark.parametrize("text", _UNWRITABLE)
 def test_what_has_no_json_is_not_written(writer: JsonWriter, text: str) -> None:
     """A value that JSON cannot say is an error, not another value."""
-    with pytest.raises(ValueError, match="out of range|irreversible|cannot be NaN"):
+    with pytest.raises(ValueError, match=r"out of range|irreversible|cannot be NaN"):
         writer.write(trial_message(SHAPES, text).SerializeToString())
 
 
