@@ -25,6 +25,7 @@ from mesh.envelope import MAX_NAME_CHARACTERS
 from mesh.errors import FieldFault
 
 MAX_FAULTS: Final = 50  # in one answer
+UNKNOWN: Final = "there is no such field; check its name"
 REFUSALS: Final = (ValueError, TypeError, OverflowError, RecursionError)  # how protobuf-py refuses
 
 _32_BITS: Final = "from -2147483648 to 2147483647"
@@ -123,7 +124,7 @@ class JsonFaults:
             field = fields.get(name)
             if field is None:
                 self.has_unknown = True
-                self._add(_join(path, _shown(name)), "there is no such field; check its name")
+                self._add(_join(path, _shown(name)), UNKNOWN)
             elif field.number in seen:
                 self._add(_join(path, field.name), "is given twice; give it once")
             else:
