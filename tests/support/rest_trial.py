@@ -1,4 +1,4 @@
-"""Services with shapes that the API does not have, compiled at run time: REST is held to all of google/api/http.proto."""
+"""Services with shapes that the API does not have, compiled at run time, to hold REST to all of its rules."""
 
 import tempfile
 from functools import cache
@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import google.api
-import grpc_tools
+import grpc_tools  # type: ignore[import-untyped]
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool

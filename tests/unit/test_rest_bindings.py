@@ -107,17 +107,29 @@ def thing(trial: Trial, **fields: object) -> Message:
     return json_format.ParseDict(fields, trial.message()())
 
 
-# --- paths -----------------------------------------------------------------------------------------------------------
+# --- paths ---
 
 
 @pytest.mark.parametrize(
     ("segment", "value"),
     [
-        ("a", "a"), ("a%20b", "a b"), ("a+b", "a+b"), ("a%2Fb", "a/b"), ("a%2fb", "a/b"), ("%C3%A9", "é"),
-        ("\xc3\xa9", "é"), ("%25", "%"), ("%2525", "%25"), ("a%3Ab", "a:b"), ("a:b", "a:b"), ("..", ".."), ("%00", "\0"),
-        ("a;b=c", "a;b=c"), ("%F0%9F%8E%AC", "🎬"),
+        ("a", "a"),
+        ("a%20b", "a b"),
+        ("a+b", "a+b"),
+        ("a%2Fb", "a/b"),
+        ("a%2fb", "a/b"),
+        ("%C3%A9", "é"),
+        ("\xc3\xa9", "é"),
+        ("%25", "%"),
+        ("%2525", "%25"),
+        ("a%3Ab", "a:b"),
+        ("a:b", "a:b"),
+        ("..", ".."),
+        ("%00", "\0"),
+        ("a;b=c", "a;b=c"),
+        ("%F0%9F%8E%AC", "🎬"),
     ],
-)  # fmt: skip
+)
 def test_one_segment_is_decoded_wholly(read: Callable[..., Message], trial: Trial, segment: str, value: str) -> None:
     """An encoded slash too; a plus is a plus."""
     assert read("GET", f"/get/{segment}") == thing(trial, name=value)
@@ -188,13 +200,30 @@ def test_a_path_sets_fields_of_every_type(trial: Trial, path: str, fields: dict[
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("number", "x"), ("number", "9223372036854775808"), ("number", "1.5"), ("number", "%201"), ("number", "1_0"),
-        ("number", "+1"), ("number", "0x1"), ("number", "%D9%A1"), ("small", "2147483648"), ("natural", "-1"),
-        ("large", "18446744073709551616"), ("is_on", "1"), ("is_on", "TRUE"), ("is_on", "yes"), ("ratio", "x"),
-        ("ratio", "1e400"), ("ratio", "1,5"), ("share", "1e39"), ("data", "%26"), ("colour", "GREEN"), ("colour", "red"),
+        ("number", "x"),
+        ("number", "9223372036854775808"),
+        ("number", "1.5"),
+        ("number", "%201"),
+        ("number", "1_0"),
+        ("number", "+1"),
+        ("number", "0x1"),
+        ("number", "%D9%A1"),
+        ("small", "2147483648"),
+        ("natural", "-1"),
+        ("large", "18446744073709551616"),
+        ("is_on", "1"),
+        ("is_on", "TRUE"),
+        ("is_on", "yes"),
+        ("ratio", "x"),
+        ("ratio", "1e400"),
+        ("ratio", "1,5"),
+        ("share", "1e39"),
+        ("data", "%26"),
+        ("colour", "GREEN"),
+        ("colour", "red"),
         ("colour", "2147483648"),
     ],
-)  # fmt: skip
+)
 def test_a_text_of_the_wrong_type(refusal: Refusal, name: str, text: str) -> None:
     """It is refused in a path as in a query, by the field's name, and not repeated."""
     for url in (f"/{name}/{text}", f"/get/a?{name}={text}"):
@@ -208,7 +237,7 @@ def test_every_fault_of_path_and_query_is_told(refusal: Refusal) -> None:
     assert (reason, list(faults)) == (Reason.INVALID_FIELD, ["number", "small", "is_on"])
 
 
-# --- queries ---------------------------------------------------------------------------------------------------------
+# --- queries ---
 
 
 @pytest.mark.parametrize(
@@ -286,7 +315,7 @@ def test_a_query_sets_what_the_path_does_not(trial: Trial, method: str, query: s
         ("is_on=true&isOn=true", Reason.INVALID_FIELD, ["is_on"]),
         ("other=a&somethingElse=b", Reason.INVALID_FIELD, ["other"]),
         ("part.name=a&part.name=b", Reason.INVALID_FIELD, ["part.name"]),
-        ("part.made_time=2026-01-31T12:00:00Z&part.madeTime=2026-01-31T12:00:00Z", Reason.INVALID_FIELD, ["part.made_time"]),
+        ("part.made_time=x&part.madeTime=x", Reason.INVALID_FIELD, ["part.made_time"]),
         ("made_time=2026-01-31T12:00:00Z&made_time=2026-01-31T12:00:00Z", Reason.INVALID_FIELD, ["made_time"]),
         ("perhaps=1&perhaps=2", Reason.INVALID_FIELD, ["perhaps"]),
         # An empty value is one.
@@ -337,7 +366,7 @@ def test_a_query_sets_what_the_path_does_not(trial: Trial, method: str, query: s
         ("=1", Reason.MALFORMED_REQUEST, []),
         ("number=1&=", Reason.MALFORMED_REQUEST, []),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_query_that_is_refused(refusal: Refusal, method: str, query: str, reason: Reason, fields: list[str]) -> None:
     """Nothing that a query says is dropped or guessed, with a body or without."""
@@ -358,7 +387,7 @@ def test_a_list_in_two_spellings_is_refused(refusal: Refusal) -> None:
 
 def test_an_alias_is_taken_on_its_path_alone(trial: Trial, refusal: Refusal) -> None:
     """And in no body."""
-    assert trial.read("POST", "/alt?numero=5")[1:] == (thing(trial, number=5), {"number"})
+    assert trial.read("POST", "/alt?numero=5")[1:] == (thing(trial, number=5), frozenset({"number"}))
     assert list(refusal("POST", "/alt?numero=x")[1]) == ["number"]
     assert list(refusal("POST", "/alt?parte=1")[1]) == ["part"]
     assert refusal("POST", "/new/a?numero=5")[0] is Reason.UNKNOWN_FIELD
@@ -386,7 +415,7 @@ def test_a_long_or_odd_name_is_shown_in_part(refusal: Refusal) -> None:
     assert "\n" not in next(iter(faults))
 
 
-# --- bodies ----------------------------------------------------------------------------------------------------------
+# --- bodies ---
 
 
 @pytest.mark.parametrize(
@@ -396,17 +425,41 @@ def test_a_long_or_odd_name_is_shown_in_part(refusal: Refusal) -> None:
         ("POST", "/whole/n", b"{}", {"name": "n"}, {"name"}),
         ("POST", "/whole/n", b'{"number":1,"isOn":false}', {"name": "n", "number": 1}, {"name", "number", "is_on"}),
         ("POST", "/whole/n", b'{"name":null,"number":null}', {"name": "n"}, {"name"}),
-        ("POST", "/whole/n?small=2", b'{"number":1}', {"name": "n", "number": 1, "small": 2}, {"name", "number", "small"}),
+        (
+            "POST",
+            "/whole/n?small=2",
+            b'{"number":1}',
+            {"name": "n", "number": 1, "small": 2},
+            {"name", "number", "small"},
+        ),
         ("POST", "/whole/n?note", b'{"note":null}', {"name": "n", "note": ""}, {"name", "note"}),
         ("POST", "/deep/n", b'{"part":{"size":2}}', {"part": {"name": "n", "size": 2}}, {"part"}),
-        ("POST", "/deep/n", b'{"part":{"name":null,"part":{"name":"m"}}}', {"part": {"name": "n", "part": {"name": "m"}}}, {"part"}),
+        (
+            "POST",
+            "/deep/n",
+            b'{"part":{"name":null,"part":{"name":"m"}}}',
+            {"part": {"name": "n", "part": {"name": "m"}}},
+            {"part"},
+        ),
         ("POST", "/deep/n", b'{"name":"m"}', {"part": {"name": "n"}, "name": "m"}, {"part", "name"}),
         ("POST", "/choice/n", b'{"right":null}', {"left": "n"}, {"left"}),
         ("POST", "/shape/n", b'{"part":{"name":"m"}}', {"part": {"name": "m", "circle": "n"}}, {"part"}),
         ("PATCH", "/field/n", b"", {"part": {"name": "n"}}, {"part"}),
         ("PATCH", "/field/n", b"{}", {"part": {"name": "n"}}, {"part"}),
-        ("PATCH", "/field/n?number=1", b'{"size":2}', {"part": {"name": "n", "size": 2}, "number": 1}, {"part", "number"}),
-        ("PATCH", "/field/n?name=m", b'{"size":"2"}', {"part": {"name": "n", "size": 2}, "name": "m"}, {"part", "name"}),
+        (
+            "PATCH",
+            "/field/n?number=1",
+            b'{"size":2}',
+            {"part": {"name": "n", "size": 2}, "number": 1},
+            {"part", "number"},
+        ),
+        (
+            "PATCH",
+            "/field/n?name=m",
+            b'{"size":"2"}',
+            {"part": {"name": "n", "size": 2}, "name": "m"},
+            {"part", "name"},
+        ),
         ("PUT", "/text/n", b'"a"', {"name": "n", "note": "a"}, {"name", "note"}),
         ("PUT", "/text/n", b'""', {"name": "n", "note": ""}, {"name", "note"}),
         ("PUT", "/text/n", b"", {"name": "n"}, {"name"}),
@@ -414,17 +467,23 @@ def test_a_long_or_odd_name_is_shown_in_part(refusal: Refusal) -> None:
         ("PUT", "/list/n", b"[]", {"name": "n"}, {"name", "tags"}),
         ("PUT", "/parts/n", b'[{"name":"a"},{}]', {"name": "n", "parts": [{"name": "a"}, {}]}, {"name", "parts"}),
         ("PUT", "/map/n", b'{"a":"b"}', {"name": "n", "labels": {"a": "b"}}, {"name", "labels"}),
-        ("PUT", "/time/n", b'"2026-01-31T12:00:00Z"', {"name": "n", "made_time": "2026-01-31T12:00:00Z"}, {"name", "made_time"}),
+        (
+            "PUT",
+            "/time/n",
+            b'"2026-01-31T12:00:00Z"',
+            {"name": "n", "made_time": "2026-01-31T12:00:00Z"},
+            {"name", "made_time"},
+        ),
         ("PUT", "/middle/n", b'{"name":"a"}', {"name": "n", "middle": {"name": "a"}}, {"name", "middle"}),
         ("PUT", "/middle/n", b"{}", {"name": "n", "middle": {}}, {"name", "middle"}),
         ("PUT", "/free/n", b'{"a":[1]}', {"name": "n", "free": {"a": [1]}}, {"name", "free"}),
     ],
-)  # fmt: skip
+)
 def test_what_a_body_sets(
     trial: Trial, method: str, url: str, body: bytes, fields: dict[str, object], named: set[str]
 ) -> None:
     """The whole request, or one field of any kind; an empty body and a null say nothing."""
-    assert trial.read(method, url, body)[1:] == (thing(trial, **fields), named)
+    assert trial.read(method, url, body)[1:] == (thing(trial, **fields), frozenset(named))
 
 
 @pytest.mark.parametrize(
@@ -521,10 +580,16 @@ def test_a_body_that_is_refused(
 @pytest.mark.parametrize(
     ("header", "key"),
     [
-        ("abc", "abc"), ('"abc"', "abc"), (' "abc" ', "abc"), ('"a\\"b\\\\c"', 'a"b\\c'), ("a b", "a b"), ('a"b', 'a"b'),
-        ("7f9c24e8-3b12-4fef-91e0-5c5e2a1b3c4d", "7f9c24e8-3b12-4fef-91e0-5c5e2a1b3c4d"), ('" "', " "),
+        ("abc", "abc"),
+        ('"abc"', "abc"),
+        (' "abc" ', "abc"),
+        ('"a\\"b\\\\c"', 'a"b\\c'),
+        ("a b", "a b"),
+        ('a"b', 'a"b'),
+        ("7f9c24e8-3b12-4fef-91e0-5c5e2a1b3c4d", "7f9c24e8-3b12-4fef-91e0-5c5e2a1b3c4d"),
+        ('" "', " "),
     ],
-)  # fmt: skip
+)
 def test_the_header_is_the_request_id(trial: Trial, header: str, key: str) -> None:
     """Quoted, as the draft has it, or not; beside a null in the body too."""
     for body in (b"", b"{}", b'{"request_id":null}'):
@@ -566,7 +631,7 @@ def test_the_header_where_no_command_takes_it(trial: Trial, refusal: Refusal) ->
     assert (reason, list(faults)) == (Reason.INVALID_FIELD, ["request_id"])
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------
+# --- answers ---
 
 
 @pytest.mark.parametrize(
@@ -606,7 +671,8 @@ def test_what_a_binding_says_of_itself(trial: Trial) -> None:
 
 def test_a_stream_of_answers_says_so() -> None:
     """Each message of it is written by itself."""
-    rpc = 'rpc Watch(Thing) returns (stream Thing) { option (google.api.http) = { get: "/watch" response_body: "name" }; }'
+    rule = 'get: "/watch" response_body: "name"'
+    rpc = f"rpc Watch(Thing) returns (stream Thing) {{ option (google.api.http) = {{ {rule} }}; }}"
     trial = Trial(rpc)
     binding = trial.routes.find("GET", "/watch").binding
     assert binding.streams
