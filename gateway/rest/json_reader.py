@@ -21,8 +21,8 @@ from mesh.errors import PolystreamError, Reason
 _MAX_KNOWN_BODIES: Final = 100
 _ESCAPE: Final = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED: Final = b"\xff"  # in no UTF-8 text
-# A name of ASCII letters, digits and what was escaped: no other can be a field's. Between the end of a text and the next one
-# there is always something else than those, so nothing but a name matches.
+# A name of alphanumeric ASCII and what was escaped: no other can be a field's. Between the end of a text and the next
+# one there is always something else than that, so nothing but a name matches.
 _NAME: Final = re.compile(rb'[{,]\s*"([0-9A-Z_a-z\xff]+)"\s*:')
 # A text of a number's characters that is no number of JSON: protobuf-py takes what Python's `int` does.
 _ODD_NUMBER: Final = re.compile(
@@ -63,6 +63,7 @@ class JsonReader:
             raise _malformed(f"the body is nested deeper than {json_text.MAX_DEPTH} levels; nest it less")
         try:
             message = self._class.from_json(body, registry=json_registry())
+            message.to_binary()  # refuses what JSON may hold and the wire may not: an enum's number beyond 32 bits
         except JSONDecodeError as error:
             raise _not_json(error) from None
         except REFUSALS:
