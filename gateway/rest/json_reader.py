@@ -24,6 +24,7 @@ _ESCAPED: Final = b"\xff"  # in no UTF-8 text
 # A name of alphanumeric ASCII and what was escaped: no other can be a field's. Between the end of a text and the next
 # one there is always something else than that, so nothing but a name matches.
 _NAME: Final = re.compile(rb'[{,]\s*"([0-9A-Z_a-z\xff]+)"\s*:')
+_UNSET: Final = re.compile(_NAME.pattern + rb"\s*null")
 # A text of a number's characters that is no number of JSON: protobuf-py takes what Python's `int` does.
 _ODD_NUMBER: Final = re.compile(
     rb'"(?=[-+.0-9\x80-\xff])(?!-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")[-+.0-9eE_\x80-\xff]*"'
@@ -75,7 +76,7 @@ class JsonReader:
         """Return the fields of a body that protobuf-py took; None where they must be looked at one by one."""
         if b"\\" in body:
             body = _ESCAPE.sub(_ESCAPED, body)
-        if self._names is None or b"null" in body or _ODD_NUMBER.search(body):
+        if self._names is None or _ODD_NUMBER.search(body):
             return None
         names = tuple(_NAME.findall(body))
         named = self._known.get(names)
@@ -86,6 +87,8 @@ class JsonReader:
             named = frozenset(paths & self._own)
             if len(self._known) < _MAX_KNOWN_BODIES:
                 self._known[names] = named
+        if b"null" in body:
+            return named.difference([self._names[name] for name in _UNSET.findall(body)])
         return named
 
     def _checked_names(self, body: bytes, prefix: str) -> frozenset[str]:

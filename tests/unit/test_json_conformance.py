@@ -18,6 +18,7 @@ from mesh.errors import PolystreamError, Reason
 from tests.support.json_trial import SHAPES, trial_message, trial_pool
 
 _SHAPES_URL = f"type.googleapis.com/{SHAPES}"
+_ANY_URL = "type.googleapis.com/google.protobuf.Any"
 _NAMES = (
     *(("plain1", "plain1"), ("twoWords2", "two_words2"), ("Leading3", "_leading3")),
     *(("doubleTrailing4", "double__trailing4_"), ("with0digit5", "with0digit5"), ("with0Digit6", "with_0_digit6")),
@@ -209,8 +210,9 @@ _TAKEN = {
     # Any
     f'{{"anAny": {{"@type": "{_SHAPES_URL}", "anInt32": 12345}}}}': f"an_any: {{[{_SHAPES_URL}] {{an_int32: 12345}}}}",
     f'{{"anAny": {{"anInt32": 12345, "@type": "{_SHAPES_URL}"}}}}': f"an_any: {{[{_SHAPES_URL}] {{an_int32: 12345}}}}",
-    '{"anAny": {"@type": "type.googleapis.com/google.protobuf.Any", "value": {"@type": "%s", "anInt32": 1}}}'
-    % _SHAPES_URL: "an_any: {[type.googleapis.com/google.protobuf.Any] {[%s] {an_int32: 1}}}" % _SHAPES_URL,
+    f'{{"anAny": {{"@type": "{_ANY_URL}", "value": {{"@type": "{_SHAPES_URL}", "anInt32": 1}}}}}}': (
+        f"an_any: {{[{_ANY_URL}] {{[{_SHAPES_URL}] {{an_int32: 1}}}}}}"
+    ),
     '{"anAny": {"@type": "type.googleapis.com/google.protobuf.Int32Value", "value": 12345}}': (
         "an_any: {[type.googleapis.com/google.protobuf.Int32Value] {value: 12345}}"
     ),
@@ -224,8 +226,7 @@ _TAKEN = {
         'an_any: {[type.googleapis.com/google.protobuf.FieldMask] {paths: ["foo", "bar_baz"]}}'
     ),
     '{"anAny": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"foo": 1}}}': (
-        "an_any: {[type.googleapis.com/google.protobuf.Struct]"
-        ' {fields: {key: "foo" value: {number_value: 1}}}}'
+        'an_any: {[type.googleapis.com/google.protobuf.Struct] {fields: {key: "foo" value: {number_value: 1}}}}'
     ),
     '{"anAny": {"@type": "type.googleapis.com/google.protobuf.Value", "value": {"foo": 1}}}': (
         "an_any: {[type.googleapis.com/google.protobuf.Value]"
@@ -409,12 +410,14 @@ _UNWRITABLE = (
 
 @pytest.fixture(scope="module")
 def reader() -> JsonReader:
+    """Return what reads the message of every shape."""
     trial_pool()
     return JsonReader(SHAPES)
 
 
 @pytest.fixture(scope="module")
 def writer() -> JsonWriter:
+    """Return what writes it."""
     trial_pool()
     return JsonWriter(SHAPES)
 
@@ -428,6 +431,7 @@ def _as_protobuf(read: Any) -> Message:
 
 @pytest.mark.parametrize("body", _TAKEN)
 def test_it_is_read_as_protobuf_reads_it(reader: JsonReader, body: str) -> None:
+    """A body makes the message that protobuf's text format makes."""
     expected = trial_message(SHAPES, _TAKEN[body])
 
     assert str(_as_protobuf(reader.read(body.encode()))) == str(expected)
@@ -435,14 +439,16 @@ def test_it_is_read_as_protobuf_reads_it(reader: JsonReader, body: str) -> None:
 
 @pytest.mark.parametrize(("json_name", "name"), _NAMES)
 def test_a_field_is_read_by_both_of_its_names(reader: JsonReader, json_name: str, name: str) -> None:
+    """The proto name does as well as the JSON name, however the two differ."""
     expected = trial_message(SHAPES, f"{name}: 1")
 
     for spelling in (json_name, name):
         read = reader.read(json.dumps({spelling: 1}).encode())
-        assert (_as_protobuf(read), read.named) == (expected, {name})
+        assert (_as_protobuf(read), read.named) == (expected, frozenset({name}))
 
 
 def test_null_is_taken_for_every_field_and_leaves_it_unset(reader: JsonReader) -> None:
+    """Null is no value but for the types that have a null of their own."""
     fields = trial_message(SHAPES, "").DESCRIPTOR.fields
     body = {field.json_name: None for field in fields if field.name not in {"a_value", "one_null"}}
 
@@ -453,6 +459,7 @@ def test_null_is_taken_for_every_field_and_leaves_it_unset(reader: JsonReader) -
 
 @pytest.mark.parametrize("body", _REFUSED)
 def test_it_is_refused_with_what_is_at_fault(reader: JsonReader, body: str) -> None:
+    """What the suite has refused is refused here, with the path of the field."""
     with pytest.raises(PolystreamError) as refusal:
         reader.read(body.encode())
 
@@ -466,6 +473,7 @@ def test_it_is_refused_with_what_is_at_fault(reader: JsonReader, body: str) -> N
 
 @pytest.mark.parametrize("body", _WRITTEN)
 def test_it_is_written_in_the_one_form(reader: JsonReader, writer: JsonWriter, body: str) -> None:
+    """However a value came, it is written in one form."""
     name, value = _WRITTEN[body]
 
     written = json.loads(writer.write(reader.read(body.encode()).message.to_binary()))
@@ -476,12 +484,14 @@ def test_it_is_written_in_the_one_form(reader: JsonReader, writer: JsonWriter, b
 
 @pytest.mark.parametrize("text", _UNWRITABLE)
 def test_what_has_no_json_is_not_written(writer: JsonWriter, text: str) -> None:
-    with pytest.raises(ValueError):
+    """A value that JSON cannot say is an error, not another value."""
+    with pytest.raises(ValueError, match=r"out of range|irreversible|cannot be NaN"):
         writer.write(trial_message(SHAPES, text).SerializeToString())
 
 
 @pytest.mark.parametrize("bits", [0x7FFA123456789ABC, 0xFFFBCBA987654321])
 def test_every_nan_is_written_as_the_one(writer: JsonWriter, bits: int) -> None:
+    """The bits of a NaN do not matter."""
     tag = bytes([12 << 3 | 1])  # a_double, 64 bits
 
     written = json.loads(writer.write(tag + struct.pack("<Q", bits)))
