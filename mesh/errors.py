@@ -96,6 +96,9 @@ class Reason(Enum):
     TOO_MANY_COMMANDS = Row(
         code_pb2.RESOURCE_EXHAUSTED, Reaction.RETRY, "too many commands wait for Kafka; send it again later", 0.2
     )
+    TOO_MANY_STREAMS = Row(
+        code_pb2.RESOURCE_EXHAUSTED, _R, "too many streams are open; close some, or ask without a stream", 1.0
+    )
     DEADLINE_EXCEEDED = Row(
         code_pb2.DEADLINE_EXCEEDED, Reaction.RETRY, "the deadline passed; ask for the operation before sending again"
     )

@@ -1,1 +1,1 @@
-"""The doors: how a request comes in, and how its answer goes out, by each protocol."""
+"""The doors of the gateway: how a call comes in and its answer goes out, over gRPC, REST and gRPC-Web."""
