@@ -114,6 +114,16 @@ def _exactness(media_range: str, candidate: str) -> int:
     return 1 if media_range == "*/*" else 0
 
 
+@lru_cache(_CACHED)
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Whether the header `accept-encoding` takes gzip (RFC 9110, section 12.5.3); without one, nothing is packed."""
+    weights: dict[str, float] = {}
+    for part in (accept_encoding or "").lower().split(","):
+        coding, _, weight = part.replace(" ", "").replace("\t", "").partition(";q=")
+        weights[coding] = float(weight) if _WEIGHT.fullmatch(weight) else 1.0
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
+
+
 def content_codings(headers: Mapping[str, str]) -> list[str]:
     """Return what was done to a body before it was sent, in that order; nothing for `identity`."""
     value = headers.get("content-encoding")
