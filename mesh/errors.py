@@ -84,6 +84,7 @@ class Reason(Enum):
     )
     TOO_MANY_STREAMS = Row(
         code_pb2.RESOURCE_EXHAUSTED, _R, "too many streams are open; close some, or ask without a stream", 1.0
+    )
     TOO_MANY_REQUESTS = Row(
         code_pb2.RESOURCE_EXHAUSTED, _R, "the gateway has too many requests under way; send it again later", 1.0
     )
