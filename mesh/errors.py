@@ -50,6 +50,10 @@ class Reason(Enum):
     REQUEST_TOO_LARGE = Row(_INVALID, _R, "the request is too large; send less")
     HEADERS_TOO_LARGE = Row(_INVALID, _R, "the request's target or headers are too large; send less")
     REQUEST_ID_REUSED = Row(_EXISTS, _R, "request_id was used with another request; use a new one")
+    UNKNOWN_PATH = Row(_MISSING, _R, "there is no such path; /docs lists all of them")
+    METHOD_NOT_ALLOWED = Row(
+        code_pb2.UNIMPLEMENTED, _R, "the path does not take this HTTP method; see the header allow"
+    )
 
     OPERATION_NOT_FOUND = Row(_MISSING, _R, "there is no operation with this correlation ID; check it")
     USER_NOT_FOUND = Row(_MISSING, _R, "there is no such user; create it first with CreateUser")
