@@ -177,7 +177,7 @@ class GatewaySettings(_Settings):
     access_log: bool = False  # whether every HTTP request is logged
     ready_file: str = ""  # a file that is there while the gateway serves; it has the process's ID in JSON
     http_max_connections: int = 10_000  # how many HTTP connections may be open at once
-    max_streams: int = 1000  # how many streams may be open at once, over every door
+    max_streams: int = 5000  # how many streams may be open at once, over every door
     demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # whether a command without fields gets fake data
     # `host:port` of the monitor, which the gateway asks for the event log.
     monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")
