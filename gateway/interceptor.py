@@ -22,7 +22,6 @@ from mesh.telemetry.tracing import Tracing, context_of
 
 CORRELATION_ID_METADATA = "x-correlation-id"
 STATUS_METADATA = "grpc-status-details-bin"  # a google.rpc.Status, as every gRPC library reads it
-JSON_FIELDS_METADATA = "x-polystream-json-fields"  # set by the edge, which removes a client's own
 
 _MAX_CAUSES = 8  # that the log names
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -38,9 +37,10 @@ class Call:
     correlation_id: str
     fingerprint: bytes | None  # of the request as it came, where the correlation ID stands for its `request_id`
     context: Any  # grpc.aio.ServicerContext
-    json_fields: str | None  # what the edge tells of the JSON body
     trace: TraceContext  # what the call's children get
     span: Span | None  # None where the call is not traced
+    named: frozenset[str] = frozenset()  # protobuf does not tell
+    may_fill: bool = False
 
 
 CommandHandler = Callable[[Any, Call], Awaitable[Message]]  # (request, call)
@@ -146,18 +146,16 @@ class CallInterceptor:
         """Begin a call: identify its request, and decide whether it is traced."""
         correlation_id, fingerprint = admission.identify(decoded)
         self._calls += 1
-        traceparent = tracestate = json_fields = None
+        traceparent = tracestate = None
         for key, value in context.invocation_metadata():
             if key == "traceparent":
                 traceparent = value
             elif key == "tracestate":
                 tracestate = value
-            elif key == JSON_FIELDS_METADATA:
-                json_fields = value
         parent = parse(traceparent, tracestate)
         trace = self._tracing.enter(parent)
         if trace is not None:
-            return Call(method, correlation_id, fingerprint, context, json_fields, trace, None)
+            return Call(method, correlation_id, fingerprint, context, trace, None)
         if parent is not None and not parent.sampled:
             # Only a sampler that is not parent-based comes here: the trace is recorded from this span on.
             parent = replace(parent, sampled=True)
@@ -168,7 +166,7 @@ class CallInterceptor:
             {names.RPC_SYSTEM: "grpc", names.RPC_METHOD: method, names.CONVERSATION_ID: correlation_id},
         )
         trace = unsampled(parent) if span is None else context_of(span)
-        return Call(method, correlation_id, fingerprint, context, json_fields, trace, span)
+        return Call(method, correlation_id, fingerprint, context, trace, span)
 
     def _enter_query(self, method: str, admission: Admission, decoded: Any, context: Any) -> Call:
         task = asyncio.current_task()
@@ -229,7 +227,7 @@ async def refuse(context: Any, status: status_pb2.Status, correlation_id: str) -
 def _admit(admission: Admission, decoded: Any, call: Call, *, refused: bool) -> Message:
     if refused:
         raise PolystreamError(Reason.GATEWAY_DRAINING)
-    return admission.admit(decoded, call.json_fields, call.correlation_id)
+    return admission.admit(decoded, call, call.correlation_id)
 
 
 def _end(span: Span, code: grpc.StatusCode, error_type: str | None = None) -> None:

@@ -8,8 +8,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from gateway.json_fields import MAX_FAULTS, TIMES, JsonFields, unknown_fields
-from mesh.errors import FieldFault
+from mesh.errors import FieldFault, PolystreamError, Reason
+
+MAX_FAULTS: Final = 50  # in one answer
 
 # The first and the last second of each, as google/protobuf/timestamp.proto and duration.proto say.
 _SECONDS: Final[Mapping[str, tuple[int, int]]] = {
@@ -25,25 +26,19 @@ class RequestRules:
     """The checks of one request message, compiled once."""
 
     def __init__(self, descriptor: Descriptor, validator: protovalidate.Validator) -> None:
-        self._json_fields = JsonFields(descriptor)
         self._nested = _nested_fields(descriptor, {})
         self._texts = tuple(_text_finder(field) for field in descriptor.fields if _holds_text(field))
         self._times = tuple(_time_finder(field) for field in descriptor.fields if _holds_time(field))
         self._choices = {field.name: _choices(field) for field in descriptor.fields if field.enum_type is not None}
         self._validator = validator
 
-    def refuse_unknown(self, request: Message, json_fields: str | None) -> None:
-        """Refuse a request with a field that its type does not have.
-
-        `json_fields` is what the edge tells of the JSON body; None where the request came as protobuf. Raises
-        PolystreamError UNKNOWN_FIELD, or INVALID_FIELD for a JSON value that is not of its field's kind.
-        """
-        if json_fields:
-            self._json_fields.check(json_fields)
+    def refuse_unknown(self, request: Message) -> None:
+        """Refuse a request with a field that its type does not have. Raises PolystreamError UNKNOWN_FIELD."""
         if len(UnknownFieldSet(request)) or self._nested:
             numbers = list(_unknown_numbers(request, self._nested, ""))
             if numbers:
-                raise unknown_fields(FieldFault(path, "there is no field with this number") for path in numbers)
+                faults = [FieldFault(path, "there is no field with this number") for path in numbers[:MAX_FAULTS]]
+                raise PolystreamError(Reason.UNKNOWN_FIELD, faults=faults)
 
     def faults(self, request: Message) -> list[FieldFault]:
         """Return what is wrong with the request's values, at most fifty faults; no value is quoted in them."""
@@ -131,7 +126,7 @@ def _text_finder(field: FieldDescriptor) -> _Finder:
 
 
 def _holds_time(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.full_name in TIMES and not field.is_repeated
+    return field.message_type is not None and field.message_type.full_name in _SECONDS and not field.is_repeated
 
 
 def _time_finder(field: FieldDescriptor) -> _Finder:
