@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from polystream_sdk.errors import DeadlineExceededError, PolystreamError, UnavailableError
 from polystream_sdk.requests import checked_timeout, invalid
 
-# How much sooner than the call's deadline its other side may think it over, in seconds: grpclib's `grpc-timeout` has
+# How much sooner than the call's deadline the server may think it over, in seconds: grpclib's `grpc-timeout` has
 # whole milliseconds up to 10 s, and whole seconds above.
 _CUT_SHORT_S, _CUT_LONG_S = 0.002, 1.0
 _WHOLE_SECONDS_ABOVE_S = 10.0
@@ -57,8 +57,8 @@ class Attempts:
     def judged(self, error: PolystreamError) -> PolystreamError:
         """Return what an attempt failed with: the deadline, where it has passed and no platform gave a reason.
 
-        The other side ends a call at its deadline in its own way: it breaks the stream, or cancels the call. Which
-        of the two sides comes first is chance, and the error is the same.
+        The server ends a call at its deadline in its own way: it breaks the stream, or cancels the call. Which of the
+        two comes first is chance, and the error is the same.
         """
         if error.reason or self._deadline - time.monotonic() > self._cut_s:
             return error
