@@ -251,6 +251,8 @@ class MonitorSettings(_Settings):
 
     host: str = "127.0.0.1"  # the address that it listens on
     http_port: int = 8089  # the dashboard's port
+    # Further names of this machine that the dashboard may be opened by, separated by commas; `*` is any.
+    allowed_hosts: str = ""
     otlp_port: int = 4317  # the port of OTLP and of the monitor's own gRPC service
     retention_days: int = 7  # how long events and spans are kept, in days
     max_spans: int = 500_000  # how many spans are kept at the most

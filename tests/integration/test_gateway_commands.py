@@ -233,14 +233,16 @@ async def test_an_unknown_method_is_unimplemented(served: Served, method: str) -
 
 
 @pytest.mark.parametrize("demo_data", [False, True])
-async def test_a_silent_command_is_refused(server: str, demo_data: bool) -> None:
-    """The refusal says what is to be set; demo data is for the inherited paths alone."""
+async def test_a_silent_command_is_refused(server: str, *, demo_data: bool) -> None:
+    """Over gRPC demo data fills nothing, also where it is on. The refusal says what is to be set."""
     async with serving(server, demo_data=demo_data) as served:
         refusal = await refused(users(served).CreateUser(CreateUserRequest(request_id="r")))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "EMPTY_COMMAND")
         assert {"name", "email", "cpf"} == set(refusal.fields)
         silent = await refused(users(served).UpdateUser(UpdateUserRequest(user_id=1)))
         assert silent.reason == "EMPTY_COMMAND"
+        refusal = await refused(users(served).CreateUser(CreateUserRequest(name="Maria")))
+        assert (refusal.reason, set(refusal.fields)) == ("INVALID_FIELD", {"email", "cpf"})
         assert (await users(served).DeleteUser(DeleteUserRequest(user_id=5))).command == "DeleteUser"
 
 
