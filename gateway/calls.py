@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -22,16 +22,17 @@ from opentelemetry.util.types import AttributeValue
 
 from gateway.admission import Admission, Admissions
 from gateway.commands import CommandPath, PendingCommand
+from gateway.operations.accepted import Serializable
 from mesh import topics
 from mesh.catalog import Catalog, Command
 from mesh.errors import PolystreamError, Reason
 from mesh.telemetry import names
-from mesh.telemetry.context import TraceContext, parse, unsampled
+from mesh.telemetry.context import TraceContext, parse, trace_context, unsampled
 from mesh.telemetry.tracing import Tracing, context_of
 
 _MAX_CAUSES: Final = 8  # that the log names
 _ANSWER_MARGIN_S: Final = 0.1  # kept of a deadline for the answer's way back, or a quarter of a short one
-_NOTHING_NAMED: Final[frozenset[str]] = frozenset()
+NOTHING_NAMED: Final[frozenset[str]] = frozenset()
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,7 +46,7 @@ class Caller:
     traceparent: str | None = None
     tracestate: str | None = None
     deadline_s: float | None = None  # on the monotonic clock; None without one
-    named: frozenset[str] = _NOTHING_NAMED  # the request's own fields that JSON, path or query named, empty or not
+    named: frozenset[str] = NOTHING_NAMED  # the request's own fields that JSON, path or query named, empty or not
     may_fill: bool = False  # whether demo data may fill a command that says nothing
     attributes: Mapping[str, str | int] | None = None  # of the call's span, beside those that every call has
 
@@ -57,8 +58,8 @@ class Caller:
 class Responder(Protocol):
     """How a door answers one command. One of the two is called, once, on the event loop."""
 
-    def succeed(self, correlation_id: str, response: Message) -> None:
-        """Answer the caller."""
+    def succeed(self, correlation_id: str, response: Serializable) -> None:
+        """Answer the caller with an operation, serialized or as a message."""
 
     def fail(self, correlation_id: str, status: status_pb2.Status) -> None:
         """Answer the caller with an error."""
@@ -99,13 +100,16 @@ class CommandCall(PendingCommand):
     __slots__ = ("_calls", "_responder", "_rpc", "span")
 
     def __init__(self, calls: "Calls", rpc: Rpc, decoded: Any, caller: Caller, responder: Responder) -> None:
-        super().__init__(rpc.admission.identify(decoded), caller.deadline_s)
+        # All in one: a call of each base's __init__ would take as long as this.
+        self.correlation_id, self.fingerprint = rpc.admission.identify(decoded)
+        self.deadline_s = caller.deadline_s
+        self.send_span = None
         self._calls = calls
         self._rpc = rpc
         self._responder = responder
         self.span: Span | None = None  # None where the call is not traced
 
-    def succeed(self, operation: Message) -> None:
+    def succeed(self, operation: Serializable) -> None:
         """Answer with the operation."""
         self._calls.leave()
         if self.span is not None:
@@ -147,6 +151,7 @@ class Calls:
             for method in service.methods
             if (rpc := _compile(method, by_name, queries, admissions)) is not None
         }
+        self.serving = False  # whether commands are taken: the registry has been reached, and the gateway stays
         self._max_streams = max_streams
         self._streams = 0
         self._refuses_commands = False
@@ -231,6 +236,7 @@ class Calls:
     def refuse_commands(self) -> None:
         """Take no more commands: the gateway stops. Those that are under way go on."""
         self._refuses_commands = True
+        self.serving = False
 
     def interrupt_queries(self) -> None:
         """End the queries that still run, and refuse those that come: the gateway stops, and each is told so."""
@@ -259,7 +265,7 @@ class Calls:
             return trace, None
         if parent is not None and not parent.sampled:
             # Only a sampler that is not parent-based comes here: the trace is recorded from this span on.
-            parent = replace(parent, sampled=True)
+            parent = trace_context(parent.trace_id, parent.span_id, sampled=True, tracestate=parent.tracestate)
         attributes: dict[str, AttributeValue] = {names.RPC_METHOD: rpc.name, names.CONVERSATION_ID: correlation_id}
         attributes.update({names.RPC_SYSTEM: "grpc"} if caller.attributes is None else caller.attributes)
         span = self._tracing.start(rpc.name, SpanKind.SERVER, parent, attributes)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError
-from google.protobuf.message import Message
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from polystream.v1.operations_pb2 import Operation
 
+from gateway.operations.accepted import AcceptanceForm, AcceptedOperation, Serializable
 from gateway.operations.redis_store import Claim
 from gateway.producer import CommandProducer, PendingRecord
 from gateway.waiting import WaitingRoom
@@ -38,7 +38,7 @@ Encoders = Mapping[str, Encoder]  # by the full name of the request
 class Operations(Protocol):
     """What the command path asks of the operations."""
 
-    def accepted(self, operation: Operation) -> None:
+    def accepted(self, operation: AcceptedOperation) -> None:
         """Take note of a command that Kafka has."""
 
     async def find(self, correlation_id: str) -> Operation | None:
@@ -49,25 +49,21 @@ class Operations(Protocol):
 
 
 class PendingCommand(PendingRecord):
-    """One command between its admission and its answer: its record, and whoever waits for it.
-
-    `identity` is what `Admission.identify` gave. `deadline_s` is its caller's, on the monotonic clock.
-    """
+    """One command between its admission and its answer: its record, and whoever waits for it."""
 
     __slots__ = ("correlation_id", "deadline_s", "fingerprint", "operation", "path", "send_span", "tick", "trace")
 
+    correlation_id: str
+    fingerprint: bytes | None  # of its request, where the correlation ID stands for its `request_id`
+    deadline_s: float | None  # its caller's, on the monotonic clock
     trace: TraceContext  # what its children get
+    send_span: Span | None  # None where it is not traced
+    # From here on they are set once it is on its way.
+    path: "CommandPath"
+    operation: AcceptedOperation
+    tick: int  # of the waiting room; 0 where its caller waits no longer
 
-    def __init__(self, identity: tuple[str, bytes | None], deadline_s: float | None) -> None:
-        super().__init__()
-        self.correlation_id, self.fingerprint = identity
-        self.deadline_s = deadline_s
-        self.path: CommandPath | None = None  # set once it is on its way
-        self.operation: Operation | None = None
-        self.send_span: Span | None = None  # None where the command is not traced
-        self.tick = 0  # of the waiting room; 0 where its caller waits no longer
-
-    def succeed(self, operation: Message) -> None:
+    def succeed(self, operation: Serializable) -> None:
         """Answer the caller with the operation."""
         raise NotImplementedError
 
@@ -77,8 +73,7 @@ class PendingCommand(PendingRecord):
 
     def settle(self) -> None:
         """Take Kafka's answer, on the event loop."""
-        if self.path is not None:
-            self.path.settle(self)
+        self.path.settle(self)
 
 
 class CommandPath:
@@ -108,6 +103,7 @@ class CommandPath:
         self._claims: set[asyncio.Task[None]] = set()
         self._waiting: WaitingRoom[PendingCommand] = WaitingRoom(self._expire)
         self._encoders: Encoders = {}
+        self._forms: dict[str, AcceptanceForm] = {}  # by the command's name
 
     def use_encoders(self, encoders: Encoders) -> None:
         """Begin to take commands: the registry has given their schemas' IDs."""
@@ -146,17 +142,13 @@ class CommandPath:
             if waits:
                 pending.fail(_kafka_error(pending.error, pending.correlation_id))
             return
-        operation = pending.operation
-        if operation is None:
-            raise RuntimeError("a command was settled before it was sent")
-        self._operations.accepted(operation)
+        self._operations.accepted(pending.operation)
         if pending.send_span is not None:
-            if pending.record is not None:
-                pending.send_span.set_attribute(names.MESSAGING_PARTITION, str(pending.record.partition()))
-                pending.send_span.set_attribute(names.MESSAGING_OFFSET, pending.record.offset() or 0)
+            pending.send_span.set_attribute(names.MESSAGING_PARTITION, str(pending.record.partition()))
+            pending.send_span.set_attribute(names.MESSAGING_OFFSET, pending.record.offset() or 0)
             _end_span(pending, None)
         if waits:
-            pending.succeed(operation)
+            pending.succeed(pending.operation)
 
     async def _claim(self, command: Command, request: Any, pending: PendingCommand, fingerprint: bytes) -> None:
         """Send a command whose request ID is new; answer one that is known."""
@@ -203,7 +195,11 @@ class CommandPath:
             if span is not None:
                 pending.send_span, trace = span, context_of(span)
         pending.path = self
-        pending.operation = _operation(command, request, pending.correlation_id, accept_ms)
+        form = self._forms.get(command.name)
+        if form is None:
+            form = self._forms[command.name] = AcceptanceForm(command)
+        user_id = request.user_id if command.about_user else 0
+        pending.operation = form.fill_in(pending.correlation_id, accept_ms, user_id)
         pending.key = command.key_of(request)
         pending.headers = command_headers(
             pending.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
@@ -240,20 +236,6 @@ class CommandPath:
                 metadata={topics.CORRELATION_ID: pending.correlation_id},
             )
         )
-
-
-def _operation(command: Command, request: Any, correlation_id: str, accept_ms: int) -> Operation:
-    operation = Operation(
-        name=f"operations/{correlation_id}",
-        correlation_id=correlation_id,
-        command=command.name,
-        state=Operation.ACCEPTED,
-    )
-    accept_time = operation.accept_time
-    accept_time.seconds, accept_time.nanos = accept_ms // 1000, accept_ms % 1000 * 1_000_000
-    if command.about_user:
-        operation.user_id = request.user_id
-    return operation
 
 
 def _end_span(pending: PendingCommand, error_type: str | None) -> None:

@@ -39,10 +39,8 @@ class PendingRecord:
     headers: HeaderList  # the record that is reported on has none
     give_up_s: float  # on the monotonic clock
     settled: deque["PendingRecord"]  # where the producer collects what Kafka has answered
-
-    def __init__(self) -> None:
-        self.error: KafkaError | None = None
-        self.record: Message | None = None
+    error: KafkaError | None  # Kafka's answer, once it is there
+    record: Message
 
     def reported(self, error: KafkaError | None, record: Message) -> None:
         """Take Kafka's answer, on the polling thread."""

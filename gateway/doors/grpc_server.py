@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -17,12 +17,13 @@ from grpc_health.v1.health import aio as health_aio
 
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind, answer_by_s, until
 from gateway.doors.native import CORRELATION_ID_METADATA, STATUS_METADATA, EventServer, misfit
+from gateway.operations.accepted import Serializable
 from gateway.reflection import add_reflection
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.settings import GatewaySettings
 
-# The largest request that is read at all: what is above max_request_bytes and below this is refused in full form.
+# The largest request that grpcio reads: what is above max_request_bytes and below this is refused in full form.
 _READ_FACTOR = 16
 _FLUSH_S = 0.1  # a hundred times what it takes; nothing tells that it is done
 _NO_DEADLINE_S = 10 * 365 * 86_400.0  # a server in C tells the largest number where there is no deadline
@@ -94,7 +95,7 @@ class GrpcServer:
         return kind(
             answers[rpc.kind](self._calls, rpc),
             request_deserializer=rpc.admission.decode,
-            response_serializer=rpc.response_class.SerializeToString,
+            response_serializer=_serialized,
         )
 
 
@@ -102,9 +103,9 @@ class _Answer:
     """Keeps a command's answer for the task that waits for it."""
 
     def __init__(self) -> None:
-        self.future: asyncio.Future[tuple[str, Message]] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[tuple[str, Serializable]] = asyncio.get_running_loop().create_future()
 
-    def succeed(self, correlation_id: str, response: Message) -> None:
+    def succeed(self, correlation_id: str, response: Serializable) -> None:
         """Take the answer. A task that was cancelled waits no more."""
         if not self.future.done():
             self.future.set_result((correlation_id, response))
@@ -115,10 +116,10 @@ class _Answer:
             self.future.set_exception(CallError(status, correlation_id))
 
 
-def _command(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], Awaitable[Message]]:
+def _command(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], Awaitable[Serializable]]:
     """Return what answers a command on a server that has a task for each call."""
 
-    async def answer(decoded: Any, context: Any) -> Message:
+    async def answer(decoded: Any, context: Any) -> Serializable:
         answer = _Answer()
         calls.command(rpc, decoded, _caller(context), answer)
         return await _respond(answer.future, context)
@@ -126,8 +127,8 @@ def _command(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], Awaitable[Message]]
     return answer
 
 
-def _query(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], Awaitable[Message]]:
-    async def answer(decoded: Any, context: Any) -> Message:
+def _query(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], Awaitable[Serializable]]:
+    async def answer(decoded: Any, context: Any) -> Serializable:
         return await _respond(calls.query(rpc, decoded, _caller(context)), context)
 
     return answer
@@ -148,7 +149,7 @@ def _stream(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], AsyncIterator[Messag
     return answer
 
 
-async def _respond(answer: Awaitable[tuple[str, Message]], context: Any) -> Message:
+async def _respond(answer: Awaitable[tuple[str, Serializable]], context: Any) -> Serializable:
     try:
         correlation_id, response = await answer
     except CallError as error:
@@ -169,6 +170,10 @@ def _caller(context: Any) -> Caller:
     if remaining_s is None or remaining_s > _NO_DEADLINE_S:
         return Caller(traceparent, tracestate)
     return Caller(traceparent, tracestate, time.monotonic() + remaining_s)
+
+
+def _serialized(response: Serializable) -> bytes:
+    return response.SerializeToString()
 
 
 async def refuse(context: Any, status: status_pb2.Status, correlation_id: str) -> NoReturn:
@@ -224,12 +229,12 @@ def _fitting(kind: str) -> str:
 
 
 def _new_server(kind: str, calls: Calls, settings: GatewaySettings) -> Any:
-    options: Sequence[tuple[str, Any]] = (
-        ("grpc.max_receive_message_length", settings.max_request_bytes * _READ_FACTOR),
-        ("grpc.so_reuseport", int(settings.shares_ports)),
-    )
+    options: list[tuple[str, Any]] = [("grpc.so_reuseport", int(settings.shares_ports))]
     if kind == "grpcio":
+        options.append(("grpc.max_receive_message_length", settings.max_request_bytes * _READ_FACTOR))
         return grpc.aio.server(options=options)
+    # The native server has a bound of its own on what it reads; what it has read is refused in full form.
+    options.append(("grpc.max_receive_message_length", -1))
     # Where processors are few, a second thread costs more than it reads.
     io_threads = 1 if (os.cpu_count() or 1) <= 2 else 2
     if kind == "native-tasks":

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import pygrpc_native
 import pygrpc_native.aio
-from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from gateway.calls import Caller, Calls, Rpc
+from gateway.calls import NOTHING_NAMED, Caller, Calls, Rpc
+from gateway.operations.accepted import Serializable
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 
@@ -56,15 +56,18 @@ class NativeCommand(Caller):
         self._front = front
         self._call_id = call_id
         metadata, _, remaining_s = details
-        traceparent = tracestate = None
+        self.traceparent = self.tracestate = None
         for key, value in metadata:
             if key == "traceparent":
-                traceparent = value
+                self.traceparent = value
             elif key == "tracestate":
-                tracestate = value
-        super().__init__(traceparent, tracestate, None if remaining_s is None else time.monotonic() + remaining_s)
+                self.tracestate = value
+        self.deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
+        self.named = NOTHING_NAMED
+        self.may_fill = False
+        self.attributes = None
 
-    def succeed(self, correlation_id: str, response: Message) -> None:
+    def succeed(self, correlation_id: str, response: Serializable) -> None:
         """Answer. One who has left gets nothing."""
         self._front.respond(
             self._call_id,
