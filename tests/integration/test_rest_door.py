@@ -133,8 +133,8 @@ async def test_a_trace_goes_on(rest: httpx.AsyncClient, log: CommandLog) -> None
     "content_type",
     [
         "application/grpcfoo", "application/grpc-web+json", "application/grpc", "application/grpc+proto",
-        "application/x-www-form-urlencoded", "text/plain", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x",
-        "application/json; charset=latin-1", "application/a+json", None,
+        "application/x-www-form-urlencoded", "text/plain", "text/plain;charset=UTF-8",
+        "multipart/form-data; boundary=x", "application/json; charset=latin-1", "application/a+json", None,
     ],
 )  # fmt: skip
 async def test_a_body_says_that_it_is_json(rest: httpx.AsyncClient, content_type: str | None) -> None:
