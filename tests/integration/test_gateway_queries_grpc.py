@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import grpc
 import pytest
+from gateway.interceptor import CallInterceptor
+from gateway.server import GatewayServer
 from google.longrunning import operations_pb2_grpc, operations_proto_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -21,13 +23,11 @@ from polystream.v1.system_pb2_grpc import SystemServiceStub
 from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
-from gateway.interceptor import CallInterceptor
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
 from gateway.queries.health import PlatformProbes
 from gateway.queries.stores import Stores
-from gateway.server import GatewayServer
 from mesh.catalog import load_catalog
 from mesh.ids import new_correlation_id
 from mesh.schemas import RegistryClient

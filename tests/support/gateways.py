@@ -24,7 +24,7 @@ from mesh.telemetry.tracing import Tracing
 from tests.support.headers import header_texts
 from tests.support.waiting import eventually
 
-SERVERS = ("native", "grpcio")
+SERVERS = ("native", "native-tasks", "grpcio")
 _READ_TIMEOUT_S = 10.0
 
 

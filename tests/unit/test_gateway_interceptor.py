@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from gateway.interceptor import CORRELATION_ID_METADATA, STATUS_METADATA, CallInterceptor
 from google.rpc import error_details_pb2, status_pb2
 from polystream.v1.users_pb2 import GetUserRequest, User
 
 from gateway.admission import Admissions
-from gateway.interceptor import CORRELATION_ID_METADATA, STATUS_METADATA, CallInterceptor
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.tracing import Tracing

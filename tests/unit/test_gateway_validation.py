@@ -4,13 +4,13 @@ from typing import Any
 
 import protovalidate
 import pytest
+from gateway.json_fields import named_fields
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2, timestamp_pb2
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
 from polystream.v1.operations_pb2 import WaitOperationRequest
 from polystream.v1.users_pb2 import CreateUserRequest
 from polystream.v1.views_pb2 import RecordViewRequest
 
-from gateway.json_fields import named_fields
 from gateway.validation import RequestRules
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
