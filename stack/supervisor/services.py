@@ -75,8 +75,7 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
         if not _ready_file(context, name).exists():
             return False
         return shares_ports or (
-            probes.grpc_serves(HOST, context.ports.gateway)
-            and probes.http_answers(HOST, context.ports.rest, "/healthz")
+            probes.grpc_serves(HOST, context.ports.gateway) and probes.http_answers(HOST, context.ports.rest, "/docs")
         )
 
     return ProcessSpec(
@@ -127,7 +126,7 @@ MONITOR: Final = ProcessSpec(
     name="monitor",
     ports=("dashboard", "otlp"),
     command=_monitor_command,
-    is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/healthz"),
+    is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/docs"),
     follows_broker=True,
 )
 ENVOY: Final = ProcessSpec(
