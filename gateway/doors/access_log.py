@@ -20,13 +20,7 @@ class AccessLog:
         self._output = output
 
     def write(
-        self,
-        request: HttpRequest | None,
-        route: str,
-        status: int,
-        headers: Sequence[Header],
-        sent_bytes: int,
-        begin_s: float,
+        self, request: HttpRequest | None, route: str, status: int, headers: Sequence[Header], sent_bytes: int, begin_s: float
     ) -> None:
         """Write a request's line. `begin_s` is when its head came, on the monotonic clock."""
         told = dict(headers)

@@ -95,7 +95,9 @@ class GrpcWebDoor:
         answer = self._stream if rpc.kind is RpcKind.STREAM else self._query
         self._tasks.run(answer(call, rpc, decoded, caller), call.exchange)
 
-    async def _query(self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller) -> None:
+    async def _query(
+        self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller
+    ) -> None:
         try:
             correlation_id, response = await self._calls.query(rpc, decoded, caller)
         except CallError as error:
@@ -103,7 +105,9 @@ class GrpcWebDoor:
         else:
             call.succeed(correlation_id, response)
 
-    async def _stream(self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller) -> None:
+    async def _stream(
+        self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller
+    ) -> None:
         begun = False
         try:
             async with aclosing(self._calls.stream(rpc, decoded, caller)) as messages:  # type: ignore[type-var]

@@ -109,9 +109,7 @@ class Pages:
             stored = await asyncio.to_thread(_load, self._files[path])
         except OSError as error:
             log.error("a page of the documentation cannot be read", path=path, error=type(error).__name__)
-            refused = PolystreamError(
-                Reason.INTERNAL, "the page cannot be read; generate the contracts, or look in the logs"
-            )
+            refused = PolystreamError(Reason.INTERNAL, "the page cannot be read; generate the contracts, or look in the logs")
             http_status, headers, body = as_http(refused.to_status())
             exchange.respond(http_status, (*headers, (CORRELATION_ID, new_correlation_id()), *answer_headers), body)
             return
