@@ -12,12 +12,17 @@ from gateway.admission import Admissions
 from gateway.calls import Calls
 from gateway.commands import CommandPath, Encoders
 from gateway.doors.grpc_server import GrpcServer
+from gateway.doors.http_door import HttpDoor
+from gateway.http.limits import HttpLimits
+from gateway.http.server import HttpServer
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.producer import CommandProducer
 from gateway.queries import build_queries
 from gateway.queries.health import PlatformProbes
 from gateway.queries.stores import Stores
+from gateway.serving_file import ServingFile
+from gateway.rest.routes import Routes
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.catalog import Catalog, load_catalog
@@ -39,6 +44,8 @@ LONG_RUNNING: ServiceDescriptor = operations_proto_pb2.DESCRIPTOR.services_by_na
 
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
+# Where this machine reaches a port of its own that listens on every address.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens by this
 _QUERY_GRACE_S = 0.5  # for the queries that run when the port closes
 _MIN_CLOSE_S = 1.0  # for the producer, whatever the drain has left of its time
 
@@ -60,7 +67,9 @@ class Gateway:
     commands: CommandPath
     calls: Calls
     server: GrpcServer
+    http: HttpServer
     threads: CriticalThreads
+    serving_file: ServingFile
 
     async def start(self) -> None:
         """Listen, then take commands as soon as the registry has given the schemas' IDs, however long that takes.
@@ -70,9 +79,18 @@ class Gateway:
         self.producer.start()
         await self.tracker.start()
         await self.server.start()
-        log.info("listening", host=self.settings.host, port=self.server.port, server=self.server.kind)
+        await self.http.start()
+        log.info(
+            "listening",
+            host=self.settings.host,
+            port=self.server.port,
+            http_port=self.http.port,
+            server=self.server.kind,
+        )
         self.commands.use_encoders(await self._registered_encoders())
+        self.calls.serving = True
         await self.server.serve()
+        self.serving_file.write()
         log.info("serving")
 
     async def stop(self) -> None:
@@ -82,13 +100,16 @@ class Gateway:
         does not answer.
         """
         give_up_s = time.monotonic() + self.settings.drain_timeout_s
+        self.serving_file.remove()
         self.calls.refuse_commands()
+        self.http.leave()
         await self.server.leave()
         if not await self.commands.drain(self.settings.drain_timeout_s):
             log.warning("commands were still waiting for kafka", commands=self.producer.in_flight)
         self.calls.interrupt_queries()
         await self.calls.quiet(_QUERY_GRACE_S)
         await self.server.stop(_QUERY_GRACE_S)
+        await self.http.stop(_QUERY_GRACE_S)
         await self.producer.close(max(_MIN_CLOSE_S, give_up_s - time.monotonic()))
         await self.tracker.close()
         await asyncio.gather(self.probes.close(), self.event_log.close(), self.stores.close())
@@ -151,6 +172,15 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         tracing=tracing,
         max_streams=settings.max_streams,
     )
+    server = GrpcServer(calls, settings)
+    http = HttpServer(
+        HttpDoor(calls, Routes(catalog.services), settings),
+        HttpLimits(connections=settings.http_max_connections),
+        host=settings.host,
+        port=settings.http_port,
+        reuse_port=settings.shares_ports,
+        grpc_address=(_LOOPBACK.get(settings.host, settings.host), server.port),
+    )
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -162,8 +192,10 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         producer=producer,
         commands=commands,
         calls=calls,
-        server=GrpcServer(calls, settings),
+        server=server,
+        http=http,
         threads=threads,
+        serving_file=ServingFile(settings.ready_file),
     )
 
 

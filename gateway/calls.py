@@ -151,6 +151,7 @@ class Calls:
             for method in service.methods
             if (rpc := _compile(method, by_name, queries, admissions)) is not None
         }
+        self.serving = False  # whether commands are taken: the registry has been reached, and the gateway stays
         self._max_streams = max_streams
         self._streams = 0
         self._refuses_commands = False
@@ -235,6 +236,7 @@ class Calls:
     def refuse_commands(self) -> None:
         """Take no more commands: the gateway stops. Those that are under way go on."""
         self._refuses_commands = True
+        self.serving = False
 
     def interrupt_queries(self) -> None:
         """End the queries that still run, and refuse those that come: the gateway stops, and each is told so."""

@@ -50,14 +50,18 @@ class Reason(Enum):
     REQUEST_TOO_LARGE = Row(_INVALID, _R, "the request is too large; send less")
     HEADERS_TOO_LARGE = Row(_INVALID, _R, "the request's target or headers are too large; send less")
     UNSUPPORTED_CONTENT_TYPE = Row(
-        _INVALID, _R, "the body's content type is not supported; send JSON with the header content-type: application/json"
+        _INVALID,
+        _R,
+        "the body's content type is not supported; send JSON with the header content-type: application/json",
     )
     UNSUPPORTED_ENCODING = Row(_INVALID, _R, "the body's content encoding is not supported; send it plain or as gzip")
     NOT_ACCEPTABLE = Row(
         _INVALID, _R, "no form of the answer fits the header accept; leave it out, or name application/json in it"
     )
     FOREIGN_ORIGIN = Row(
-        code_pb2.PERMISSION_DENIED, _R, "a page of this origin may not do this; name the origin in GATEWAY_ALLOWED_ORIGINS"
+        code_pb2.PERMISSION_DENIED,
+        _R,
+        "a page of this origin may not do this; name the origin in GATEWAY_ALLOWED_ORIGINS",
     )
     FOREIGN_HOST = Row(
         code_pb2.PERMISSION_DENIED,

@@ -177,7 +177,7 @@ class GatewaySettings(_Settings):
     access_log: bool = False  # whether every HTTP request is logged
     ready_file: str = ""  # a file that is there while the gateway serves; it has the process's ID in JSON
     http_max_connections: int = 10_000  # how many HTTP connections may be open at once
-    max_streams: int = 1000  # how many streams may be open at once, over every door
+    max_streams: int = 5000  # how many streams may be open at once, over every door
     demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # whether a command without fields gets fake data
     # `host:port` of the monitor, which the gateway asks for the event log.
     monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")
@@ -268,6 +268,8 @@ class MonitorSettings(_Settings):
 
     host: str = "127.0.0.1"  # the address that it listens on
     http_port: int = 8089  # the dashboard's port
+    # Further names of this machine that the dashboard may be opened by, separated by commas; `*` is any.
+    allowed_hosts: str = ""
     otlp_port: int = 4317  # the port of OTLP and of the monitor's own gRPC service
     retention_days: int = 7  # how long events and spans are kept, in days
     max_spans: int = 500_000  # how many spans are kept at the most

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -23,7 +23,7 @@ from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.settings import GatewaySettings
 
-# The largest request that is read at all: what is above max_request_bytes and below this is refused in full form.
+# The largest request that grpcio reads: what is above max_request_bytes and below this is refused in full form.
 _READ_FACTOR = 16
 _FLUSH_S = 0.1  # a hundred times what it takes; nothing tells that it is done
 _NO_DEADLINE_S = 10 * 365 * 86_400.0  # a server in C tells the largest number where there is no deadline
@@ -229,12 +229,12 @@ def _fitting(kind: str) -> str:
 
 
 def _new_server(kind: str, calls: Calls, settings: GatewaySettings) -> Any:
-    options: Sequence[tuple[str, Any]] = (
-        ("grpc.max_receive_message_length", settings.max_request_bytes * _READ_FACTOR),
-        ("grpc.so_reuseport", int(settings.shares_ports)),
-    )
+    options: list[tuple[str, Any]] = [("grpc.so_reuseport", int(settings.shares_ports))]
     if kind == "grpcio":
+        options.append(("grpc.max_receive_message_length", settings.max_request_bytes * _READ_FACTOR))
         return grpc.aio.server(options=options)
+    # The native server has a bound of its own on what it reads; what it has read is refused in full form.
+    options.append(("grpc.max_receive_message_length", -1))
     # Where processors are few, a second thread costs more than it reads.
     io_threads = 1 if (os.cpu_count() or 1) <= 2 else 2
     if kind == "native-tasks":
