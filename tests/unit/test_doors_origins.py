@@ -6,7 +6,7 @@ from gateway.doors.origins import OriginRules, is_preflight
 from mesh.errors import Reason
 
 LOOPBACK = OriginRules("127.0.0.1", allowed_hosts="api.example", allowed_origins="https://dashboard.example/")
-WIDE = OriginRules("0.0.0.0", allowed_hosts="api.example")  # noqa: S104 - as in a container
+WIDE = OriginRules("0.0.0.0", allowed_hosts="api.example")
 
 
 def reason(rules: OriginRules, method: str, **headers: str) -> Reason | None:
@@ -32,11 +32,12 @@ def test_own_hosts_are_known(host: str) -> None:
     "host",
     [
         "rebind.example", "rebind.example:8000", "localhost.evil.example", "127.0.0.1.nip.io", "evillocalhost.com",
-        "sub.api.example", "", ":8000", "localhost:8000:1", "user@localhost", "[::1", "localhost/", "localhost, x.example",
+        "sub.api.example", "", ":8000", "localhost:8000:1", "user@localhost", "[::1", "localhost/",
+        "localhost, x.example",
     ],
 )  # fmt: skip
 def test_foreign_hosts_are_refused(host: str) -> None:
-    """Whatever the method, and wherever the gateway is bound: a name that was made to point here, and what is no host."""
+    """Whatever the method and the binding: a name that was made to point here, and what is no host."""
     for method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS"):
         assert reason(LOOPBACK, method, host=host) is Reason.FOREIGN_HOST
     assert reason(WIDE, "GET", host=host) is Reason.FOREIGN_HOST
@@ -109,7 +110,9 @@ def test_a_browser_asks_before_a_request() -> None:
     granted = dict(LOOPBACK.preflight_headers(asked) or ())
     assert granted["access-control-allow-origin"] == "http://localhost:3000"
     assert {"PATCH", "DELETE"} <= set(granted["access-control-allow-methods"].split(", "))
-    assert {"idempotency-key", "content-type", "traceparent"} <= set(granted["access-control-allow-headers"].split(", "))
+    assert {"idempotency-key", "content-type", "traceparent"} <= set(
+        granted["access-control-allow-headers"].split(", ")
+    )
     assert granted["access-control-max-age"] == "86400"
     assert "origin" in granted["vary"]
     assert "access-control-allow-private-network" not in granted
