@@ -68,6 +68,10 @@ class Reason(Enum):
         "the gateway is not known by the name in the header host; use localhost, or name it in GATEWAY_ALLOWED_HOSTS",
     )
     REQUEST_ID_REUSED = Row(_EXISTS, _R, "request_id was used with another request; use a new one")
+    UNKNOWN_PATH = Row(_MISSING, _R, "there is no such path; /docs lists all of them")
+    METHOD_NOT_ALLOWED = Row(
+        code_pb2.UNIMPLEMENTED, _R, "the path does not take this HTTP method; see the header allow"
+    )
 
     OPERATION_NOT_FOUND = Row(_MISSING, _R, "there is no operation with this correlation ID; check it")
     USER_NOT_FOUND = Row(_MISSING, _R, "there is no such user; create it first with CreateUser")
