@@ -166,7 +166,8 @@ class GatewaySettings(_Settings):
     port: int = 50051  # the port that it listens on
     # Which gRPC server to run: `native` has HTTP/2 in Rust (`pygrpc-native`), `grpcio` is the standard one.
     server: Literal["native", "grpcio"] = "native"
-    demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # whether calls of the earlier demo that say nothing get fake data
+    # Whether a POST to one of the earlier demo's paths that says nothing gets fake data.
+    demo_data: bool = Field(False, validation_alias="DEMO_DATA")
     # `host:port` of the monitor, which the gateway asks for the event log.
     monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")
     max_in_flight_commands: int = 4096  # how many commands may wait for Kafka's acknowledgement at once

@@ -130,8 +130,8 @@ def test_google_client_lists_operations(platform: Platform) -> None:
     """The standard client's pager goes through pages of the event log, newest first."""
     with grpc.insecure_channel(_address(platform, "edge")) as channel:
         contents = contents_pb2_grpc.ContentServiceStub(channel)
-        content = {"title": "Cidade", "kind": contents_pb2.Content.MOVIE}
-        requests = [contents_pb2.CacheContentRequest(content_id=n, **content) for n in range(1, 4)]
+        kind = contents_pb2.Content.MOVIE
+        requests = [contents_pb2.CacheContentRequest(content_id=n, title="Cidade", kind=kind) for n in range(1, 4)]
         sent = [contents.CacheContent(request).name for request in requests]
         client = OperationsClient(channel)
 
