@@ -178,7 +178,8 @@ class GatewaySettings(_Settings):
     ready_file: str = ""  # a file that is there while the gateway serves; it has the process's ID in JSON
     http_max_connections: int = 10_000  # how many HTTP connections may be open at once
     max_streams: int = 5000  # how many streams may be open at once, over every door
-    demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # whether a command without fields gets fake data
+    # Whether a POST to one of the earlier demo's paths that says nothing gets fake data.
+    demo_data: bool = Field(False, validation_alias="DEMO_DATA")
     # `host:port` of the monitor, which the gateway asks for the event log.
     monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")
     max_in_flight_commands: int = 4096  # how many commands may wait for Kafka's acknowledgement at once

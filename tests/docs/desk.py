@@ -22,7 +22,7 @@ from tests.support.tools import go_tool
 
 # A reader comes to the first `explain` after minutes; by then the monitor follows the topics.
 _FIRST_STORY: Final = """
-ID=$(curl -sf -X POST http://localhost:8000/v1/contents/1 |
+ID=$(curl -sf -X POST http://localhost:8000/cache/conteudo/1 |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["correlation_id"])')
 timeout 90 bash -c "until curl -sf http://localhost:8000/v1/operations/$ID:explain | grep -q command.succeeded; do
   sleep 0.2; done"
