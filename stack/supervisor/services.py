@@ -45,9 +45,9 @@ def _ready_file(context: StackContext, name: str) -> Path:
 def default_gateways() -> int:
     """Return how many gateways suit the processors that this process may use.
 
-    A busy gateway takes a whole processor, and the broker, the lanes and the stores need the others. So it is one for up
-    to three processors, then one for every two, and four at the most: the lanes of one machine keep up with no more. It
-    is one where the system does not share a port's connections out among processes, as Linux does.
+    A busy gateway takes a whole processor, and the broker, the lanes and the stores need the others. So it is one for
+    up to three processors, then one for every two, and four at the most: the lanes of one machine keep up with no more.
+    It is one where the system does not share a port's connections out among processes, as Linux does.
     """
     if sys.platform != "linux":
         return 1
@@ -74,8 +74,9 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
     def is_ready(context: StackContext) -> bool:
         if not _ready_file(context, name).exists():
             return False
+        ports = context.ports
         return shares_ports or (
-            probes.grpc_serves(HOST, context.ports.gateway) and probes.http_answers(HOST, context.ports.rest, "/healthz")
+            probes.grpc_serves(HOST, ports.gateway) and probes.http_answers(HOST, ports.rest, "/healthz")
         )
 
     return ProcessSpec(
