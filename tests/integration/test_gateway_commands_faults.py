@@ -21,6 +21,7 @@ from mesh.settings import KafkaSettings
 from mesh.topics import create_topics
 from tests.support.freezing import frozen
 from tests.support.gateways import CommandLog, Refusal, Served, refused, serving
+from tests.support.people import person
 from tests.support.platform import EngineSet
 from tests.support.ports import free_ports
 from tests.support.waiting import eventually_async
@@ -217,7 +218,7 @@ async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, serv
 async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: str) -> None:
     """`python -m gateway` answers what it took, says that it stops, and ends with 0."""
     port = free_ports().gateway
-    environment = running.environment | {"GATEWAY_PORT": str(port), "GATEWAY_SERVER": server_kind, "DEMO_DATA": "true"}
+    environment = running.environment | {"GATEWAY_PORT": str(port), "GATEWAY_SERVER": server_kind}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", env=environment, stdout=subprocess.PIPE
     )
@@ -226,12 +227,12 @@ async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: st
             stub = users_pb2_grpc.UserServiceStub(channel)
 
             async def accepted() -> Operation:
-                operation: Operation = await stub.CreateUser(CreateUserRequest())
+                operation: Operation = await stub.CreateUser(CreateUserRequest(**person()))
                 return operation
 
             await eventually_async(accepted, 20)
             with frozen(running.pid("kafka")):
-                sent = [asyncio.ensure_future(stub.CreateUser(CreateUserRequest())) for _ in range(SENT)]
+                sent = [asyncio.ensure_future(stub.CreateUser(CreateUserRequest(**person()))) for _ in range(SENT)]
                 await eventually_async(lambda: _answers(stub), 30)
                 process.send_signal(signal.SIGTERM)
             answers = await asyncio.gather(*sent, return_exceptions=True)

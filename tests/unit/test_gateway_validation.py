@@ -4,7 +4,6 @@ from typing import Any
 
 import protovalidate
 import pytest
-from gateway.json_fields import named_fields
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2, timestamp_pb2
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
 from polystream.v1.operations_pb2 import WaitOperationRequest
