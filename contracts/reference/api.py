@@ -169,7 +169,7 @@ def _field_row(descriptors: Descriptors, field: FieldDescriptor, file: FileDescr
     if descriptors.option(field, _PERSONAL_OPTION):
         marks.append("Personal data.")
     if descriptors.option(field, DEMO_OPTION):
-        marks.append("Filled with demo data in a command that says nothing.")
+        marks.append("Filled with demo data where a POST to an inherited path says nothing.")
     means = " ".join([descriptors.comment(field.full_name), *marks])
     return code(field.name), _type(field, file), means, "; ".join(field_rules_in_words(descriptors, field))
 

@@ -16,12 +16,13 @@ import structlog
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from gateway.calls import CallError, Caller, Calls, Rpc, RpcKind
+from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
 from gateway.doors.rest import timeout_s
 from gateway.doors.statuses import CORRELATION_ID, Header, grpc_trailers
 from gateway.doors.tasks import CallTasks
 from gateway.http.exchange import Exchange
+from gateway.operations.accepted import Serializable
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 
@@ -74,7 +75,11 @@ class GrpcWebDoor:
             )
             return None
         # Four characters for three bytes, and a little for padding between pieces.
-        return self._max_bytes if media_type in BINARY else self._max_bytes * 3 // 2
+        max_bytes = self._max_bytes if media_type in BINARY else self._max_bytes * 3 // 2
+        if int(request.headers.get("content-length", "0")) > max_bytes:
+            call.refuse(content.too_large(self._max_bytes - _HEADER.size))  # HTTP's own refusal is not status 200
+            return None
+        return max_bytes
 
     def request(self, call: "GrpcWebCall", rpc: Rpc) -> None:
         """Answer a request that is whole."""
@@ -95,9 +100,7 @@ class GrpcWebDoor:
         answer = self._stream if rpc.kind is RpcKind.STREAM else self._query
         self._tasks.run(answer(call, rpc, decoded, caller), call.exchange)
 
-    async def _query(
-        self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller
-    ) -> None:
+    async def _query(self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller) -> None:
         try:
             correlation_id, response = await self._calls.query(rpc, decoded, caller)
         except CallError as error:
@@ -105,9 +108,7 @@ class GrpcWebDoor:
         else:
             call.succeed(correlation_id, response)
 
-    async def _stream(
-        self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller
-    ) -> None:
+    async def _stream(self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller) -> None:
         begun = False
         try:
             async with aclosing(self._calls.stream(rpc, decoded, caller)) as messages:  # type: ignore[type-var]
@@ -194,7 +195,7 @@ class GrpcWebCall:
         """Begin to answer with several messages."""
         self.exchange.start(200, self._headers(correlation_id))
 
-    def succeed(self, correlation_id: str, response: Message) -> None:
+    def succeed(self, correlation_id: str, response: Serializable) -> None:
         """Answer with a message."""
         body = _frame(0, response.SerializeToString()) + _frame(_TRAILERS, _OK_TRAILERS)
         self.exchange.respond(200, self._headers(correlation_id), self.encoded(body))

@@ -36,8 +36,10 @@ _JAVASCRIPT: Final = "text/javascript; charset=utf-8"
 _GUARDS: Final[tuple[Header, ...]] = (
     (
         "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        (
+            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
     ),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -71,7 +73,7 @@ class StoredPage:
         return (self.packed, f'"{self.tag}-gzip"') if packed else (self.plain, f'"{self.tag}"')
 
 
-class Pages:
+class Documentation:
     """Serves the documentation. A file is read and compressed when it is first asked for, in a thread."""
 
     def __init__(self) -> None:
@@ -109,7 +111,9 @@ class Pages:
             stored = await asyncio.to_thread(_load, self._files[path])
         except OSError as error:
             log.error("a page of the documentation cannot be read", path=path, error=type(error).__name__)
-            refused = PolystreamError(Reason.INTERNAL, "the page cannot be read; generate the contracts, or look in the logs")
+            refused = PolystreamError(
+                Reason.INTERNAL, "the page cannot be read; generate the contracts, or look in the logs"
+            )
             http_status, headers, body = as_http(refused.to_status())
             exchange.respond(http_status, (*headers, (CORRELATION_ID, new_correlation_id()), *answer_headers), body)
             return
@@ -122,7 +126,7 @@ class PageCall:
 
     __slots__ = ("_answer_headers", "_pages", "exchange")
 
-    def __init__(self, exchange: Exchange, answer_headers: tuple[Header, ...], pages: Pages) -> None:
+    def __init__(self, exchange: Exchange, answer_headers: tuple[Header, ...], pages: Documentation) -> None:
         self.exchange = exchange
         self._answer_headers = answer_headers
         self._pages = pages

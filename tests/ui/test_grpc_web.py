@@ -52,7 +52,7 @@ def _call(page: Page, platform: Platform, method: str, request: Message) -> dict
 def test_page_sends_a_command_and_follows_it(page: Page, platform: Platform, origin: str) -> None:
     """From another origin on this machine, the answer and its correlation ID can be read."""
     _open(page, origin)
-    request = contents_pb2.CacheContentRequest(content_id=5678)
+    request = contents_pb2.CacheContentRequest(content_id=5678, title="Cidade", kind=contents_pb2.Content.MOVIE)
     answer = _call(page, platform, "polystream.v1.ContentService/CacheContent", request)
     assert answer["status"] == 200
     message, trailers = web_frames(bytes(answer["bytes"]))
