@@ -48,6 +48,7 @@ class Reason(Enum):
     INVALID_PAGE_TOKEN = Row(_INVALID, _R, "page_token is not one of this list; start again without it")
     MALFORMED_REQUEST = Row(_INVALID, _R, "the request could not be read; encode it as its message type asks")
     REQUEST_TOO_LARGE = Row(_INVALID, _R, "the request is too large; send less")
+    HEADERS_TOO_LARGE = Row(_INVALID, _R, "the request's target or headers are too large; send less")
     UNSUPPORTED_CONTENT_TYPE = Row(
         _INVALID,
         _R,
@@ -106,6 +107,15 @@ class Reason(Enum):
     )
     TOO_MANY_STREAMS = Row(
         code_pb2.RESOURCE_EXHAUSTED, _R, "too many streams are open; close some, or ask without a stream", 1.0
+    )
+    TOO_MANY_REQUESTS = Row(
+        code_pb2.RESOURCE_EXHAUSTED, _R, "the gateway has too many requests under way; send it again later", 1.0
+    )
+    TOO_MANY_CONNECTIONS = Row(
+        _UNAVAILABLE, _R, "the gateway has too many connections; close some, or connect again later", 1.0
+    )
+    REQUEST_TIMEOUT = Row(
+        code_pb2.DEADLINE_EXCEEDED, _R, "the request did not arrive in time; nothing was done, send it again"
     )
     DEADLINE_EXCEEDED = Row(
         code_pb2.DEADLINE_EXCEEDED, Reaction.RETRY, "the deadline passed; ask for the operation before sending again"

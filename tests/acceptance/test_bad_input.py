@@ -13,6 +13,8 @@ from tests.support.doors import Answer, call_grpc, call_rest
 from tests.support.people import cpf, person
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_door
+
 GOOD = {"name": "Ana", "email": "ana.bad.input@example.com", "cpf": "39053344705"}
 JSON = {"content-type": "application/json"}
 # Of an operation that never was. Tests have the same names in every process that collects them.
@@ -83,10 +85,10 @@ def test_a_wrong_method_over_rest(rest: httpx.Client) -> None:
     assert Answer({}, response.json()).reason == "METHOD_NOT_ALLOWED"
 
 
-def test_an_unknown_method_over_grpc(edge_channel: grpc.Channel) -> None:
+def test_an_unknown_method_over_grpc(channel: grpc.Channel) -> None:
     """UNIMPLEMENTED, as gRPC has it."""
     answer = call_grpc(
-        edge_channel,
+        channel,
         "polystream.v1.UserService/Promote",
         users_pb2.GetUserRequest(user_id=1),
         users_pb2.User,
@@ -94,10 +96,10 @@ def test_an_unknown_method_over_grpc(edge_channel: grpc.Channel) -> None:
     assert answer.code == 12
 
 
-def test_an_unknown_correlation_id_over_grpc(edge_channel: grpc.Channel) -> None:
+def test_an_unknown_correlation_id_over_grpc(channel: grpc.Channel) -> None:
     """NOT_FOUND with the field."""
     answer = call_grpc(
-        edge_channel,
+        channel,
         "polystream.v1.OperationService/GetOperation",
         operations_pb2.GetOperationRequest(correlation_id=new_correlation_id()),
         operations_pb2.Operation,
@@ -105,21 +107,19 @@ def test_an_unknown_correlation_id_over_grpc(edge_channel: grpc.Channel) -> None
     assert (answer.code, answer.reason, answer.fields) == (5, "OPERATION_NOT_FOUND", ["correlation_id"])
 
 
-def test_an_oversized_request_over_grpc(edge_channel: grpc.Channel) -> None:
+def test_an_oversized_request_over_grpc(channel: grpc.Channel) -> None:
     """It is refused with a status that says so, and the next request works."""
     huge = contents_pb2.CacheContentRequest(content_id=1, title="x" * 200_000)
-    answer = call_grpc(edge_channel, "polystream.v1.ContentService/CacheContent", huge, operations_pb2.Operation)
+    answer = call_grpc(channel, "polystream.v1.ContentService/CacheContent", huge, operations_pb2.Operation)
     assert answer.code in {3, 8}, answer
     small = contents_pb2.CacheContentRequest(content_id=1, title="x", kind=contents_pb2.Content.MOVIE)
-    assert (
-        call_grpc(edge_channel, "polystream.v1.ContentService/CacheContent", small, operations_pb2.Operation).code == 0
-    )
+    assert call_grpc(channel, "polystream.v1.ContentService/CacheContent", small, operations_pb2.Operation).code == 0
 
 
-def test_an_expired_deadline_over_grpc(edge_channel: grpc.Channel) -> None:
+def test_an_expired_deadline_over_grpc(channel: grpc.Channel) -> None:
     """DEADLINE_EXCEEDED."""
     answer = call_grpc(
-        edge_channel,
+        channel,
         "polystream.v1.OperationService/GetOperation",
         operations_pb2.GetOperationRequest(correlation_id=new_correlation_id()),
         operations_pb2.Operation,
