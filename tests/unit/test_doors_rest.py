@@ -71,6 +71,16 @@ async def test_a_query_has_a_bound() -> None:
     assert 74 < (calls.taken[-1][2].time_remaining() or 0) <= 75
 
 
+async def test_a_caller_may_bound_it() -> None:
+    """By gRPC's own header, as before; a malformed one is told."""
+    calls = ScriptedCalls([User()])
+    for method, path in (("GET", "/v1/users/7"), ("POST", "/v1/users")):
+        await answered(calls, exchange(method, path, {"grpc-timeout": "2S"}))
+        assert 1 < (calls.taken[-1][2].time_remaining() or 0) <= 2
+        asked = await answered(calls, exchange(method, path, {"grpc-timeout": "2s"}))
+        assert (asked.status, asked.reason) == (400, "MALFORMED_REQUEST")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "fills"),
     [
