@@ -24,7 +24,7 @@ _NOBODYS = "01a20000-0000-7000-8000-000000000000"
 @pytest.mark.parametrize(
     ("verb", "path", "arguments", "status", "reason", "fields"),
     [
-        ("POST", "/v1/users", {"content": b'{"name": ', "headers": JSON}, 400, "MALFORMED_JSON", []),
+        ("POST", "/v1/users", {"content": b'{"name": ', "headers": JSON}, 400, "MALFORMED_REQUEST", []),
         ("POST", "/v1/users", {"json": {**GOOD, "nmae": "x"}}, 400, "UNKNOWN_FIELD", ["nmae"]),
         (
             "POST",
@@ -50,7 +50,7 @@ _NOBODYS = "01a20000-0000-7000-8000-000000000000"
         ("POST", "/v1/users", {"json": {**GOOD, "name": "x" * 100_000}}, 413, "REQUEST_TOO_LARGE", []),
         ("GET", "/nowhere", {}, 404, "UNKNOWN_PATH", []),
         ("GET", "/v1/users/abc", {}, 400, "INVALID_FIELD", None),
-        ("GET", "/v1/users?page=2", {}, 400, "UNKNOWN_QUERY_PARAMETER", None),
+        ("GET", "/v1/users?page=2", {}, 400, "UNKNOWN_FIELD", ["page"]),
         ("GET", "/v1/users?page_token=xyz", {}, 400, "INVALID_PAGE_TOKEN", ["page_token"]),
         ("GET", "/v1/users?page_size=5000", {}, 400, "INVALID_FIELD", ["page_size"]),
         ("GET", f"/status/{_NOBODYS}", {}, 404, "OPERATION_NOT_FOUND", ["correlation_id"]),
@@ -162,7 +162,8 @@ def test_a_command_that_sets_a_field_is_held_to_its_rules(rest: httpx.Client, pa
     answer = call_rest(rest, "POST", path, json={"name": "Ana", "cpf": cpf()})
     assert (answer.code, answer.reason, answer.fields) == (3, "INVALID_FIELD", ["email"])
     answer = call_rest(rest, "POST", path, json={"name": ""})
-    assert (answer.code, answer.reason, answer.fields) == (3, "INVALID_FIELD", ["name", "email", "cpf"])
+    assert (answer.code, answer.reason) == (3, "INVALID_FIELD")
+    assert set(answer.fields) == {"name", "email", "cpf"}
 
 
 @pytest.mark.parametrize("arguments", [{}, {"json": {}}, {"json": {"request_id": "silent"}}])
@@ -187,7 +188,8 @@ def test_a_command_that_says_nothing_does_nothing(
 ) -> None:
     """Below `/v1` nothing is made up: an update of nothing changed a name, and a subscription was bought."""
     answer = call_rest(rest, method, path, **arguments)
-    assert (answer.code, answer.reason, answer.fields) == (3, "EMPTY_COMMAND", fields)
+    assert (answer.code, answer.reason) == (3, "EMPTY_COMMAND")
+    assert set(answer.fields) == set(fields)
 
 
 @pytest.mark.parametrize(
