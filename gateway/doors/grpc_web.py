@@ -8,7 +8,6 @@ import base64
 import binascii
 import re
 import struct
-import time
 from contextlib import aclosing
 from typing import Final
 
@@ -18,7 +17,7 @@ from google.rpc import status_pb2
 
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
-from gateway.doors.rest import timeout_s
+from gateway.doors.deadlines import deadline_s, timeout_s
 from gateway.doors.statuses import CORRELATION_ID, Header, grpc_trailers
 from gateway.doors.tasks import CallTasks
 from gateway.http.exchange import Exchange
@@ -33,8 +32,6 @@ _HEADER: Final = struct.Struct(">BI")
 _COMPRESSED: Final = 0x01
 _TRAILERS: Final = 0x80
 _OK_TRAILERS: Final = b"grpc-status:0\r\n"
-_TIMEOUT: Final = re.compile(r"(\d{1,8})([HMSmun])")
-_UNITS_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 # A text body may be several pieces of base64, each with its own padding.
 _PIECE: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _ENCODING: Final[Header] = ("grpc-accept-encoding", "identity")
@@ -75,7 +72,11 @@ class GrpcWebDoor:
             )
             return None
         # Four characters for three bytes, and a little for padding between pieces.
-        return self._max_bytes if media_type in BINARY else self._max_bytes * 3 // 2
+        max_bytes = self._max_bytes if media_type in BINARY else self._max_bytes * 3 // 2
+        if int(request.headers.get("content-length", "0")) > max_bytes:
+            call.refuse(content.too_large(self._max_bytes - _HEADER.size))  # HTTP's own refusal is not status 200
+            return None
+        return max_bytes
 
     def request(self, call: "GrpcWebCall", rpc: Rpc) -> None:
         """Answer a request that is whole."""
@@ -83,10 +84,7 @@ class GrpcWebDoor:
         caller = Caller(headers.get("traceparent"), headers.get("tracestate"))
         decoded: Message | PolystreamError
         try:
-            given_s = _timeout_s(headers.get("grpc-timeout"))
-            wanted_s = timeout_s(rpc) if given_s is None else given_s
-            if wanted_s is not None:
-                caller.deadline_s = time.monotonic() + wanted_s
+            caller.deadline_s = deadline_s(headers.get("grpc-timeout"), timeout_s(rpc))
             decoded = rpc.admission.decode(self._message(call))
         except PolystreamError as error:
             decoded = error
@@ -241,16 +239,6 @@ def _from_text(body: bytes) -> bytes:
             raise _malformed("the body is not base64") from error
         at = piece.end()
     return b"".join(pieces)
-
-
-def _timeout_s(text: str | None) -> float | None:
-    """Return the seconds of a `grpc-timeout`, however short. Raises PolystreamError MALFORMED_REQUEST."""
-    if text is None:
-        return None
-    match = _TIMEOUT.fullmatch(text)
-    if match is None or not text.isascii():
-        raise _malformed("the header grpc-timeout must be up to eight digits and one of H, M, S, m, u, n")
-    return int(match[1]) * _UNITS_S[match[2]]
 
 
 def _malformed(what: str) -> PolystreamError:

@@ -5,7 +5,6 @@ no meaning there (RFC 9110, sections 9.3.1 and 9.3.5), and its sender meant some
 body, wherever it stands.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +15,7 @@ from google.rpc import status_pb2
 
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
+from gateway.doors.deadlines import deadline_s, timeout_s
 from gateway.doors.statuses import CORRELATION_ID, JSON, Header, as_http
 from gateway.doors.streams import OFFERED, StreamAnswer
 from gateway.doors.tasks import CallTasks
@@ -25,11 +25,6 @@ from gateway.rest.bindings import Binding
 from gateway.rest.routes import Match, Routes
 from mesh.errors import PolystreamError, Reason
 from mesh.telemetry import names
-
-# How long an answer may take. A command has its acknowledgement's own bound, which is shorter.
-UNARY_TIMEOUT_S: Final = 15.0
-WAIT_TIMEOUT_S: Final = 75.0  # WaitOperation waits for 60 s at the most
-STREAM_TIMEOUT_S: Final = 3600.0
 
 _OK: Final = 200
 
@@ -94,6 +89,7 @@ class RestDoor:
         caller.attributes = bound.attributes
         decoded: Message | PolystreamError
         try:
+            caller.deadline_s = deadline_s(headers.get("grpc-timeout"), bound.timeout_s)
             body = self._body(call)
             reading = bound.binding.read(call.match.variables, request.query, body, headers.get("idempotency-key"))
             caller.named = reading.named
@@ -103,8 +99,6 @@ class RestDoor:
         if bound.rpc.kind is RpcKind.COMMAND:
             self._calls.command(bound.rpc, decoded, caller, call)
             return
-        if bound.timeout_s is not None:
-            caller.deadline_s = time.monotonic() + bound.timeout_s
         answer = self._stream if bound.rpc.kind is RpcKind.STREAM else self._query
         self._tasks.run(answer(call, decoded, caller), call.exchange)
 
@@ -204,12 +198,3 @@ class RestCall:
         """Answer with an error."""
         http_status, headers, body = as_http(status)
         self.exchange.respond(http_status, (*headers, (CORRELATION_ID, correlation_id), *self.answer_headers), body)
-
-
-def timeout_s(rpc: Rpc) -> float | None:
-    """Return how long an answer may take where its caller says nothing, in seconds; None for a command."""
-    if rpc.kind is RpcKind.COMMAND:
-        return None
-    if rpc.kind is RpcKind.STREAM:
-        return STREAM_TIMEOUT_S
-    return WAIT_TIMEOUT_S if rpc.name.rpartition("/")[2].startswith("Wait") else UNARY_TIMEOUT_S

@@ -20,7 +20,7 @@ from protobuf import (
     merge_from_json,
 )
 
-from gateway.rest.json_faults import REFUSALS, must_be
+from gateway.rest.json_faults import REFUSALS, UNKNOWN, is_enum_number, must_be
 from gateway.rest.json_text import is_number
 from gateway.rest.json_types import Element, element_of, fields_of, has_own_form, message_type
 from mesh.errors import FieldFault, PolystreamError, Reason
@@ -96,9 +96,17 @@ class TextField:
 def set_text(message: Any, path: Sequence[Named], values: Sequence[str]) -> None:
     """Set the field at `path` of a message of protobuf-py to what the values say.
 
-    Raises PolystreamError INVALID_FIELD for a text that does not fit; LookupError and ValueError as `TextField` does.
+    Raises PolystreamError INVALID_FIELD for a text that does not fit or a field that no text stands for, and
+    UNKNOWN_FIELD where there is no such field.
     """
-    text_field(type(message).desc().type_name, tuple(field.name for field in path)).set(message, values)
+    names = tuple(field.name for field in path)
+    try:
+        field = text_field(type(message).desc().type_name, names)
+    except LookupError:
+        raise PolystreamError(Reason.UNKNOWN_FIELD, faults=[FieldFault(".".join(names), UNKNOWN)]) from None
+    except ValueError:
+        raise _invalid(".".join(names), "must be given in a JSON body") from None
+    field.set(message, values)
 
 
 @lru_cache(_MAX_KNOWN_FIELDS)
@@ -116,7 +124,8 @@ def _fields(descriptor: DescMessage, names: Sequence[str]) -> list[DescField]:
             raise LookupError(f"{descriptor.type_name} has no field {'.'.join(names)}")
         fields.append(field)
         below = element_of(field)
-        inner = below if isinstance(below, DescMessage) and not isinstance(field.value, DescFieldValueList) else None
+        is_one = not isinstance(field.value, DescFieldValueList | DescFieldValueMap)
+        inner = below if is_one and isinstance(below, DescMessage) and not has_own_form(below) else None
     return fields
 
 
@@ -126,7 +135,7 @@ def _literal_maker(field: DescField, element: Element) -> Callable[[str], str | 
         case _ if isinstance(field.value, DescFieldValueMap):
             raise ValueError(f"no text stands for the map {field.name}")
         case DescEnum():
-            return lambda text: text if _WHOLE.fullmatch(text) else encode_basestring(text)
+            return _enum_literal
         case DescMessage(type_name=name) if not has_own_form(element) or name in _NO_TEXT:
             raise ValueError(f"no text stands for the message {field.name}")
         case DescMessage() if (wrapped := fields_of(element).get(_WRAPPED)) is not None:
@@ -139,6 +148,12 @@ def _literal_maker(field: DescField, element: Element) -> Callable[[str], str | 
             return lambda text: f'"{text}"' if is_number(text) or text in _NO_NUMBERS else None
         case _:
             return lambda text: text if _WHOLE.fullmatch(text) else None
+
+
+def _enum_literal(text: str) -> str | None:
+    if not _WHOLE.fullmatch(text):
+        return encode_basestring(text)
+    return text if is_enum_number(text) else None
 
 
 def _must_be(element: Element) -> str:

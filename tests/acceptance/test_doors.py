@@ -132,5 +132,8 @@ def test_grpcurl_lists_describes_and_calls(door_url: str) -> None:
     }
     assert "rpc CreateUser" in run(address, "describe", USERS)
     assert '"state": "ACCEPTED"' in run(
-        "-d", '{"content_id": 1001}', address, "polystream.v1.ContentService/CacheContent"
+        "-d",
+        '{"content_id": 1001, "title": "Cidade", "kind": "MOVIE"}',
+        address,
+        "polystream.v1.ContentService/CacheContent",
     )

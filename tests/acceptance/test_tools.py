@@ -61,7 +61,7 @@ def test_buf_curl_calls_by_reflection(platform: Platform, at: str, reflection: s
     """`buf curl` needs no proto, in either version of reflection."""
     called = _run(
         *(_BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "--reflect-protocol", reflection),
-        *("-d", '{"content_id": "5678"}'),
+        *("-d", '{"content_id": "5678", "title": "Cidade", "kind": "MOVIE"}'),
         f"http://{_address(platform, at)}/polystream.v1.ContentService/CacheContent",
     )
     assert called.returncode == 0, called.stderr
@@ -81,11 +81,12 @@ def test_buf_curl_lists_every_service(platform: Platform) -> None:
     } <= set(listed.stdout.split())
 
 
-def test_buf_curl_calls_by_grpc_web(platform: Platform) -> None:
-    """gRPC-Web is taken from any client, and errors keep their details there."""
+@pytest.mark.every_door
+def test_buf_curl_calls_by_grpc_web(door_url: str, repository: Path) -> None:
+    """gRPC-Web is taken from any client, and errors keep their details there. Reflection is no call of gRPC-Web's."""
     called = _run(
-        *(_BUF, "curl", "--protocol", "grpcweb", "-d", '{"user_id": "999999999"}'),
-        f"{_url(platform)}/polystream.v1.UserService/GetUser",
+        *(_BUF, "curl", "--protocol", "grpcweb", "--schema", repository / "gen" / "descriptors.binpb"),
+        *("-d", '{"user_id": "999999999"}', f"{door_url}/polystream.v1.UserService/GetUser"),
     )
     error = json.loads(called.stderr)
     assert error["code"] == "not_found"

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import add_TraceServiceServicer_to_server
@@ -27,6 +28,18 @@ from tests.support.platform import EngineSet
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
 CREATE_USER = "/polystream.v1.UserService/CreateUser"
+# Each with the file that declares it.
+SYMBOLS = {
+    "polystream.v1.UserService": "polystream/v1/users.proto",
+    "polystream.v1.UserService.CreateUser": "polystream/v1/users.proto",
+    "polystream.v1.User.user_id": "polystream/v1/users.proto",
+    "polystream.v1.Operation.Receipt": "polystream/v1/operations.proto",
+    "polystream.v1.Operation.Receipt.store": "polystream/v1/operations.proto",
+    "polystream.v1.Operation.ACCEPTED": "polystream/v1/operations.proto",
+    "polystream.options.v1.Store": "polystream/options/v1/options.proto",
+    "polystream.options.v1.command": "polystream/options/v1/options.proto",
+    "google.longrunning.Operation.result": "google/longrunning/operations.proto",
+}
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -347,8 +360,13 @@ async def test_reflection_lists_every_service(served: Served) -> None:
     await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
     listed = {service.name for service in (await call.read()).list_services_response.service}
     assert {"polystream.v1.UserService", "polystream.v1.OperationService", "google.longrunning.Operations"} <= listed
-    await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol="polystream.v1.UserService"))
-    assert (await call.read()).file_descriptor_response.file_descriptor_proto
+    for symbol, file in SYMBOLS.items():
+        await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol))
+        files = (await call.read()).file_descriptor_response.file_descriptor_proto
+        assert file in [FileDescriptorProto.FromString(data).name for data in files], symbol
+    for unknown in ("polystream.v1.UserService.Nothing", "polystream.v1.User.nothing", "", "nothing"):
+        await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=unknown))
+        assert (await call.read()).error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
     await call.done_writing()
 
 
