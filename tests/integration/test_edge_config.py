@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from stack.edge.render import Address, EdgeConfig, TlsFiles, envoy_argv, render_config
 from stack.edge.answers import EDGE_ANSWERS
+from stack.edge.render import Address, EdgeConfig, TlsFiles, envoy_argv, render_config
 from tests.support.certificates import self_signed
 from tests.support.edge import running_edge
 from tests.support.waiting import eventually

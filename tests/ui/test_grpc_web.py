@@ -77,7 +77,7 @@ def test_page_reads_what_went_wrong(page: Page, platform: Platform) -> None:
 
 
 def test_page_of_a_stranger_may_not_call(page: Page, platform: Platform) -> None:
-    """The browser keeps the answer from a page whose origin the edge does not know."""
+    """The browser keeps the answer from a page whose origin the gateway does not know."""
     told: list[str] = []
     page.on("console", lambda message: told.append(message.text))
     _open(page, "https://elsewhere.example")
