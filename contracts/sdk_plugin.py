@@ -69,14 +69,14 @@ def _services_module(files: list[FileDescriptor], descriptors: Descriptors) -> s
     lines = [
         '"""Every service of the API. Generated from the protos: do not edit."""',
         "",
-        "from polystream_sdk.calls import Calls",
+        "from polystream_sdk.calls import ClientCalls",
         *imports,
         "",
         "",
         "class Services:",
         '    """Has every service of the API."""',
         "",
-        "    def __init__(self, calls: Calls) -> None:",
+        "    def __init__(self, calls: ClientCalls) -> None:",
     ]
     for file in files:
         service = _service(file)
@@ -93,7 +93,7 @@ def _service_module(file: FileDescriptor, descriptors: Descriptors) -> str:
         f"class {service.name}:",
         *_docstring(descriptors.comment(service.full_name), "    "),
         "",
-        f"    def __init__(self, calls: {names.use('polystream_sdk.calls', 'Calls')}) -> None:",
+        f"    def __init__(self, calls: {names.use('polystream_sdk.calls', 'ClientCalls')}) -> None:",
         "        self._calls = calls",
         "",
         "    @property",

@@ -35,7 +35,7 @@ def finds_gateways(path: str) -> bool:
 
     Raises OSError where it does not answer.
     """
-    connection = _Connection(path)
+    connection = _AdminConnection(path)
     try:
         connection.request("GET", "/clusters")
         answer = connection.getresponse()
@@ -48,7 +48,7 @@ def finds_gateways(path: str) -> bool:
     return answer.status == HTTPStatus.OK and healthy.issuperset(GATEWAY_CLUSTERS)
 
 
-class _Connection(HTTPConnection):
+class _AdminConnection(HTTPConnection):
     """HTTP over a socket in the file system."""
 
     def __init__(self, path: str) -> None:

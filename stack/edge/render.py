@@ -13,7 +13,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stack.edge.replies import LOCAL_REPLIES
+from stack.edge.answers import EDGE_ANSWERS
 
 TEMPLATE_DIR: Final = Path(__file__).resolve().parents[2] / "deploy" / "envoy"
 
@@ -77,7 +77,7 @@ def render_config(config: EdgeConfig) -> str:
     )
     environment.filters["base64"] = lambda value: base64.b64encode(value).decode().rstrip("=")
     return environment.get_template("envoy.yaml.j2").render(
-        config=config, limits=config.limits, replies=LOCAL_REPLIES, discovery=_discovery
+        config=config, limits=config.limits, answers=EDGE_ANSWERS, discovery=_discovery
     )
 
 

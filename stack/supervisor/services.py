@@ -127,7 +127,7 @@ MONITOR: Final = ProcessSpec(
     name="monitor",
     ports=("dashboard", "otlp"),
     command=_monitor_command,
-    is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/"),
+    is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/healthz"),
     follows_broker=True,
 )
 ENVOY: Final = ProcessSpec(

@@ -162,7 +162,8 @@ def test_a_command_that_sets_a_field_is_held_to_its_rules(rest: httpx.Client, pa
     answer = call_rest(rest, "POST", path, json={"name": "Ana", "cpf": cpf()})
     assert (answer.code, answer.reason, answer.fields) == (3, "INVALID_FIELD", ["email"])
     answer = call_rest(rest, "POST", path, json={"name": ""})
-    assert (answer.code, answer.reason, answer.fields) == (3, "INVALID_FIELD", ["name", "email", "cpf"])
+    assert (answer.code, answer.reason) == (3, "INVALID_FIELD")
+    assert set(answer.fields) == {"name", "email", "cpf"}
 
 
 @pytest.mark.parametrize("arguments", [{}, {"json": {}}, {"json": {"request_id": "silent"}}])
@@ -187,7 +188,8 @@ def test_a_command_that_says_nothing_does_nothing(
 ) -> None:
     """Below `/v1` nothing is made up: an update of nothing changed a name, and a subscription was bought."""
     answer = call_rest(rest, method, path, **arguments)
-    assert (answer.code, answer.reason, answer.fields) == (3, "EMPTY_COMMAND", fields)
+    assert (answer.code, answer.reason) == (3, "EMPTY_COMMAND")
+    assert set(answer.fields) == set(fields)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
+from stack.edge.answers import EDGE_ANSWERS
 from stack.edge.render import Address, EdgeConfig, TlsFiles, envoy_argv, render_config
-from stack.edge.replies import LOCAL_REPLIES
 from tests.support.certificates import self_signed
 from tests.support.edge import running_edge
 from tests.support.waiting import eventually
@@ -59,15 +59,15 @@ def test_host_names_are_resolved_again() -> None:
     assert "type: STRICT_DNS" not in render_config(_BARE)
 
 
-def test_every_local_reply_tells_a_remedy() -> None:
+def test_every_answer_of_the_edge_tells_a_remedy() -> None:
     """Each has a reason in capitals and one sentence without a full stop, and only the last one takes what is left."""
-    for reply in LOCAL_REPLIES:
-        assert reply.reason == reply.reason.upper()
-        assert not reply.message.endswith(".")
-        assert json.loads(reply.status_json())["code"] == reply.code
-    assert [reply for reply in LOCAL_REPLIES if not reply.flags and not reply.status and reply.min_status == 400] == [
-        LOCAL_REPLIES[-1]
-    ]
+    for answer in EDGE_ANSWERS:
+        assert answer.reason == answer.reason.upper()
+        assert not answer.message.endswith(".")
+        assert json.loads(answer.status_json())["code"] == answer.code
+    assert [
+        answer for answer in EDGE_ANSWERS if not answer.flags and not answer.status and answer.min_status == 400
+    ] == [EDGE_ANSWERS[-1]]
 
 
 def test_the_admin_pages_are_on_a_socket_of_the_owner_alone(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_readme_program_runs(sdk_environment: Environment, target: str) -> None:
     patterns = [
         r"accepted [0-9a-f-]{36}",
         r"created \d+",
+        r"subscribed to PREMIUM",
         r"refused EMAIL_ALREADY_EXISTS",
         r"listed Ana Souza",
     ]

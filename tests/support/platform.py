@@ -257,9 +257,9 @@ class Platform:
         for _ in range(_STARTS_MAX):
             argv = (sys.executable, "-m", "cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
             options = ("--engines", self.engine_set, "--port-offset", str(free_offset()), "--gateways", "1")
-            options += ("--edge",) if self._edge else ()
+            edge = ("--edge",) if self._edge else ()
             # Through the launcher: were this process killed, the platform would stop too.
-            command = CommandLine(argv=(*argv, *options), env=dict(os.environ), cwd=self.checkout)
+            command = CommandLine(argv=(*argv, *options, *edge), env=dict(os.environ), cwd=self.checkout)
             self._output.unlink(missing_ok=True)
             self._up = processes.spawn(command, self._output)
             eventually(self._is_ready_or_dead, _START_TIMEOUT_S)

@@ -58,7 +58,7 @@ class ListRequest(Protocol):
     page_token: str
 
 
-class Calls:
+class ClientCalls:
     """Makes the calls of one client over one connection, which is opened at need and opened again when it is lost."""
 
     def __init__(

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from betterproto2 import Message
 
 from polystream_api.polystream.v1 import Operation
-from polystream_sdk.calls import Calls, Token
+from polystream_sdk.calls import ClientCalls, Token
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.requests import checked_text, checked_timeout, invalid
 from polystream_sdk.retries import RetryPolicy
@@ -54,7 +54,7 @@ class Polystream(Services):
         context = ssl.create_default_context() if tls is True or (tls is None and secure) else tls or None
         if context is not None:
             context.set_alpn_protocols(["h2"])
-        self._calls = Calls(
+        self._calls = ClientCalls(
             host,
             port,
             tls=context,

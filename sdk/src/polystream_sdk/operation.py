@@ -16,7 +16,7 @@ from polystream_api.polystream.v1 import (
     WaitOperationRequest,
     WatchOperationRequest,
 )
-from polystream_sdk.calls import Calls
+from polystream_sdk.calls import ClientCalls
 from polystream_sdk.errors import DataLossError, DeadlineExceededError, NotFoundError, error_of
 from polystream_sdk.requests import checked_timeout
 
@@ -32,7 +32,7 @@ class OperationHandle(Generic[ResultT]):
     be used any number of times, also at once.
     """
 
-    def __init__(self, calls: Calls, message: Operation, result_type: type[ResultT] | None) -> None:
+    def __init__(self, calls: ClientCalls, message: Operation, result_type: type[ResultT] | None) -> None:
         """`result_type` is what the result has to be; None takes any message of the API."""
         self.message = message
         self._calls = calls

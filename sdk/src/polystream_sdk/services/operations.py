@@ -15,7 +15,7 @@ from polystream_api.polystream.v1 import (
     WaitOperationRequest,
     WatchOperationRequest,
 )
-from polystream_sdk.calls import Calls
+from polystream_sdk.calls import ClientCalls
 from polystream_sdk.pages import Pager
 from polystream_sdk.requests import make_request
 from polystream_sdk.services._fields import (
@@ -32,7 +32,7 @@ class OperationService:
     `google.longrunning.Operations`.
     """
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: ClientCalls) -> None:
         self._calls = calls
 
     @property

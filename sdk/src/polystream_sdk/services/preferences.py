@@ -8,7 +8,7 @@ from polystream_api.polystream.v1 import (
     PreferencesTheme,
     UpdatePreferencesRequest,
 )
-from polystream_sdk.calls import Calls
+from polystream_sdk.calls import ClientCalls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.requests import make_command, make_request
 from polystream_sdk.services._fields import GET_PREFERENCES_REQUEST_FIELDS, UPDATE_PREFERENCES_REQUEST_FIELDS
@@ -17,7 +17,7 @@ from polystream_sdk.services._fields import GET_PREFERENCES_REQUEST_FIELDS, UPDA
 class PreferencesService:
     """A user's settings. Stored in PostgreSQL, table `preferencias`."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: ClientCalls) -> None:
         self._calls = calls
 
     @property

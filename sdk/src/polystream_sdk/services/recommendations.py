@@ -7,7 +7,7 @@ from polystream_api.polystream.v1 import (
     RecommendationServiceStub,
     Recommendations,
 )
-from polystream_sdk.calls import Calls
+from polystream_sdk.calls import ClientCalls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.requests import make_command, make_request
 from polystream_sdk.services._fields import GENERATE_RECOMMENDATIONS_REQUEST_FIELDS, GET_RECOMMENDATIONS_REQUEST_FIELDS
@@ -16,7 +16,7 @@ from polystream_sdk.services._fields import GENERATE_RECOMMENDATIONS_REQUEST_FIE
 class RecommendationService:
     """Recommendations, computed from the viewing history. Stored in MongoDB, collection `recomendacoes`."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: ClientCalls) -> None:
         self._calls = calls
 
     @property

@@ -12,7 +12,7 @@ from polystream_api.polystream.v1 import (
     SessionServiceStub,
     UpdateSessionRequest,
 )
-from polystream_sdk.calls import Calls
+from polystream_sdk.calls import ClientCalls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.pages import Pager
 from polystream_sdk.requests import make_command, make_request
@@ -28,7 +28,7 @@ from polystream_sdk.services._fields import (
 class SessionService:
     """Signed-in devices. Stored in Redis, one hash `sessao:{session_id}` each."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: ClientCalls) -> None:
         self._calls = calls
 
     @property

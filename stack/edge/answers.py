@@ -12,7 +12,7 @@ from mesh.errors import build_status
 
 
 @dataclass(frozen=True, slots=True)
-class LocalReply:
+class EdgeAnswer:
     """The answer where Envoy refuses a request, or gets none from a gateway."""
 
     reason: str  # ErrorInfo.reason
@@ -40,22 +40,22 @@ class LocalReply:
         return build_status(self.code, self.reason, self.message, retry_delay_s=self.retry_delay_s)
 
 
-_DEADLINE_EXCEEDED: Final = LocalReply(
+_DEADLINE_EXCEEDED: Final = EdgeAnswer(
     "DEADLINE_EXCEEDED",
     code_pb2.DEADLINE_EXCEEDED,
     "the gateway did not answer in time; a command may have been taken: send it again with the same request_id",
     flags=("UT", "DT", "UMSDR", "SI"),
     http_status=504,
 )
-LOCAL_REPLIES: Final = (
-    LocalReply(
+EDGE_ANSWERS: Final = (
+    EdgeAnswer(
         "GATEWAY_UNAVAILABLE",
         code_pb2.UNAVAILABLE,
         "no gateway answers; nothing was done, send the request again",
         flags=("UH", "UF", "NC", "LH"),
         retry_delay_s=1.0,
     ),
-    LocalReply(
+    EdgeAnswer(
         "EDGE_OVERLOADED",
         code_pb2.UNAVAILABLE,
         "too much is under way at the edge; nothing was done, send the request again later",
@@ -63,7 +63,7 @@ LOCAL_REPLIES: Final = (
         http_status=503,
         retry_delay_s=1.0,
     ),
-    LocalReply(
+    EdgeAnswer(
         "RATE_LIMITED",
         code_pb2.RESOURCE_EXHAUSTED,
         "more requests a second than the edge admits; nothing was done, send the request again later",
@@ -72,7 +72,7 @@ LOCAL_REPLIES: Final = (
     ),
     _DEADLINE_EXCEEDED,
     replace(_DEADLINE_EXCEEDED, flags=(), status=504),  # the longest stream's end leaves no flag
-    LocalReply(
+    EdgeAnswer(
         "GATEWAY_CONNECTION_LOST",
         code_pb2.UNAVAILABLE,
         "the connection to the gateway broke before its answer; a command may have been taken: "
@@ -81,21 +81,21 @@ LOCAL_REPLIES: Final = (
         http_status=503,
         retry_delay_s=1.0,
     ),
-    LocalReply(
+    EdgeAnswer(
         "REQUEST_TIMEOUT",
         code_pb2.DEADLINE_EXCEEDED,
         "the request did not arrive whole in time; send it again",
         status=408,
         has_grpc_code=False,
     ),
-    LocalReply(
+    EdgeAnswer(
         "EDGE_FAILED",
         code_pb2.INTERNAL,
         "the edge could not pass the request on or the answer back",
         min_status=500,
         has_grpc_code=False,
     ),
-    LocalReply(
+    EdgeAnswer(
         "MALFORMED_REQUEST",
         code_pb2.INVALID_ARGUMENT,
         "this is no HTTP request that the edge takes: its headers are too large or malformed, or have an underscore "
