@@ -18,7 +18,7 @@ from tests.support.doors import Answer, web_frames
 from tests.support.gateways import CommandLog, Served, serving
 from tests.support.platform import EngineSet
 
-PERSON = {"name": "Maria da Silva", "email": "maria@example.com", "cpf": "529.982.247-25"}
+PERSON: dict[str, Any] = {"name": "Maria da Silva", "email": "maria@example.com", "cpf": "529.982.247-25"}
 CREATE_USER = "/polystream.v1.UserService/CreateUser"
 WATCH = "/polystream.v1.OperationService/WatchOperation"
 JSON = {"content-type": "application/json"}

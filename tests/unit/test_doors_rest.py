@@ -222,6 +222,33 @@ async def test_events_are_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert events[-2] == b"event: end\ndata: {}"
 
 
+async def test_nobody_writes_while_the_client_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange has one writer at a time: a comment is left out, and no message overtakes another."""
+    monkeypatch.setattr(streams, "KEEP_ALIVE_S", 0.0)
+    writers: list[int] = []
+
+    class Behind(RecordedExchange):
+        async def write(self, data: bytes) -> None:
+            writers.append(1)
+            assert len(writers) == 1
+            for _ in range(5):
+                await asyncio.sleep(0)  # others get their turn
+            writers.pop()
+            await super().write(data)
+
+    plain = exchange("GET", WATCH, {"accept": "text/event-stream"})
+    asked = await answered(ScriptedCalls(operations(20)), Behind(plain.request))
+    numbered = [event for event in asked.body.split(b"\n\n") if event.startswith(b"id: ")]
+    assert [event.split(b"\n")[0] for event in numbered] == [b"id: %d" % number for number in range(1, 21)]
+
+
+async def test_a_stream_without_messages_is_an_empty_one() -> None:
+    """With its correlation ID."""
+    asked = await answered(ScriptedCalls(), exchange("GET", WATCH))
+    assert (asked.status, asked.body, asked.broken) == (200, b"", False)
+    assert asked.headers["x-correlation-id"]
+
+
 @pytest.mark.parametrize("accept", ["*/*", "application/x-ndjson", "text/event-stream"])
 @pytest.mark.parametrize("reason", [Reason.DEADLINE_EXCEEDED, Reason.GATEWAY_DRAINING, Reason.INTERNAL])
 async def test_an_error_in_mid_stream_is_told(accept: str, reason: Reason) -> None:
