@@ -37,7 +37,10 @@ _ABOUT = (
     "operation until its `state` is `SUCCEEDED` or `FAILED`.\n\n"
     "Errors are `google.rpc.Status`, with a `google.rpc.ErrorInfo` among their details whose `reason` is stable.\n\n"
     "64-bit integers are strings in answers; requests may hold them as numbers or as strings.\n\n"
-    "A command without any field but identifiers is filled with demo data where demo data is on."
+    "A POST to one of the inherited paths that has no more than identifiers is filled with demo data where that is on. "
+    "On every other path a command says what it wants, or is refused with the reason `EMPTY_COMMAND`.\n\n"
+    "Times are kept to the microsecond; finer digits are cut off.\n\n"
+    "A field is given once: in the path, in the query or in the body. The header `Idempotency-Key` is the `request_id`."
 )
 
 
@@ -57,6 +60,7 @@ class _Binding:
     template: str
     body: bool
     aliases: Mapping[str, str]  # the field of each query parameter that has another name on this path
+    may_be_silent: bool  # whether demo data fills what says nothing
 
     @property
     def path(self) -> str:
@@ -122,7 +126,8 @@ class _Document:
             if one.body not in {"", "*"}:
                 raise _refusal(method, 'only body: "*" and no body are written here')
             template = getattr(one, verb)
-            yield _Binding(method, index, verb, template, bool(one.body), aliases.get(template, {}))
+            may_be_silent = verb == "post" and template in aliases
+            yield _Binding(method, index, verb, template, bool(one.body), aliases.get(template, {}), may_be_silent)
 
     def _tags(self, bindings: list[_Binding]) -> list[dict[str, str]]:
         services = {b.method.containing_service.full_name: b.method.containing_service.name for b in bindings}
@@ -146,10 +151,11 @@ class _Document:
         if binding.body:
             in_query = binding.beside_body.values()
             outside = frozenset([*binding.in_path, *in_query])
-            schema = self._schemas.request_body(method.input_type, outside, "InheritedBody" if in_query else "Body")
-            # A command without a body is one that says nothing, which demo data fills.
+            suffix = "InheritedBody" if in_query else "Body"
+            schema = self._schemas.request_body(method.input_type, outside, suffix, may_be_silent=binding.may_be_silent)
             is_command = self._descriptors.option(method, COMMAND_OPTION) is not None
-            required = not is_command or self._schemas.asks_for_body(method.input_type, outside)
+            asks = self._schemas.asks_for_body(method.input_type, outside, may_be_silent=binding.may_be_silent)
+            required = not is_command or asks
             operation["requestBody"] = {"required": required, "content": _json(schema)}
         return operation
 

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from contracts.descriptors import Descriptors
 from contracts.number_pattern import whole_numbers
 
-_FIELD_OPTION = "buf.validate.field"
+_FIELD_OPTION, _MESSAGE_OPTION = "buf.validate.field", "buf.validate.message"
+_NOTHING = ".nothing"  # ends the identifier of a rule that asks for any of a message's optional fields
 _INTEGER_KINDS = (
     "int32",
     "int64",
@@ -31,6 +32,12 @@ _CEL_TWINS: Final[Mapping[str, Mapping[str, Any]]] = {"cpf.check_digits": {"form
 def field_rules(descriptors: Descriptors, field: FieldDescriptor) -> Any | None:
     """Return a field's `buf.validate.FieldRules`; None where it has none."""
     return descriptors.option(field, _FIELD_OPTION)
+
+
+def asks_for_any(descriptors: Descriptors, message: Descriptor) -> bool:
+    """Whether a message has to set one of its optional fields, by a rule of its own such as `update_user.nothing`."""
+    rules = descriptors.option(message, _MESSAGE_OPTION)
+    return rules is not None and any(rule.id.endswith(_NOTHING) for rule in rules.cel)
 
 
 def constraints(rules: Any | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from contracts.descriptors import DEMO_OPTION, Descriptors
 from contracts.number_pattern import whole_numbers
 from contracts.openapi_money import MONEY_RULE, reais
-from contracts.openapi_rules import NO_NUL, constraints, field_rules, is_required, refused_values
+from contracts.openapi_rules import NO_NUL, asks_for_any, constraints, field_rules, is_required, refused_values
 from contracts.plugin import PluginError
 
 Schema = dict[str, Any]
@@ -48,6 +48,9 @@ _WELL_KNOWN: Mapping[str, Schema] = {
 }
 
 
+_NOT_NULL: Schema = {"not": {"type": "null"}}
+
+
 class ValueLocation(Enum):
     """Where a value stands, which decides how a 64-bit integer is written."""
 
@@ -64,10 +67,12 @@ class Schemas:
         self._owners: dict[str, str] = {}  # component name: full name of its message
         self.components: dict[str, Schema] = {}
 
-    def request_body(self, message: Descriptor, without: frozenset[str], suffix: str = "Body") -> Schema:
+    def request_body(
+        self, message: Descriptor, without: frozenset[str], suffix: str = "Body", *, may_be_silent: bool = False
+    ) -> Schema:
         """Return the schema of a request's JSON body, less the fields that the path or the query gives.
 
-        `suffix` is that of its name then. Where demo data may fill the body, it is either whole or says nothing.
+        `suffix` is that of its name then. A body that `may_be_silent` is either whole or says nothing.
         """
         left_out = {path.partition(".")[0] for path in without}
         name = f"{self._name(message).removesuffix('Request')}{suffix}" if without else self._name(message)
@@ -75,21 +80,25 @@ class Schemas:
             self._set(name, self._object(message, ValueLocation.REQUEST, left_out), message)
         else:
             self._component(message, ValueLocation.REQUEST)
-        if not self.components[name].get("required") or not self._has_demo_data(message):
+        if not may_be_silent or not self._says_anything(message, without):
             return _ref(name)
         self._set(f"{name}.Silent", self._silent(message, left_out), message)
         return {"anyOf": [_ref(name), _ref(f"{name}.Silent")]}
 
-    def asks_for_body(self, message: Descriptor, without: frozenset[str]) -> bool:
-        """Whether a command has a field that neither the path or the query gives nor demo data fills."""
+    def asks_for_body(self, message: Descriptor, without: frozenset[str], *, may_be_silent: bool) -> bool:
+        """Whether a command has to have a body, with what neither the path or the query gives nor demo data fills."""
+        if not may_be_silent:
+            return self._says_anything(message, without)
         return any(self._asks_for(field) for field in message.fields if field.name not in without and _is_id(field))
 
     def _set(self, name: str, schema: Schema, message: Descriptor) -> None:
         if self.components.setdefault(name, schema) != schema:
             raise PluginError(f"{message.full_name}: its bindings take different fields from the path")
 
-    def _has_demo_data(self, message: Descriptor) -> bool:
-        return any(self._descriptors.option(field, DEMO_OPTION) for field in message.fields)
+    def _says_anything(self, message: Descriptor, without: frozenset[str]) -> bool:
+        """Whether a body has a field that has to be given, or one of which one has to be."""
+        required = (is_required(f, self._rules(f)) for f in message.fields if f.name not in without)
+        return any(required) or asks_for_any(self._descriptors, message)
 
     def _silent(self, message: Descriptor, left_out: set[str]) -> Schema:
         """Return the schema of a request that says nothing: it may hold identifiers."""
@@ -100,7 +109,7 @@ class Schemas:
             else {"type": "null"}
             for field in fields
         }
-        told = "Says nothing but who it is about, if that: filled where demo data is on, refused elsewhere."
+        told = "Says nothing but who it is about, if that: filled where demo data is on, refused where it is off."
         schema: Schema = {"type": "object", "description": told, "properties": properties}
         required = [f.name for f in fields if _is_id(f) and self._asks_for(f)]
         return schema | {"additionalProperties": False} | ({"required": required} if required else {})
@@ -137,6 +146,9 @@ class Schemas:
         if location is ValueLocation.REQUEST:
             schema["additionalProperties"] = False
         required = [f.name for f in fields if location is ValueLocation.REQUEST and is_required(f, self._rules(f))]
+        if location is ValueLocation.REQUEST and asks_for_any(self._descriptors, message):
+            given = [field.name for field in fields if field.has_presence]
+            schema["anyOf"] = [{"required": [name], "properties": {name: _NOT_NULL}} for name in given]
         return schema | ({"required": required} if required else {})
 
     def _property(self, field: FieldDescriptor, location: ValueLocation, *, required: bool | None = None) -> Schema:

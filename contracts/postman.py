@@ -87,7 +87,7 @@ def _item(verb: str, path: str, operation: Json) -> Json:
 
 
 def _body(path: str, operation: Json, instead: Mapping[str, str]) -> str | None:
-    """Return an operation's body. Paths from before are called without: demo data fills the command."""
+    """Return an operation's body. Paths from before are called without, as they always were: demo data fills them."""
     if "requestBody" not in operation or not path.startswith("/v1/"):
         return None
     example: Json = operation["requestBody"]["content"]["application/json"]["example"]

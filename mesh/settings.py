@@ -8,10 +8,10 @@ The comment beside a setting is its line in the documentation.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -163,10 +163,24 @@ class GatewaySettings(_Settings):
 
     name: str = "gateway-0"  # must stay the same over restarts: the gateway's consumer group is named after it
     host: str = "127.0.0.1"  # the address that it listens on
-    port: int = 50051  # the port that it listens on
-    # Which gRPC server to run: `native` has HTTP/2 in Rust (`pygrpc-native`), `grpcio` is the standard one.
-    server: Literal["native", "grpcio"] = "native"
-    demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # whether a command without fields gets fake data
+    port: int = 50051  # the port that it listens on for gRPC
+    http_port: int = 8000  # the port that it listens on for REST, gRPC-Web and the documentation
+    # Whether several gateways of one machine listen on the same ports (SO_REUSEPORT). Each needs a name of its own.
+    shares_ports: bool = False
+    # Which gRPC server to run: `native` has HTTP/2 in Rust (`pygrpc-native`) and takes commands as they come,
+    # `native-tasks` is the same with a task for each call, `grpcio` is the standard one.
+    server: Literal["native", "native-tasks", "grpcio"] = "native"
+    # The origins whose pages may call REST and gRPC-Web, such as `https://app.example.com`, separated by commas.
+    allowed_origins: str = ""
+    # The names under which the HTTP port may be asked, beside this machine's own, separated by commas; `*` for any.
+    # Bound to more than loopback, a gateway also takes addresses, and names that only a local network has.
+    allowed_hosts: str = ""
+    access_log: bool = False  # whether each request over HTTP leaves a JSON line in the gateway's log
+    ready_file: str = ""  # a file that is there while the gateway serves; it has the process's ID in JSON
+    http_max_connections: int = 10_000  # how many HTTP connections may be open at once
+    max_streams: int = 5000  # how many streams may be open at once, over every door
+    # Whether a POST to one of the earlier demo's paths that says nothing gets fake data.
+    demo_data: bool = Field(False, validation_alias="DEMO_DATA")
     # `host:port` of the monitor, which the gateway asks for the event log.
     monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")
     max_in_flight_commands: int = 4096  # how many commands may wait for Kafka's acknowledgement at once
@@ -176,6 +190,23 @@ class GatewaySettings(_Settings):
     operation_ttl_s: int = 24 * 3600  # how long Redis keeps an operation, in seconds
     operation_memory_max: int = 50_000  # how many operations the gateway keeps in memory
     drain_timeout_s: float = 10.0  # how long a gateway that stops waits for the calls under way, in seconds
+
+
+class EdgeSettings(_Settings):
+    """The edge, where `up --edge` starts it."""
+
+    model_config = SettingsConfigDict(env_prefix="EDGE_")
+
+    # A file in PEM's form with the certificate that clients are shown, its chain after it; without it, plain text.
+    certificate_file: str = ""
+    key_file: str = ""  # a file in PEM's form with the certificate's key
+    access_log: bool = False  # whether each request leaves a JSON line in the edge's log
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("EDGE_CERTIFICATE_FILE and EDGE_KEY_FILE belong together")
+        return self
 
 
 class LaneSettings(_Settings):
@@ -239,6 +270,8 @@ class MonitorSettings(_Settings):
 
     host: str = "127.0.0.1"  # the address that it listens on
     http_port: int = 8089  # the dashboard's port
+    # Further names of this machine that the dashboard may be opened by, separated by commas; `*` is any.
+    allowed_hosts: str = ""
     otlp_port: int = 4317  # the port of OTLP and of the monitor's own gRPC service
     retention_days: int = 7  # how long events and spans are kept, in days
     max_spans: int = 500_000  # how many spans are kept at the most

@@ -25,6 +25,8 @@ _WELL_KNOWN: Final = re.compile(r"^(google|buf)\.")
 _ABOUT: Final = (
     "These pages are made from the protos whenever the documentation is built. A command answers at once with an\n"
     "[operation](operations.md); a query answers with what it found.\n"
+    "\n"
+    "Times are kept to the microsecond, in every store and in the events; finer digits are cut off, not rounded.\n"
 )
 _SCALARS: Final = {
     value: name.removeprefix("TYPE_").lower()
@@ -169,7 +171,7 @@ def _field_row(descriptors: Descriptors, field: FieldDescriptor, file: FileDescr
     if descriptors.option(field, _PERSONAL_OPTION):
         marks.append("Personal data.")
     if descriptors.option(field, DEMO_OPTION):
-        marks.append("Filled with demo data in a command that says nothing.")
+        marks.append("Filled with demo data where a POST to an inherited path says nothing.")
     means = " ".join([descriptors.comment(field.full_name), *marks])
     return code(field.name), _type(field, file), means, "; ".join(field_rules_in_words(descriptors, field))
 

@@ -18,9 +18,9 @@ from mesh import errors, settings, topics
 from mesh.catalog import load_catalog
 from mesh.telemetry import names
 from stack import ports
-from stack.edge.errors import EDGE_ERRORS, EdgeError
 
-# What stands for each code of google.rpc over HTTP, as the transcoder has it.
+# What stands for each code of google.rpc over HTTP.
+# As the gateway answers: by the code, and for some reasons more exactly.
 _HTTP: Final = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -32,6 +32,17 @@ _HTTP: Final = {
     "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
+    "PERMISSION_DENIED": 403,
+}
+_HTTP_OF_REASON: Final = {
+    "FOREIGN_HOST": 421,
+    "HEADERS_TOO_LARGE": 431,
+    "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
+    "REQUEST_TIMEOUT": 408,
+    "REQUEST_TOO_LARGE": 413,
+    "UNSUPPORTED_CONTENT_TYPE": 415,
+    "UNSUPPORTED_ENCODING": 415,
 }
 _REACTIONS: Final = {
     errors.Reaction.REFUSE: "refuses: the operation fails",
@@ -58,28 +69,12 @@ def error_table() -> str:
         row = reason.value
         name = code_pb2.Code.Name(row.code)
         delay = "" if row.retry_delay_s is None else f"{row.retry_delay_s:g} s"
-        rows.append((code(reason.name), code(name), str(_HTTP[name]), delay, row.message, _REACTIONS[row.reaction]))
+        status = str(_HTTP_OF_REASON.get(reason.name, _HTTP[name]))
+        rows.append((code(reason.name), code(name), status, delay, row.message, _REACTIONS[row.reaction]))
     return table(
         ("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do", "a lane that meets it"),
         rows,
     )
-
-
-def edge_error_table() -> str:
-    """Return the reasons of what the edge refuses by itself."""
-    rows = [row for error in EDGE_ERRORS if (row := _edge_row(error)) is not None]
-    # One reason may stand for several of Envoy's own, in the same words.
-    distinct = dict.fromkeys(rows)
-    return table(("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do"), distinct)
-
-
-def _edge_row(error: EdgeError) -> tuple[str, ...] | None:
-    if error.message.startswith("%"):  # worded by the edge's own filter, case by case
-        return None
-    name = code_pb2.Code.Name(error.code)
-    delay = "" if error.retry_delay_s is None else f"{error.retry_delay_s:g} s"
-    status = error.http_status or error.status or _HTTP[name]
-    return code(error.reason), code(name), str(status), delay, error.message
 
 
 def topic_table(descriptors: Descriptors) -> str:

@@ -102,6 +102,14 @@ class RedisOperationStore:
             raise _unavailable() from error
         return [receipt for receipt in map(_parsed, values) if receipt is not None]
 
+    async def is_claimed(self, correlation_id: str) -> bool:
+        """Whether a client's request ID has been used; False while Redis is away."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                return bool(await self._redis.exists(request_key(correlation_id)))
+        except (redis.RedisError, TimeoutError):
+            return False
+
     async def claim(self, correlation_id: str, fingerprint: bytes) -> Claim:
         """Take a request ID for a request, or tell who has it; UNKNOWN while Redis is away.
 

@@ -13,6 +13,7 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation, OperationStory
 
+from gateway.operations.accepted import AcceptedOperation
 from gateway.operations.assembly import assemble
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.follower import ReceiptFollower, Received
@@ -32,8 +33,9 @@ from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
 
 _FRESH_S: Final = 2.0  # an ID that young may be of a command that nobody has told of yet
-_FRESH_WAIT_S: Final = 1.0
-_FRESH_PAUSE_S: Final = 0.1
+_FRESH_WAIT_S: Final = 2.0
+_FRESH_PAUSE_S: Final = 0.05  # before it is looked for again; twice as long each time
+_FRESH_PAUSE_MAX_S: Final = 0.4
 _RECHECK_S: Final = 1.0  # while waiting: for news that came to Redis by another gateway alone
 _DEFAULT_WAIT_S: Final = 10.0  # where WaitOperation's caller names no timeout
 _MAX_WAIT_S: Final = 60.0
@@ -92,7 +94,7 @@ class OperationTracker:
         """Stop following, within five seconds."""
         await asyncio.to_thread(self._follower.stop, _STOP_TIMEOUT_S)
 
-    def accepted(self, operation: Operation) -> None:
+    def accepted(self, operation: AcceptedOperation | Operation) -> None:
         """Take note of a command that Kafka has. Its receipts may have come already."""
         self._memory.accept(operation)
 
@@ -107,23 +109,29 @@ class OperationTracker:
     async def find(self, correlation_id: str) -> Operation | None:
         """Return an operation; None where there is none.
 
-        An ID made less than two seconds ago, and a result that is on its way, get a second before they are given up.
+        An ID made less than two seconds ago, a request ID that was claimed, and a result that is on its way get two
+        seconds before they are given up: another gateway may have accepted the command a moment ago. A receipt that
+        comes ends the wait; until then the event log is asked seldom.
         Raises PolystreamError: EVENT_LOG_UNAVAILABLE when nobody who answers knows the ID.
         """
         correlation_id = correlation_id.lower()
-        fresh = _is_fresh(correlation_id)
-        give_up_s = time.monotonic() + _FRESH_WAIT_S
-        while True:
-            try:
-                operation = await self._look_up(correlation_id)
-            except PolystreamError:
-                if not fresh or time.monotonic() >= give_up_s:
-                    raise
-            else:
-                is_early = fresh if operation is None else self._awaits_result(operation)
+        give_up_s, pause_s = time.monotonic() + _FRESH_WAIT_S, _FRESH_PAUSE_S
+        may_be_new: bool | None = None
+        with self._memory.watching(correlation_id) as changed:
+            while True:
+                changed.clear()
+                operation, error = await self._try_to_look_up(correlation_id)
+                if operation is not None:
+                    is_early = self._awaits_result(operation)
+                else:
+                    may_be_new = await self._may_be_new(correlation_id) if may_be_new is None else may_be_new
+                    is_early = may_be_new
                 if not is_early or time.monotonic() >= give_up_s:
+                    if error is not None:
+                        raise error
                     return operation
-            await asyncio.sleep(_FRESH_PAUSE_S)
+                await _set_within(changed, pause_s)
+                pause_s = min(2 * pause_s, _FRESH_PAUSE_MAX_S)
 
     async def wait(self, correlation_id: str, timeout_s: float) -> Operation | None:
         """Return an operation once it is done, or as it stands after `timeout_s` seconds; None where there is none.
@@ -166,22 +174,39 @@ class OperationTracker:
     async def explain(self, correlation_id: str) -> OperationStory | None:
         """Return an operation's story from the event log; None where there is none.
 
-        An ID made less than two seconds ago gets a second before it is given up, as `find` has it.
+        An ID that may be new gets two seconds before it is given up, as `find` has it.
 
         Of an operation that the event log has yet to hear of, the story is what memory and Redis know.
         Raises PolystreamError: EVENT_LOG_UNAVAILABLE.
         """
         correlation_id = correlation_id.lower()
-        give_up_s = time.monotonic() + (_FRESH_WAIT_S if _is_fresh(correlation_id) else 0.0)
+        give_up_s: float | None = None
+        pause_s = _FRESH_PAUSE_S
         while True:
             story = await self._event_log.explain(correlation_id)
             if story is not None:
                 return story
+            if give_up_s is None:
+                wait_s = _FRESH_WAIT_S if await self._may_be_new(correlation_id) else 0.0
+                give_up_s = time.monotonic() + wait_s
             if time.monotonic() >= give_up_s:
                 break
-            await asyncio.sleep(_FRESH_PAUSE_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _FRESH_PAUSE_MAX_S)
         operation = await self._from_memory_and_redis(correlation_id)
         return None if operation is None else OperationStory(operation=operation, missing=[_UNHEARD_OF])
+
+    async def _may_be_new(self, correlation_id: str) -> bool:
+        """Whether nobody may know of a command yet that has been accepted: its ID is young, or somebody claimed it."""
+        if issue_time_ms(correlation_id) is None:
+            return await self._redis.is_claimed(correlation_id)
+        return _is_fresh(correlation_id)
+
+    async def _try_to_look_up(self, correlation_id: str) -> tuple[Operation | None, PolystreamError | None]:
+        try:
+            return await self._look_up(correlation_id), None
+        except PolystreamError as error:
+            return None, error
 
     async def _look_up(self, correlation_id: str) -> Operation | None:
         operation = self._memory.get(correlation_id)

@@ -13,6 +13,8 @@ from tests.support.doors import Answer, call_grpc, call_rest
 from tests.support.people import cpf, person
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_door
+
 GOOD = {"name": "Ana", "email": "ana.bad.input@example.com", "cpf": "39053344705"}
 JSON = {"content-type": "application/json"}
 # Of an operation that never was. Tests have the same names in every process that collects them.
@@ -22,7 +24,7 @@ _NOBODYS = "01a20000-0000-7000-8000-000000000000"
 @pytest.mark.parametrize(
     ("verb", "path", "arguments", "status", "reason", "fields"),
     [
-        ("POST", "/v1/users", {"content": b'{"name": ', "headers": JSON}, 400, "MALFORMED_JSON", []),
+        ("POST", "/v1/users", {"content": b'{"name": ', "headers": JSON}, 400, "MALFORMED_REQUEST", []),
         ("POST", "/v1/users", {"json": {**GOOD, "nmae": "x"}}, 400, "UNKNOWN_FIELD", ["nmae"]),
         (
             "POST",
@@ -48,7 +50,7 @@ _NOBODYS = "01a20000-0000-7000-8000-000000000000"
         ("POST", "/v1/users", {"json": {**GOOD, "name": "x" * 100_000}}, 413, "REQUEST_TOO_LARGE", []),
         ("GET", "/nowhere", {}, 404, "UNKNOWN_PATH", []),
         ("GET", "/v1/users/abc", {}, 400, "INVALID_FIELD", None),
-        ("GET", "/v1/users?page=2", {}, 400, "UNKNOWN_QUERY_PARAMETER", None),
+        ("GET", "/v1/users?page=2", {}, 400, "UNKNOWN_FIELD", ["page"]),
         ("GET", "/v1/users?page_token=xyz", {}, 400, "INVALID_PAGE_TOKEN", ["page_token"]),
         ("GET", "/v1/users?page_size=5000", {}, 400, "INVALID_FIELD", ["page_size"]),
         ("GET", f"/status/{_NOBODYS}", {}, 404, "OPERATION_NOT_FOUND", ["correlation_id"]),
@@ -83,10 +85,10 @@ def test_a_wrong_method_over_rest(rest: httpx.Client) -> None:
     assert Answer({}, response.json()).reason == "METHOD_NOT_ALLOWED"
 
 
-def test_an_unknown_method_over_grpc(edge_channel: grpc.Channel) -> None:
+def test_an_unknown_method_over_grpc(channel: grpc.Channel) -> None:
     """UNIMPLEMENTED, as gRPC has it."""
     answer = call_grpc(
-        edge_channel,
+        channel,
         "polystream.v1.UserService/Promote",
         users_pb2.GetUserRequest(user_id=1),
         users_pb2.User,
@@ -94,10 +96,10 @@ def test_an_unknown_method_over_grpc(edge_channel: grpc.Channel) -> None:
     assert answer.code == 12
 
 
-def test_an_unknown_correlation_id_over_grpc(edge_channel: grpc.Channel) -> None:
+def test_an_unknown_correlation_id_over_grpc(channel: grpc.Channel) -> None:
     """NOT_FOUND with the field."""
     answer = call_grpc(
-        edge_channel,
+        channel,
         "polystream.v1.OperationService/GetOperation",
         operations_pb2.GetOperationRequest(correlation_id=new_correlation_id()),
         operations_pb2.Operation,
@@ -105,21 +107,19 @@ def test_an_unknown_correlation_id_over_grpc(edge_channel: grpc.Channel) -> None
     assert (answer.code, answer.reason, answer.fields) == (5, "OPERATION_NOT_FOUND", ["correlation_id"])
 
 
-def test_an_oversized_request_over_grpc(edge_channel: grpc.Channel) -> None:
+def test_an_oversized_request_over_grpc(channel: grpc.Channel) -> None:
     """It is refused with a status that says so, and the next request works."""
     huge = contents_pb2.CacheContentRequest(content_id=1, title="x" * 200_000)
-    answer = call_grpc(edge_channel, "polystream.v1.ContentService/CacheContent", huge, operations_pb2.Operation)
+    answer = call_grpc(channel, "polystream.v1.ContentService/CacheContent", huge, operations_pb2.Operation)
     assert answer.code in {3, 8}, answer
-    small = contents_pb2.CacheContentRequest(content_id=1)
-    assert (
-        call_grpc(edge_channel, "polystream.v1.ContentService/CacheContent", small, operations_pb2.Operation).code == 0
-    )
+    small = contents_pb2.CacheContentRequest(content_id=1, title="x", kind=contents_pb2.Content.MOVIE)
+    assert call_grpc(channel, "polystream.v1.ContentService/CacheContent", small, operations_pb2.Operation).code == 0
 
 
-def test_an_expired_deadline_over_grpc(edge_channel: grpc.Channel) -> None:
+def test_an_expired_deadline_over_grpc(channel: grpc.Channel) -> None:
     """DEADLINE_EXCEEDED."""
     answer = call_grpc(
-        edge_channel,
+        channel,
         "polystream.v1.OperationService/GetOperation",
         operations_pb2.GetOperationRequest(correlation_id=new_correlation_id()),
         operations_pb2.Operation,
@@ -156,7 +156,61 @@ def test_an_unknown_user_is_refused_by_every_store(
     assert (operation["state"], Answer({}, operation["error"]).reason) == ("FAILED", "USER_NOT_FOUND")
 
 
-def test_a_command_that_sets_a_field_is_held_to_its_rules(rest: httpx.Client) -> None:
-    """Demo data fills only what says nothing: a name alone is not enough for a user."""
-    answer = call_rest(rest, "POST", "/v1/users", json={"name": "Ana", "cpf": cpf()})
+@pytest.mark.parametrize("path", ["/v1/users", "/usuarios"])
+def test_a_command_that_sets_a_field_is_held_to_its_rules(rest: httpx.Client, path: str) -> None:
+    """Demo data fills only what says nothing: a name alone is not enough for a user, and an empty one is a name."""
+    answer = call_rest(rest, "POST", path, json={"name": "Ana", "cpf": cpf()})
     assert (answer.code, answer.reason, answer.fields) == (3, "INVALID_FIELD", ["email"])
+    answer = call_rest(rest, "POST", path, json={"name": ""})
+    assert (answer.code, answer.reason) == (3, "INVALID_FIELD")
+    assert set(answer.fields) == {"name", "email", "cpf"}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"json": {}}, {"json": {"request_id": "silent"}}])
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("POST", "/v1/users", ["name", "email", "cpf"]),
+        ("POST", "/v1/users/1234/subscriptions", ["plan"]),
+        ("POST", "/v1/users/1234/payments", ["amount", "method"]),
+        ("POST", "/v1/users/1234/views", ["content_id", "title", "kind"]),
+        ("POST", "/v1/contents/77", ["title", "kind"]),
+        ("POST", "/v1/sessions", ["user_id", "device"]),
+        ("POST", "/v1/recommendations:generate", ["user_id"]),
+        ("POST", "/v1/users/1234/preferences", [""]),
+        ("PATCH", "/v1/users/1234/preferences", [""]),
+        ("PATCH", "/v1/users/1234", [""]),
+        ("PATCH", f"/v1/sessions/{_NOBODYS}", ["ttl_seconds"]),
+    ],
+)
+def test_a_command_that_says_nothing_does_nothing(
+    rest: httpx.Client, method: str, path: str, fields: list[str], arguments: dict[str, Any]
+) -> None:
+    """Below `/v1` nothing is made up: an update of nothing changed a name, and a subscription was bought."""
+    answer = call_rest(rest, method, path, **arguments)
+    assert (answer.code, answer.reason) == (3, "EMPTY_COMMAND")
+    assert set(answer.fields) == set(fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "rule"),
+    [
+        ("/v1/users/1234", {}, "update_user.nothing"),
+        ("/v1/users/1234", {"name": None}, "update_user.nothing"),
+        ("/v1/users/1234", {"name": None, "email": None}, "update_user.nothing"),
+        ("/v1/users/1234/preferences", {}, "update_preferences.nothing"),
+        ("/v1/users/1234/preferences", {"language": None, "theme": None}, "update_preferences.nothing"),
+        (f"/v1/sessions/{_NOBODYS}", {"ttl_seconds": None}, "int32.gt_lte"),
+    ],
+)
+def test_an_update_of_nothing_names_its_rule(rest: httpx.Client, path: str, body: dict[str, Any], rule: str) -> None:
+    """So that a program can tell. Null is unset."""
+    answer = rest.patch(path, json=body)
+    assert answer.status_code == 400
+    assert f'"reason":"{rule}"' in answer.text.replace(" ", "")
+
+
+def test_an_earlier_path_takes_null_as_unset(rest: httpx.Client) -> None:
+    """A call that gives every field the value null says nothing, and is filled."""
+    answer = call_rest(rest, "POST", "/usuarios", json={"name": None, "email": None, "cpf": None})
+    assert answer.body["command"] == "CreateUser"

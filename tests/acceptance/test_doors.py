@@ -12,22 +12,23 @@ from polystream.v1 import contents_pb2, operations_pb2, users_pb2, views_pb2
 from tests.acceptance.conftest import Finished
 from tests.support.doors import Answer, call_grpc, call_grpc_web, call_rest
 from tests.support.people import person
-from tests.support.platform import Platform
 from tests.support.tools import go_tool
+
+pytestmark = pytest.mark.every_door
 
 Call = Callable[[str, Message, str, str, dict[str, object] | None, type[Message]], Answer]
 USERS = "polystream.v1.UserService"
 
 
-@pytest.fixture(params=["grpc", "grpc-web", "rest", "gateway"])
-def door(
+@pytest.fixture(params=["grpc", "grpc-web", "rest", "grpc-port"])
+def ask(
     request: pytest.FixtureRequest,
-    platform: Platform,
+    door_url: str,
     rest: httpx.Client,
-    edge_channel: grpc.Channel,
+    channel: grpc.Channel,
     gateway_channel: grpc.Channel,
 ) -> Call:
-    """Return a function that calls through one door; each is given the request in both its forms."""
+    """Return a function that calls by one protocol; each is given the request in both its forms."""
 
     def call(
         method: str, message: Message, verb: str, path: str, body: dict[str, object] | None, answer: type[Message]
@@ -35,16 +36,16 @@ def door(
         if request.param == "rest":
             return call_rest(rest, verb, path, json=body) if body is not None else call_rest(rest, verb, path)
         if request.param == "grpc-web":
-            return call_grpc_web(platform.endpoints["rest"], method, message, answer)
-        return call_grpc(edge_channel if request.param == "grpc" else gateway_channel, method, message, answer)
+            return call_grpc_web(door_url, method, message, answer)
+        return call_grpc(channel if request.param == "grpc" else gateway_channel, method, message, answer)
 
     return call
 
 
-def test_a_command_and_its_query_agree(door: Call, finished: Finished) -> None:
+def test_a_command_and_its_query_agree(ask: Call, finished: Finished) -> None:
     """A user created through a door is read back through it as it was sent."""
     someone = person()
-    created = door(
+    created = ask(
         f"{USERS}/CreateUser",
         users_pb2.CreateUserRequest(**someone),
         "POST",
@@ -58,7 +59,7 @@ def test_a_command_and_its_query_agree(door: Call, finished: Finished) -> None:
     assert operation["state"] == "SUCCEEDED"
     assert operation["result"]["user_id"] == user_id
     assert not {"name", "email", "cpf"} & {key for key, value in operation["result"].items() if value}
-    user = door(
+    user = ask(
         f"{USERS}/GetUser",
         users_pb2.GetUserRequest(user_id=int(user_id)),
         "GET",
@@ -69,9 +70,9 @@ def test_a_command_and_its_query_agree(door: Call, finished: Finished) -> None:
     assert {key: user.body[key] for key in someone} == someone
 
 
-def test_an_invalid_request_gets_the_same_details(door: Call) -> None:
+def test_an_invalid_request_gets_the_same_details(ask: Call) -> None:
     """Every violation is named by its field, with its rule."""
-    answer = door(
+    answer = ask(
         f"{USERS}/CreateUser",
         users_pb2.CreateUserRequest(name="A", email="nobody", cpf="12345678900"),
         "POST",
@@ -84,9 +85,9 @@ def test_an_invalid_request_gets_the_same_details(door: Call) -> None:
     assert "nobody" not in str(answer.error)
 
 
-def test_what_does_not_exist_gets_the_same_details(door: Call) -> None:
+def test_what_does_not_exist_gets_the_same_details(ask: Call) -> None:
     """A query for an unknown user names the field and the remedy."""
-    answer = door(
+    answer = ask(
         f"{USERS}/GetUser",
         users_pb2.GetUserRequest(user_id=999_999_999),
         "GET",
@@ -97,9 +98,9 @@ def test_what_does_not_exist_gets_the_same_details(door: Call) -> None:
     assert (answer.code, answer.reason, answer.fields) == (5, "USER_NOT_FOUND", ["user_id"])
 
 
-def test_a_refusal_says_why(door: Call, finished: Finished) -> None:
+def test_a_refusal_says_why(ask: Call, finished: Finished) -> None:
     """A command about a user who does not exist is acknowledged, and its operation fails with the reason."""
-    answer = door(
+    answer = ask(
         "polystream.v1.ViewService/RecordView",
         views_pb2.RecordViewRequest(user_id=999_999_999, content_id=1, title="t", kind=contents_pb2.Content.MOVIE),
         "POST",
@@ -113,10 +114,10 @@ def test_a_refusal_says_why(door: Call, finished: Finished) -> None:
     assert (refused.code, refused.reason, refused.fields) == (5, "USER_NOT_FOUND", ["user_id"])
 
 
-def test_grpcurl_lists_describes_and_calls(platform: Platform) -> None:
-    """The edge answers reflection, so that grpcurl needs no proto."""
+def test_grpcurl_lists_describes_and_calls(door_url: str) -> None:
+    """Reflection is answered, so that grpcurl needs no proto."""
     grpcurl = go_tool("grpcurl")
-    address = httpx.URL(platform.endpoints["rest"]).netloc.decode()
+    address = httpx.URL(door_url).netloc.decode()
 
     def run(*arguments: str) -> str:
         finished = subprocess.run(
@@ -131,5 +132,8 @@ def test_grpcurl_lists_describes_and_calls(platform: Platform) -> None:
     }
     assert "rpc CreateUser" in run(address, "describe", USERS)
     assert '"state": "ACCEPTED"' in run(
-        "-d", '{"content_id": 1001}', address, "polystream.v1.ContentService/CacheContent"
+        "-d",
+        '{"content_id": 1001, "title": "Cidade", "kind": "MOVIE"}',
+        address,
+        "polystream.v1.ContentService/CacheContent",
     )

@@ -24,7 +24,7 @@ RESTART_TIMEOUT_S = 30.0
 STORY_TIMEOUT_S = 30.0
 
 
-def whole_story(rest: httpx.Client, correlation_id: str, *, entered_by: str = "edge") -> Json:
+def whole_story(rest: httpx.Client, correlation_id: str, *, entered_by: str = "gateway") -> Json:
     """Return an operation's story, once nothing is missing and a span of where it entered has come too."""
     told: list[Json] = []
 
@@ -40,7 +40,7 @@ def whole_story(rest: httpx.Client, correlation_id: str, *, entered_by: str = "e
 def test_a_finished_command_is_explained_without_a_gap(
     rest: httpx.Client, finished: Finished, path: str, command: str, store: str
 ) -> None:
-    """Every hop is there in order, and the spans form one tree from the edge to the receipt."""
+    """Every hop is there in order, and the spans form one tree from the gateway to the receipt."""
     correlation_id = rest.post(path).json()["correlation_id"]
     finished(correlation_id)
     story = whole_story(rest, correlation_id)
@@ -127,10 +127,10 @@ def test_no_personal_data_is_in_a_story(rest: httpx.Client, finished: Finished) 
 
 
 def assert_one_tree(spans: list[Json], stores: set[str]) -> None:
-    """Check that the spans have one root, the edge's, and the expected branches."""
+    """Check that the spans have one root, the gateway's, and the expected branches."""
     ids = {span["span_id"] for span in spans}
     roots = [span for span in spans if span.get("parent_span_id", "") not in ids]
-    assert [root["service"] for root in roots] == ["edge"]
+    assert [root["service"] for root in roots] == ["gateway"]
     by_name: dict[str, list[Json]] = {}
     for span in spans:
         by_name.setdefault(span["name"], []).append(span)

@@ -12,7 +12,7 @@ import redis
 from tests.acceptance.conftest import Finished, Json
 from tests.support.platform import Platform
 
-pytestmark = pytest.mark.every_engine_set
+pytestmark = [pytest.mark.every_engine_set, pytest.mark.every_door]
 
 COMMANDS = [
     ("/usuarios", "CreateUser", "POSTGRESQL"),

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.support.npm_tools import newman
-from tests.support.platform import Platform
 
 _RUN_TIMEOUT_S = 120
 
 
+@pytest.mark.every_door
 @pytest.mark.timeout(420)  # newman may have to be installed first
-def test_newman_runs_the_collection(platform: Platform, repository: Path, tmp_path: Path) -> None:
+def test_newman_runs_the_collection(door_url: str, repository: Path, tmp_path: Path) -> None:
     """Every request is answered, every command succeeds in its stores, and no assertion fails."""
     report = tmp_path / "report.json"
     finished = subprocess.run(
@@ -22,7 +22,7 @@ def test_newman_runs_the_collection(platform: Platform, repository: Path, tmp_pa
             newman(),
             "run",
             repository / "Plataforma de Streaming API.postman_collection.json",
-            *("--env-var", f"base_url={platform.endpoints['rest']}"),
+            *("--env-var", f"base_url={door_url}"),
             *("--reporters", "cli,json", "--reporter-json-export", report, "--color", "off"),
         ],
         capture_output=True,

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.platform import Platform
-
 _EXAMPLES = os.environ.get("POLYSTREAM_SCHEMATHESIS_EXAMPLES", "1")
 _CASES_MIN = 2000
 _SEED = 20261124
@@ -20,15 +18,16 @@ _RUN_TIMEOUT_S = 900
 
 
 # It comes last on its platform: whatever is there gets deleted.
+@pytest.mark.every_door
 @pytest.mark.timeout(_RUN_TIMEOUT_S + 60)
-def test_schemathesis_finds_nothing(platform: Platform, repository: Path, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(door_url: str, repository: Path, tmp_path: Path) -> None:
     """No server error, no undocumented answer, nothing valid refused and nothing invalid taken, by all its checks."""
     report = tmp_path / "report.json"
     finished = subprocess.run(
         [
             Path(sys.executable).with_name("schemathesis"),
             *("--config-file", repository / "tests" / "support" / "schemathesis.toml"),
-            *("run", f"{platform.endpoints['rest']}/openapi.json"),
+            *("run", f"{door_url}/openapi.json"),
             *("--phases", "examples,coverage,fuzzing,stateful"),
             *("--max-examples", _EXAMPLES, "--seed", str(_SEED), "--generation-database", "none"),
             *("--continue-on-failure", "--warnings", "off", "--request-timeout", "20", "--no-color"),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.platform import Platform
 from tests.support.tools import go_tool
@@ -21,9 +22,9 @@ def tour(repository: Path) -> list[tuple[str, str]]:
     return re.findall(r"```(bash|python)\n(.*?)```", section, flags=re.DOTALL)
 
 
-def script(blocks: list[tuple[str, str]], platform: Platform) -> str:
+def script(blocks: list[tuple[str, str]], platform: Platform, door_url: str) -> str:
     """Return the tour as one shell script for this platform."""
-    address = httpx.URL(platform.endpoints["rest"]).netloc.decode()
+    address = httpx.URL(door_url).netloc.decode()
     lines = ["set -euo pipefail"]
     for language, text in blocks:
         here = text.replace("localhost:8000", address)
@@ -34,14 +35,15 @@ def script(blocks: list[tuple[str, str]], platform: Platform) -> str:
     return "\n".join(lines)
 
 
-def test_the_tour_runs_as_it_is_written(platform: Platform, repository: Path) -> None:
+@pytest.mark.every_door
+def test_the_tour_runs_as_it_is_written(platform: Platform, door_url: str, repository: Path) -> None:
     """Every command of the tour succeeds, in one shell, in order; and says what the text says."""
     blocks = tour(repository)
     assert [language for language, _ in blocks].count("python") == 1
     assert len(blocks) >= 6
     environment = {**os.environ, "PATH": f"{go_tool('grpcurl').parent}:{os.environ['PATH']}"}
     finished = subprocess.run(
-        ["bash", "-c", script(blocks, platform)],
+        ["bash", "-c", script(blocks, platform, door_url)],
         cwd=repository,
         env=environment,
         capture_output=True,
@@ -59,13 +61,14 @@ def test_the_tour_runs_as_it_is_written(platform: Platform, repository: Path) ->
     assert "command.succeeded" in answers[-2]
 
 
-def test_the_pages_that_the_readme_names_are_there(platform: Platform) -> None:
+@pytest.mark.every_door
+def test_the_pages_that_the_readme_names_are_there(platform: Platform, door_url: str) -> None:
     """The dashboard, Swagger UI and the document that it shows."""
     dashboard = httpx.get(platform.endpoints["dashboard"])
     assert "Polystream" in dashboard.text
-    docs = httpx.get(platform.endpoints["docs"], follow_redirects=True)
+    docs = httpx.get(f"{door_url}/docs", follow_redirects=True)
     assert "swagger-ui" in docs.text
-    document = eventually(lambda: httpx.get(f"{platform.endpoints['rest']}/openapi.json").json(), 30)
+    document = eventually(lambda: httpx.get(f"{door_url}/openapi.json").json(), 30)
     assert "/usuarios" in document["paths"]
     for asset in re.findall(r'(?:src|href)="(/[^"]+)"', docs.text):
-        assert httpx.get(f"{platform.endpoints['rest']}{asset}").status_code == 200, asset
+        assert httpx.get(f"{door_url}{asset}").status_code == 200, asset

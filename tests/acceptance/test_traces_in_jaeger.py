@@ -30,7 +30,7 @@ def _story(platform: Platform, correlation_id: str) -> dict[str, Any] | None:
     story: dict[str, Any] = answer.raise_for_status().json()
     spans = story.get("spans", [])
     # Neither keeps a story from being whole: a command may come from elsewhere, and its answer is not waited for.
-    is_told = any(span["service"] == "edge" for span in spans) and any(
+    is_told = any(span["service"] == "gateway" for span in spans) and any(
         span["name"] == names.GATEWAY_PROCESS for span in spans
     )
     return story if is_told and not story.get("missing") else None
@@ -60,8 +60,8 @@ def test_a_commands_trace_is_one_tree_in_jaeger(platform: Platform) -> None:
     found = _in_jaeger(platform, _create_user(platform))
     by_id = {span["spanId"]: span for span in found}
     roots = [span for span in found if span.get("parentSpanId", "") not in by_id]
-    assert [root["service"] for root in roots] == ["edge"]
-    assert {span["service"] for span in found} == {"edge", "gateway", "processor"}
+    assert [root["service"] for root in roots] == ["gateway"]
+    assert {span["service"] for span in found} == {"gateway", "processor"}
     assert len(by_id) == len(found)
     hops = {names.GATEWAY_SEND, names.LANE_PROCESS, names.LANE_SEND, names.GATEWAY_PROCESS}
     assert hops <= {span["name"] for span in found}

@@ -136,18 +136,69 @@ def test_edge_parameters_are_described() -> None:
     assert not {"user_id", "content_id"} & set(_body(operation)["properties"])
 
 
-@pytest.mark.parametrize(
-    ("command", "required"), [("CreateUser", False), ("CacheContent", False), ("RecordView_2", True)]
-)
-def test_what_demo_data_fills_may_be_left_out(command: str, required: bool) -> None:
-    """A body is whole, or says nothing; it is asked for only where it has to say who the command is about."""
-    operation = next(op for _, _, op in _operations() if op["operationId"] == command)
-    assert operation["requestBody"]["required"] is required
+def _silent_paths() -> list[str]:
+    return [path for _, path, op in _operations() if len(_forms(op)) == 2]  # whole, or silent
+
+
+def _forms(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    return list(content.get("schema", {}).get("anyOf", []))
+
+
+def test_demo_data_is_for_the_inherited_paths() -> None:
+    """Where the earlier demo took a call without a body, the document does; nowhere else."""
+    assert sorted(_silent_paths()) == [
+        "/cache/conteudo/{content_id}",
+        "/historico-visualizacao",
+        "/recomendacoes/gerar",
+        "/usuarios",
+        "/usuarios/{user_id}/assinatura",
+        "/usuarios/{user_id}/config",
+        "/usuarios/{user_id}/pagamento",
+    ]
+
+
+@pytest.mark.parametrize("path", _silent_paths())
+def test_what_demo_data_fills_may_be_left_out(path: str) -> None:
+    """A body is whole, or says nothing; none is asked for."""
+    operation = _DOCUMENT["paths"][path]["post"]
+    assert operation["requestBody"]["required"] is False
     _, silent = operation["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
     schema = _resolve(silent)
     assert schema["additionalProperties"] is False
     said = {name for name, value in schema["properties"].items() if value != {"type": "null"}}
     assert all(name.endswith("_id") for name in said)
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "required"),
+    [
+        ("CreateUser", True),
+        ("RecordView", True),
+        ("RecordView_2", True),
+        ("UpdateUser", True),
+        ("UpdatePreferences", True),
+        ("UpdateSession", True),
+        ("GenerateRecommendations", True),
+        ("GenerateRecommendations_3", False),
+        ("CancelPayment", False),
+    ],
+)
+def test_a_body_is_asked_for_where_a_command_has_to_say_something(operation_id: str, required: bool) -> None:
+    """Which is in the body where neither the path nor demo data has it."""
+    operation = next(op for _, _, op in _operations() if op["operationId"] == operation_id)
+    assert operation["requestBody"]["required"] is required
+    assert _forms(operation) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"), [("UpdateUserBody", ["name", "email"]), ("UpdatePreferencesBody", ["language", "theme"])]
+)
+def test_an_update_asks_for_one_of_its_fields(body: str, fields: list[str]) -> None:
+    """Null is none."""
+    asked = {form["required"][0]: form for form in _DOCUMENT["components"]["schemas"][body]["anyOf"]}
+    assert set(fields) <= set(asked)
+    assert all(form["properties"] == {name: {"not": {"type": "null"}}} for name, form in asked.items())
 
 
 def test_every_command_has_an_example_of_its_own_fields() -> None:

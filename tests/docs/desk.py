@@ -22,7 +22,7 @@ from tests.support.tools import go_tool
 
 # A reader comes to the first `explain` after minutes; by then the monitor follows the topics.
 _FIRST_STORY: Final = """
-ID=$(curl -sf -X POST http://localhost:8000/v1/contents/1 |
+ID=$(curl -sf -X POST http://localhost:8000/cache/conteudo/1 |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["correlation_id"])')
 timeout 90 bash -c "until curl -sf http://localhost:8000/v1/operations/$ID:explain | grep -q command.succeeded; do
   sleep 0.2; done"
@@ -63,7 +63,7 @@ class Desk:
         self._data.parent.mkdir(exist_ok=True)
         self._data.symlink_to(platform.data_dir)
         self._shared = platform
-        self._offset = int(httpx.URL(platform.endpoints["rest"]).port or 0) - Ports().edge
+        self._offset = int(httpx.URL(platform.endpoints["rest"]).port or 0) - Ports().rest
         self.run_text(_FIRST_STORY)
 
     def have_none(self) -> None:

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from polystream.v1 import operations_pb2_grpc, users_pb2_grpc
@@ -26,6 +29,7 @@ from tests.support.ports import free_ports
 from tests.support.waiting import eventually_async
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
+JSON_VALID = {"name": VALID.name, "email": VALID.email, "cpf": VALID.cpf}
 LONG_TIMEOUT_S = 20.0  # more than any test needs, however slow the machine
 SENT = 20  # commands under way when the process is to stop
 
@@ -214,47 +218,69 @@ async def test_a_stopping_gateway_finishes_what_it_took(running: EngineSet, serv
 
 
 @pytest.mark.every_server
-async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: str) -> None:
-    """`python -m gateway` answers what it took, says that it stops, and ends with 0."""
-    port = free_ports().gateway
-    environment = running.environment | {"GATEWAY_PORT": str(port), "GATEWAY_SERVER": server_kind, "DEMO_DATA": "true"}
+async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: str, tmp_path: Path) -> None:
+    """`python -m gateway` answers by every door what it took, says that it stops, and ends with 0."""
+    ports, ready = free_ports(), tmp_path / "ready.json"
+    environment = running.environment | {
+        "GATEWAY_PORT": str(ports.gateway),
+        "GATEWAY_HTTP_PORT": str(ports.edge),
+        "GATEWAY_SERVER": server_kind,
+        "GATEWAY_READY_FILE": str(ready),
+    }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", env=environment, stdout=subprocess.PIPE
     )
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with (
+            grpc.aio.insecure_channel(f"127.0.0.1:{ports.gateway}") as channel,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports.edge}", timeout=60) as http,
+        ):
             stub = users_pb2_grpc.UserServiceStub(channel)
 
-            async def accepted() -> Operation:
-                operation: Operation = await stub.CreateUser(CreateUserRequest())
-                return operation
+            async def is_ready() -> bool:
+                return json.loads(ready.read_text()) == {"pid": process.pid}
 
-            await eventually_async(accepted, 20)
+            await eventually_async(is_ready, 20)
+            await stub.CreateUser(VALID)
             with frozen(running.pid("kafka")):
-                sent = [asyncio.ensure_future(stub.CreateUser(CreateUserRequest())) for _ in range(SENT)]
-                await eventually_async(lambda: _answers(stub), 30)
+                sent = [asyncio.ensure_future(stub.CreateUser(VALID)) for _ in range(SENT)]
+                posted = [asyncio.ensure_future(http.post("/v1/users", json=JSON_VALID)) for _ in range(SENT)]
+                await eventually_async(lambda: _answers(stub, http), 30)
                 process.send_signal(signal.SIGTERM)
+                await eventually_async(lambda: _refuses(stub), 30)
             answers = await asyncio.gather(*sent, return_exceptions=True)
+            responses = await asyncio.gather(*posted)
         # Calls may overtake one another on their way in: one that came after the signal was told so.
         taken = [answer.correlation_id for answer in answers if isinstance(answer, Operation)]
         refusals = [answer for answer in answers if not isinstance(answer, Operation)]
+        taken_over_http = [response.json()["correlation_id"] for response in responses if response.is_success]
         assert taken
-        assert in_kafka(*taken)
+        assert taken_over_http
+        assert in_kafka(*taken, *taken_over_http)
         assert all("the gateway is stopping" in str(refusal) for refusal in refusals)
+        assert {response.status_code for response in responses} <= {200, 503}
         async with asyncio.timeout(20):
             output = (await process.communicate())[0].decode()
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     assert process.returncode == 0
+    assert not ready.exists()
     assert '"event": "draining"' in output
     assert '"event": "stopped"' in output
     assert "@example.com" not in output
 
 
-async def _answers(stub: Any) -> bool:
-    """Whether the gateway has come to a call that is sent now, and so to most of those before it."""
-    return (await refused(stub.CreateUser(CreateUserRequest(name="x")))).reason == "INVALID_FIELD"
+async def _refuses(stub: Any) -> bool:
+    """Whether the gateway takes no more commands."""
+    return (await refused(stub.CreateUser(VALID, timeout=1))).reason == "GATEWAY_DRAINING"
+
+
+async def _answers(stub: Any, http: httpx.AsyncClient) -> bool:
+    """Whether the gateway has come to a call that is sent now by each door, and so to most of those before it."""
+    over_http = await http.post("/v1/users", json={"name": "x"})
+    over_grpc = await refused(stub.CreateUser(CreateUserRequest(name="x")))
+    return (over_http.status_code, over_grpc.reason) == (400, "INVALID_FIELD")
 
 
 async def draining(served: Served) -> Refusal | None:

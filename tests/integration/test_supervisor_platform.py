@@ -22,7 +22,7 @@ from tests.support.ports import free_offset
 from tests.support.waiting import eventually
 
 ENGINES = {"postgresql", "mongodb", "redis", "kafka", "schema_registry"}
-SERVICES = {"envoy", "gateway-0", "lane-postgresql-0", "lane-mongodb-0", "lane-redis-0", "monitor"}
+SERVICES = {"gateway-0", "lane-postgresql-0", "lane-mongodb-0", "lane-redis-0", "monitor"}
 
 
 def _polystream(*arguments: str, timeout_s: float = 90) -> subprocess.CompletedProcess[str]:
@@ -34,7 +34,7 @@ def test_it_starts_detached_shows_itself_and_stops(tmp_path: Path) -> None:
     """`up --detach` returns when all is ready; `status` has every part and address; a second `up` is refused."""
     options = ("--data-dir", str(tmp_path))
     offset = free_offset()
-    up = ("up", "--detach", "--no-browser", *options, "--port-offset", str(offset))
+    up = ("up", "--detach", "--no-browser", *options, "--port-offset", str(offset), "--gateways", "1")
     started = _polystream(*up)
     try:
         assert started.returncode == 0, started.stdout + started.stderr
@@ -45,10 +45,11 @@ def test_it_starts_detached_shows_itself_and_stops(tmp_path: Path) -> None:
         assert all(process["status"] == "ready" and process["memory_bytes"] for process in report["processes"])
         ports = Ports().shifted(offset)
         assert report["endpoints"] | {"postgresql": ""} == {
-            "rest": f"http://127.0.0.1:{ports.edge}",
+            "rest": f"http://127.0.0.1:{ports.rest}",
             "grpc": f"127.0.0.1:{ports.gateway}",
+            "edge": None,
             "dashboard": f"http://127.0.0.1:{ports.dashboard}",
-            "docs": f"http://127.0.0.1:{ports.edge}/docs",
+            "docs": f"http://127.0.0.1:{ports.rest}/docs",
             "kafka": f"127.0.0.1:{ports.kafka}",
             "schema_registry": f"http://127.0.0.1:{ports.schema_registry}",
             "postgresql": "",
@@ -68,6 +69,40 @@ def test_it_starts_detached_shows_itself_and_stops(tmp_path: Path) -> None:
         stopped = _polystream("down", *options)
     assert stopped.stdout.startswith("stopped in")
     assert not any(psutil.pid_exists(process["pid"]) for process in report["processes"])
+
+
+def test_gateways_share_their_ports_behind_an_edge(tmp_path: Path) -> None:
+    """Each port is every gateway's: while one is killed, the others and the edge answer, and it comes back."""
+    options, offset = ("--data-dir", str(tmp_path)), free_offset()
+    up = ("up", "--detach", "--no-browser", *options, "--port-offset", str(offset), "--gateways", "3", "--edge")
+    started = _polystream(*up)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        report = json.loads(_polystream("status", "--json", *options).stdout)
+        gateways = {f"gateway-{index}" for index in range(3)}
+        pids = {process["name"]: process["pid"] for process in report["processes"]}
+        assert gateways | {"envoy"} <= pids.keys()
+        ports = Ports().shifted(offset)
+        doors = [report["endpoints"][name] for name in ("rest", "edge")]
+        assert doors == [f"http://127.0.0.1:{port}" for port in (ports.rest, ports.edge)]
+        for name in gateways:
+            listening = psutil.Process(pids[name]).net_connections("tcp")
+            own = {connection.laddr.port for connection in listening if connection.status == psutil.CONN_LISTEN}
+            assert {ports.rest, ports.gateway} <= own
+        os.kill(pids["gateway-1"], signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(pids["gateway-1"])] if psutil.pid_exists(pids["gateway-1"]) else [], 10)
+        for door in doors * 10:
+            assert httpx.post(f"{door}/usuarios", timeout=10).status_code == 200
+
+        def is_back() -> bool:
+            parts = json.loads(_polystream("status", "--json", *options).stdout)["processes"]
+            back = next(part for part in parts if part["name"] == "gateway-1")
+            return bool(back["status"] == "ready" and back["pid"] != pids["gateway-1"])
+
+        eventually(is_back, 60)
+    finally:
+        stopped = _polystream("down", *options)
+    assert stopped.stdout.startswith("stopped in")
 
 
 @pytest.mark.timeout(240)

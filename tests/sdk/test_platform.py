@@ -1,4 +1,4 @@
-"""The SDK and the whole platform, through the edge."""
+"""The SDK and the whole platform: at the gateway's port, and through the edge."""
 
 import asyncio
 import json
@@ -26,10 +26,10 @@ from tests.support.waiting import eventually
 TRACEPARENT = "00-{trace_id}-b7ad6b7169203331-01"
 
 
-@pytest.fixture
-def target(platform: Platform) -> str:
-    """Return the edge's address."""
-    return httpx.URL(platform.endpoints["rest"]).netloc.decode()
+@pytest.fixture(params=["gateway", "edge"])
+def target(platform: Platform, request: pytest.FixtureRequest) -> str:
+    """Return an address of the platform."""
+    return httpx.URL(platform.door(request.param)).netloc.decode()
 
 
 def _users_named(platform: Platform, name: str) -> int:
@@ -45,6 +45,7 @@ def test_readme_program_runs(sdk_environment: Environment, target: str) -> None:
     patterns = [
         r"accepted [0-9a-f-]{36}",
         r"created \d+",
+        r"subscribed to PREMIUM",
         r"refused EMAIL_ALREADY_EXISTS",
         r"listed Ana Souza",
     ]
@@ -57,7 +58,7 @@ def test_readme_program_runs(sdk_environment: Environment, target: str) -> None:
     assert all(store.name in states[-1] for store in Store if store)
 
 
-async def test_errors_of_the_edge_and_of_the_gateway(target: str) -> None:
+async def test_errors_of_the_call_and_of_the_operation(target: str) -> None:
     """What is refused, by the call or by the operation, is typed and names its reason and fields."""
     someone = person()
     async with Polystream(target) as api:

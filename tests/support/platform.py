@@ -16,7 +16,7 @@ variables, for `monkeypatch.setenv`. Start it from the main thread: Linux kills 
 All of it, as a user starts it::
 
     with Platform(tmp_path) as platform:
-        httpx.post(platform.endpoints["rest"] + "/usuarios")
+        httpx.post(platform.door("gateway") + "/usuarios")
         platform.kill("lane-redis-0")       # SIGKILL; the supervisor starts it again
 """
 
@@ -186,13 +186,19 @@ def engines(names: Collection[str], data_dir: Path, among: Sequence[EngineSpec] 
 class Platform:
     """The whole platform, started by the command line on free ports, its data below `data_dir`."""
 
-    def __init__(self, data_dir: Path, *, engine_set: str | None = None, checkout: Path = CHECKOUT) -> None:
-        """`engine_set` is what `up --engines` takes, the run's if it is not given; `checkout` is what runs."""
+    def __init__(
+        self, data_dir: Path, *, engine_set: str | None = None, edge: bool = False, checkout: Path = CHECKOUT
+    ) -> None:
+        """`engine_set` is what `up --engines` takes, the run's if it is not given; `checkout` is what runs.
+
+        With `edge`, the gateway is behind Envoy too: see `door`.
+        """
         self.engine_set = engine_set or chosen_set()
         if self.engine_set == "native":
             provide_native()
         self.data_dir = data_dir.resolve()
         self.checkout = checkout
+        self._edge = edge
         self._up: subprocess.Popen[bytes] | None = None
         self._output = self.data_dir / "up.log"
         self._endpoints: dict[str, Any] = {}  # asked for once a start
@@ -217,6 +223,10 @@ class Platform:
         if not self._endpoints:
             self._endpoints = dict(self.state.endpoints)
         return self._endpoints
+
+    def door(self, name: str) -> str:
+        """Return the URL at which REST, gRPC-Web and gRPC are taken: by the `gateway` itself, or by the `edge`."""
+        return str(self.endpoints[{"gateway": "rest", "edge": "edge"}[name]])
 
     @property
     def output(self) -> str:
@@ -246,9 +256,10 @@ class Platform:
         self._endpoints = {}
         for _ in range(_STARTS_MAX):
             argv = (sys.executable, "-m", "cli", "up", "--no-browser", "--data-dir", str(self.data_dir))
-            options = ("--engines", self.engine_set, "--port-offset", str(free_offset()))
+            options = ("--engines", self.engine_set, "--port-offset", str(free_offset()), "--gateways", "1")
+            edge = ("--edge",) if self._edge else ()
             # Through the launcher: were this process killed, the platform would stop too.
-            command = CommandLine(argv=(*argv, *options), env=dict(os.environ), cwd=self.checkout)
+            command = CommandLine(argv=(*argv, *options, *edge), env=dict(os.environ), cwd=self.checkout)
             self._output.unlink(missing_ok=True)
             self._up = processes.spawn(command, self._output)
             eventually(self._is_ready_or_dead, _START_TIMEOUT_S)
@@ -291,6 +302,8 @@ class Platform:
 class Platforms:
     """At most one platform of each engine set, for tests that leave it as they find it: started when first asked for.
 
+    Each has an edge, so that the same tests can go through both doors.
+
     What a test kills, the supervisor starts again; the test waits for it.
     """
 
@@ -302,7 +315,7 @@ class Platforms:
     def get(self, engine_set: str) -> Platform:
         """Return the platform of a set, running."""
         if engine_set not in self._running:
-            platform = Platform(self._folder / engine_set, engine_set=engine_set)
+            platform = Platform(self._folder / engine_set, engine_set=engine_set, edge=True)
             platform.start()
             self._running[engine_set] = platform
             self._until_group_ends.callback(self.stop_all)

@@ -52,7 +52,7 @@ def _call(page: Page, platform: Platform, method: str, request: Message) -> dict
 def test_page_sends_a_command_and_follows_it(page: Page, platform: Platform, origin: str) -> None:
     """From another origin on this machine, the answer and its correlation ID can be read."""
     _open(page, origin)
-    request = contents_pb2.CacheContentRequest(content_id=5678)
+    request = contents_pb2.CacheContentRequest(content_id=5678, title="Cidade", kind=contents_pb2.Content.MOVIE)
     answer = _call(page, platform, "polystream.v1.ContentService/CacheContent", request)
     assert answer["status"] == 200
     message, trailers = web_frames(bytes(answer["bytes"]))
@@ -77,10 +77,37 @@ def test_page_reads_what_went_wrong(page: Page, platform: Platform) -> None:
 
 
 def test_page_of_a_stranger_may_not_call(page: Page, platform: Platform) -> None:
-    """The browser keeps the answer from a page whose origin the edge does not know."""
+    """The browser keeps the answer from a page whose origin the gateway does not know."""
     told: list[str] = []
     page.on("console", lambda message: told.append(message.text))
     _open(page, "https://elsewhere.example")
     with pytest.raises(BrowserError, match="Failed to fetch"):
         _call(page, platform, "polystream.v1.ContentService/CacheContent", contents_pb2.CacheContentRequest())
     assert any("No 'Access-Control-Allow-Origin' header" in text for text in told), told
+
+
+# What a browser lets a page send anywhere without asking first.
+_BLIND_CALL: Final = """
+([url, body, type]) => fetch(url, {
+  method: "POST", mode: "no-cors", body: body === null ? undefined : new Blob([body], { type }),
+}).then(() => "sent")
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "content_type"),
+    [
+        ("/usuarios", None, ""),
+        ("/v1/users", '{"name": "Ana", "email": "ana@example.com", "cpf": "52998224725"}', ""),
+        ("/v1/users", '{"name": "Ana", "email": "ana@example.com", "cpf": "52998224725"}', "text/plain"),
+        ("/polystream.v1.ContentService/CacheContent", "\0\0\0\0\0", "text/plain"),
+    ],
+)
+def test_page_of_a_stranger_does_nothing_blindly(
+    page: Page, platform: Platform, path: str, body: str | None, content_type: str
+) -> None:
+    """What it may send without asking, and could not read the answer of, is refused."""
+    _open(page, "https://elsewhere.example")
+    with page.expect_response(f"**{path}") as answered:
+        page.evaluate(_BLIND_CALL, [f"{platform.endpoints['rest']}{path}", body, content_type])
+    assert answered.value.status == 403

@@ -21,7 +21,7 @@ def test_a_story_leads_to_its_trace_where_there_is_a_jaeger(page: Page, platform
         expect(link).to_have_count(0)
         return
     trace_id = (link.get_attribute("href") or "").rpartition("/")[2]
-    page.goto(f"{platform.endpoints['jaeger']}/?service=edge")
+    page.goto(f"{platform.endpoints['jaeger']}/?service=gateway")
     row = page.get_by_role("row", name=trace_id)
 
     def is_listed() -> bool:
@@ -30,7 +30,7 @@ def test_a_story_leads_to_its_trace_where_there_is_a_jaeger(page: Page, platform
         return bool(row.count())
 
     eventually(is_listed, _FAR_MS / 1000)
-    expect(row).to_contain_text("edge: polystream.v1.PaymentService/CreatePayment")
+    expect(row).to_contain_text("gateway: polystream.v1.PaymentService/CreatePayment")
     row.get_by_role("link").click()
 
     def is_whole() -> bool:

@@ -1,6 +1,6 @@
 """Every service of the API. Generated from the protos: do not edit."""
 
-from polystream_sdk.calls import Calls
+from polystream_sdk.calls import ClientCalls
 from polystream_sdk.services.contents import ContentService
 from polystream_sdk.services.operations import OperationService
 from polystream_sdk.services.payments import PaymentService
@@ -16,7 +16,7 @@ from polystream_sdk.services.views import ViewService
 class Services:
     """Has every service of the API."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: ClientCalls) -> None:
         self.contents = ContentService(calls)
         """The content cache. Stored in Redis, one hash `conteudo:{content_id}` each."""
         self.operations = OperationService(calls)

@@ -1,13 +1,15 @@
 """SystemService of the API. Generated from the protos: do not edit."""
 
 from polystream_api.polystream.v1 import GetHealthRequest, Health, SystemServiceStub
-from polystream_sdk.calls import Calls
+from polystream_sdk.calls import ClientCalls
+from polystream_sdk.requests import make_request
+from polystream_sdk.services._fields import GET_HEALTH_REQUEST_FIELDS
 
 
 class SystemService:
     """The platform itself."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: ClientCalls) -> None:
         self._calls = calls
 
     @property
@@ -29,7 +31,7 @@ class SystemService:
         """
         return await self._calls.unary(
             self._stub.get_health,
-            GetHealthRequest(),
+            make_request(GetHealthRequest, GET_HEALTH_REQUEST_FIELDS),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

@@ -1,0 +1,42 @@
+"""What the platform consists of: how many gateways, whether an edge, and in which order they stop."""
+
+import os
+import sys
+
+import pytest
+
+from stack.supervisor.services import default_gateways, service_stages
+
+
+@pytest.mark.parametrize(
+    ("processors", "gateways"), [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (8, 4), (16, 4), (128, 4)]
+)
+def test_as_many_gateways_as_suit_the_processors(
+    monkeypatch: pytest.MonkeyPatch, processors: int, gateways: int
+) -> None:
+    """One for every two processors, from four on, and never more than the lanes keep up with."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)), raising=False)
+    assert default_gateways() == gateways
+
+
+def test_one_gateway_where_connections_are_not_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other systems than Linux give them all to the process that came last."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert default_gateways() == 1
+
+
+def test_they_stop_from_the_door_inwards() -> None:
+    """The edge, the gateways, the lanes, the monitor; without an edge the gateways are first."""
+    lanes = ["lane-postgresql-0", "lane-mongodb-0", "lane-redis-0"]
+    for edge in (True, False):
+        stages = service_stages(volatile=True, gateways=2, edge=edge)
+        names = [[spec.name for spec in stage] for stage in stages if stage]
+        assert names == [*([["envoy"]] if edge else []), ["gateway-0", "gateway-1"], lanes, ["monitor"]]
+
+
+def test_gateways_that_share_ports_have_the_same_ones_and_names_of_their_own() -> None:
+    """A name is a consumer group: two gateways must not have the same."""
+    _, doors, *_ = service_stages(volatile=False, gateways=3, edge=False)
+    assert {spec.ports for spec in doors} == {("gateway", "rest")}
+    assert len({spec.name for spec in doors}) == 3
