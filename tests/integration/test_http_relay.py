@@ -30,7 +30,7 @@ async def grpc_port() -> AsyncIterator[int]:
 
 async def test_grpc_and_http_on_one_port(grpc_port: int) -> None:
     """A gRPC client and an HTTP client are served side by side, streams too."""
-    async with serving(TrialDoor(), LIMITS, grpc_address=("127.0.0.1", grpc_port)) as server:
+    async with serving(TrialDoor(), LIMITS, grpc_address=("127.0.0.1", grpc_port)) as server:  # noqa: SIM117
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             for _ in range(20):
