@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -32,7 +32,7 @@ async def test_grpc_and_http_on_one_port(grpc_port: int) -> None:
     """A gRPC client and an HTTP client are served side by side, streams too."""
     async with serving(TrialDoor(), LIMITS, grpc_address=("127.0.0.1", grpc_port)) as server:  # noqa: SIM117
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             for _ in range(20):
                 assert (await stub.Check(REQUEST)).status == health_pb2.HealthCheckResponse.SERVING
             watch = stub.Watch(REQUEST)
@@ -48,8 +48,9 @@ async def test_a_grpc_server_that_is_not_there_is_said(address: tuple[str, int] 
     """The client gets UNAVAILABLE, and may try again."""
     async with serving(TrialDoor(), LIMITS, grpc_address=address) as server:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             with pytest.raises(grpc.aio.AioRpcError) as error:
-                await health_pb2_grpc.HealthStub(channel).Check(REQUEST, timeout=5)
+                await stub.Check(REQUEST, timeout=5)
         assert error.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
