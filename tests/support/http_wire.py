@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from gateway.http.connection import HttpConnection
 from gateway.http.server import HttpServer
+
+_TURNS_MAX: Final = 10_000
 
 
 class WireTransport(asyncio.Transport):
@@ -72,22 +74,30 @@ async def deliver(server: HttpServer, pieces: Iterable[bytes]) -> WireTransport:
     transport.set_protocol(connection)
     connection.connection_made(transport)
     for piece in pieces:
-        while not transport.reads and not transport.closed:
-            await asyncio.sleep(0)
+        await _taken(transport)
         if transport.closed:
             break
         connection.data_received(piece)
-    while not transport.reads and not transport.closed:
-        await asyncio.sleep(0)
+    await _taken(transport)
     if not transport.closed:
         connection.eof_received()
     connection.connection_lost(None)
     return transport
 
 
+async def _taken(transport: WireTransport) -> None:
+    """Wait until the connection takes bytes again: it does so in a turn of the loop that it has asked for."""
+    for _ in range(_TURNS_MAX):
+        if transport.reads or transport.closed:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the connection takes no more bytes")
+
+
 def statuses_of(sent: bytes | bytearray, *, heads: Iterable[int] = ()) -> list[int]:
     """Return the statuses of answers that stand one behind the other. `heads`: those of them without a body."""
-    bodiless, found, at = set(heads), [], 0
+    bodiless, at = set(heads), 0
+    found: list[int] = []
     while at < len(sent):
         end = sent.index(b"\r\n\r\n", at) + 4
         line, *lines = bytes(sent[at:end]).decode("latin-1").split("\r\n")[:-2]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pytest
@@ -18,6 +19,11 @@ LIMITS: Final = HttpLimits(sweep_s=0.02)
 GET: Final = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST: Final = b"POST /%b HTTP/1.1\r\nHost: localhost\r\n"
 WAIT_S: Final = 10.0
+
+
+def more_than(held: list[Exchange], count: int) -> bool:
+    """Tell whether more requests than that have come."""
+    return len(held) > count
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -60,7 +66,7 @@ async def test_no_more_requests_are_read_than_may_wait() -> None:
         client = await RawClient.connect(server)
         await client.send(GET % b"held" * 20)
         for done in range(20):
-            await until(lambda done=done: len(door.held) > done)
+            await until(partial(more_than, door.held, done))
             assert len(door.held) <= done + 4
             assert server.requests <= 4
             door.held[done].respond(200, TEXT, b"%d" % done)
@@ -133,7 +139,7 @@ async def test_a_client_that_never_reads_its_answers_is_cut() -> None:
     async with serving(door, replace(LIMITS, write_s=0.1)) as server:
         client = await RawClient.connect(server)
         request = POST % b"" + b"Content-Length: 90000\r\n\r\n" + b"a" * 90_000
-        with pytest.raises(ConnectionError):
+        with pytest.raises(ConnectionError):  # noqa: PT012 # which of them meets it is open
             while len(door.requests) < 10_000:
                 await client.send(request)
         await until(lambda: not server.connections)
@@ -315,7 +321,7 @@ async def test_one_connection_too_many_is_told_so() -> None:
         assert (status, headers["connection"], headers["retry-after"]) == (503, "close", "1")
         assert b"TOO_MANY_CONNECTIONS" in body
         cut = await RawClient.connect(server)
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):  # noqa: PT012 # likewise
             await cut.send(GET % b"")
             await cut.answer()
         await until(lambda: not server.lingering)
@@ -358,16 +364,16 @@ async def test_leaving_answers_what_is_under_way_and_closes_the_rest() -> None:
     """No new connection is taken; each ends with its last answer."""
     door = TrialDoor()
     async with serving(door, replace(LIMITS, leave_idle_s=0.05)) as server:
-        held, idle, partial = [await RawClient.connect(server) for _ in range(3)]
+        held, idle, slow = [await RawClient.connect(server) for _ in range(3)]
         await held.send(GET % b"held")
-        await partial.send((GET % b"")[:20])
+        await slow.send((GET % b"")[:20])
         await until(lambda: door.held and server.heads)
         server.leave()
         with pytest.raises(OSError, match="Connect call failed"):
             await RawClient.connect(server)
         assert await idle.rest() == b""
-        await partial.send((GET % b"")[20:])
-        status, headers, _ = await partial.answer()
+        await slow.send((GET % b"")[20:])
+        status, headers, _ = await slow.answer()
         assert (status, headers["connection"]) == (200, "close")
         stopping = asyncio.ensure_future(server.stop(WAIT_S))
         await until(lambda: len(server.connections) == 1)

@@ -63,7 +63,7 @@ TAKEN: Final = (
     Row("white space around a length", post(b"Content-Length: \t 3 \t", body=b"abc"), (200,), GOES_ON),
     Row("post without a body", post(), (200,), GOES_ON),
     Row("get with a body", get(LENGTH)[:-2] + b"\r\n" + SMUGGLED[:3], (200,), GOES_ON),
-    Row("a body that looks like a request", post(b"Content-Length: %d" % len(SMUGGLED), body=SMUGGLED), (200,), GOES_ON),
+    Row("a body that looks like a request", post(b"Content-Length: %d" % len(SMUGGLED), body=SMUGGLED), (200,), GOES_ON),  # noqa: E501
     Row("chunks", chunked(b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"), (200,), GOES_ON),
     Row("no chunks", chunked(b"0\r\n\r\n"), (200,), GOES_ON),
     Row("chunks, twice", chunked(b"0\r\n\r\n") + chunked(b"1\r\nx\r\n0\r\n\r\n"), (200, 200), GOES_ON),
@@ -96,7 +96,7 @@ TAKEN: Final = (
     Row("expect", post(LENGTH, b"Expect: 100-continue", body=b"abc"), (100, 200), GOES_ON),
     Row("expect, other case", post(LENGTH, b"expect: 100-Continue", body=b"abc"), (100, 200), GOES_ON),
     Row("expect without a body", get(b"Expect: 100-continue"), (200,), GOES_ON),
-    Row("upgrade", get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"), (200,), GOES_ON),
+    Row("upgrade", get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"), (200,), GOES_ON),  # noqa: E501
     Row("upgrade with a length", post(b"Connection: upgrade", b"Upgrade: h2c", LENGTH, body=b"abc"), (200,), GOES_ON),
     Row(
         "upgrade with a request as body",
@@ -186,7 +186,7 @@ REFUSED: Final = (
         Row(f"{char!r} in a header's {where}", get(b"X" + char + b"Y: a" if where == "name" else b"X: a" + char + b"b"),
             (400,), ENDS)
         for where, chars in (
-            ("name", (b"\x00", b"\x01", b"\x7f", b"@", b"(", b"/", b"[", b'"', b"\\", b"{", b"=", b";", b",", b"\xe9", b" ")),
+            ("name", (b"\x00", b"\x01", b"\x7f", b"@", b"(", b"/", b"[", b'"', b"\\", b"{", b"=", b";", b",", b"\xe9", b" ")),  # noqa: E501
             ("value", (b"\x00", b"\x01", b"\x08", b"\x0b", b"\x0c", b"\x1b", b"\x7f")),
         )
         for char in chars
