@@ -6,7 +6,6 @@ from typing import Final
 from polystream_json.google.rpc import error_details_pb, status_pb
 from polystream_json.polystream.v1 import (
     contents_pb,
-    events_pb,
     operations_pb,
     payments_pb,
     preferences_pb,
@@ -34,7 +33,7 @@ from protobuf.wkt.google.protobuf import any_pb, empty_pb, field_mask_pb, struct
 _OF_ITS_OWN_FORM: Final = "google.protobuf."
 
 _FILES: Final = (
-    *(contents_pb, events_pb, operations_pb, payments_pb, preferences_pb, recommendations_pb, sessions_pb),
+    *(contents_pb, operations_pb, payments_pb, preferences_pb, recommendations_pb, sessions_pb),
     *(subscriptions_pb, system_pb, users_pb, views_pb),
     *(error_details_pb, status_pb),
     *(any_pb, empty_pb, field_mask_pb, struct_pb, wrappers_pb),
