@@ -14,6 +14,7 @@ from mesh.errors import PolystreamError, Reason
 WHOLE: Final = "*"
 
 _OWN_FORM: Final = "google.protobuf"  # the package of the messages whose JSON is no object of their fields
+_JSON_SPACE: Final = b" \t\r\n"  # what JSON has between its tokens (RFC 8259, section 2)
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -80,7 +81,7 @@ class WholeBody:
 
 
 class FieldBody:
-    """The body is one field of the request. An empty one leaves the field unset."""
+    """The body is one field of the request. An empty one, or a null, leaves the field unset."""
 
     def __init__(self, descriptor: Descriptor, name: str) -> None:
         field = descriptor.fields_by_name.get(name)
@@ -100,7 +101,7 @@ class FieldBody:
 
     def read(self, body: bytes) -> JsonMessage:
         """Return the request that a body makes. Raises PolystreamError, as `JsonReader.read` does."""
-        if not body:
+        if _is_silent(body):
             return JsonMessage(self._class(), _NOTHING)
         if self._part is None:
             self._value.read(body, self.field)
@@ -111,7 +112,7 @@ class FieldBody:
 
     def paths(self, body: bytes) -> frozenset[str]:
         """Return the dotted paths of all that a body names."""
-        if not body:
+        if _is_silent(body):
             return _NOTHING
         below = self._json_field.message_type
         value = json_text.parse(body)
@@ -119,6 +120,10 @@ class FieldBody:
         if below is not None and not self._json_field.is_repeated:
             found.update(_paths(below, value, f"{self.field}."))
         return frozenset(found)
+
+
+def _is_silent(body: bytes) -> bool:
+    return not body or body.strip(_JSON_SPACE) == b"null"
 
 
 def _paths(descriptor: Descriptor, value: json_text.Value, prefix: str) -> set[str]:

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.rest.json_faults import shown_name
+from gateway.rest.json_faults import UNKNOWN, shown_name
 from mesh.errors import FieldFault, PolystreamError, Reason
 
 MAX_FIELD_DEPTH: Final = 32  # steps in one name: a type that holds itself has no end
@@ -70,7 +70,7 @@ class RequestFields:
         for step in steps:
             field = None if message is None else spellings(message).get(step)
             if field is None:
-                fault = FieldFault(shown_name(name), "there is no such field; check its name")
+                fault = FieldFault(shown_name(name), UNKNOWN)
                 raise PolystreamError(Reason.UNKNOWN_FIELD, faults=[fault])
             path.append(field)
             if wrong := _not_for_query(field, is_last=len(path) == len(steps)):
