@@ -172,9 +172,10 @@ class GatewaySettings(_Settings):
     server: Literal["native", "native-tasks", "grpcio"] = "native"
     # The origins whose pages may call REST and gRPC-Web, such as `https://app.example.com`, separated by commas.
     allowed_origins: str = ""
-    # The names under which the HTTP port may be asked, beside this machine's own, separated by commas.
+    # The names under which the HTTP port may be asked, beside this machine's own, separated by commas; `*` for any.
+    # Bound to more than loopback, a gateway also takes addresses, and names that only a local network has.
     allowed_hosts: str = ""
-    access_log: bool = False  # whether every HTTP request is logged
+    access_log: bool = False  # whether each request over HTTP leaves a JSON line in the gateway's log
     ready_file: str = ""  # a file that is there while the gateway serves; it has the process's ID in JSON
     http_max_connections: int = 10_000  # how many HTTP connections may be open at once
     max_streams: int = 5000  # how many streams may be open at once, over every door

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from gateway.doors.content import JSON
 from gateway.doors.statuses import CORRELATION_ID, Header
 from gateway.http.exchange import Exchange
 from gateway.rest.json_writer import status_json
+from mesh.ids import new_correlation_id
 
 EVENTS: Final = "text/event-stream"
 LINES: Final = "application/x-ndjson"
@@ -22,7 +23,7 @@ OFFERED: Final = (JSON, LINES, EVENTS)  # lines of JSON have the type of JSON wh
 # Proxies and browsers cut a connection on which nothing comes for a minute or so.
 KEEP_ALIVE_S: Final = 15.0
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
-_END: Final = b"event: end\ndata: {}\n\n"  # EventSource connects again after any end: so a page knows to close it
+_LAST_EVENT: Final = b"event: %b\ndata: %b\n\n"  # EventSource connects again after any end: so a page knows to close
 
 
 class Printed(Protocol):
@@ -47,8 +48,9 @@ class StreamAnswer:
         Raises CallError for one that comes before any message: the answer is not begun then. One that comes later is
         told in the stream. Raises ConnectionResetError where the client has left.
         """
+        sending = asyncio.Lock()  # an exchange has one writer at a time
         keeping: asyncio.Task[None] | None = None
-        count = 0
+        count, failure = 0, None
         try:
             async with aclosing(messages) as items:  # type: ignore[type-var] # a generator
                 async for correlation_id, message in items:
@@ -56,17 +58,19 @@ class StreamAnswer:
                     if count == 1:
                         self._start(correlation_id)
                         if self.media_type == EVENTS:
-                            keeping = asyncio.create_task(self._keep_alive())
-                    await self.exchange.write(self._message(count, self.printed.write(message)))
+                            keeping = asyncio.create_task(self._keep_alive(sending))
+                    async with sending:
+                        await self.exchange.write(self._message(count, self.printed.write(message)))
         except CallError as error:
             if count == 0:
                 raise
-            await self._fail(error.status)
-            return
+            failure = error.status
         finally:
             if keeping is not None:
                 keeping.cancel()
-        await self._finish(count)
+        if count == 0:
+            self._start(new_correlation_id())
+        await self._end(failure)
 
     def _start(self, correlation_id: str) -> None:
         headers = [
@@ -83,25 +87,23 @@ class StreamAnswer:
             return b"id: %d\ndata: %b\n\n" % (number, json)
         return json + b"\n"
 
-    async def _finish(self, count: int) -> None:
-        if count == 0:
-            self._start("")
-        if self.media_type == EVENTS:
-            await self.exchange.write(_END)
-        self.exchange.end()
+    async def _end(self, failure: status_pb2.Status | None) -> None:
+        """End the answer, and tell what went wrong.
 
-    async def _fail(self, status: status_pb2.Status) -> None:
-        """Tell an error in mid-stream. Lines end without their last chunk, so that no client takes them for whole."""
-        json = status_json(status.SerializeToString())
+        Lines that fail end without their last chunk, so that no client takes them for whole.
+        """
+        json = b"{}" if failure is None else status_json(failure.SerializeToString())
         if self.media_type == EVENTS:
-            await self.exchange.write(b"event: error\ndata: %b\n\n" % json)
-            self.exchange.end()
-            return
-        await self.exchange.write(b'{"error":%b}\n' % json)
-        self.exchange.end(broken=True)
+            await self.exchange.write(_LAST_EVENT % (b"end" if failure is None else b"error", json))
+        elif failure is not None:
+            await self.exchange.write(b'{"error":%b}\n' % json)
+        self.exchange.end(broken=failure is not None and self.media_type != EVENTS)
 
-    async def _keep_alive(self) -> None:
+    async def _keep_alive(self, sending: asyncio.Lock) -> None:
         """Send a comment now and then. It is whole in itself, and may stand between any two events."""
-        while True:
-            await asyncio.sleep(KEEP_ALIVE_S)
-            await self.exchange.write(_KEEP_ALIVE)
+        with suppress(ConnectionResetError):
+            while True:
+                await asyncio.sleep(KEEP_ALIVE_S)
+                if not sending.locked():  # else the client is behind, and has enough to read
+                    async with sending:
+                        await self.exchange.write(_KEEP_ALIVE)

@@ -18,7 +18,7 @@ from tests.support.doors import Answer, web_frames
 from tests.support.gateways import CommandLog, Served, serving
 from tests.support.platform import EngineSet
 
-PERSON = {"name": "Maria da Silva", "email": "maria@example.com", "cpf": "529.982.247-25"}
+PERSON: dict[str, Any] = {"name": "Maria da Silva", "email": "maria@example.com", "cpf": "529.982.247-25"}
 CREATE_USER = "/polystream.v1.UserService/CreateUser"
 WATCH = "/polystream.v1.OperationService/WatchOperation"
 JSON = {"content-type": "application/json"}
@@ -257,6 +257,36 @@ async def test_a_stream_that_cannot_begin_is_an_error(rest: httpx.AsyncClient) -
     refused(await rest.get(path, headers={"accept": "text/event-stream"}), 400, "INVALID_FIELD")
     unknown = await rest.get(f"/v1/operations/{new_correlation_id()}:watch")
     assert unknown.status_code in {404, 503}
+
+
+@pytest.mark.parametrize("bound", ["300m", "500000u", "1S"])
+async def test_a_stream_that_outlasts_its_deadline_says_so(rest: httpx.AsyncClient, bound: str) -> None:
+    """In its last line, and by its broken end; or by an event."""
+    path, headers = f"/v1/operations/{await accepted(rest)}:watch", {"grpc-timeout": bound}
+    lines: list[str] = []
+
+    async def read() -> None:
+        async with rest.stream("GET", path, headers=headers) as response:
+            async for line in response.aiter_lines():
+                lines.append(line)  # noqa: PERF401 - what came before the break is looked at
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        await read()
+    assert Answer({}, json.loads(lines[-1])["error"]).reason == "DEADLINE_EXCEEDED"
+    events = await rest.get(path, headers={**headers, "accept": "text/event-stream"})
+    event, data = events.text.strip().split("\n")[-2:]
+    assert event == "event: error"
+    assert Answer({}, json.loads(data.removeprefix("data: "))).code == 4
+
+
+async def test_a_query_that_outlasts_its_deadline_says_so(rest: httpx.AsyncClient) -> None:
+    """With the status of a gateway that waited in vain; an operation is told as it stands instead."""
+    correlation_id = await accepted(rest)
+    for timeout in ("1n", "0S"):
+        response = await rest.get(f"/v1/operations/{correlation_id}", headers={"grpc-timeout": timeout})
+        refused(response, 504, "DEADLINE_EXCEEDED")
+    response = await rest.post("/v1/users", json=PERSON, headers={"grpc-timeout": "1n"})
+    refused(response, 504, "DEADLINE_EXCEEDED")
 
 
 async def test_a_command_over_grpc_web(rest: httpx.AsyncClient, log: CommandLog) -> None:

@@ -84,3 +84,30 @@ def test_page_of_a_stranger_may_not_call(page: Page, platform: Platform) -> None
     with pytest.raises(BrowserError, match="Failed to fetch"):
         _call(page, platform, "polystream.v1.ContentService/CacheContent", contents_pb2.CacheContentRequest())
     assert any("No 'Access-Control-Allow-Origin' header" in text for text in told), told
+
+
+# What a browser lets a page send anywhere without asking first.
+_BLIND_CALL: Final = """
+([url, body, type]) => fetch(url, {
+  method: "POST", mode: "no-cors", body: body === null ? undefined : new Blob([body], { type }),
+}).then(() => "sent")
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "content_type"),
+    [
+        ("/usuarios", None, ""),
+        ("/v1/users", '{"name": "Ana", "email": "ana@example.com", "cpf": "52998224725"}', ""),
+        ("/v1/users", '{"name": "Ana", "email": "ana@example.com", "cpf": "52998224725"}', "text/plain"),
+        ("/polystream.v1.ContentService/CacheContent", "\0\0\0\0\0", "text/plain"),
+    ],
+)
+def test_page_of_a_stranger_does_nothing_blindly(
+    page: Page, platform: Platform, path: str, body: str | None, content_type: str
+) -> None:
+    """What it may send without asking, and could not read the answer of, is refused."""
+    _open(page, "https://elsewhere.example")
+    with page.expect_response(f"**{path}") as answered:
+        page.evaluate(_BLIND_CALL, [f"{platform.endpoints['rest']}{path}", body, content_type])
+    assert answered.value.status == 403

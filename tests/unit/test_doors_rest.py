@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 
 import pytest
@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from polystream.v1.operations_pb2 import Operation
 from polystream.v1.users_pb2 import CreateUserRequest, GetUserRequest, User
 
+from gateway.doors import streams
 from gateway.doors.http_door import HttpDoor
 from gateway.rest.routes import Routes
 from mesh.catalog import load_catalog
@@ -193,6 +194,59 @@ async def test_a_stream_is_events_where_they_are_asked_for() -> None:
     assert first.startswith(b"id: 1\ndata: {")
     assert second.startswith(b"id: 2\ndata: {")
     assert (end, rest) == (b"event: end\ndata: {}", b"")
+
+
+async def test_events_are_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By comments, whole in themselves, while nothing happens."""
+    monkeypatch.setattr(streams, "KEEP_ALIVE_S", 0.001)
+    going_on = asyncio.Event()
+
+    class Slow(ScriptedCalls):
+        async def stream(self, rpc: object, decoded: object, caller: object) -> AsyncIterator[tuple[str, Message]]:
+            del rpc, decoded, caller
+            yield CORRELATION_ID, Operation(correlation_id="1")
+            await going_on.wait()
+            yield CORRELATION_ID, Operation(correlation_id="2")
+
+    class Watched(RecordedExchange):
+        async def write(self, data: bytes) -> None:
+            await super().write(data)
+            if data.startswith(b":"):
+                going_on.set()
+
+    plain = exchange("GET", WATCH, {"accept": "text/event-stream"})
+    asked = await answered(Slow(), Watched(plain.request))
+    events = asked.body.split(b"\n\n")
+    assert events[1] == b": keep-alive"
+    assert [event for event in events if event.startswith(b"id: 2")]
+    assert events[-2] == b"event: end\ndata: {}"
+
+
+async def test_nobody_writes_while_the_client_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange has one writer at a time: a comment is left out, and no message overtakes another."""
+    monkeypatch.setattr(streams, "KEEP_ALIVE_S", 0.0)
+    writers: list[int] = []
+
+    class Behind(RecordedExchange):
+        async def write(self, data: bytes) -> None:
+            writers.append(1)
+            assert len(writers) == 1
+            for _ in range(5):
+                await asyncio.sleep(0)  # others get their turn
+            writers.pop()
+            await super().write(data)
+
+    plain = exchange("GET", WATCH, {"accept": "text/event-stream"})
+    asked = await answered(ScriptedCalls(operations(20)), Behind(plain.request))
+    numbered = [event for event in asked.body.split(b"\n\n") if event.startswith(b"id: ")]
+    assert [event.split(b"\n")[0] for event in numbered] == [b"id: %d" % number for number in range(1, 21)]
+
+
+async def test_a_stream_without_messages_is_an_empty_one() -> None:
+    """With its correlation ID."""
+    asked = await answered(ScriptedCalls(), exchange("GET", WATCH))
+    assert (asked.status, asked.body, asked.broken) == (200, b"", False)
+    assert asked.headers["x-correlation-id"]
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/x-ndjson", "text/event-stream"])
