@@ -12,7 +12,7 @@ ROWS = [[cell.strip().strip("`") for cell in line.split("|")] for line in error_
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.name)
 def test_each_reason_has_its_http_status(reason: Reason) -> None:
     """Every reason is in it once."""
-    (status,) = [row[3] for row in ROWS if len(row) > 3 and row[1] == reason.name]  # noqa: PLR2004 # the third column
+    (status,) = [row[3] for row in ROWS if len(row) > 3 and row[1] == reason.name]  # the third column
     # The HTTP layer answers these itself, before a door sees a request.
     by_http = {"HEADERS_TOO_LARGE": 431, "REQUEST_TIMEOUT": 408}
     assert int(status) == by_http.get(reason.name, http_status(reason.value.code, reason.name))
