@@ -124,7 +124,8 @@ def stage(broker: str, *, everything: bool) -> Iterator[Stage]:
 
 def grpcio_context(context: StackContext) -> StackContext:
     """Return where the gateway on plain grpcio listens."""
-    return replace(context, ports=replace(context.ports, gateway=context.ports.gateway_spare))
+    ports = context.ports
+    return replace(context, ports=replace(ports, gateway=ports.jaeger_grpc, rest=ports.jaeger_otlp))
 
 
 def h11_context(context: StackContext) -> StackContext:

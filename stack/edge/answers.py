@@ -89,6 +89,13 @@ EDGE_ANSWERS: Final = (
         has_grpc_code=False,
     ),
     EdgeAnswer(
+        "HEADERS_TOO_LARGE",
+        code_pb2.INVALID_ARGUMENT,
+        "the request's target or headers are too large; send less",
+        status=431,
+        has_grpc_code=False,
+    ),
+    EdgeAnswer(
         "EDGE_FAILED",
         code_pb2.INTERNAL,
         "the edge could not pass the request on or the answer back",
@@ -98,8 +105,7 @@ EDGE_ANSWERS: Final = (
     EdgeAnswer(
         "MALFORMED_REQUEST",
         code_pb2.INVALID_ARGUMENT,
-        "this is no HTTP request that the edge takes: its headers are too large or malformed, or have an underscore "
-        "in a name",
+        "this is no HTTP request that the edge takes: it is malformed, or a header has an underscore in its name",
         has_grpc_code=False,
     ),
 )

@@ -30,16 +30,18 @@ CREATE = "polystream.v1.UserService/CreateUser"
 @pytest.fixture(scope="module")
 def second_gateway(platform: Platform, repository: Path) -> Iterator[grpc.Channel]:
     """Run a second gateway process beside the platform's own, and return a channel to it."""
-    port = free_ports().gateway
+    ports = free_ports()
     environment = {
         **os.environ,
         **platform.environment("gateway-0"),
         "GATEWAY_NAME": "gateway-test",
-        "GATEWAY_PORT": str(port),
+        "GATEWAY_PORT": str(ports.gateway),
+        "GATEWAY_HTTP_PORT": str(ports.rest),
+        "GATEWAY_READY_FILE": "",
     }
     process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment, cwd=repository)
     try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{ports.gateway}") as channel:
             health: Any = health_pb2_grpc.HealthStub(channel)  # typed without its methods
 
             def serving() -> bool:

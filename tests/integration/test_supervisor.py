@@ -300,7 +300,7 @@ def test_status_and_down(start: Callable[..., Dummy]) -> None:
     assert shown.returncode == 0
     assert report["status"] == "ready"
     assert list(report["endpoints"]) == [
-        *("rest", "grpc", "dashboard", "docs", "kafka", "schema_registry"),
+        *("rest", "grpc", "edge", "dashboard", "docs", "kafka", "schema_registry"),
         *("postgresql", "mongodb", "redis", "opensearch", "otlp", "jaeger"),
     ]
     assert report["endpoints"]["kafka"] is None

@@ -101,8 +101,9 @@ def after_call(_context: HookContext, case: Case[Any], response: Response) -> No
     """Wait until what was taken is done."""
     if response.status_code == 200 and case.method != "GET" and b'"state":"ACCEPTED"' in response.content:
         correlation_id = response.headers["x-correlation-id"][0]
+        base_url = str(case.operation.base_url).rstrip("/")  # two slashes side by side are no path
         waited = httpx.post(
-            f"{case.operation.base_url}/v1/operations/{correlation_id}:wait",
+            f"{base_url}/v1/operations/{correlation_id}:wait",
             json={"timeout": f"{_WAIT_TIMEOUT_S}s"},
             timeout=2 * _WAIT_TIMEOUT_S,
         )
