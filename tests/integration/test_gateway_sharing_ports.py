@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import httpx
@@ -30,7 +31,7 @@ async def gateways(
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     provision()
     ports = free_ports()
-    shared = {"port": ports.gateway, "http_port": ports.edge, "shares_ports": True}
+    shared: dict[str, Any] = {"port": ports.gateway, "http_port": ports.edge, "shares_ports": True}
     async with (
         serving(request.param, name=f"g-shared-a-{request.param}", **shared) as first,
         serving(request.param, name=f"g-shared-b-{request.param}", **shared) as second,
