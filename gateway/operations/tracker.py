@@ -21,6 +21,7 @@ from gateway.operations.memory import OperationMemory
 from gateway.operations.receipt_log import ReceiptLog
 from gateway.operations.redis_store import Claim, ReceiptWriter, RedisOperationStore
 from mesh import topics
+from mesh.backoff import Backoff
 from mesh.catalog import Catalog
 from mesh.codec import Decoder, SchemaSource
 from mesh.errors import PolystreamError, Reason, not_found
@@ -115,7 +116,8 @@ class OperationTracker:
         Raises PolystreamError: EVENT_LOG_UNAVAILABLE when nobody who answers knows the ID.
         """
         correlation_id = correlation_id.lower()
-        give_up_s, pause_s = time.monotonic() + _FRESH_WAIT_S, _FRESH_PAUSE_S
+        give_up_s = time.monotonic() + _FRESH_WAIT_S
+        backoff = Backoff(_FRESH_PAUSE_S, _FRESH_PAUSE_MAX_S)
         may_be_new: bool | None = None
         with self._memory.watching(correlation_id) as changed:
             while True:
@@ -130,8 +132,7 @@ class OperationTracker:
                     if error is not None:
                         raise error
                     return operation
-                await _set_within(changed, pause_s)
-                pause_s = min(2 * pause_s, _FRESH_PAUSE_MAX_S)
+                await _set_within(changed, backoff.next_s())
 
     async def wait(self, correlation_id: str, timeout_s: float) -> Operation | None:
         """Return an operation once it is done, or as it stands after `timeout_s` seconds; None where there is none.
@@ -181,7 +182,7 @@ class OperationTracker:
         """
         correlation_id = correlation_id.lower()
         give_up_s: float | None = None
-        pause_s = _FRESH_PAUSE_S
+        backoff = Backoff(_FRESH_PAUSE_S, _FRESH_PAUSE_MAX_S)
         while True:
             story = await self._event_log.explain(correlation_id)
             if story is not None:
@@ -191,8 +192,7 @@ class OperationTracker:
                 give_up_s = time.monotonic() + wait_s
             if time.monotonic() >= give_up_s:
                 break
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _FRESH_PAUSE_MAX_S)
+            await asyncio.sleep(backoff.next_s())
         operation = await self._from_memory_and_redis(correlation_id)
         return None if operation is None else OperationStory(operation=operation, missing=[_UNHEARD_OF])
 

@@ -238,7 +238,7 @@ async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: st
             stub = users_pb2_grpc.UserServiceStub(channel)
 
             async def is_ready() -> bool:
-                return json.loads(ready.read_text()) == {"pid": process.pid}
+                return bool(json.loads(ready.read_text()) == {"pid": process.pid})
 
             await eventually_async(is_ready, 20)
             await stub.CreateUser(VALID)

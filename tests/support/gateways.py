@@ -47,7 +47,8 @@ async def serving(server: str, *, start: bool = True, **settings: Any) -> AsyncI
     tracing, spans = Tracing("gateway", "test", TelemetrySettings()), InMemorySpanExporter()
     if tracing._provider is not None:
         tracing._provider.add_span_processor(SimpleSpanProcessor(spans))
-    gateway = build(GatewaySettings(**({"port": 0, "http_port": 0, "server": server} | settings)), tracing)
+    chosen: dict[str, Any] = {"port": 0, "http_port": 0, "server": server} | settings
+    gateway = build(GatewaySettings(**chosen), tracing)
     if start:
         await gateway.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.server.port}") as channel:
