@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 COMMAND_OPTION = "polystream.options.v1.command"
 DEMO_OPTION = "polystream.options.v1.demo"
 EVENT_OPTION = "polystream.options.v1.event"
+INHERITED_OPTION = "polystream.options.v1.inherited"
 
 # Field numbers in descriptor.proto, of which the paths of source locations are made.
 _FILE_MESSAGES, _FILE_ENUMS, _FILE_SERVICES, _FILE_EXTENSIONS = 4, 5, 6, 7
@@ -57,7 +58,10 @@ class Descriptors:
         return found
 
     def option(self, descriptor: _HasOptions, extension: str) -> Any | None:
-        """Return the value of a custom option by its full name; None where it is not set or not declared."""
+        """Return the value of a custom option by its full name; None where it is not set or not declared.
+
+        That of a repeated one is a list, empty where it is not set.
+        """
         raw = descriptor.GetOptions()
         try:
             field: FieldDescriptor = self._pool.FindExtensionByName(extension)
@@ -65,6 +69,8 @@ class Descriptors:
             return None
         options = GetMessageClass(self._pool.FindMessageTypeByName(raw.DESCRIPTOR.full_name))()
         options.ParseFromString(raw.SerializeToString())
+        if field.is_repeated:
+            return list(options.Extensions[field])  # type: ignore[index] # stub
         return options.Extensions[field] if options.HasExtension(field) else None  # type: ignore[index, arg-type] # stub
 
     def comment(self, key: str) -> str:

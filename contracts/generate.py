@@ -28,7 +28,8 @@ _DESCRIBED = (
     f"{IMPORTED}/google/rpc/error_details.proto",
     f"{IMPORTED}/google/longrunning",
 )
-_SDK_TEMPLATE = "buf.gen.sdk.yaml"
+# Further templates beside buf.gen.yaml: the SDK's messages and those of the JSON of REST.
+_TEMPLATES = ("buf.gen.sdk.yaml", "buf.gen.json.yaml")
 _SDK_PACKAGE = "gen/sdk/polystream_api"
 # What the SDK shows of the generated messages under one name, so that a program has one place to import from.
 _SDK_MODULES = ("google/type", "polystream/options/v1", "polystream/v1")
@@ -69,7 +70,8 @@ def generate(root: Path, out: Path) -> None:
     fill_imports(root)
     described = [argument for path in _DESCRIBED for argument in ("--path", path)]
     run_buf(root, "generate", "--output", str(out), timeout_s=_STEP_TIMEOUT_S)
-    run_buf(root, "generate", "--template", _SDK_TEMPLATE, "--output", str(out), timeout_s=_STEP_TIMEOUT_S)
+    for template in _TEMPLATES:
+        run_buf(root, "generate", "--template", template, "--output", str(out), timeout_s=_STEP_TIMEOUT_S)
     run_buf(
         root,
         *("build", "--as-file-descriptor-set", "--exclude-source-info"),

@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 
-from contracts.descriptors import COMMAND_OPTION, Descriptors
+from contracts.descriptors import COMMAND_OPTION, INHERITED_OPTION, Descriptors
 from contracts.openapi_schema import Schema, Schemas
 from contracts.plugin import PluginError, run_plugin
 
@@ -23,10 +23,6 @@ _VERSIONED = re.compile(r"^/v[0-9]+/")
 _VARIABLE = re.compile(r"\{([a-z0-9_.]+)(?:=[^}]*)?\}")
 _FIRST_SENTENCE = re.compile(r"^(.*?)[.;:](?:\s|$)", re.DOTALL)
 _INHERITED_TAG = "Inherited paths"
-# Query parameters that the edge takes beside a body, under the names that its callers know: name to field.
-_EDGE_PARAMETERS: Mapping[str, Mapping[str, str]] = {
-    "/historico-visualizacao": {"user_id": "user_id", "conteudo_id": "content_id"},
-}
 _QUERY_MESSAGES = ("google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask")
 # How a command is followed, told so that clients can do it by themselves.
 _FOLLOWED: Mapping[str, Any] = {
@@ -60,6 +56,7 @@ class _Binding:
     verb: str
     template: str
     body: bool
+    aliases: Mapping[str, str]  # the field of each query parameter that has another name on this path
 
     @property
     def path(self) -> str:
@@ -72,6 +69,18 @@ class _Binding:
     @property
     def versioned(self) -> bool:
         return _VERSIONED.match(self.template) is not None
+
+    @property
+    def beside_body(self) -> dict[str, str]:
+        """The field of each query parameter that this path's callers give beside a body: its identifiers."""
+        if not self.aliases:
+            return {}
+        names = {field: alias for alias, field in self.aliases.items()}
+        return {
+            names.get(field.name, field.name): field.name
+            for field in self.method.input_type.fields
+            if field.name not in self.in_path and (field.name in names or _is_identifier(field))
+        }
 
 
 class _Document:
@@ -104,13 +113,16 @@ class _Document:
         rule = self._descriptors.option(method, _HTTP_OPTION)
         if rule is None:
             return
+        inherited = self._descriptors.option(method, INHERITED_OPTION) or []
+        aliases = {path.path: dict(path.query_aliases) for path in inherited}
         for index, one in enumerate([rule, *rule.additional_bindings]):
             verb = one.WhichOneof("pattern")
             if verb not in _VERBS:
                 raise _refusal(method, f"the binding {verb} has no place in OpenAPI")
             if one.body not in {"", "*"}:
                 raise _refusal(method, 'only body: "*" and no body are written here')
-            yield _Binding(method, index, verb, getattr(one, verb), bool(one.body))
+            template = getattr(one, verb)
+            yield _Binding(method, index, verb, template, bool(one.body), aliases.get(template, {}))
 
     def _tags(self, bindings: list[_Binding]) -> list[dict[str, str]]:
         services = {b.method.containing_service.full_name: b.method.containing_service.name for b in bindings}
@@ -132,7 +144,7 @@ class _Document:
         if parameters := [*self._path_parameters(binding), *self._query_parameters(binding)]:
             operation["parameters"] = parameters
         if binding.body:
-            in_query = _EDGE_PARAMETERS.get(binding.path, {}).values()
+            in_query = binding.beside_body.values()
             outside = frozenset([*binding.in_path, *in_query])
             schema = self._schemas.request_body(method.input_type, outside, "InheritedBody" if in_query else "Body")
             # A command without a body is one that says nothing, which demo data fills.
@@ -147,7 +159,7 @@ class _Document:
 
     def _query_parameters(self, binding: _Binding) -> Iterator[dict[str, Any]]:
         if binding.body:
-            for name, field_name in _EDGE_PARAMETERS.get(binding.path, {}).items():
+            for name, field_name in binding.beside_body.items():
                 yield self._parameter(name, "query", _field_at(binding.method, field_name), required=True)
             return
         for name, field in _leaves(binding.method.input_type):
@@ -193,6 +205,10 @@ def _leaves(message: Descriptor, prefix: str = "") -> Iterator[tuple[str, FieldD
             yield prefix + field.name, field
         elif not field.is_repeated and nested.file.package != "google.protobuf":
             yield from _leaves(nested, f"{prefix}{field.name}.")
+
+
+def _is_identifier(field: FieldDescriptor) -> bool:
+    return field.type == FieldDescriptor.TYPE_INT64 and field.name.endswith("_id")
 
 
 def _refusal(method: MethodDescriptor, why: str) -> PluginError:

@@ -9,7 +9,8 @@ call it is:
 - a stream returns an asynchronous iterator;
 - anything else returns its response.
 
-Fields in the path of an RPC's canonical REST address are required arguments.
+Fields in the path of an RPC's canonical REST address are required arguments. `_fields.py` beside them has what every
+field of a request takes: `contracts.sdk_fields`.
 """
 
 import re
@@ -21,13 +22,14 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescript
 
 from contracts.descriptors import COMMAND_OPTION, Descriptors
 from contracts.plugin import PluginError, run_plugin
+from contracts.sdk_fields import FIELDS_MODULE, fields_module, table_name
 from contracts.sdk_types import Argument, Names, argument, python_name
 
 _PACKAGE = "polystream.v1"
 _REQUEST_ID, _PAGE_TOKEN, _NEXT_PAGE_TOKEN = "request_id", "page_token", "next_page_token"
 _OPTIONS = (
-    Argument("timeout_s", "float | None", "None", "timeout_s"),
-    Argument("traceparent", "str | None", "None", "traceparent"),
+    Argument("timeout_s", "float | None", "None"),
+    Argument("traceparent", "str | None", "None"),
 )
 _OPTION_COMMENTS = {
     "timeout_s": "How long the call may take at the most, in seconds, retries included; the client's own when None.",
@@ -43,7 +45,12 @@ def generate(request: CodeGeneratorRequest) -> dict[str, str]:
     declared = [file for file in descriptors.files if file.package == _PACKAGE and file.services_by_name]
     files = sorted(declared, key=_module)
     modules = {f"{_module(file)}.py": _service_module(file, descriptors) for file in files}
-    return {**modules, "__init__.py": _services_module(files, descriptors)}
+    requests = [method.input_type for file in files for method in _service(file).methods]
+    return {
+        **modules,
+        "__init__.py": _services_module(files, descriptors),
+        f"{FIELDS_MODULE}.py": fields_module(requests),
+    }
 
 
 def _module(file: FileDescriptor) -> str:
@@ -132,28 +139,24 @@ def _call(
     method: MethodDescriptor, arguments: list[Argument], descriptors: Descriptors, names: Names
 ) -> tuple[str, str, Iterator[str]]:
     """Return how the method is defined, what it returns, and its body."""
-    values = {a.name: a.value for a in arguments}
-    request, response = names.message(method.input_type), names.message(method.output_type)
+    given = [a.name for a in arguments]
+    response = names.message(method.output_type)
     command = descriptors.option(method, COMMAND_OPTION)
+    resendable = command is not None and _REQUEST_ID in given
+    request = _request(method.input_type, given, names, maker="make_command" if resendable else "make_request")
     if command is not None:
         result = names.message(descriptors.message(command.result))
-        resendable = _REQUEST_ID in values
-        if resendable:
-            values[_REQUEST_ID] = f"{_REQUEST_ID} or {names.use('polystream_sdk.calls', 'new_request_id')}()"
         handle = names.use("polystream_sdk.operation", "OperationHandle")
-        body = _command(method, request, values, result, resendable=resendable)
-        return "async def", f"{handle}[{result}]", body
+        return "async def", f"{handle}[{result}]", _command(method, request, result, resendable=resendable)
     if method.server_streaming:
         iterator = names.use("collections.abc", "AsyncIterator")
-        return "def", f"{iterator}[{response}]", _body("return self._calls.stream(", method, request, values)
-    if _PAGE_TOKEN in values and _NEXT_PAGE_TOKEN in method.output_type.fields_by_name:
+        return "def", f"{iterator}[{response}]", _body("return self._calls.stream(", method, request)
+    if _PAGE_TOKEN in given and _NEXT_PAGE_TOKEN in method.output_type.fields_by_name:
         items, item_type = _items(method)
         pager = names.use("polystream_sdk.pages", "Pager")
         item = names.message(item_type)
-        values[_PAGE_TOKEN] = "token"
-        body = _paged(method, request, values, python_name(items.name))
-        return "def", f"{pager}[{response}, {item}]", body
-    return "async def", response, _body("return await self._calls.unary(", method, request, values)
+        return "def", f"{pager}[{response}, {item}]", _paged(method, request, python_name(items.name))
+    return "async def", response, _body("return await self._calls.unary(", method, request)
 
 
 def _items(method: MethodDescriptor) -> tuple[FieldDescriptor, Descriptor]:
@@ -163,42 +166,40 @@ def _items(method: MethodDescriptor) -> tuple[FieldDescriptor, Descriptor]:
     return found[0]
 
 
-def _body(call: str, method: MethodDescriptor, request: str, values: dict[str, str], *extra: str) -> Iterator[str]:
+def _body(call: str, method: MethodDescriptor, request: list[str], *extra: str) -> Iterator[str]:
     yield f"        {call}"
     yield f"            self._stub.{_snake(method.name)},"
-    yield from _request(request, values, "            ")
+    yield from request
     yield from (f"            {argument}," for argument in extra)
     yield from (f"            {option.name}={option.name}," for option in _OPTIONS)
     yield "        )"
 
 
-def _command(
-    method: MethodDescriptor, request: str, values: dict[str, str], result: str, *, resendable: bool
-) -> Iterator[str]:
+def _command(method: MethodDescriptor, request: list[str], result: str, *, resendable: bool) -> Iterator[str]:
     # Without a request_id, the command would have its effect twice.
     extra = () if resendable else ("resendable=False",)
-    yield from _body("accepted = await self._calls.unary(", method, request, values, *extra)
+    yield from _body("accepted = await self._calls.unary(", method, request, *extra)
     yield f"        return OperationHandle(self._calls, accepted, {result})"
 
 
-def _paged(method: MethodDescriptor, request: str, values: dict[str, str], items: str) -> Iterator[str]:
+def _paged(method: MethodDescriptor, request: list[str], items: str) -> Iterator[str]:
     yield "        return self._calls.pages("
     yield f"            lambda: self._stub.{_snake(method.name)},"
-    yield from _request(f"lambda token: {request}", values, "            ")
+    yield from request
     yield f"            lambda page: page.{items},"
-    yield "            first=page_token,"
     yield from (f"            {option.name}={option.name}," for option in _OPTIONS)
     yield "        )"
 
 
-def _request(request: str, values: dict[str, str], indent: str) -> Iterator[str]:
-    line = f"{indent}{request}({', '.join(f'{name}={value}' for name, value in values.items())}),"
+def _request(message: Descriptor, given: list[str], names: Names, *, maker: str) -> list[str]:
+    """Return the lines that make a request of the arguments, as the second argument of a call."""
+    made = names.use("polystream_sdk.requests", maker)
+    table = names.use(f"polystream_sdk.services.{FIELDS_MODULE}", table_name(message))
+    arguments = [names.message(message), table, *(f"{name}={name}" for name in given)]
+    line = f"            {made}({', '.join(arguments)}),"
     if len(line) <= _LINE_MAX:
-        yield line
-        return
-    yield f"{indent}{request}("
-    yield from (f"{indent}    {name}={value}," for name, value in values.items())
-    yield f"{indent}),"
+        return [line]
+    return [f"            {made}(", *(f"                {argument}," for argument in arguments), "            ),"]
 
 
 def _docstring(comment: str, indent: str, arguments: dict[str, str] | None = None) -> Iterator[str]:

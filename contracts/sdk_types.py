@@ -1,4 +1,4 @@
-"""How the SDK's Python shows a field: as an argument of a method, and as a value of the request made of it."""
+"""How the SDK's Python shows a field: as an argument of a method."""
 
 import keyword
 from collections.abc import Iterator
@@ -32,7 +32,6 @@ class Argument:
     name: str
     annotation: str
     default: str | None  # None where the argument is required
-    value: str  # what the request's field is set to
 
     @property
     def declaration(self) -> str:
@@ -76,17 +75,17 @@ def argument(field: FieldDescriptor, names: Names, *, required: bool) -> Argumen
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         key, value = (_type(field.message_type.fields_by_name[part], names) for part in ("key", "value"))
         mapping = names.use("collections.abc", "Mapping")
-        return Argument(name, f"{mapping}[{key}, {value}] | None", "None", f"dict({name} or {{}})")
+        return Argument(name, f"{mapping}[{key}, {value}] | None", "None")
     kind = _type(field, names)
     if field.is_repeated:
-        return Argument(name, f"{names.use('collections.abc', 'Sequence')}[{kind}]", "()", f"list({name})")
+        return Argument(name, f"{names.use('collections.abc', 'Sequence')}[{kind}]", "()")
     if required:
-        return Argument(name, kind, None, name)
+        return Argument(name, kind, None)
     if field.has_presence:
-        return Argument(name, f"{kind} | None", "None", name)
+        return Argument(name, f"{kind} | None", "None")
     if field.enum_type is not None:
-        return Argument(name, kind, f"{kind}(0)", name)
-    return Argument(name, kind, _SCALARS[field.cpp_type][1] if kind != "bytes" else 'b""', name)
+        return Argument(name, kind, f"{kind}(0)")
+    return Argument(name, kind, _SCALARS[field.cpp_type][1] if kind != "bytes" else 'b""')
 
 
 def python_name(name: str) -> str:

@@ -6,6 +6,7 @@ startup.begin()
 # ruff: noqa: E402 - what is imported from here on is not looked through for garbage
 
 import asyncio
+import resource
 import signal
 import sys
 
@@ -64,7 +65,14 @@ def main() -> int:
         print(f"a setting is not valid: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
         return 2
     configure_logging(SERVICE, telemetry)
+    _allow_files()
     return uvloop.run(serve(settings, telemetry))
+
+
+def _allow_files() -> None:
+    """Let the process open as many files as it may: each connection is one, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _describe(error: BaseException) -> str:

@@ -1,24 +1,38 @@
 """Where every request is admitted, a command or a query: decode → complete → validate.
 
 What comes out of here is what its proto says a request is. Completing is for commands alone: their callers may leave
-out a key that the gateway assigns, and, with demo data on, everything.
+out a key that the gateway assigns and, with demo data on, a POST to a path of the earlier demo everything.
 """
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, Protocol
 
 import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from gateway.demo import DemoData, demo_fields, is_silent
-from gateway.json_fields import named_fields
 from gateway.validation import RequestRules
 from mesh.catalog import Command
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import derived_user_id, new_correlation_id, request_correlation_id
 
 CALLER: Final = "anonymous"  # whose request IDs these are
+
+
+class Said(Protocol):
+    """What a door tells of how a request was said, beside the request itself."""
+
+    @property
+    def named(self) -> AbstractSet[str]:
+        """The request's own fields, by their names in the proto, that were given a value, even an empty one."""
+        ...
+
+    @property
+    def may_fill(self) -> bool:
+        """Whether demo data may fill the request if it says nothing."""
+        ...
 
 
 class Admission:
@@ -57,28 +71,29 @@ class Admission:
         """
         return new_correlation_id(), None
 
-    def admit(self, decoded: Any, json_fields: str | None, correlation_id: str) -> Message:
+    def admit(self, decoded: Any, said: Said, correlation_id: str) -> Message:
         """Return the request that `decode` gave, completed and valid.
 
-        `json_fields` is what the edge tells of the JSON body that the request was made of, and None without one.
-        `correlation_id` is the call's: the same ID completes a request in the same way.
+        `said` is what the door knows of how it was said: the gateway's `Caller` has it. `correlation_id` is the
+        call's: the same ID completes a request in the same way.
 
-        Raises PolystreamError: REQUEST_TOO_LARGE, MALFORMED_REQUEST, UNKNOWN_FIELD, INVALID_FIELD, EMPTY_COMMAND.
+        Raises PolystreamError: REQUEST_TOO_LARGE, MALFORMED_REQUEST, UNKNOWN_FIELD, INVALID_FIELD, EMPTY_COMMAND, or
+        the error that a door gave in the request's place.
         """
         if isinstance(decoded, PolystreamError):
             raise decoded
         request: Message = decoded
-        self._rules.refuse_unknown(request, json_fields)
-        self._complete(request, json_fields, correlation_id)
+        self._rules.refuse_unknown(request)
+        self._complete(request, said, correlation_id)
         faults = self._rules.faults(request)
         if faults:
-            raise PolystreamError(self._reason(request, json_fields), faults=faults)
+            raise PolystreamError(self._reason(request, said), faults=faults)
         return request
 
-    def _complete(self, request: Any, json_fields: str | None, correlation_id: str) -> None:
+    def _complete(self, request: Any, said: Said, correlation_id: str) -> None:
         """Fill what the caller may leave out: of a query, nothing."""
 
-    def _reason(self, request: Message, json_fields: str | None) -> Reason:  # noqa: ARG002 - for commands
+    def _reason(self, request: Message, said: Said) -> Reason:  # noqa: ARG002 - for commands
         """Say why a request with faults is refused."""
         return Reason.INVALID_FIELD
 
@@ -116,23 +131,19 @@ class CommandAdmission(Admission):
         digest.update(request.SerializeToString(deterministic=True))
         return digest.digest()
 
-    def _complete(self, request: Any, json_fields: str | None, correlation_id: str) -> None:
-        """Fill a command that says nothing with demo data, and assign a key where 0 asks for one."""
-        if self._demo is not None and self._says_nothing(request, json_fields):
-            # JSON tells a field that is named with an empty value from one that is not there.
-            named = named_fields(json_fields)
-            fields = {n: field for n, field in self._demo_fields.items() if not {n, field.json_name} & named}
-            self._demo.fill(request, fields, correlation_id)
+    def _complete(self, request: Any, said: Said, correlation_id: str) -> None:
+        """Fill a command that says nothing where that is allowed, and assign a key where 0 asks for one."""
+        if said.may_fill and self._demo is not None and self._says_nothing(request, said):
+            self._demo.fill(request, self._demo_fields, correlation_id)
         if self.assigns_key and not getattr(request, self._key_field):
             setattr(request, self._key_field, derived_user_id(correlation_id))
 
-    def _reason(self, request: Message, json_fields: str | None) -> Reason:
-        # With demo data on, a command that says nothing has been filled, so what is wrong is what was said.
-        says_nothing = self._demo is None and self._says_nothing(request, json_fields)
-        return Reason.EMPTY_COMMAND if says_nothing else Reason.INVALID_FIELD
+    def _reason(self, request: Message, said: Said) -> Reason:
+        # One that was filled says something by now.
+        return Reason.EMPTY_COMMAND if self._says_nothing(request, said) else Reason.INVALID_FIELD
 
-    def _says_nothing(self, request: Message, json_fields: str | None) -> bool:
-        return bool(self._demo_fields) and is_silent(request, named_fields(json_fields))
+    def _says_nothing(self, request: Message, said: Said) -> bool:
+        return bool(self._demo_fields) and is_silent(request, self._demo_fields, said.named)
 
     def _may_be_zero(self, command: Command) -> bool:
         key = _descriptor(command.request_class).fields_by_name[command.key_field]

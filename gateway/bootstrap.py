@@ -5,17 +5,24 @@ import time
 from dataclasses import dataclass
 
 import structlog
-from google.protobuf.descriptor import Descriptor
+from google.longrunning import operations_proto_pb2
+from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 
+from gateway.admission import Admissions
+from gateway.calls import Calls
 from gateway.commands import CommandPath, Encoders
-from gateway.interceptor import CallInterceptor
+from gateway.doors.grpc_server import GrpcServer
+from gateway.doors.http_door import HttpDoor
+from gateway.http.limits import HttpLimits
+from gateway.http.server import HttpServer
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.producer import CommandProducer
 from gateway.queries import build_queries
 from gateway.queries.health import PlatformProbes
 from gateway.queries.stores import Stores
-from gateway.server import GatewayServer
+from gateway.serving_file import ServingFile
+from gateway.rest.routes import Routes
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.catalog import Catalog, load_catalog
@@ -33,8 +40,12 @@ from mesh.settings import (
 from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
 
+LONG_RUNNING: ServiceDescriptor = operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"]
+
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
+# Where this machine reaches a port of its own that listens on every address.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens by this
 _QUERY_GRACE_S = 0.5  # for the queries that run when the port closes
 _MIN_CLOSE_S = 1.0  # for the producer, whatever the drain has left of its time
 
@@ -43,7 +54,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The gateway's parts. The way of a command through them: server, commands, producer, and back by the tracker."""
+    """The gateway's parts. A command goes from the server by calls, commands and producer, and back by the tracker."""
 
     settings: GatewaySettings
     catalog: Catalog
@@ -54,8 +65,11 @@ class Gateway:
     tracker: OperationTracker
     producer: CommandProducer
     commands: CommandPath
-    server: GatewayServer
+    calls: Calls
+    server: GrpcServer
+    http: HttpServer
     threads: CriticalThreads
+    serving_file: ServingFile
 
     async def start(self) -> None:
         """Listen, then take commands as soon as the registry has given the schemas' IDs, however long that takes.
@@ -65,9 +79,18 @@ class Gateway:
         self.producer.start()
         await self.tracker.start()
         await self.server.start()
-        log.info("listening", host=self.settings.host, port=self.server.port, server=self.settings.server)
+        await self.http.start()
+        log.info(
+            "listening",
+            host=self.settings.host,
+            port=self.server.port,
+            http_port=self.http.port,
+            server=self.server.kind,
+        )
         self.commands.use_encoders(await self._registered_encoders())
+        self.calls.serving = True
         await self.server.serve()
+        self.serving_file.write()
         log.info("serving")
 
     async def stop(self) -> None:
@@ -77,10 +100,16 @@ class Gateway:
         does not answer.
         """
         give_up_s = time.monotonic() + self.settings.drain_timeout_s
+        self.serving_file.remove()
+        self.calls.refuse_commands()
+        self.http.leave()
         await self.server.leave()
-        if not await self.producer.drain(self.settings.drain_timeout_s):
+        if not await self.commands.drain(self.settings.drain_timeout_s):
             log.warning("commands were still waiting for kafka", commands=self.producer.in_flight)
+        self.calls.interrupt_queries()
+        await self.calls.quiet(_QUERY_GRACE_S)
         await self.server.stop(_QUERY_GRACE_S)
+        await self.http.stop(_QUERY_GRACE_S)
         await self.producer.close(max(_MIN_CLOSE_S, give_up_s - time.monotonic()))
         await self.tracker.close()
         await asyncio.gather(self.probes.close(), self.event_log.close(), self.stores.close())
@@ -132,10 +161,42 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         tracing,
         service=settings.name,
         ack_timeout_s=settings.kafka_ack_timeout_s,
+        max_claims=settings.max_in_flight_commands,
     )
-    queries = build_queries(stores, tracker, event_log, probes.by_name())
-    server = GatewayServer(catalog, commands, queries, CallInterceptor(tracing), settings)
-    return Gateway(settings, catalog, registry, stores, event_log, probes, tracker, producer, commands, server, threads)
+    calls = Calls(
+        catalog,
+        (*catalog.services, LONG_RUNNING),
+        commands,
+        build_queries(stores, tracker, event_log, probes.by_name()),
+        admissions=Admissions(max_request_bytes=settings.max_request_bytes, demo_data=settings.demo_data),
+        tracing=tracing,
+        max_streams=settings.max_streams,
+    )
+    server = GrpcServer(calls, settings)
+    http = HttpServer(
+        HttpDoor(calls, Routes(catalog.services), settings),
+        HttpLimits(connections=settings.http_max_connections),
+        host=settings.host,
+        port=settings.http_port,
+        reuse_port=settings.shares_ports,
+        grpc_address=(_LOOPBACK.get(settings.host, settings.host), server.port),
+    )
+    return Gateway(
+        settings=settings,
+        catalog=catalog,
+        registry=registry,
+        stores=stores,
+        event_log=event_log,
+        probes=probes,
+        tracker=tracker,
+        producer=producer,
+        commands=commands,
+        calls=calls,
+        server=server,
+        http=http,
+        threads=threads,
+        serving_file=ServingFile(settings.ready_file),
+    )
 
 
 def _register(catalog: Catalog, registry: RegistryClient) -> Encoders:

@@ -5,22 +5,24 @@ There is no code for any one command: what differs is in the catalog.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from polystream.v1.operations_pb2 import Operation
 
-from gateway.interceptor import Call
+from gateway.operations.accepted import AcceptanceForm, AcceptedOperation, Serializable
 from gateway.operations.redis_store import Claim
 from gateway.producer import CommandProducer, PendingRecord
+from gateway.waiting import WaitingRoom
 from mesh import topics
 from mesh.catalog import Command
 from mesh.codec import Encoder
 from mesh.envelope import command_headers
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.telemetry import names
+from mesh.telemetry.context import TraceContext
 from mesh.telemetry.tracing import Tracing, context_of
 
 _MIN_REMAINING_S: Final = 0.005  # less is not enough for Kafka's answer
@@ -36,7 +38,7 @@ Encoders = Mapping[str, Encoder]  # by the full name of the request
 class Operations(Protocol):
     """What the command path asks of the operations."""
 
-    def accepted(self, operation: Operation) -> None:
+    def accepted(self, operation: AcceptedOperation) -> None:
         """Take note of a command that Kafka has."""
 
     async def find(self, correlation_id: str) -> Operation | None:
@@ -46,11 +48,40 @@ class Operations(Protocol):
         """Tell whether a request ID is new, or was used with the same or with another request."""
 
 
+class PendingCommand(PendingRecord):
+    """One command between its admission and its answer: its record, and whoever waits for it."""
+
+    __slots__ = ("correlation_id", "deadline_s", "fingerprint", "operation", "path", "send_span", "tick", "trace")
+
+    correlation_id: str
+    fingerprint: bytes | None  # of its request, where the correlation ID stands for its `request_id`
+    deadline_s: float | None  # its caller's, on the monotonic clock
+    trace: TraceContext  # what its children get
+    send_span: Span | None  # None where it is not traced
+    # From here on they are set once it is on its way.
+    path: "CommandPath"
+    operation: AcceptedOperation
+    tick: int  # of the waiting room; 0 where its caller waits no longer
+
+    def succeed(self, operation: Serializable) -> None:
+        """Answer the caller with the operation."""
+        raise NotImplementedError
+
+    def fail(self, error: Exception) -> None:
+        """Answer the caller with an error; what is no PolystreamError is unexpected."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Take Kafka's answer, on the event loop."""
+        self.path.settle(self)
+
+
 class CommandPath:
-    """Takes commands and acknowledges them once Kafka has them.
+    """Takes commands and acknowledges them once Kafka has them. Belongs to the event loop.
 
     `service` is the gateway's name, which each record bears. `ack_timeout_s` is how many seconds a caller waits for
-    Kafka at most, and less where the call's own deadline is nearer.
+    Kafka at most, and less where the call's own deadline is nearer. `max_claims` is how many commands may ask Redis
+    for their `request_id` at once.
     """
 
     def __init__(
@@ -61,31 +92,75 @@ class CommandPath:
         *,
         service: str,
         ack_timeout_s: float,
+        max_claims: int,
     ) -> None:
         self._producer = producer
         self._operations = operations
         self._tracing = tracing
         self._service = service
         self._ack_timeout_s = ack_timeout_s
+        self._max_claims = max_claims
+        self._claims: set[asyncio.Task[None]] = set()
+        self._waiting: WaitingRoom[PendingCommand] = WaitingRoom(self._expire)
         self._encoders: Encoders = {}
+        self._forms: dict[str, AcceptanceForm] = {}  # by the command's name
 
     def use_encoders(self, encoders: Encoders) -> None:
         """Begin to take commands: the registry has given their schemas' IDs."""
         self._encoders = encoders
 
-    async def handle(self, command: Command, request: Any, call: Call) -> Operation:
-        """Take one admitted command and return its operation, ACCEPTED; a known one as it stands.
+    def submit(self, command: Command, request: Any, pending: PendingCommand) -> None:
+        """Take one admitted command; `pending` is told its operation, ACCEPTED, or a known one as it stands.
 
-        Raises PolystreamError: REQUEST_ID_REUSED, REGISTRY_UNAVAILABLE, TOO_MANY_COMMANDS, KAFKA_UNAVAILABLE,
-        DEADLINE_EXCEEDED. Where Kafka may have the command all the same, the error says so.
+        Raises PolystreamError, and then `pending` is told nothing: REGISTRY_UNAVAILABLE, TOO_MANY_COMMANDS,
+        KAFKA_UNAVAILABLE, DEADLINE_EXCEEDED. It is told of these too where they come later, and of REQUEST_ID_REUSED.
+        Where Kafka may have the command all the same, the error says so.
         """
-        if call.fingerprint is not None:
-            known = await self._known(call.correlation_id, call.fingerprint)
-            if known is not None:
-                return known
-        operation, acknowledged = self._send(command, request, call)
-        await acknowledged
-        return operation
+        if pending.fingerprint is None:
+            self._send(command, request, pending)
+            return
+        if len(self._claims) >= self._max_claims:
+            raise PolystreamError(Reason.TOO_MANY_COMMANDS)
+        claim = asyncio.get_running_loop().create_task(self._claim(command, request, pending, pending.fingerprint))
+        self._claims.add(claim)
+        claim.add_done_callback(self._claims.discard)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until Kafka has answered for every command, and tell whether that came in time."""
+        give_up_s = time.monotonic() + timeout_s
+        if self._claims:
+            await asyncio.wait(self._claims, timeout=timeout_s)
+        return await self._producer.drain(max(0.0, give_up_s - time.monotonic()))
+
+    def settle(self, pending: PendingCommand) -> None:
+        """Take Kafka's answer: the operation is accepted, or the caller gets KAFKA_UNAVAILABLE."""
+        waits = pending.tick != 0
+        if waits:
+            self._waiting.leave(pending)
+        if pending.error is not None:
+            _end_span(pending, pending.error.name())
+            if waits:
+                pending.fail(_kafka_error(pending.error, pending.correlation_id))
+            return
+        self._operations.accepted(pending.operation)
+        if pending.send_span is not None:
+            pending.send_span.set_attribute(names.MESSAGING_PARTITION, str(pending.record.partition()))
+            pending.send_span.set_attribute(names.MESSAGING_OFFSET, pending.record.offset() or 0)
+            _end_span(pending, None)
+        if waits:
+            pending.succeed(pending.operation)
+
+    async def _claim(self, command: Command, request: Any, pending: PendingCommand, fingerprint: bytes) -> None:
+        """Send a command whose request ID is new; answer one that is known."""
+        try:
+            known = await self._known(pending.correlation_id, fingerprint)
+            if known is None:
+                self._send(command, request, pending)
+                return
+        except Exception as error:  # noqa: BLE001 - every command has an answer
+            pending.fail(error)
+        else:
+            pending.succeed(known)
 
     async def _known(self, correlation_id: str, fingerprint: bytes) -> Operation | None:
         """Return the operation that the request ID stands for already.
@@ -106,35 +181,40 @@ class CommandPath:
         except PolystreamError:
             return None
 
-    def _send(self, command: Command, request: Any, call: Call) -> tuple[Operation, "asyncio.Future[None]"]:
-        """Hand the command to Kafka; the future is done when Kafka has it."""
+    def _send(self, command: Command, request: Any, pending: PendingCommand) -> None:
+        """Hand the command to Kafka."""
         encoder = self._encoders.get(command.request_type)
         if encoder is None:
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE, "the schemas are not known yet; send the command again")
-        wait_s = self._wait_s(call)
+        now_s = time.monotonic()
+        wait_s = self._wait_s(pending.deadline_s, now_s)
         accept_ms = time.time_ns() // 1_000_000
-        trace, span = call.trace, None
-        if call.span is not None:
-            span = self._tracing.start(names.GATEWAY_SEND, SpanKind.PRODUCER, trace, _attributes(call, command))
+        trace = pending.trace
+        if trace.sampled:
+            span = self._tracing.start(names.GATEWAY_SEND, SpanKind.PRODUCER, trace, _attributes(pending, command))
             if span is not None:
-                trace = context_of(span)
-        headers = command_headers(
-            call.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
+                pending.send_span, trace = span, context_of(span)
+        pending.path = self
+        form = self._forms.get(command.name)
+        if form is None:
+            form = self._forms[command.name] = AcceptanceForm(command)
+        user_id = request.user_id if command.about_user else 0
+        pending.operation = form.fill_in(pending.correlation_id, accept_ms, user_id)
+        pending.key = command.key_of(request)
+        pending.headers = command_headers(
+            pending.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
         )
-        operation = _operation(command, request, call.correlation_id, accept_ms)
-        acknowledgement = Acknowledgement(self._operations.accepted, operation, span)
         try:
-            self._producer.send(command.key_of(request), encoder.encode(request), headers, acknowledgement.settle)
+            pending.value = encoder.encode(request)
+            self._producer.send(pending)
         except PolystreamError as error:
-            acknowledgement.end_span(error.reason.name)
+            _end_span(pending, error.reason.name)
             raise
-        acknowledgement.expire_after(wait_s, bounded_by_caller=wait_s < self._ack_timeout_s)
-        return operation, acknowledgement.future
+        self._waiting.enter(pending, now_s + wait_s)
 
-    def _wait_s(self, call: Call) -> float:
+    def _wait_s(self, deadline_s: float | None, now_s: float) -> float:
         """Return how many seconds Kafka may take. Raises PolystreamError DEADLINE_EXCEEDED when there are none left."""
-        remaining_s: float | None = call.context.time_remaining()
-        if remaining_s is None or remaining_s > self._ack_timeout_s + _ANSWER_MARGIN_S:
+        if deadline_s is None or (remaining_s := deadline_s - now_s) > self._ack_timeout_s + _ANSWER_MARGIN_S:
             return self._ack_timeout_s
         if remaining_s < _MIN_REMAINING_S:
             raise PolystreamError(
@@ -142,89 +222,40 @@ class CommandPath:
             )
         return remaining_s - min(_ANSWER_MARGIN_S, remaining_s / 4)
 
-
-class Acknowledgement:
-    """A command between its sending and Kafka's answer, and the caller who waits for that."""
-
-    __slots__ = ("_accepted", "_operation", "_span", "_timer", "future")
-
-    def __init__(self, accepted: Callable[[Operation], None], operation: Operation, span: Span | None) -> None:
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._accepted = accepted
-        self._operation = operation
-        self._span = span
-        self._timer: asyncio.TimerHandle | None = None
-
-    def expire_after(self, wait_s: float, *, bounded_by_caller: bool) -> None:
-        """Let the caller wait up to `wait_s` seconds; Kafka's answer is taken note of when it comes later, too.
-
-        `bounded_by_caller` says whose bound it is, the call's own deadline or the gateway's, and so which error the
-        caller gets: DEADLINE_EXCEEDED or KAFKA_UNAVAILABLE.
-        """
-        reason = Reason.DEADLINE_EXCEEDED if bounded_by_caller else Reason.KAFKA_UNAVAILABLE
-        self._timer = self.future.get_loop().call_later(wait_s, self._expire, reason)
-
-    def settle(self, pending: PendingRecord) -> None:
-        """Take Kafka's answer: the operation is accepted, or the caller gets KAFKA_UNAVAILABLE."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if pending.error is None:
-            self._accepted(self._operation)
-            if self._span is not None and pending.record is not None:
-                self._span.set_attribute(names.MESSAGING_PARTITION, str(pending.record.partition()))
-                self._span.set_attribute(names.MESSAGING_OFFSET, pending.record.offset() or 0)
-            self.end_span(None)
-            if not self.future.done():
-                self.future.set_result(None)
-            return
-        self.end_span(pending.error.name())
-        self._fail(_kafka_error(pending.error, self._operation.correlation_id))
-
-    def end_span(self, error_type: str | None) -> None:
-        """End the PRODUCER span, if there is one; `error_type` is what it failed with, and None where it did not."""
-        if self._span is None:
-            return
-        if error_type is not None:
-            self._span.set_attribute(names.ERROR_TYPE, error_type)
-            self._span.set_status(Status(StatusCode.ERROR))
-        self._span.end()
-
-    def _expire(self, reason: Reason) -> None:
-        what = "the deadline passed" if reason is Reason.DEADLINE_EXCEEDED else "Kafka did not answer in time"
-        self._fail(
+    def _expire(self, pending: PendingCommand) -> None:
+        """Answer a caller who waits no longer; Kafka's answer is taken note of when it comes later, too."""
+        deadline_s = pending.deadline_s
+        if deadline_s is not None and deadline_s - time.monotonic() <= _ANSWER_MARGIN_S:
+            reason, what = Reason.DEADLINE_EXCEEDED, "the deadline passed"
+        else:
+            reason, what = Reason.KAFKA_UNAVAILABLE, "Kafka did not answer in time"
+        pending.fail(
             PolystreamError(
                 reason,
                 f"{what} before Kafka had acknowledged the command; {_MAYBE_SENT}",
-                metadata={topics.CORRELATION_ID: self._operation.correlation_id},
+                metadata={topics.CORRELATION_ID: pending.correlation_id},
             )
         )
 
-    def _fail(self, error: PolystreamError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+
+def _end_span(pending: PendingCommand, error_type: str | None) -> None:
+    """End the PRODUCER span, if there is one; `error_type` is what it failed with, and None where it did not."""
+    span = pending.send_span
+    if span is None:
+        return
+    if error_type is not None:
+        span.set_attribute(names.ERROR_TYPE, error_type)
+        span.set_status(Status(StatusCode.ERROR))
+    span.end()
 
 
-def _operation(command: Command, request: Any, correlation_id: str, accept_ms: int) -> Operation:
-    operation = Operation(
-        name=f"operations/{correlation_id}",
-        correlation_id=correlation_id,
-        command=command.name,
-        state=Operation.ACCEPTED,
-    )
-    accept_time = operation.accept_time
-    accept_time.seconds, accept_time.nanos = accept_ms // 1000, accept_ms % 1000 * 1_000_000
-    if command.about_user:
-        operation.user_id = request.user_id
-    return operation
-
-
-def _attributes(call: Call, command: Command) -> dict[str, str]:
+def _attributes(pending: PendingCommand, command: Command) -> dict[str, str]:
     return {
         names.MESSAGING_SYSTEM: "kafka",
         names.MESSAGING_OPERATION_TYPE: "send",
         names.MESSAGING_OPERATION_NAME: "send",
         names.MESSAGING_DESTINATION: topics.COMMANDS,
-        names.CONVERSATION_ID: call.correlation_id,
+        names.CONVERSATION_ID: pending.correlation_id,
         names.COMMAND: command.name,
     }
 

@@ -1,4 +1,8 @@
-"""Realistic values for commands that say nothing, in Brazilian Portuguese."""
+"""Realistic values for commands that say nothing, in Brazilian Portuguese.
+
+The earlier demo filled in a POST without a body, and its paths still do. Everywhere else a command has to say what it
+wants: a subscription that nobody asked for would be a purchase.
+"""
 
 import random
 import unicodedata
@@ -27,17 +31,15 @@ class DemoData:
         self._fake = Faker("pt_BR")
 
     def fill(self, request: Message, fields: Mapping[str, FieldDescriptor], correlation_id: str) -> None:
-        """Fill every one of `fields`, which are by name, that the request does not set.
+        """Fill `fields`, which are by name, of a request that sets none of them.
 
         `correlation_id` is the command's: the same ID gives the same values.
         """
         identity = uuid.UUID(correlation_id)
         self._fake.seed_instance(identity.int)
         draw = Draw(self._fake, self._fake.random, identity.hex[12:])
-        already = {field.name for field, _ in request.ListFields()}
-        for name, field in fields.items():
-            if name not in already:
-                _set(request, field, KINDS[_kind(field)](draw, field))
+        for field in fields.values():
+            _set(request, field, KINDS[_kind(field)](draw, field))
 
 
 def demo_fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
@@ -49,14 +51,14 @@ def demo_fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
     return fields
 
 
-def is_silent(request: Message, named: Collection[str] = ()) -> bool:
-    """Whether the request sets nothing but identifiers, which paths and query parameters give.
+def is_silent(request: Message, fields: Collection[str], named: Collection[str] = ()) -> bool:
+    """Whether the request says nothing: it has no more than the identifiers that paths and query parameters give.
 
-    `named` are the fields to which its JSON gives a value, even an empty one.
+    `fields` are the names of those with a demo kind: any of them, an identifier too, says something. `named` are the
+    names of the fields that were given a value, even an empty one, which binary protobuf does not tell.
     """
-    return all(field.name.endswith("_id") for field, _ in request.ListFields()) and all(
-        name.endswith(("_id", "Id")) for name in named
-    )
+    said = {field.name for field, _ in request.ListFields()}.union(named)
+    return all(name.endswith("_id") and name not in fields for name in said)
 
 
 def _kind(field: FieldDescriptor) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -30,36 +30,27 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class PendingRecord:
-    """One record on its way to Kafka."""
+    """One record on its way to Kafka. Who sends it makes a class of this that takes Kafka's answer."""
 
-    __slots__ = ("_settle", "_settled", "error", "give_up_s", "headers", "key", "record", "value")
+    __slots__ = ("error", "give_up_s", "headers", "key", "record", "settled", "value")
 
-    def __init__(
-        self,
-        key: str,
-        value: bytes,
-        headers: HeaderList,
-        settle: Callable[["PendingRecord"], None],
-        settled: deque["PendingRecord"],
-    ) -> None:
-        self.key = key
-        self.value = value
-        self.headers = headers  # the record that is reported on has none
-        self._settle = settle
-        self._settled = settled
-        self.give_up_s = 0.0  # on the monotonic clock
-        self.error: KafkaError | None = None
-        self.record: Message | None = None
+    key: str
+    value: bytes
+    headers: HeaderList  # the record that is reported on has none
+    give_up_s: float  # on the monotonic clock
+    settled: deque["PendingRecord"]  # where the producer collects what Kafka has answered
+    error: KafkaError | None  # Kafka's answer, once it is there
+    record: Message
 
     def reported(self, error: KafkaError | None, record: Message) -> None:
         """Take Kafka's answer, on the polling thread."""
         self.error = error
         self.record = record
-        self._settled.append(self)
+        self.settled.append(self)
 
     def settle(self) -> None:
         """Pass the answer on, on the event loop."""
-        self._settle(self)
+        raise NotImplementedError
 
 
 class CommandProducer:
@@ -121,15 +112,15 @@ class CommandProducer:
         self._producer = Producer(self._config)
         self._thread.start()
 
-    def send(self, key: str, value: bytes, headers: HeaderList, settle: Callable[[PendingRecord], None]) -> None:
-        """Hand a record to Kafka; `settle` is called with Kafka's answer.
+    def send(self, pending: PendingRecord) -> None:
+        """Hand a record to Kafka; its `settle` is called with Kafka's answer.
 
         Raises PolystreamError, and then nothing was sent: TOO_MANY_COMMANDS when as many wait as may,
         KAFKA_UNAVAILABLE when Kafka has stopped answering and enough commands try it already.
         """
         if self._in_flight >= (self._max_in_flight if self._answers else _PROBES):
             raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
-        pending = PendingRecord(key, value, headers, settle, self._settled)
+        pending.settled = self._settled
         pending.give_up_s = time.monotonic() + self._timeout_s
         try:
             self._produce(pending)
@@ -192,7 +183,10 @@ class CommandProducer:
             elif error.code() in _GIVEN_BACK and self._send_again(pending):
                 continue
             self._in_flight -= 1
-            pending.settle()
+            try:
+                pending.settle()
+            except Exception as fault:  # noqa: BLE001 - the others are answered all the same
+                log.error("a command was not answered", error=type(fault).__name__)
         if self._in_flight == 0 and self._idle is not None:
             self._idle.set()
 

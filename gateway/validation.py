@@ -1,5 +1,7 @@
 """What a request must be: known fields only, values that every store can hold, and the rules of its proto."""
 
+import itertools
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
@@ -8,8 +10,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from gateway.json_fields import MAX_FAULTS, TIMES, JsonFields, unknown_fields
-from mesh.errors import FieldFault
+from mesh.errors import FieldFault, PolystreamError, Reason
+
+MAX_FAULTS: Final = 50  # in one answer
 
 # The first and the last second of each, as google/protobuf/timestamp.proto and duration.proto say.
 _SECONDS: Final[Mapping[str, tuple[int, int]]] = {
@@ -18,37 +21,42 @@ _SECONDS: Final[Mapping[str, tuple[int, int]]] = {
 }
 _MAX_NANOS: Final = 999_999_999
 
-_Finder = Callable[[Any], Iterator[FieldFault]]
+_FEW: Final = 2  # attrgetter gives a tuple for two names and more
+
+_Finder = Callable[[Any], FieldFault | None]
 
 
 class RequestRules:
     """The checks of one request message, compiled once."""
 
     def __init__(self, descriptor: Descriptor, validator: protovalidate.Validator) -> None:
-        self._json_fields = JsonFields(descriptor)
         self._nested = _nested_fields(descriptor, {})
-        self._texts = tuple(_text_finder(field) for field in descriptor.fields if _holds_text(field))
-        self._times = tuple(_time_finder(field) for field in descriptor.fields if _holds_time(field))
+        texts = [field for field in descriptor.fields if _holds_text(field)]
+        plain = [field for field in texts if not field.is_repeated]
+        if len(plain) < _FEW:
+            plain = []
+        self._plain_texts = tuple(map(_text_finder, plain))
+        self._take_plain_texts = operator.attrgetter(*(field.name for field in plain)) if plain else None
+        self._finders = (
+            *(_text_finder(field) for field in texts if field not in plain),
+            *(_time_finder(field) for field in descriptor.fields if _holds_time(field)),
+        )
         self._choices = {field.name: _choices(field) for field in descriptor.fields if field.enum_type is not None}
         self._validator = validator
 
-    def refuse_unknown(self, request: Message, json_fields: str | None) -> None:
-        """Refuse a request with a field that its type does not have.
-
-        `json_fields` is what the edge tells of the JSON body; None where the request came as protobuf. Raises
-        PolystreamError UNKNOWN_FIELD, or INVALID_FIELD for a JSON value that is not of its field's kind.
-        """
-        if json_fields:
-            self._json_fields.check(json_fields)
-        if len(UnknownFieldSet(request)) or self._nested:
-            numbers = list(_unknown_numbers(request, self._nested, ""))
-            if numbers:
-                raise unknown_fields(FieldFault(path, "there is no field with this number") for path in numbers)
+    def refuse_unknown(self, request: Message) -> None:
+        """Refuse a request with a field that its type does not have. Raises PolystreamError UNKNOWN_FIELD."""
+        if _has_unknown(request, self._nested):
+            numbers = itertools.islice(_unknown_numbers(request, self._nested, ""), MAX_FAULTS)
+            faults = [FieldFault(path, "there is no field with this number") for path in numbers]
+            raise PolystreamError(Reason.UNKNOWN_FIELD, faults=faults)
 
     def faults(self, request: Message) -> list[FieldFault]:
         """Return what is wrong with the request's values, at most fifty faults; no value is quoted in them."""
-        faults = [fault for find in self._texts for fault in find(request)]
-        faults += [fault for find in self._times for fault in find(request)]
+        faults = [fault for find in self._finders if (fault := find(request)) is not None]
+        # All of them in one look, which is what a good request costs.
+        if self._take_plain_texts is not None and "\0" in "".join(self._take_plain_texts(request)):
+            faults += [fault for find in self._plain_texts if (fault := find(request)) is not None]
         violations = self._validator.collect_violations(request)
         if violations:
             faults += [self._fault(violation.proto) for violation in violations]
@@ -90,6 +98,19 @@ def _nested_fields(descriptor: Descriptor, known: dict[str, _Nested]) -> _Nested
     return known[descriptor.full_name]
 
 
+def _has_unknown(message: Message, nested: _Nested) -> bool:
+    """Whether a message, or one in it, has a field that its type does not have."""
+    if len(UnknownFieldSet(message)):
+        return True
+    for name, (repeated, below) in nested.items():
+        if repeated:
+            if any(_has_unknown(item, below) for item in getattr(message, name)):
+                return True
+        elif message.HasField(name) and _has_unknown(getattr(message, name), below):
+            return True
+    return False
+
+
 def _unknown_numbers(message: Message, nested: _Nested, prefix: str) -> Iterator[str]:
     """Yield the path of each field that came by a number which its message does not have."""
     for unknown in cast(Iterable[Any], UnknownFieldSet(message)):
@@ -113,17 +134,15 @@ def _text_finder(field: FieldDescriptor) -> _Finder:
     name = field.name
     fault = FieldFault(name, "must not contain the NUL character (U+0000)", "string.no_nul")
 
-    def single(request: Any) -> Iterator[FieldFault]:
-        if "\0" in getattr(request, name):
-            yield fault
+    def single(request: Any) -> FieldFault | None:
+        return fault if "\0" in getattr(request, name) else None
 
-    def several(request: Any) -> Iterator[FieldFault]:
-        if any("\0" in text for text in getattr(request, name)):
-            yield fault
+    def several(request: Any) -> FieldFault | None:
+        return fault if any("\0" in text for text in getattr(request, name)) else None
 
-    def entries(request: Any) -> Iterator[FieldFault]:
-        if any("\0" in str(part) for entry in getattr(request, name).items() for part in entry):
-            yield fault
+    def entries(request: Any) -> FieldFault | None:
+        texts = (str(part) for entry in getattr(request, name).items() for part in entry)
+        return fault if any("\0" in text for text in texts) else None
 
     if field.message_type is not None:
         return entries
@@ -131,7 +150,7 @@ def _text_finder(field: FieldDescriptor) -> _Finder:
 
 
 def _holds_time(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.full_name in TIMES and not field.is_repeated
+    return field.message_type is not None and field.message_type.full_name in _SECONDS and not field.is_repeated
 
 
 def _time_finder(field: FieldDescriptor) -> _Finder:
@@ -140,10 +159,10 @@ def _time_finder(field: FieldDescriptor) -> _Finder:
     first, last = _SECONDS[cast(Descriptor, field.message_type).full_name]
     fault = FieldFault(name, "must be a valid time: years 1 to 9999, nanos 0 to 999999999", "time.valid")
 
-    def find(request: Any) -> Iterator[FieldFault]:
-        if request.HasField(name):
-            time = getattr(request, name)
-            if not (first <= time.seconds <= last and abs(time.nanos) <= _MAX_NANOS):
-                yield fault
+    def find(request: Any) -> FieldFault | None:
+        if not request.HasField(name):
+            return None
+        time = getattr(request, name)
+        return None if first <= time.seconds <= last and abs(time.nanos) <= _MAX_NANOS else fault
 
     return find

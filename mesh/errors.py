@@ -48,7 +48,31 @@ class Reason(Enum):
     INVALID_PAGE_TOKEN = Row(_INVALID, _R, "page_token is not one of this list; start again without it")
     MALFORMED_REQUEST = Row(_INVALID, _R, "the request could not be read; encode it as its message type asks")
     REQUEST_TOO_LARGE = Row(_INVALID, _R, "the request is too large; send less")
+    HEADERS_TOO_LARGE = Row(_INVALID, _R, "the request's target or headers are too large; send less")
+    UNSUPPORTED_CONTENT_TYPE = Row(
+        _INVALID,
+        _R,
+        "the body's content type is not supported; send JSON with the header content-type: application/json",
+    )
+    UNSUPPORTED_ENCODING = Row(_INVALID, _R, "the body's content encoding is not supported; send it plain or as gzip")
+    NOT_ACCEPTABLE = Row(
+        _INVALID, _R, "no form of the answer fits the header accept; leave it out, or name application/json in it"
+    )
+    FOREIGN_ORIGIN = Row(
+        code_pb2.PERMISSION_DENIED,
+        _R,
+        "a page of this origin may not do this; name the origin in GATEWAY_ALLOWED_ORIGINS",
+    )
+    FOREIGN_HOST = Row(
+        code_pb2.PERMISSION_DENIED,
+        _R,
+        "the gateway is not known by the name in the header host; use localhost, or name it in GATEWAY_ALLOWED_HOSTS",
+    )
     REQUEST_ID_REUSED = Row(_EXISTS, _R, "request_id was used with another request; use a new one")
+    UNKNOWN_PATH = Row(_MISSING, _R, "there is no such path; /docs lists all of them")
+    METHOD_NOT_ALLOWED = Row(
+        code_pb2.UNIMPLEMENTED, _R, "the path does not take this HTTP method; see the header allow"
+    )
 
     OPERATION_NOT_FOUND = Row(_MISSING, _R, "there is no operation with this correlation ID; check it")
     USER_NOT_FOUND = Row(_MISSING, _R, "there is no such user; create it first with CreateUser")
@@ -80,6 +104,18 @@ class Reason(Enum):
     GATEWAY_DRAINING = Row(_UNAVAILABLE, Reaction.RETRY, "the gateway is stopping; send the command again", 0.5)
     TOO_MANY_COMMANDS = Row(
         code_pb2.RESOURCE_EXHAUSTED, Reaction.RETRY, "too many commands wait for Kafka; send it again later", 0.2
+    )
+    TOO_MANY_STREAMS = Row(
+        code_pb2.RESOURCE_EXHAUSTED, _R, "too many streams are open; close some, or ask without a stream", 1.0
+    )
+    TOO_MANY_REQUESTS = Row(
+        code_pb2.RESOURCE_EXHAUSTED, _R, "the gateway has too many requests under way; send it again later", 1.0
+    )
+    TOO_MANY_CONNECTIONS = Row(
+        _UNAVAILABLE, _R, "the gateway has too many connections; close some, or connect again later", 1.0
+    )
+    REQUEST_TIMEOUT = Row(
+        code_pb2.DEADLINE_EXCEEDED, _R, "the request did not arrive in time; nothing was done, send it again"
     )
     DEADLINE_EXCEEDED = Row(
         code_pb2.DEADLINE_EXCEEDED, Reaction.RETRY, "the deadline passed; ask for the operation before sending again"

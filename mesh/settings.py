@@ -163,9 +163,21 @@ class GatewaySettings(_Settings):
 
     name: str = "gateway-0"  # must stay the same over restarts: the gateway's consumer group is named after it
     host: str = "127.0.0.1"  # the address that it listens on
-    port: int = 50051  # the port that it listens on
-    # Which gRPC server to run: `native` has HTTP/2 in Rust (`pygrpc-native`), `grpcio` is the standard one.
-    server: Literal["native", "grpcio"] = "native"
+    port: int = 50051  # the port that it listens on for gRPC
+    http_port: int = 8000  # the port that it listens on for REST, gRPC-Web and the documentation
+    # Whether several gateways of one machine listen on the same ports (SO_REUSEPORT). Each needs a name of its own.
+    shares_ports: bool = False
+    # Which gRPC server to run: `native` has HTTP/2 in Rust (`pygrpc-native`) and takes commands as they come,
+    # `native-tasks` is the same with a task for each call, `grpcio` is the standard one.
+    server: Literal["native", "native-tasks", "grpcio"] = "native"
+    # The origins whose pages may call REST and gRPC-Web, such as `https://app.example.com`, separated by commas.
+    allowed_origins: str = ""
+    # The names under which the HTTP port may be asked, beside this machine's own, separated by commas.
+    allowed_hosts: str = ""
+    access_log: bool = False  # whether every HTTP request is logged
+    ready_file: str = ""  # a file that is there while the gateway serves; it has the process's ID in JSON
+    http_max_connections: int = 10_000  # how many HTTP connections may be open at once
+    max_streams: int = 5000  # how many streams may be open at once, over every door
     demo_data: bool = Field(False, validation_alias="DEMO_DATA")  # whether a command without fields gets fake data
     # `host:port` of the monitor, which the gateway asks for the event log.
     monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")
@@ -239,6 +251,8 @@ class MonitorSettings(_Settings):
 
     host: str = "127.0.0.1"  # the address that it listens on
     http_port: int = 8089  # the dashboard's port
+    # Further names of this machine that the dashboard may be opened by, separated by commas; `*` is any.
+    allowed_hosts: str = ""
     otlp_port: int = 4317  # the port of OTLP and of the monitor's own gRPC service
     retention_days: int = 7  # how long events and spans are kept, in days
     max_spans: int = 500_000  # how many spans are kept at the most

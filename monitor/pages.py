@@ -17,12 +17,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError
 from mesh.proto_json import to_dict
 from mesh.settings import MonitorSettings
 from monitor.endpoints import endpoints
+from monitor.page_guard import PageGuard
 from monitor.service import EventLog
 
 _FOLDER = Path(__file__).parent / "dashboard"
@@ -76,10 +78,11 @@ class Pages:
         self._endpoint_rows = [asdict(endpoint) for endpoint in endpoints(catalog)]
         self._endpoints = json.loads(settings.endpoints_json)
         self._system = SystemServiceStub(gateway)
+        self._host, self._allowed_hosts = settings.host, settings.allowed_hosts
 
-    def app(self) -> Starlette:
+    def app(self) -> ASGIApp:
         """Return the ASGI application."""
-        return Starlette(
+        pages = Starlette(
             routes=[
                 Route("/", self.dashboard),
                 Route("/healthz", self.healthz),
@@ -94,6 +97,7 @@ class Pages:
                 Mount("/assets", StaticFiles(directory=_FOLDER)),
             ]
         )
+        return PageGuard(pages, host=self._host, allowed_hosts=self._allowed_hosts)
 
     async def dashboard(self, _: Request) -> Response:
         """Serve the dashboard."""

@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from registry.app import build_app
+from registry.host_guard import HostGuard
 from registry.registry import Registry
 from registry.settings import PocketRegistrySettings
 from registry.store import RegistryStore
@@ -21,7 +22,7 @@ def main() -> None:
     store = RegistryStore(settings.data_dir)
     registry = Registry(store, settings.compatibility, settings.max_schemas)
     config = uvicorn.Config(
-        build_app(registry, settings.max_body_bytes),
+        build_app(registry, settings.max_body_bytes, HostGuard(settings.host, settings.allowed_hosts)),
         host=settings.host,
         port=settings.port,
         loop="asyncio",

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from registry import errors
 from registry.errors import RegistryError
+from registry.host_guard import HostGuard
 from registry.registry import Registry
 from registry.requests import flag, json_body, schema_body, slice_of, subject_of
 from registry.store import StoredVersion
@@ -28,8 +29,8 @@ class _Answer(JSONResponse):
     media_type = "application/vnd.schemaregistry.v1+json"
 
 
-def build_app(registry: Registry, max_body_bytes: int) -> ASGIApp:
-    """Return the ASGI application over a registry."""
+def build_app(registry: Registry, max_body_bytes: int, guard: HostGuard) -> ASGIApp:
+    """Return the ASGI application over a registry. What `guard` refuses does not reach it."""
     subjects, schemas = _Subjects(registry, max_body_bytes), _Schemas(registry)
     policies = _Policies(registry, max_body_bytes)
     table: list[tuple[str, str, _Handler]] = [
@@ -69,17 +70,21 @@ def build_app(registry: Registry, max_body_bytes: int) -> ASGIApp:
             sqlite3.Error: _store_error,
         },
     )
-    return _RoutedByRawPath(app)
+    return _GuardedByRawPath(app, guard)
 
 
-class _RoutedByRawPath:
-    """Routes on the path as it was sent, so that a subject may hold an encoded slash."""
+class _GuardedByRawPath:
+    """Refuses what the guard does, and routes on the path as it was sent: a subject may hold an encoded slash."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, guard: HostGuard) -> None:
         self._app = app
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if (error := self._guard.fault(scope)) is not None:
+                await _error_answer(error)(scope, receive, send)
+                return
             path = scope["raw_path"].decode("latin-1")
             scope = {**scope, "path": path.rstrip("/") or "/"}
         await self._app(scope, receive, send)
@@ -245,10 +250,14 @@ def _schema_text(text: str) -> Response:
     return Response(text, media_type=_Answer.media_type)
 
 
+def _error_answer(error: RegistryError) -> Response:
+    return _Answer({"error_code": error.code, "message": error.message}, status_code=error.status)
+
+
 async def _registry_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RegistryError):
         raise error
-    return _Answer({"error_code": error.code, "message": error.message}, status_code=error.status)
+    return _error_answer(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -16,6 +16,21 @@ def bad_request(message: str) -> RegistryError:
     return RegistryError(400, 400, message)
 
 
+def foreign_host() -> RegistryError:
+    """Say that the request came to a name that the registry is not known by."""
+    return RegistryError(
+        403,
+        403,
+        "HTTP 403 the registry is not known by the name in the header host; use localhost, or name it in "
+        "SCHEMA_REGISTRY_ALLOWED_HOSTS",
+    )
+
+
+def foreign_origin() -> RegistryError:
+    """Say that a page of another origin asks for a change."""
+    return RegistryError(403, 403, "HTTP 403 a page of another origin may change nothing here")
+
+
 def subject_not_found(subject: str) -> RegistryError:
     """Say that there is no such subject, or only a deleted one."""
     return RegistryError(404, 40401, f"Subject '{subject}' not found.")

@@ -14,6 +14,7 @@ class PocketRegistrySettings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = 8181
+    allowed_hosts: str = ""  # further names that clients know it by, separated by commas; `*` is any
     data_dir: Path = Path(".data/schema-registry")
     compatibility: Level = Level.FULL_TRANSITIVE  # until PUT /config says otherwise
     max_body_bytes: int = 1024 * 1024

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
+from gateway.operations.accepted import AcceptedOperation
 from gateway.operations.assembly import assemble
 from mesh.catalog import Command
 
@@ -37,7 +38,7 @@ class OperationMemory:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def accept(self, operation: Operation) -> None:
+    def accept(self, operation: AcceptedOperation | Operation) -> None:
         """Keep an operation that this gateway has just accepted. On every command's path: cheap."""
         entry = self._entry(operation.correlation_id)
         if entry.accepted is None:

@@ -13,6 +13,7 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation, OperationStory
 
+from gateway.operations.accepted import AcceptedOperation
 from gateway.operations.assembly import assemble
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.follower import ReceiptFollower, Received
@@ -92,7 +93,7 @@ class OperationTracker:
         """Stop following, within five seconds."""
         await asyncio.to_thread(self._follower.stop, _STOP_TIMEOUT_S)
 
-    def accepted(self, operation: Operation) -> None:
+    def accepted(self, operation: AcceptedOperation | Operation) -> None:
         """Take note of a command that Kafka has. Its receipts may have come already."""
         self._memory.accept(operation)
 

@@ -4,31 +4,40 @@ OpenTelemetry's general propagator costs more than a command does.
 """
 
 import re
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
 from mesh.ids import RandomDigits
 
-_RANDOM = RandomDigits(24)
+# Of a trace that nobody records, new for each: a whole `traceparent`.
+_UNSAMPLED: Final = RandomDigits(24, lambda digits: f"00-{digits[:32]}-{digits[32:]}-00")
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$")
 _MAX_TRACESTATE_BYTES = 512  # what everybody should at least pass on, by the specification's limits
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(NamedTuple):
     """Where a span stands in its trace."""
 
-    trace_id: str  # 32 hexadecimal digits
-    span_id: str  # 16 hexadecimal digits
+    traceparent: str  # the header, in version 00
     sampled: bool
     tracestate: str = ""
 
     @property
-    def traceparent(self) -> str:
-        """The header `traceparent`, in version 00."""
-        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+    def trace_id(self) -> str:
+        """The trace's ID, 32 hexadecimal digits."""
+        return self.traceparent[3:35]
+
+    @property
+    def span_id(self) -> str:
+        """The span's ID, 16 hexadecimal digits."""
+        return self.traceparent[36:52]
+
+
+def trace_context(trace_id: str, span_id: str, *, sampled: bool, tracestate: str = "") -> TraceContext:
+    """Return where a span stands whose IDs have 32 and 16 hexadecimal digits."""
+    return TraceContext(f"00-{trace_id}-{span_id}-{'01' if sampled else '00'}", sampled, tracestate)
 
 
 def parse(traceparent: str | None, tracestate: str | None = None) -> TraceContext | None:
@@ -37,22 +46,23 @@ def parse(traceparent: str | None, tracestate: str | None = None) -> TraceContex
     Any version but ff is read as version 00, as the specification asks ("Versioning of traceparent"). A `tracestate`
     that is too long is left out.
     """
-    match = _TRACEPARENT.match(traceparent or "")
-    if match is None or traceparent is None or traceparent.startswith("ff"):
+    if not traceparent:
+        return None
+    match = _TRACEPARENT.match(traceparent)
+    if match is None or traceparent.startswith("ff"):
         return None
     trace_id, span_id, flags = match.groups()
     if trace_id == "0" * 32 or span_id == "0" * 16:
         return None
     state = tracestate if tracestate and len(tracestate) <= _MAX_TRACESTATE_BYTES else ""
-    return TraceContext(trace_id, span_id, bool(int(flags, 16) & 1), state)
+    return trace_context(trace_id, span_id, sampled=bool(int(flags, 16) & 1), tracestate=state)
 
 
 def unsampled(parent: TraceContext | None) -> TraceContext:
     """Return a context that says that nothing is recorded, in the parent's trace where there is one."""
     if parent is not None:
-        return TraceContext(parent.trace_id, parent.span_id, False, parent.tracestate)
-    digits = _RANDOM.draw()
-    return TraceContext(digits[:32], digits[32:], False)
+        return trace_context(parent.trace_id, parent.span_id, sampled=False, tracestate=parent.tracestate)
+    return TraceContext(_UNSAMPLED.draw(), False)
 
 
 def otel_context(parent: TraceContext | None) -> Context:

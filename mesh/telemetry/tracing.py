@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from mesh.settings import TelemetrySettings
-from mesh.telemetry.context import TraceContext, otel_context, unsampled
+from mesh.telemetry.context import TraceContext, otel_context, trace_context, unsampled
 from mesh.telemetry.sampling import RATE_LIMITED, HeadSampler, RateLimit
 
 _SCHEDULE_DELAY_MS = 250  # a finished command's spans are to be found at once
@@ -93,6 +93,9 @@ class Tracing:
 def context_of(span: Span) -> TraceContext:
     """Return the context that a span's children get."""
     own = span.get_span_context()
-    return TraceContext(
-        f"{own.trace_id:032x}", f"{own.span_id:016x}", own.trace_flags.sampled, own.trace_state.to_header()
+    return trace_context(
+        f"{own.trace_id:032x}",
+        f"{own.span_id:016x}",
+        sampled=own.trace_flags.sampled,
+        tracestate=own.trace_state.to_header(),
     )

@@ -99,7 +99,8 @@ def test_a_command_without_request_id_is_not_resendable(tmp_path: Path) -> None:
     text = _compiled(tmp_path, _THINGS).files["things.py"]
     make, rest = text.split("async def break_thing")
     breaks, rest = rest.split("def list_things")
-    assert "request_id=request_id or new_request_id()" in make
+    assert "make_command(" in make
+    assert "make_request(" in breaks
     assert "resendable" not in make + rest
     assert "resendable=False" in breaks
 

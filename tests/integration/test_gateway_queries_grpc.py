@@ -8,6 +8,10 @@ from typing import Any, NoReturn
 
 import grpc
 import pytest
+from gateway.admission import Admissions
+from gateway.bootstrap import LONG_RUNNING
+from gateway.calls import Calls
+from gateway.doors.grpc_server import GrpcServer
 from google.longrunning import operations_pb2_grpc, operations_proto_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -21,13 +25,11 @@ from polystream.v1.system_pb2_grpc import SystemServiceStub
 from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
-from gateway.interceptor import CallInterceptor
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
 from gateway.queries.health import PlatformProbes
 from gateway.queries.stores import Stores
-from gateway.server import GatewayServer
 from mesh.catalog import load_catalog
 from mesh.ids import new_correlation_id
 from mesh.schemas import RegistryClient
@@ -44,6 +46,7 @@ from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
 from tests.support.closing import close_stores
 from tests.support.engine_pool import Lease
+from tests.support.gateways import SERVERS
 from tests.support.platform import EngineSet
 from tests.support.waiting import eventually_async
 
@@ -51,7 +54,7 @@ from tests.support.waiting import eventually_async
 class NoCommands:
     """Stands where the command path is: no test here sends a command."""
 
-    async def handle(self, *_: Any) -> NoReturn:
+    def submit(self, *_: Any) -> NoReturn:
         """Fail the test."""
         raise AssertionError("a command was sent")
 
@@ -70,7 +73,7 @@ def running(lease: Lease) -> EngineSet:
     return lease("redis", "schema_registry")
 
 
-@pytest.fixture(params=["native", "grpcio"])
+@pytest.fixture(params=SERVERS)
 async def served(
     running: EngineSet, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Served]:
@@ -100,7 +103,16 @@ async def served(
     )
     probes = PlatformProbes(stores, event_log, KafkaSettings(), RegistrySettings())
     queries = build_queries(stores, tracker, event_log, probes.by_name())
-    server = GatewayServer(catalog, NoCommands(), queries, CallInterceptor(tracing), settings)  # type: ignore[arg-type]
+    calls = Calls(
+        catalog,
+        (*catalog.services, LONG_RUNNING),
+        NoCommands(),  # type: ignore[arg-type]
+        queries,
+        admissions=Admissions(max_request_bytes=settings.max_request_bytes, demo_data=False),
+        tracing=tracing,
+        max_streams=settings.max_streams,
+    )
+    server = GrpcServer(calls, settings)
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Served(channel, tracker)

@@ -16,7 +16,7 @@ from mesh.ids import new_correlation_id, request_correlation_id
 from mesh.settings import (
     KafkaSettings,
 )
-from mesh.telemetry.context import TraceContext
+from mesh.telemetry.context import trace_context
 from tests.support.freezing import frozen
 from tests.support.operations import STORES, Lane, accepted, done, gateway, provision, saved
 from tests.support.platform import EngineSet
@@ -194,13 +194,13 @@ async def test_one_request_id_is_claimed_once_by_all_gateways() -> None:
 async def test_the_last_hop_is_in_the_trace_of_a_traced_command_alone() -> None:
     """One CONSUMER span a receipt, below the span that sent it, at the gateway that accepted the command."""
     traced, untraced, foreign = (new_correlation_id() for _ in range(3))
-    parent = TraceContext("1" * 32, "2" * 16, sampled=True)
+    parent = trace_context("1" * 32, "2" * 16, sampled=True)
     async with gateway("g-trace") as here:
         lane = Lane()
         here.tracker.accepted(accepted(traced))
         here.tracker.accepted(accepted(untraced))
         lane.answer(foreign, *STORES, trace=parent)
-        lane.answer(untraced, *STORES, trace=TraceContext("3" * 32, "4" * 16, sampled=False))
+        lane.answer(untraced, *STORES, trace=trace_context("3" * 32, "4" * 16, sampled=False))
         lane.answer(traced, *STORES, trace=parent)
         lane.answer(traced, *STORES, trace=parent, duplicate=True)
         for correlation_id in (foreign, untraced, traced):

@@ -1,18 +1,26 @@
 """When the SDK makes a call again, and how long it may take."""
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 from polystream.v1 import operations_pb2, users_pb2
 from polystream_sdk import (
+    CancelledError,
     DeadlineExceededError,
+    InternalError,
+    NotFoundError,
     Polystream,
     ResourceExhaustedError,
     RetryPolicy,
     UnavailableError,
+    UnknownError,
+    retries,
 )
+from polystream_sdk import PolystreamError as SdkError
+from polystream_sdk.retries import Attempts
 
 from mesh.errors import PolystreamError, Reason
 from tests.sdk.conftest import FAST
@@ -120,6 +128,62 @@ async def test_no_attempt_past_the_deadline(server: ScriptedServer, api: Polystr
         await api.users.create_user(timeout_s=2)
     assert time.monotonic() - began < 1.5
     assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, 0.02, 0.05, 0.1, 0.3])
+async def test_a_stream_that_stays_silent_ends_at_its_deadline(
+    timeout_s: float, server: ScriptedServer, api: Polystream
+) -> None:
+    """Always with the same error, whatever the deadline, and whether it has sent anything or not."""
+    server.answers += [server.silence, [ACCEPTED, server.silence]]
+    for _ in range(2):
+        with pytest.raises(DeadlineExceededError):
+            async for _state in api.operation("0190").watch(timeout_s=timeout_s):
+                pass
+    server.answers.append(server.silence)
+    with pytest.raises(DeadlineExceededError):
+        await api.operations.wait_operation(correlation_id="0190", timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("failure", [InternalError, CancelledError, UnavailableError, UnknownError])
+@pytest.mark.parametrize(("timeout_s", "early_s"), [(0.5, 0.001), (5.0, -1.0), (60.7, 0.7), (60.7, -1.0)])
+async def test_a_call_that_the_other_side_breaks_at_its_deadline_has_passed_it(
+    failure: type[SdkError], timeout_s: float, early_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own clock and what `grpc-timeout` rounds off decide which side comes first; the error is the same."""
+    clock = iter([100.0] + [100.0 + timeout_s - early_s] * 3)
+    monkeypatch.setattr(retries, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    attempts = Attempts(RetryPolicy(), timeout_s)
+    assert isinstance(attempts.judged(failure("the stream broke")), DeadlineExceededError)
+    with pytest.raises(DeadlineExceededError):
+        await attempts.pause(failure("the stream broke"), resendable=True)
+
+
+@pytest.mark.parametrize("failure", [InternalError, UnavailableError, NotFoundError])
+def test_what_the_platform_says_at_the_deadline_counts(
+    failure: type[SdkError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reason is one; and what comes long before the deadline is not the deadline's."""
+    clock = SimpleNamespace(now_s=100.0)
+    monkeypatch.setattr(retries, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    attempts = Attempts(RetryPolicy(), 5.0)
+    for now_s, error in ((105.0, failure("told", reason="SOME_REASON")), (101.0, failure("told"))):
+        clock.now_s = now_s
+        assert attempts.judged(error) is error
+
+
+async def test_a_stream_that_breaks_too_late_to_be_taken_up_ends_at_its_deadline(server: ScriptedServer) -> None:
+    """It had been answered, so the platform is there: the time ran out."""
+    policy = RetryPolicy(initial_backoff_s=30, max_backoff_s=30)
+    async with Polystream(server.target, retry=policy) as api:
+        server.answers.append([ACCEPTED, grpc.StatusCode.UNAVAILABLE])
+        with pytest.raises(DeadlineExceededError):
+            async for _ in api.operation("0190").watch(timeout_s=5):
+                pass
+        server.answers.append(grpc.StatusCode.UNAVAILABLE)
+        with pytest.raises(UnavailableError):
+            async for _ in api.operation("0190").watch(timeout_s=5):
+                pass
 
 
 @pytest.mark.parametrize("wrong", [{"max_attempts": 0}, {"initial_backoff_s": -1.0}, {"max_backoff_s": 0.01}])

@@ -47,7 +47,7 @@ _FILES = (
     views_pb2,
 )
 Error: TypeAlias = PolystreamError | status_pb2.Status | grpc.StatusCode
-Answer: TypeAlias = Message | Error | asyncio.Event | list[Message | Error]
+Answer: TypeAlias = Message | Error | asyncio.Event | list[Message | Error | asyncio.Event]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Mess
 
 from mesh import envelope, topics
 from mesh.envelope import MAX_TIME_MS, KafkaRecord, RecordHeaders, parse_number, read_message
-from mesh.telemetry.context import TraceContext
+from mesh.telemetry.context import trace_context
 
 ID = "0190b0b0-0000-7000-8000-000000000001"
 OTHER_ID = "0190b0b0-0000-7000-8000-000000000002"
-TRACE = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True, tracestate="vendor=1")
+TRACE = trace_context("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True, tracestate="vendor=1")
 READ_NS = 1_700_000_000_123_456_789
 DAY_MS = 86_400_000
 LATEST_MS = READ_NS // 1_000_000 + DAY_MS

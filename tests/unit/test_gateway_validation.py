@@ -10,7 +10,6 @@ from polystream.v1.operations_pb2 import WaitOperationRequest
 from polystream.v1.users_pb2 import CreateUserRequest
 from polystream.v1.views_pb2 import RecordViewRequest
 
-from gateway.json_fields import named_fields
 from gateway.validation import RequestRules
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
@@ -23,10 +22,10 @@ def rules(message_class: Any) -> RequestRules:
     return RequestRules(message_class.DESCRIPTOR, protovalidate.Validator())
 
 
-def refused_fields(message: Any, json_fields: str) -> list[str]:
+def refused_fields(message: Any) -> list[str]:
     """Return the fields that are refused as unknown."""
     with pytest.raises(PolystreamError) as caught:
-        rules(type(message)).refuse_unknown(message, json_fields)
+        rules(type(message)).refuse_unknown(message)
     assert caught.value.reason is Reason.UNKNOWN_FIELD
     return [fault.field for fault in caught.value.faults]
 
@@ -59,69 +58,22 @@ def trial_message() -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("trial.Trial"))
 
 
-def test_json_names_are_known_in_both_spellings_and_below_lists_and_messages() -> None:
-    """Only what the type has not is unknown; what is free-form is free."""
-    trial = trial_message()()
-    known = "text,some_time,someTime,child.text,child.child.someTime,children.texts,free.any.thing"
-    rules(type(trial)).refuse_unknown(trial, known)
-    unknown = "nothing,child.nothing,children.child.nothing,text.nothing,some_time.seconds.x"
-    assert refused_fields(trial, unknown) == unknown.split(",")
-
-
-@pytest.mark.parametrize(
-    ("json_fields", "misshapen"),
-    [
-        ("texts[,children[,some_time,child{,free{,text", []),
-        ("texts!,some_time!,child!", []),
-        ("texts", ["texts"]),
-        ("texts{", ["texts"]),
-        ("children{,children.text", ["children"]),
-        ("some_time{", ["some_time"]),
-        ("someTime[", ["someTime"]),
-    ],
-)
-def test_values_that_only_the_transcoder_takes_are_refused(json_fields: str, misshapen: list[str]) -> None:
-    """A list is in brackets, and a time is a text; null is the same as nothing."""
-    trial = trial_message()()
-    if not misshapen:
-        rules(type(trial)).refuse_unknown(trial, json_fields)
-        return
-    with pytest.raises(PolystreamError) as caught:
-        rules(type(trial)).refuse_unknown(trial, json_fields)
-    assert caught.value.reason is Reason.INVALID_FIELD
-    assert [fault.field for fault in caught.value.faults] == misshapen
-
-
-def test_the_fields_of_a_time_are_no_names() -> None:
-    """In JSON a time has none."""
-    trial = trial_message()()
-    assert refused_fields(trial, "some_time{,some_time.seconds") == ["some_time.seconds"]
-
-
-def test_what_null_names_is_not_named() -> None:
-    """Only the request's own fields count, and null is the same as nothing."""
-    assert named_fields("name!,texts[,user_id,child{,child.text") == {"texts", "user_id", "child"}
-    assert named_fields(None) == frozenset()
-
-
 def test_unknown_fields_are_found_in_nested_and_repeated_messages() -> None:
     """Each is named by its path and number."""
     trial = trial_message()
     inner = trial(text="x").SerializeToString() + b"\xf8\x07\x01"  # field 127, a number
     message = trial.FromString(b"\x1a" + bytes([len(inner)]) + inner + b"\x22" + bytes([len(inner)]) + inner)
-    assert refused_fields(message, "") == ["child.127", "children.127"]
+    assert refused_fields(message) == ["child.127", "children.127"]
 
 
 def test_a_type_that_holds_itself_is_checked_at_any_depth() -> None:
-    """Its checks are made at once, however deep a request goes: it does so in JSON and by its bytes."""
+    """Its checks are made at once, however deep a request goes."""
     trial = trial_message()
     path = ".".join(["child"] * 40)
-    rules(trial).refuse_unknown(trial(), f"{path}.text")
-    assert refused_fields(trial(), f"{path}.nothing") == [f"{path}.nothing"]
     message = trial.FromString(b"\xf8\x07\x01")
     for _ in range(40):
         message = trial(child=message)
-    assert refused_fields(message, "") == [f"{path}.127"]
+    assert refused_fields(message) == [f"{path}.127"]
 
 
 @pytest.mark.parametrize("fields", [{"text": "a\0"}, {"texts": ["a", "\0"]}])

@@ -13,7 +13,7 @@ from polystream.v1.users_pb2 import CreateUserRequest
 from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import TelemetrySettings
-from mesh.telemetry.context import TraceContext
+from mesh.telemetry.context import trace_context
 from mesh.telemetry.sampling import HeadSampler, RateLimit
 from mesh.telemetry.tracing import Tracing
 from mesh.topics import COMMANDS
@@ -22,7 +22,7 @@ from processor.model import Outcome, refuse
 from processor.receipts import make_receipt
 from tests.support.lanes import delivery
 
-PARENT = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
+PARENT = trace_context("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
 RECEIVED_NS = 1_700_000_000_000_000_000
 STEP = Step(RECEIVED_NS + 1000, RECEIVED_NS + 2000, commands=3)
 
@@ -126,7 +126,7 @@ def test_a_dead_letter_is_a_fault_without_a_write(spans: LaneSpans, exporter: In
 
 def test_a_command_that_is_not_sampled_makes_no_span(spans: LaneSpans, exporter: InMemorySpanExporter) -> None:
     """The decision is made where it enters the platform."""
-    unsampled = TraceContext(PARENT.trace_id, PARENT.span_id, sampled=False)
+    unsampled = trace_context(PARENT.trace_id, PARENT.span_id, sampled=False)
     assert spans.open(record(), unsampled, receipt(Outcome()), cause=None, step=STEP) is None
     assert exporter.get_finished_spans() == ()
 

@@ -3,7 +3,7 @@
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
-from mesh.telemetry.context import TraceContext, parse, unsampled
+from mesh.telemetry.context import parse, trace_context, unsampled
 from mesh.telemetry.sampling import HeadSampler, RateLimit
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -14,7 +14,7 @@ def test_a_traceparent_survives_reading_and_writing() -> None:
     """What was read is written again."""
     text = f"00-{TRACE}-{SPAN}-01"
     context = parse(text, "vendor=1")
-    assert context == TraceContext(TRACE, SPAN, sampled=True, tracestate="vendor=1")
+    assert context == trace_context(TRACE, SPAN, sampled=True, tracestate="vendor=1")
     assert context is not None
     assert context.traceparent == text
 
@@ -40,12 +40,12 @@ def test_an_invalid_traceparent_is_ignored(text: str | None) -> None:
 
 def test_a_later_version_with_more_fields_is_read() -> None:
     """A future version's first four fields are those of today."""
-    assert parse(f"01-{TRACE}-{SPAN}-01-more") == TraceContext(TRACE, SPAN, sampled=True)
+    assert parse(f"01-{TRACE}-{SPAN}-01-more") == trace_context(TRACE, SPAN, sampled=True)
 
 
 def test_what_is_not_sampled_stays_in_its_trace() -> None:
     """The trace ID goes on, so that logs still join on it; the flag does not."""
-    context = unsampled(TraceContext(TRACE, SPAN, sampled=True))
+    context = unsampled(trace_context(TRACE, SPAN, sampled=True))
     assert (context.trace_id, context.sampled) == (TRACE, False)
     alone = unsampled(None)
     assert parse(alone.traceparent) == alone
@@ -65,8 +65,8 @@ def test_the_rate_limit_admits_so_many_a_second() -> None:
 def test_what_the_caller_does_not_record_is_not_recorded() -> None:
     """The parent's flag is respected, and takes no token."""
     sampler = HeadSampler(RateLimit(1, clock_s=lambda: 0.0), None)
-    assert not sampler.admit(TraceContext(TRACE, SPAN, sampled=False), TRACE)
-    assert sampler.admit(TraceContext(TRACE, SPAN, sampled=True), TRACE)
+    assert not sampler.admit(trace_context(TRACE, SPAN, sampled=False), TRACE)
+    assert sampler.admit(trace_context(TRACE, SPAN, sampled=True), TRACE)
     assert not sampler.admit(None, TRACE)
 
 

@@ -6,6 +6,7 @@ from .google.type import (
 from .polystream.options.v1 import (
     CommandOptions,
     EventOptions,
+    InheritedPath,
     Store,
 )
 from .polystream.v1 import (
@@ -131,6 +132,7 @@ __all__ = [
     "Health",
     "HealthComponent",
     "HealthStatus",
+    "InheritedPath",
     "ListContentsRequest",
     "ListContentsResponse",
     "ListOperationsRequest",

@@ -1,9 +1,9 @@
 """How calls are made: deadline, attempts, headers, and errors as exceptions. The services are built on this."""
 
 import ssl
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, Protocol, TypeVar
 
 from grpclib.client import Channel
@@ -16,10 +16,12 @@ from h2.exceptions import H2Error
 from polystream_api.google import rpc
 from polystream_sdk.errors import DeadlineExceededError, PolystreamError, UnavailableError, error_of
 from polystream_sdk.pages import ItemT, Pager, PageT
+from polystream_sdk.requests import checked_timeout
 from polystream_sdk.retries import Attempts, RetryPolicy
 from polystream_sdk.tracing import current_context, explicit_context
 
 RequestT = TypeVar("RequestT", contravariant=True)  # noqa: PLC0105 # named as the plain ones are
+ListRequestT = TypeVar("ListRequestT", bound="ListRequest")
 ResponseT = TypeVar("ResponseT")
 ResponseT_co = TypeVar("ResponseT_co", covariant=True)
 Token = str | Callable[[], str]
@@ -48,6 +50,12 @@ class StreamMethod(Protocol[RequestT, ResponseT_co]):
     ) -> AsyncIterator[ResponseT_co]:
         """Call it."""
         ...
+
+
+class ListRequest(Protocol):
+    """The request of a list."""
+
+    page_token: str
 
 
 class Calls:
@@ -105,6 +113,7 @@ class Calls:
 
         `resendable` is whether the request, sent twice, has its effect once.
         """
+        checked_timeout("timeout_s", timeout_s)
         attempts = Attempts(self._retry, self._timeout_s if timeout_s is None else timeout_s)
         try:
             while True:
@@ -131,6 +140,7 @@ class Calls:
         A stream that breaks before its first response is opened again; later, only where it is `resumable`: where
         its first response makes up for what was missed.
         """
+        checked_timeout("timeout_s", timeout_s)
         attempts = Attempts(self._retry, self.wait_timeout_s if timeout_s is None else timeout_s)
         resendable = True
         while True:
@@ -144,25 +154,27 @@ class Calls:
                     return
             except PolystreamError as error:
                 if not resendable:
-                    raise
+                    raise attempts.judged(error) from error
                 await attempts.pause(error, resendable=True)
 
     def pages(
         self,
-        method: Callable[[], UnaryMethod[RequestT, PageT]],
-        request: Callable[[str], RequestT],
+        method: Callable[[], UnaryMethod[ListRequestT, PageT]],
+        request: ListRequestT,
         items: Callable[[PageT], Sequence[ItemT]],
         *,
-        first: str,
         timeout_s: float | None = None,
         traceparent: str | None = None,
     ) -> Pager[PageT, ItemT]:
-        """Return a list whose pages are made by `request` from their tokens; `timeout_s` is for each page."""
+        """Return a list that begins where `request` says; `timeout_s` is for each page."""
+        checked_timeout("timeout_s", timeout_s)
 
         async def fetch(token: str) -> PageT:
-            return await self.unary(method(), request(token), timeout_s=timeout_s, traceparent=traceparent)
+            page = copy(request)
+            page.page_token = token
+            return await self.unary(method(), page, timeout_s=timeout_s, traceparent=traceparent)
 
-        return Pager(fetch, items, first)
+        return Pager(fetch, items, request.page_token)
 
     def _headers(self, traceparent: str | None) -> Mapping[str, str | bytes]:
         headers: dict[str, str | bytes] = {}
@@ -170,11 +182,6 @@ class Calls:
         if self._token is not None:
             headers["authorization"] = f"Bearer {self._token if isinstance(self._token, str) else self._token()}"
         return headers
-
-
-def new_request_id() -> str:
-    """Return a `request_id` that no other command has."""
-    return str(uuid.uuid4())
 
 
 class _StatusCodec(StatusDetailsCodecBase):

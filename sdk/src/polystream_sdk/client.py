@@ -9,6 +9,7 @@ from betterproto2 import Message
 from polystream_api.polystream.v1 import Operation
 from polystream_sdk.calls import Calls, Token
 from polystream_sdk.operation import OperationHandle
+from polystream_sdk.requests import checked_text, checked_timeout, invalid
 from polystream_sdk.retries import RetryPolicy
 from polystream_sdk.services import Services
 
@@ -36,7 +37,7 @@ class Polystream(Services):
         wait_timeout_s: float = 60.0,
         retry: RetryPolicy | None = None,
     ) -> None:
-        """Make a client; nothing is connected yet. Raises ValueError for a target that is no address.
+        """Make a client; nothing is connected yet. Raises InvalidFieldError, a ValueError, for a wrong argument.
 
         Args:
             target: `host:port`, or a URL: `https://` turns TLS on.
@@ -47,6 +48,8 @@ class Polystream(Services):
             retry: How often a call is made, and how long apart.
 
         """
+        checked_timeout("timeout_s", timeout_s, may_be_none=False)
+        checked_timeout("wait_timeout_s", wait_timeout_s, may_be_none=False)
         host, port, secure = _address(target)
         context = ssl.create_default_context() if tls is True or (tls is None and secure) else tls or None
         if context is not None:
@@ -78,16 +81,24 @@ class Polystream(Services):
     def operation(self, correlation_id: str, result_type: type[Message] | None = None) -> OperationHandle[Any]:
         """Return a handle on an operation by its correlation ID, as if its command had just been accepted.
 
-        `result_type` is the message that its result holds, such as User; without it, the result may be any.
+        `result_type` is the message that its result holds, such as User; without it, the result may be any. Raises
+        InvalidFieldError.
         """
+        checked_text("correlation_id", correlation_id)
         message = Operation(name=f"operations/{correlation_id}", correlation_id=correlation_id)
         handle: OperationHandle[Any] = OperationHandle(self._calls, message, result_type)
         return handle
 
 
 def _address(target: str) -> tuple[str, int, bool]:
-    url = urlsplit(target if "://" in target else f"//{target}")
+    checked_text("target", target)
+    remedy = "must be host:port or a URL without a path, such as localhost:8000"
+    try:
+        url = urlsplit(target if "://" in target else f"//{target}")
+        port = url.port
+    except ValueError as error:  # a port or an IPv6 address that is none
+        raise invalid("target", remedy) from error
     if url.scheme not in {"", "http", "https"} or not url.hostname or url.path.strip("/") or url.query:
-        raise ValueError(f"the target must be host:port or a URL without a path, not {target!r}")
+        raise invalid("target", remedy)
     secure = url.scheme == "https"
-    return url.hostname, url.port or {"https": 443, "http": 80}.get(url.scheme, _DEFAULT_PORT), secure
+    return url.hostname, port or {"https": 443, "http": 80}.get(url.scheme, _DEFAULT_PORT), secure

@@ -107,6 +107,18 @@ class InvalidArgumentError(PolystreamError):
     code = Code.INVALID_ARGUMENT
 
 
+class InvalidFieldError(InvalidArgumentError, ValueError):
+    """The program gave an argument that it cannot send: `field_violations` says which and what it must be.
+
+    The SDK raises it before anything is sent, so nothing was done.
+    """
+
+    def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
+        super().__init__(
+            "an argument is not valid; nothing was sent", reason="INVALID_FIELD", field_violations=violations
+        )
+
+
 class DeadlineExceededError(PolystreamError, TimeoutError):
     """It took too long. A command may have been accepted all the same: send it again with the same `request_id`."""
 

@@ -18,6 +18,7 @@ from polystream_api.polystream.v1 import (
 )
 from polystream_sdk.calls import Calls
 from polystream_sdk.errors import DataLossError, DeadlineExceededError, NotFoundError, error_of
+from polystream_sdk.requests import checked_timeout
 
 ResultT = TypeVar("ResultT", bound=Message)
 _WAIT_MAX_S = 30.0  # of one call; the platform allows 60
@@ -65,6 +66,7 @@ class OperationHandle(Generic[ResultT]):
 
         `timeout_s` is the client's `wait_timeout_s` when None.
         """
+        checked_timeout("timeout_s", timeout_s)
         end_s = time.monotonic() + (self._calls.wait_timeout_s if timeout_s is None else timeout_s)
         while not self.done and (left_s := end_s - time.monotonic()) > 0:
             wait_s = min(left_s, _WAIT_MAX_S)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 
+from polystream_sdk.requests import invalid
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?")
 
 
@@ -26,7 +28,7 @@ def current_context() -> Callable[[], Mapping[str, str]]:
 
 
 def explicit_context(traceparent: str) -> Mapping[str, str]:
-    """Return the header for a context given by the caller. Raises ValueError where it is not a W3C traceparent."""
-    if not _TRACEPARENT.fullmatch(traceparent):
-        raise ValueError("traceparent must be as W3C Trace Context has it, such as 00-<32 hex>-<16 hex>-01")
+    """Return the header for a context given by the caller. Raises InvalidFieldError where it is none of W3C's."""
+    if not isinstance(traceparent, str) or not _TRACEPARENT.fullmatch(traceparent):
+        raise invalid("traceparent", "must be as W3C Trace Context has it, such as 00-<32 hex>-<16 hex>-01")
     return {"traceparent": traceparent}

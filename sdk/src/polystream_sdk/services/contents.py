@@ -13,9 +13,16 @@ from polystream_api.polystream.v1 import (
     ListContentsResponse,
     Operation,
 )
-from polystream_sdk.calls import Calls, new_request_id
+from polystream_sdk.calls import Calls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.pages import Pager
+from polystream_sdk.requests import make_command, make_request
+from polystream_sdk.services._fields import (
+    CACHE_CONTENT_REQUEST_FIELDS,
+    DELETE_CONTENT_REQUEST_FIELDS,
+    GET_CONTENT_REQUEST_FIELDS,
+    LIST_CONTENTS_REQUEST_FIELDS,
+)
 
 
 class ContentService:
@@ -61,15 +68,17 @@ class ContentService:
         """
         accepted = await self._calls.unary(
             self._stub.cache_content,
-            CacheContentRequest(
+            make_command(
+                CacheContentRequest,
+                CACHE_CONTENT_REQUEST_FIELDS,
                 content_id=content_id,
                 title=title,
                 kind=kind,
                 duration_seconds=duration_seconds,
-                genres=list(genres),
-                attributes=dict(attributes or {}),
+                genres=genres,
+                attributes=attributes,
                 ttl_seconds=ttl_seconds,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -93,7 +102,7 @@ class ContentService:
         """
         return await self._calls.unary(
             self._stub.get_content,
-            GetContentRequest(content_id=content_id),
+            make_request(GetContentRequest, GET_CONTENT_REQUEST_FIELDS, content_id=content_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -117,9 +126,8 @@ class ContentService:
         """
         return self._calls.pages(
             lambda: self._stub.list_contents,
-            lambda token: ListContentsRequest(page_size=page_size, page_token=token),
+            make_request(ListContentsRequest, LIST_CONTENTS_REQUEST_FIELDS, page_size=page_size, page_token=page_token),
             lambda page: page.contents,
-            first=page_token,
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -144,7 +152,12 @@ class ContentService:
         """
         accepted = await self._calls.unary(
             self._stub.delete_content,
-            DeleteContentRequest(content_id=content_id, request_id=request_id or new_request_id()),
+            make_command(
+                DeleteContentRequest,
+                DELETE_CONTENT_REQUEST_FIELDS,
+                content_id=content_id,
+                request_id=request_id,
+            ),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

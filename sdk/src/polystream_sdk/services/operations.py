@@ -17,6 +17,14 @@ from polystream_api.polystream.v1 import (
 )
 from polystream_sdk.calls import Calls
 from polystream_sdk.pages import Pager
+from polystream_sdk.requests import make_request
+from polystream_sdk.services._fields import (
+    EXPLAIN_OPERATION_REQUEST_FIELDS,
+    GET_OPERATION_REQUEST_FIELDS,
+    LIST_OPERATIONS_REQUEST_FIELDS,
+    WAIT_OPERATION_REQUEST_FIELDS,
+    WATCH_OPERATION_REQUEST_FIELDS,
+)
 
 
 class OperationService:
@@ -48,7 +56,7 @@ class OperationService:
         """
         return await self._calls.unary(
             self._stub.get_operation,
-            GetOperationRequest(correlation_id=correlation_id),
+            make_request(GetOperationRequest, GET_OPERATION_REQUEST_FIELDS, correlation_id=correlation_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -73,7 +81,12 @@ class OperationService:
         """
         return await self._calls.unary(
             self._stub.wait_operation,
-            WaitOperationRequest(correlation_id=correlation_id, timeout=timeout),
+            make_request(
+                WaitOperationRequest,
+                WAIT_OPERATION_REQUEST_FIELDS,
+                correlation_id=correlation_id,
+                timeout=timeout,
+            ),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -95,7 +108,7 @@ class OperationService:
         """
         return self._calls.stream(
             self._stub.watch_operation,
-            WatchOperationRequest(correlation_id=correlation_id),
+            make_request(WatchOperationRequest, WATCH_OPERATION_REQUEST_FIELDS, correlation_id=correlation_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -125,15 +138,16 @@ class OperationService:
         """
         return self._calls.pages(
             lambda: self._stub.list_operations,
-            lambda token: ListOperationsRequest(
+            make_request(
+                ListOperationsRequest,
+                LIST_OPERATIONS_REQUEST_FIELDS,
                 page_size=page_size,
-                page_token=token,
+                page_token=page_token,
                 state=state,
                 command=command,
                 user_id=user_id,
             ),
             lambda page: page.operations,
-            first=page_token,
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -155,7 +169,7 @@ class OperationService:
         """
         return await self._calls.unary(
             self._stub.explain_operation,
-            ExplainOperationRequest(correlation_id=correlation_id),
+            make_request(ExplainOperationRequest, EXPLAIN_OPERATION_REQUEST_FIELDS, correlation_id=correlation_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

@@ -12,9 +12,16 @@ from polystream_api.polystream.v1 import (
     PaymentMethod,
     PaymentServiceStub,
 )
-from polystream_sdk.calls import Calls, new_request_id
+from polystream_sdk.calls import Calls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.pages import Pager
+from polystream_sdk.requests import make_command, make_request
+from polystream_sdk.services._fields import (
+    CANCEL_PAYMENT_REQUEST_FIELDS,
+    CREATE_PAYMENT_REQUEST_FIELDS,
+    GET_PAYMENT_REQUEST_FIELDS,
+    LIST_PAYMENTS_REQUEST_FIELDS,
+)
 
 
 class PaymentService:
@@ -51,11 +58,13 @@ class PaymentService:
         """
         accepted = await self._calls.unary(
             self._stub.create_payment,
-            CreatePaymentRequest(
+            make_command(
+                CreatePaymentRequest,
+                CREATE_PAYMENT_REQUEST_FIELDS,
                 user_id=user_id,
                 amount=amount,
                 method=method,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -81,7 +90,7 @@ class PaymentService:
         """
         return await self._calls.unary(
             self._stub.get_payment,
-            GetPaymentRequest(user_id=user_id, payment_id=payment_id),
+            make_request(GetPaymentRequest, GET_PAYMENT_REQUEST_FIELDS, user_id=user_id, payment_id=payment_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -107,9 +116,14 @@ class PaymentService:
         """
         return self._calls.pages(
             lambda: self._stub.list_payments,
-            lambda token: ListPaymentsRequest(user_id=user_id, page_size=page_size, page_token=token),
+            make_request(
+                ListPaymentsRequest,
+                LIST_PAYMENTS_REQUEST_FIELDS,
+                user_id=user_id,
+                page_size=page_size,
+                page_token=page_token,
+            ),
             lambda page: page.payments,
-            first=page_token,
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -136,7 +150,13 @@ class PaymentService:
         """
         accepted = await self._calls.unary(
             self._stub.cancel_payment,
-            CancelPaymentRequest(user_id=user_id, payment_id=payment_id, request_id=request_id or new_request_id()),
+            make_command(
+                CancelPaymentRequest,
+                CANCEL_PAYMENT_REQUEST_FIELDS,
+                user_id=user_id,
+                payment_id=payment_id,
+                request_id=request_id,
+            ),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

@@ -8,8 +8,10 @@ from polystream_api.polystream.v1 import (
     PreferencesTheme,
     UpdatePreferencesRequest,
 )
-from polystream_sdk.calls import Calls, new_request_id
+from polystream_sdk.calls import Calls
 from polystream_sdk.operation import OperationHandle
+from polystream_sdk.requests import make_command, make_request
+from polystream_sdk.services._fields import GET_PREFERENCES_REQUEST_FIELDS, UPDATE_PREFERENCES_REQUEST_FIELDS
 
 
 class PreferencesService:
@@ -48,12 +50,14 @@ class PreferencesService:
         """
         accepted = await self._calls.unary(
             self._stub.update_preferences,
-            UpdatePreferencesRequest(
+            make_command(
+                UpdatePreferencesRequest,
+                UPDATE_PREFERENCES_REQUEST_FIELDS,
                 user_id=user_id,
                 language=language,
                 notifications=notifications,
                 theme=theme,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -77,7 +81,7 @@ class PreferencesService:
         """
         return await self._calls.unary(
             self._stub.get_preferences,
-            GetPreferencesRequest(user_id=user_id),
+            make_request(GetPreferencesRequest, GET_PREFERENCES_REQUEST_FIELDS, user_id=user_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

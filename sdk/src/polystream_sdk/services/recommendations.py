@@ -7,8 +7,10 @@ from polystream_api.polystream.v1 import (
     RecommendationServiceStub,
     Recommendations,
 )
-from polystream_sdk.calls import Calls, new_request_id
+from polystream_sdk.calls import Calls
 from polystream_sdk.operation import OperationHandle
+from polystream_sdk.requests import make_command, make_request
+from polystream_sdk.services._fields import GENERATE_RECOMMENDATIONS_REQUEST_FIELDS, GET_RECOMMENDATIONS_REQUEST_FIELDS
 
 
 class RecommendationService:
@@ -44,10 +46,12 @@ class RecommendationService:
         """
         accepted = await self._calls.unary(
             self._stub.generate_recommendations,
-            GenerateRecommendationsRequest(
+            make_command(
+                GenerateRecommendationsRequest,
+                GENERATE_RECOMMENDATIONS_REQUEST_FIELDS,
                 user_id=user_id,
                 max_items=max_items,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -71,7 +75,7 @@ class RecommendationService:
         """
         return await self._calls.unary(
             self._stub.get_recommendations,
-            GetRecommendationsRequest(user_id=user_id),
+            make_request(GetRecommendationsRequest, GET_RECOMMENDATIONS_REQUEST_FIELDS, user_id=user_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

@@ -12,9 +12,17 @@ from polystream_api.polystream.v1 import (
     SessionServiceStub,
     UpdateSessionRequest,
 )
-from polystream_sdk.calls import Calls, new_request_id
+from polystream_sdk.calls import Calls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.pages import Pager
+from polystream_sdk.requests import make_command, make_request
+from polystream_sdk.services._fields import (
+    CREATE_SESSION_REQUEST_FIELDS,
+    DELETE_SESSION_REQUEST_FIELDS,
+    GET_SESSION_REQUEST_FIELDS,
+    LIST_SESSIONS_REQUEST_FIELDS,
+    UPDATE_SESSION_REQUEST_FIELDS,
+)
 
 
 class SessionService:
@@ -51,11 +59,13 @@ class SessionService:
         """
         accepted = await self._calls.unary(
             self._stub.create_session,
-            CreateSessionRequest(
+            make_command(
+                CreateSessionRequest,
+                CREATE_SESSION_REQUEST_FIELDS,
                 user_id=user_id,
                 device=device,
                 ttl_seconds=ttl_seconds,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -79,7 +89,7 @@ class SessionService:
         """
         return await self._calls.unary(
             self._stub.get_session,
-            GetSessionRequest(session_id=session_id),
+            make_request(GetSessionRequest, GET_SESSION_REQUEST_FIELDS, session_id=session_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -105,9 +115,14 @@ class SessionService:
         """
         return self._calls.pages(
             lambda: self._stub.list_sessions,
-            lambda token: ListSessionsRequest(user_id=user_id, page_size=page_size, page_token=token),
+            make_request(
+                ListSessionsRequest,
+                LIST_SESSIONS_REQUEST_FIELDS,
+                user_id=user_id,
+                page_size=page_size,
+                page_token=page_token,
+            ),
             lambda page: page.sessions,
-            first=page_token,
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -134,10 +149,12 @@ class SessionService:
         """
         accepted = await self._calls.unary(
             self._stub.update_session,
-            UpdateSessionRequest(
+            make_command(
+                UpdateSessionRequest,
+                UPDATE_SESSION_REQUEST_FIELDS,
                 session_id=session_id,
                 ttl_seconds=ttl_seconds,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -164,7 +181,12 @@ class SessionService:
         """
         accepted = await self._calls.unary(
             self._stub.delete_session,
-            DeleteSessionRequest(session_id=session_id, request_id=request_id or new_request_id()),
+            make_command(
+                DeleteSessionRequest,
+                DELETE_SESSION_REQUEST_FIELDS,
+                session_id=session_id,
+                request_id=request_id,
+            ),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

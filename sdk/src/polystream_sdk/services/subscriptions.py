@@ -11,9 +11,16 @@ from polystream_api.polystream.v1 import (
     SubscriptionPlan,
     SubscriptionServiceStub,
 )
-from polystream_sdk.calls import Calls, new_request_id
+from polystream_sdk.calls import Calls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.pages import Pager
+from polystream_sdk.requests import make_command, make_request
+from polystream_sdk.services._fields import (
+    CANCEL_SUBSCRIPTION_REQUEST_FIELDS,
+    CREATE_SUBSCRIPTION_REQUEST_FIELDS,
+    GET_SUBSCRIPTION_REQUEST_FIELDS,
+    LIST_SUBSCRIPTIONS_REQUEST_FIELDS,
+)
 
 
 class SubscriptionService:
@@ -50,11 +57,13 @@ class SubscriptionService:
         """
         accepted = await self._calls.unary(
             self._stub.create_subscription,
-            CreateSubscriptionRequest(
+            make_command(
+                CreateSubscriptionRequest,
+                CREATE_SUBSCRIPTION_REQUEST_FIELDS,
                 user_id=user_id,
                 plan=plan,
                 months=months,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -80,7 +89,12 @@ class SubscriptionService:
         """
         return await self._calls.unary(
             self._stub.get_subscription,
-            GetSubscriptionRequest(user_id=user_id, subscription_id=subscription_id),
+            make_request(
+                GetSubscriptionRequest,
+                GET_SUBSCRIPTION_REQUEST_FIELDS,
+                user_id=user_id,
+                subscription_id=subscription_id,
+            ),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -106,9 +120,14 @@ class SubscriptionService:
         """
         return self._calls.pages(
             lambda: self._stub.list_subscriptions,
-            lambda token: ListSubscriptionsRequest(user_id=user_id, page_size=page_size, page_token=token),
+            make_request(
+                ListSubscriptionsRequest,
+                LIST_SUBSCRIPTIONS_REQUEST_FIELDS,
+                user_id=user_id,
+                page_size=page_size,
+                page_token=page_token,
+            ),
             lambda page: page.subscriptions,
-            first=page_token,
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -135,10 +154,12 @@ class SubscriptionService:
         """
         accepted = await self._calls.unary(
             self._stub.cancel_subscription,
-            CancelSubscriptionRequest(
+            make_command(
+                CancelSubscriptionRequest,
+                CANCEL_SUBSCRIPTION_REQUEST_FIELDS,
                 user_id=user_id,
                 subscription_id=subscription_id,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,

@@ -2,6 +2,8 @@
 
 from polystream_api.polystream.v1 import GetHealthRequest, Health, SystemServiceStub
 from polystream_sdk.calls import Calls
+from polystream_sdk.requests import make_request
+from polystream_sdk.services._fields import GET_HEALTH_REQUEST_FIELDS
 
 
 class SystemService:
@@ -29,7 +31,7 @@ class SystemService:
         """
         return await self._calls.unary(
             self._stub.get_health,
-            GetHealthRequest(),
+            make_request(GetHealthRequest, GET_HEALTH_REQUEST_FIELDS),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

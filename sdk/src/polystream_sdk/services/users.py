@@ -11,9 +11,17 @@ from polystream_api.polystream.v1 import (
     User,
     UserServiceStub,
 )
-from polystream_sdk.calls import Calls, new_request_id
+from polystream_sdk.calls import Calls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.pages import Pager
+from polystream_sdk.requests import make_command, make_request
+from polystream_sdk.services._fields import (
+    CREATE_USER_REQUEST_FIELDS,
+    DELETE_USER_REQUEST_FIELDS,
+    GET_USER_REQUEST_FIELDS,
+    LIST_USERS_REQUEST_FIELDS,
+    UPDATE_USER_REQUEST_FIELDS,
+)
 
 
 class UserService:
@@ -53,12 +61,14 @@ class UserService:
         """
         accepted = await self._calls.unary(
             self._stub.create_user,
-            CreateUserRequest(
+            make_command(
+                CreateUserRequest,
+                CREATE_USER_REQUEST_FIELDS,
                 user_id=user_id,
                 name=name,
                 email=email,
                 cpf=cpf,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -82,7 +92,7 @@ class UserService:
         """
         return await self._calls.unary(
             self._stub.get_user,
-            GetUserRequest(user_id=user_id),
+            make_request(GetUserRequest, GET_USER_REQUEST_FIELDS, user_id=user_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -106,9 +116,8 @@ class UserService:
         """
         return self._calls.pages(
             lambda: self._stub.list_users,
-            lambda token: ListUsersRequest(page_size=page_size, page_token=token),
+            make_request(ListUsersRequest, LIST_USERS_REQUEST_FIELDS, page_size=page_size, page_token=page_token),
             lambda page: page.users,
-            first=page_token,
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -137,7 +146,14 @@ class UserService:
         """
         accepted = await self._calls.unary(
             self._stub.update_user,
-            UpdateUserRequest(user_id=user_id, name=name, email=email, request_id=request_id or new_request_id()),
+            make_command(
+                UpdateUserRequest,
+                UPDATE_USER_REQUEST_FIELDS,
+                user_id=user_id,
+                name=name,
+                email=email,
+                request_id=request_id,
+            ),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -163,7 +179,7 @@ class UserService:
         """
         accepted = await self._calls.unary(
             self._stub.delete_user,
-            DeleteUserRequest(user_id=user_id, request_id=request_id or new_request_id()),
+            make_command(DeleteUserRequest, DELETE_USER_REQUEST_FIELDS, user_id=user_id, request_id=request_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

@@ -13,9 +13,16 @@ from polystream_api.polystream.v1 import (
     View,
     ViewServiceStub,
 )
-from polystream_sdk.calls import Calls, new_request_id
+from polystream_sdk.calls import Calls
 from polystream_sdk.operation import OperationHandle
 from polystream_sdk.pages import Pager
+from polystream_sdk.requests import make_command, make_request
+from polystream_sdk.services._fields import (
+    DELETE_VIEW_REQUEST_FIELDS,
+    GET_VIEW_REQUEST_FIELDS,
+    LIST_VIEWS_REQUEST_FIELDS,
+    RECORD_VIEW_REQUEST_FIELDS,
+)
 
 
 class ViewService:
@@ -62,7 +69,9 @@ class ViewService:
         """
         accepted = await self._calls.unary(
             self._stub.record_view,
-            RecordViewRequest(
+            make_command(
+                RecordViewRequest,
+                RECORD_VIEW_REQUEST_FIELDS,
                 user_id=user_id,
                 content_id=content_id,
                 title=title,
@@ -71,7 +80,7 @@ class ViewService:
                 position_percent=position_percent,
                 completed=completed,
                 watch_time=watch_time,
-                request_id=request_id or new_request_id(),
+                request_id=request_id,
             ),
             timeout_s=timeout_s,
             traceparent=traceparent,
@@ -97,7 +106,7 @@ class ViewService:
         """
         return await self._calls.unary(
             self._stub.get_view,
-            GetViewRequest(user_id=user_id, view_id=view_id),
+            make_request(GetViewRequest, GET_VIEW_REQUEST_FIELDS, user_id=user_id, view_id=view_id),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -123,9 +132,14 @@ class ViewService:
         """
         return self._calls.pages(
             lambda: self._stub.list_views,
-            lambda token: ListViewsRequest(user_id=user_id, page_size=page_size, page_token=token),
+            make_request(
+                ListViewsRequest,
+                LIST_VIEWS_REQUEST_FIELDS,
+                user_id=user_id,
+                page_size=page_size,
+                page_token=page_token,
+            ),
             lambda page: page.views,
-            first=page_token,
             timeout_s=timeout_s,
             traceparent=traceparent,
         )
@@ -152,7 +166,13 @@ class ViewService:
         """
         accepted = await self._calls.unary(
             self._stub.delete_view,
-            DeleteViewRequest(user_id=user_id, view_id=view_id, request_id=request_id or new_request_id()),
+            make_command(
+                DeleteViewRequest,
+                DELETE_VIEW_REQUEST_FIELDS,
+                user_id=user_id,
+                view_id=view_id,
+                request_id=request_id,
+            ),
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

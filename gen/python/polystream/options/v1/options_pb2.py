@@ -25,17 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#polystream/options/v1/options.proto\x12\x15polystream.options.v1\x1a google/protobuf/descriptor.proto\"\xcc\x01\n\x0e\x43ommandOptions\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x34\n\x06stores\x18\x02 \x03(\x0e\x32\x1c.polystream.options.v1.StoreR\x06stores\x12\x16\n\x06result\x18\x03 \x01(\tR\x06result\x12\x18\n\x07\x63reates\x18\x04 \x01(\x08R\x07\x63reates\x12\x1f\n\x0b\x63hecks_user\x18\x05 \x01(\x08R\nchecksUser\x12\x1f\n\x0b\x65rases_user\x18\x06 \x01(\x08R\nerasesUser\"$\n\x0c\x45ventOptions\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic*F\n\x05Store\x12\x15\n\x11STORE_UNSPECIFIED\x10\x00\x12\x0e\n\nPOSTGRESQL\x10\x01\x12\x0b\n\x07MONGODB\x10\x02\x12\t\n\x05REDIS\x10\x03:a\n\x07\x63ommand\x12\x1e.google.protobuf.MethodOptions\x18\x8c\x8c\x03 \x01(\x0b\x32%.polystream.options.v1.CommandOptionsR\x07\x63ommand:\\\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\x8d\x8c\x03 \x01(\x0b\x32#.polystream.options.v1.EventOptionsR\x05\x65vent:3\n\x04\x64\x65mo\x12\x1d.google.protobuf.FieldOptions\x18\x8e\x8c\x03 \x01(\tR\x04\x64\x65mo:;\n\x08personal\x12\x1d.google.protobuf.FieldOptions\x18\x8f\x8c\x03 \x01(\x08R\x08personalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#polystream/options/v1/options.proto\x12\x15polystream.options.v1\x1a google/protobuf/descriptor.proto\"\xcc\x01\n\x0e\x43ommandOptions\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x34\n\x06stores\x18\x02 \x03(\x0e\x32\x1c.polystream.options.v1.StoreR\x06stores\x12\x16\n\x06result\x18\x03 \x01(\tR\x06result\x12\x18\n\x07\x63reates\x18\x04 \x01(\x08R\x07\x63reates\x12\x1f\n\x0b\x63hecks_user\x18\x05 \x01(\x08R\nchecksUser\x12\x1f\n\x0b\x65rases_user\x18\x06 \x01(\x08R\nerasesUser\"\xc1\x01\n\rInheritedPath\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12[\n\rquery_aliases\x18\x02 \x03(\x0b\x32\x36.polystream.options.v1.InheritedPath.QueryAliasesEntryR\x0cqueryAliases\x1a?\n\x11QueryAliasesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"$\n\x0c\x45ventOptions\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic*F\n\x05Store\x12\x15\n\x11STORE_UNSPECIFIED\x10\x00\x12\x0e\n\nPOSTGRESQL\x10\x01\x12\x0b\n\x07MONGODB\x10\x02\x12\t\n\x05REDIS\x10\x03:a\n\x07\x63ommand\x12\x1e.google.protobuf.MethodOptions\x18\x8c\x8c\x03 \x01(\x0b\x32%.polystream.options.v1.CommandOptionsR\x07\x63ommand:d\n\tinherited\x12\x1e.google.protobuf.MethodOptions\x18\x90\x8c\x03 \x03(\x0b\x32$.polystream.options.v1.InheritedPathR\tinherited:\\\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\x8d\x8c\x03 \x01(\x0b\x32#.polystream.options.v1.EventOptionsR\x05\x65vent:3\n\x04\x64\x65mo\x12\x1d.google.protobuf.FieldOptions\x18\x8e\x8c\x03 \x01(\tR\x04\x64\x65mo:;\n\x08personal\x12\x1d.google.protobuf.FieldOptions\x18\x8f\x8c\x03 \x01(\x08R\x08personalb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'polystream.options.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STORE']._serialized_start=341
-  _globals['_STORE']._serialized_end=411
+  _globals['_INHERITEDPATH_QUERYALIASESENTRY']._loaded_options = None
+  _globals['_INHERITEDPATH_QUERYALIASESENTRY']._serialized_options = b'8\001'
+  _globals['_STORE']._serialized_start=537
+  _globals['_STORE']._serialized_end=607
   _globals['_COMMANDOPTIONS']._serialized_start=97
   _globals['_COMMANDOPTIONS']._serialized_end=301
-  _globals['_EVENTOPTIONS']._serialized_start=303
-  _globals['_EVENTOPTIONS']._serialized_end=339
+  _globals['_INHERITEDPATH']._serialized_start=304
+  _globals['_INHERITEDPATH']._serialized_end=497
+  _globals['_INHERITEDPATH_QUERYALIASESENTRY']._serialized_start=434
+  _globals['_INHERITEDPATH_QUERYALIASESENTRY']._serialized_end=497
+  _globals['_EVENTOPTIONS']._serialized_start=499
+  _globals['_EVENTOPTIONS']._serialized_end=535
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,7 @@
 # plugin: python-betterproto2
 # This file has been @generated
 
-__all__ = ("CommandOptions", "EventOptions", "Store")
+__all__ = ("CommandOptions", "EventOptions", "InheritedPath", "Store")
 
 from dataclasses import dataclass
 
@@ -102,3 +102,28 @@ class EventOptions(betterproto2.Message):
 
 
 default_message_pool.register_message("polystream.options.v1", "EventOptions", EventOptions)
+
+
+@dataclass(eq=False, repr=False)
+class InheritedPath(betterproto2.Message):
+    """
+    A REST path of the demo that came before this API. It is one of the paths
+    that `google.api.http` gives the RPC, written as it is there. Where demo
+    data is on, a POST to it that says nothing is filled.
+    """
+
+    path: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The path template of the binding.
+    """
+
+    query_aliases: "dict[str, str]" = betterproto2.field(
+        2, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING)
+    )
+    """
+    Names of query parameters that are taken on this path alone, each with
+    the request's field that it stands for.
+    """
+
+
+default_message_pool.register_message("polystream.options.v1", "InheritedPath", InheritedPath)

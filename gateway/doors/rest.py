@@ -1,0 +1,220 @@
+"""REST: a request is matched to its RPC, read, called, and answered in JSON.
+
+A body is JSON and says so. A body that comes with a method that takes none is refused rather than passed over: it has
+no meaning there (RFC 9110, sections 9.3.1 and 9.3.5), and its sender meant something by it. `{}` says as much as no
+body, wherever it stands.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+
+from gateway.calls import CallError, Caller, Calls, Rpc, RpcKind
+from gateway.doors import content
+from gateway.doors.statuses import CORRELATION_ID, JSON, Header, as_http
+from gateway.doors.streams import OFFERED, StreamAnswer
+from gateway.doors.tasks import CallTasks
+from gateway.http.exchange import Exchange
+from gateway.rest.routes import Binding, Match, Routes
+from mesh.errors import PolystreamError, Reason
+from mesh.telemetry import names
+
+# How long an answer may take. A command has its acknowledgement's own bound, which is shorter.
+UNARY_TIMEOUT_S: Final = 15.0
+WAIT_TIMEOUT_S: Final = 75.0  # WaitOperation waits for 60 s at the most
+STREAM_TIMEOUT_S: Final = 3600.0
+
+_OK: Final = 200
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RestRpc:
+    """An RPC by one of its bindings: what is the same for all of its requests."""
+
+    rpc: Rpc
+    binding: Binding
+    offered: tuple[str, ...]  # media types of the answer
+    may_fill: bool
+    timeout_s: float | None
+    attributes: Mapping[str, str]
+
+
+class RestDoor:
+    """Takes requests to the paths that the protos bind. `max_request_bytes` bounds a body, plain and encoded."""
+
+    def __init__(self, calls: Calls, routes: Routes, *, max_request_bytes: int) -> None:
+        self._calls = calls
+        self._routes = routes
+        self._max_bytes = max_request_bytes
+        self._rpcs: dict[int, RestRpc] = {}  # by the identity of a binding, which lives as long as its routes
+        self._tasks = CallTasks()
+
+    def head(self, exchange: Exchange, answer_headers: tuple[Header, ...]) -> int:
+        """Look at a request without its body, and return how many bytes that may have.
+
+        `answer_headers` go with the answer. Raises PolystreamError: UNKNOWN_PATH, METHOD_NOT_ALLOWED, UNIMPLEMENTED,
+        UNSUPPORTED_CONTENT_TYPE, UNSUPPORTED_ENCODING, NOT_ACCEPTABLE.
+        """
+        request = exchange.request
+        match = self._routes.find(request.method, request.path)
+        call = RestCall(exchange, match, self._bound(match.binding), answer_headers, self)
+        exchange.context = call
+        headers = request.headers
+        kind = headers.get("content-type")
+        if kind is not None and kind != content.JSON and content.has_body(headers) and not content.is_json(kind):
+            raise PolystreamError(Reason.UNSUPPORTED_CONTENT_TYPE)
+        content.check_encoding(headers)
+        media_type = content.choose(headers.get("accept"), call.bound.offered)
+        if media_type is None:
+            raise PolystreamError(
+                Reason.NOT_ACCEPTABLE,
+                f"no form of the answer fits the header accept; there is {', '.join(call.bound.offered)}",
+            )
+        call.media_type = media_type
+        return self._max_bytes
+
+    def allowed(self, path: str) -> tuple[str, ...]:
+        """Return the methods that a path takes; none where it is unknown."""
+        return self._routes.allowed(path)
+
+    def request(self, call: "RestCall") -> None:
+        """Answer a request that is whole."""
+        request, bound = call.exchange.request, call.bound
+        headers = request.headers
+        caller = Caller(headers.get("traceparent"), headers.get("tracestate"), None, frozenset(), bound.may_fill)
+        caller.attributes = bound.attributes
+        decoded: Message | PolystreamError
+        try:
+            body = self._body(call)
+            reading = bound.binding.read(call.match.variables, request.query, body, headers.get("idempotency-key"))
+            caller.named = reading.named
+            decoded = bound.rpc.admission.decode(reading.data)
+        except PolystreamError as error:
+            decoded = error
+        if bound.rpc.kind is RpcKind.COMMAND:
+            self._calls.command(bound.rpc, decoded, caller, call)
+            return
+        if bound.timeout_s is not None:
+            caller.deadline_s = time.monotonic() + bound.timeout_s
+        answer = self._stream if bound.rpc.kind is RpcKind.STREAM else self._query
+        self._tasks.run(answer(call, decoded, caller), call.exchange)
+
+    async def _query(self, call: "RestCall", decoded: Message | PolystreamError, caller: Caller) -> None:
+        try:
+            correlation_id, response = await self._calls.query(call.bound.rpc, decoded, caller)
+        except CallError as error:
+            call.fail(error.correlation_id, error.status)
+        else:
+            call.succeed(correlation_id, response)
+
+    async def _stream(self, call: "RestCall", decoded: Message | PolystreamError, caller: Caller) -> None:
+        messages = self._calls.stream(call.bound.rpc, decoded, caller)
+        try:
+            await StreamAnswer(call.exchange, call.media_type, call.answer_headers, call.bound.binding).send(messages)
+        except CallError as error:
+            call.fail(error.correlation_id, error.status)
+        except ConnectionResetError:
+            pass  # nobody is there who could be told
+        except Exception as error:  # noqa: BLE001 - every request has an end
+            log.error("a stream could not be sent", route=call.route, error=type(error).__name__)
+            call.exchange.end(broken=True)
+
+    def _body(self, call: "RestCall") -> bytes:
+        """Return the body as JSON; empty where it says nothing. Raises PolystreamError."""
+        request = call.exchange.request
+        body = request.body
+        if not body:
+            return body
+        if "content-type" not in request.headers:
+            raise PolystreamError(Reason.UNSUPPORTED_CONTENT_TYPE)
+        body = content.decode(body, request.headers, self._max_bytes)
+        if not call.bound.binding.takes_body:
+            if body.strip() not in {b"", b"{}"}:
+                raise PolystreamError(
+                    Reason.MALFORMED_REQUEST,
+                    f"{call.bound.binding.method} takes no body here; send fields in the path and the query",
+                )
+            return b""
+        return body
+
+    def _bound(self, binding: Binding) -> RestRpc:
+        bound = self._rpcs.get(id(binding))
+        if bound is None:
+            bound = self._rpcs[id(binding)] = self._bind(binding)
+        return bound
+
+    def _bind(self, binding: Binding) -> RestRpc:
+        """Raises PolystreamError UNIMPLEMENTED where nothing answers the RPC."""
+        rpc = self._calls.rpcs.get(binding.rpc)
+        if rpc is None:
+            raise PolystreamError(Reason.UNIMPLEMENTED)
+        attributes = {
+            names.RPC_SYSTEM: "grpc",
+            names.HTTP_METHOD: binding.method,
+            names.HTTP_ROUTE: binding.template,
+            names.URL_SCHEME: "http",
+        }
+        return RestRpc(
+            rpc,
+            binding,
+            OFFERED if rpc.kind is RpcKind.STREAM else (content.JSON,),
+            binding.is_inherited and binding.method == "POST",
+            timeout_s(rpc),
+            attributes,
+        )
+
+
+class RestCall:
+    """One request, its way through the gateway, and its answer: the responder of its call."""
+
+    __slots__ = ("_door", "answer_headers", "bound", "exchange", "match", "media_type")
+
+    def __init__(
+        self, exchange: Exchange, match: Match, bound: RestRpc, answer_headers: tuple[Header, ...], door: RestDoor
+    ) -> None:
+        self.exchange = exchange
+        self.match = match
+        self.bound = bound
+        self.answer_headers = answer_headers
+        self.media_type = content.JSON
+        self._door = door
+
+    @property
+    def route(self) -> str:
+        """The path template."""
+        return self.bound.binding.template
+
+    def received(self) -> None:
+        """Go on: the body is whole."""
+        self._door.request(self)
+
+    def succeed(self, correlation_id: str, response: Message) -> None:
+        """Answer with a message."""
+        try:
+            body = self.bound.binding.write(response)
+        except Exception as error:  # noqa: BLE001 - every request has an answer
+            log.error("an answer cannot be written as JSON", route=self.route, error=type(error).__name__)
+            self.fail(correlation_id, PolystreamError(Reason.INTERNAL).to_status())
+            return
+        self.exchange.respond(_OK, (JSON, (CORRELATION_ID, correlation_id), *self.answer_headers), body)
+
+    def fail(self, correlation_id: str, status: status_pb2.Status) -> None:
+        """Answer with an error."""
+        http_status, headers, body = as_http(status)
+        self.exchange.respond(http_status, (*headers, (CORRELATION_ID, correlation_id), *self.answer_headers), body)
+
+
+def timeout_s(rpc: Rpc) -> float | None:
+    """Return how long an answer may take where its caller says nothing, in seconds; None for a command."""
+    if rpc.kind is RpcKind.COMMAND:
+        return None
+    if rpc.kind is RpcKind.STREAM:
+        return STREAM_TIMEOUT_S
+    return WAIT_TIMEOUT_S if rpc.name.rpartition("/")[2].startswith("Wait") else UNARY_TIMEOUT_S

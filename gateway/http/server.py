@@ -1,0 +1,191 @@
+"""The HTTP port: its connections, what all of them together may hold, and the clock that ends what takes too long."""
+
+import asyncio
+import math
+import socket
+import time
+from email.utils import formatdate
+
+import structlog
+
+from gateway.http.connection import HttpConnection
+from gateway.http.exchange import Exchange
+from gateway.http.heads import HeadError
+from gateway.http.limits import HttpLimits
+from gateway.http.relay import Relay
+from gateway.http.request import Door
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class HttpServer:
+    """Serves a door over HTTP/1.0 and HTTP/1.1, and relays HTTP/2 to `grpc_address`, a host and a port.
+
+    With `reuse_port` several processes share one port, and the system deals connections out to those that listen.
+    The constructor raises OSError where the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        limits: HttpLimits,
+        *,
+        host: str,
+        port: int,
+        reuse_port: bool,
+        grpc_address: tuple[str, int] | None,
+    ) -> None:
+        self.door = door
+        self.limits = limits
+        self.now = time.monotonic()  # as of the last sweep, in seconds: no request asks the clock
+        self.date_line = _date_line()
+        self.leaving = False
+        self.connections: dict[HttpConnection, None] = {}
+        self.idle: dict[HttpConnection, None] = {}  # without a request, the one that waits longest first
+        self.lingering: set[HttpConnection] = set()  # over the bound: each is told so
+        self.relays: dict[Relay, None] = {}
+        self.requests = 0  # under way
+        self.body_bytes = 0  # of all bodies that are not whole
+        self._grpc_address = grpc_address
+        self._socket = _bind(host, port, reuse_port=reuse_port)
+        if not reuse_port:
+            self._socket.listen(limits.backlog)  # only a port that listens is refused to others
+        self.port: int = self._socket.getsockname()[1]
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Accept connections."""
+        loop = asyncio.get_running_loop()
+        self._sweep()
+        self._server = await loop.create_server(
+            lambda: HttpConnection(self), sock=self._socket, backlog=self.limits.backlog
+        )
+
+    def leave(self) -> None:
+        """Accept no more connections. Each ends with the answer to its last request, or when it has none."""
+        if self.leaving:
+            return
+        self.leaving = True
+        if self._server is not None:
+            self._server.close()
+        else:
+            self._socket.close()
+        for connection in self.connections:
+            connection.leave()
+
+    async def stop(self, grace_s: float) -> None:
+        """Leave, wait `grace_s` seconds for what is under way, and end what is left then."""
+        self.leave()
+        if self.connections or self.relays:
+            self._empty = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._empty
+            except TimeoutError:
+                log.warning("connections were still open", connections=len(self.connections), relays=len(self.relays))
+        for connection in (*self.connections, *self.lingering):
+            connection.abort()
+        for relay in tuple(self.relays):
+            relay.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    # ---- what connections ask
+
+    def admit(self, connection: HttpConnection) -> bool:
+        """Take a new connection, in place of the one that has waited for a request longest if there are too many."""
+        limits = self.limits
+        if len(self.connections) + len(self.relays) >= limits.connections:
+            if not self.idle:
+                if len(self.lingering) >= limits.lingering:
+                    connection.abort()
+                self.lingering.add(connection)
+                return False
+            oldest = next(iter(self.idle))
+            self.connections.pop(oldest, None)
+            self.lingering.add(oldest)
+            oldest.evict()
+        self.connections[connection] = None
+        return True
+
+    def lost(self, connection: HttpConnection) -> None:
+        """Forget a connection that has ended."""
+        self.connections.pop(connection, None)
+        self.idle.pop(connection, None)
+        self.lingering.discard(connection)
+        self._tell_empty()
+
+    def refuse(self, exchange: Exchange, refusal: HeadError) -> None:
+        """Answer with an error of the server's own, in the door's shape."""
+        headers, body = self.door.refusal(refusal.status, refusal.error, exchange.request)
+        headers.extend(refusal.headers)
+        retry_delay_s = refusal.error.retry_delay_s
+        if retry_delay_s is not None and not any(name.lower() == "retry-after" for name, _ in headers):
+            headers.append(("retry-after", str(math.ceil(retry_delay_s))))
+        exchange.respond(refusal.status, headers, body)
+
+    def relay(self, connection: HttpConnection, transport: asyncio.Transport, data: bytes) -> None:
+        """Hand a connection that begins with HTTP/2's preface on to the gRPC server."""
+        relay = Relay(self, transport, data)
+        self.connections.pop(connection, None)
+        if self._grpc_address is None:
+            relay.refuse_absent()
+            return
+        if len(self.relays) >= self.limits.relays:
+            stalest = min(self.relays, key=lambda open_relay: open_relay.active_s)
+            if self.now - stalest.active_s < self.limits.relay_evict_s:
+                relay.refuse_busy()
+                return
+            self.relays.pop(stalest)
+            stalest.abort()
+        self.relays[relay] = None
+        relay.connect(self._grpc_address)
+
+    def relay_ended(self, relay: Relay) -> None:
+        """Forget a relay."""
+        self.relays.pop(relay, None)
+        self._tell_empty()
+
+    # ---- time
+
+    def _sweep(self) -> None:
+        """Look what is due, and do it. One timer for all connections: a request sets none."""
+        self._sweeper = asyncio.get_running_loop().call_later(self.limits.sweep_s, self._sweep)
+        self.date_line = _date_line()
+        now = self.now = time.monotonic()
+        for connection in (*self.connections, *self.lingering):
+            if connection.deadline <= now:
+                connection.deadline = connection.check(now)
+        if self.relays:
+            stale = now - self.limits.relay_idle_s
+            for relay in [relay for relay in self.relays if relay.active_s <= stale]:
+                relay.abort()
+
+    def _tell_empty(self) -> None:
+        if self._empty is not None and not self.connections and not self.relays and not self._empty.done():
+            self._empty.set_result(None)
+
+
+def _date_line() -> str:
+    return f"date: {formatdate(usegmt=True)}\r\n"
+
+
+def _bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    """Bind a port of the first address of `host`. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.setblocking(False)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,1 @@
+"""REST for the API: paths, JSON and query parameters become the requests that the protos declare."""

@@ -1,0 +1,61 @@
+"""Requests, made of what a program gives: every field is read before anything is sent."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from betterproto2 import Message
+
+from polystream_sdk.errors import FieldViolation, InvalidFieldError
+from polystream_sdk.kinds import Kind, Text, WrongValueError
+
+RequestT = TypeVar("RequestT", bound=Message)
+# In seconds: a `grpc-timeout` has at most eight digits (gRPC over HTTP/2, "Requests").
+_TIMEOUT_MAX_S = 99_999_999
+
+
+def make_request(message: type[RequestT], fields: Mapping[str, Kind], /, **values: object) -> RequestT:
+    """Return a request of these values, each as its field's kind in `fields` reads it.
+
+    Raises InvalidFieldError, which has every field at fault.
+    """
+    read: dict[str, Any] = {}
+    faults: list[FieldViolation] = []
+    for name, value in values.items():
+        try:
+            read[name] = fields[name].read(value)
+        except WrongValueError as error:
+            faults.append(FieldViolation(f"{name}{error.path}", error.remedy, ""))
+    if faults:
+        raise InvalidFieldError(tuple(faults))
+    return message(**read)
+
+
+def make_command(message: type[RequestT], fields: Mapping[str, Kind], /, **values: object) -> RequestT:
+    """Return a command's request as `make_request` does, with a `request_id` that no other has where it is empty."""
+    made = make_request(message, fields, **values)
+    made.request_id = made.request_id or str(uuid4())  # type: ignore[attr-defined] # only commands that have one
+    return made
+
+
+def checked_timeout(name: str, value: object, *, may_be_none: bool = True) -> None:
+    """Raise InvalidFieldError where `value`, the argument `name`, is no time to wait, in seconds."""
+    if value is None and may_be_none:
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not isfinite(value) or not 0 <= value <= _TIMEOUT_MAX_S:  # type: ignore[arg-type, operator]
+        raise invalid(name, f"must be a number of seconds from 0 to {_TIMEOUT_MAX_S}")
+
+
+def checked_text(name: str, value: object) -> None:
+    """Raise InvalidFieldError where `value`, the argument `name`, is no text."""
+    try:
+        Text().read(value)
+    except WrongValueError as error:
+        raise invalid(name, error.remedy) from error
+
+
+def invalid(name: str, remedy: str) -> InvalidFieldError:
+    """Return the error of one argument: `remedy` says what it must be."""
+    return InvalidFieldError((FieldViolation(name, remedy, ""),))
