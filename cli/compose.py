@@ -131,6 +131,7 @@ def endpoints() -> dict[str, str | None]:
     return {
         "rest": "http://127.0.0.1:8000",
         "grpc": "127.0.0.1:50051",
+        "edge": "http://127.0.0.1:8443",
         "dashboard": "http://127.0.0.1:8089",
         "docs": "http://127.0.0.1:8000/docs",
         "kafka": "127.0.0.1:9092",

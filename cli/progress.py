@@ -16,6 +16,7 @@ _SHOWN = (
     "docs",
     "rest",
     "grpc",
+    "edge",
     "kafka",
     "schema_registry",
     "postgresql",

@@ -58,7 +58,6 @@ def _tables(descriptors: Descriptors) -> Mapping[str, Callable[[], str]]:
     events = index_templates()["polystream-events"]["template"]["mappings"]["properties"]
     return {
         "dead-letter-headers": lambda: tables.header_table(dead_letters=True),
-        "edge-errors": tables.edge_error_table,
         "errors": tables.error_table,
         "events": lambda: tables.event_table(descriptors, events),
         "headers": lambda: tables.header_table(dead_letters=False),

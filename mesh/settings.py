@@ -8,10 +8,10 @@ The comment beside a setting is its line in the documentation.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -188,6 +188,23 @@ class GatewaySettings(_Settings):
     operation_ttl_s: int = 24 * 3600  # how long Redis keeps an operation, in seconds
     operation_memory_max: int = 50_000  # how many operations the gateway keeps in memory
     drain_timeout_s: float = 10.0  # how long a gateway that stops waits for the calls under way, in seconds
+
+
+class EdgeSettings(_Settings):
+    """The edge, where `up --edge` starts it."""
+
+    model_config = SettingsConfigDict(env_prefix="EDGE_")
+
+    # A file in PEM's form with the certificate that clients are shown, its chain after it; without it, plain text.
+    certificate_file: str = ""
+    key_file: str = ""  # a file in PEM's form with the certificate's key
+    access_log: bool = False  # whether each request leaves a JSON line in the edge's log
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("EDGE_CERTIFICATE_FILE and EDGE_KEY_FILE belong together")
+        return self
 
 
 class LaneSettings(_Settings):

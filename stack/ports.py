@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 class Ports:
     """TCP ports on the loopback interface. The first eight are inherited and do not change."""
 
-    edge: int = 8000  # REST, gRPC, gRPC-Web, /docs
+    rest: int = 8000  # the gateways: REST, gRPC-Web, gRPC, /docs
     dashboard: int = 8089  # the monitor's pages
     kafka: int = 9092  # the broker
     postgresql: int = 5432  # PostgreSQL
@@ -15,14 +15,13 @@ class Ports:
     redis: int = 6379  # Redis's protocol
     opensearch: int = 9200  # OpenSearch, in the native set
     schema_registry: int = 8181  # the registry, by the Confluent API
-    gateway: int = 50051  # gRPC of gateway-0; gateway-N listens N ports above gateway_spare
-    gateway_spare: int = 50060  # further gateways begin above it
+    gateway: int = 50051  # the gateways: gRPC alone, without the detour
+    edge: int = 8443  # the edge, where it runs: all of the above
     otlp: int = 4317  # OTLP over gRPC, and the monitor's own gRPC service
     jaeger: int = 16686  # Jaeger's pages and its query API, in the native set
     jaeger_grpc: int = 16685  # its query API over gRPC
     jaeger_otlp: int = 14317  # takes the spans that the monitor passes on
     jaeger_health: int = 13133  # tells whether Jaeger works
-    edge_admin: int = 9901  # Envoy's own pages
 
     def shifted(self, offset: int) -> "Ports":
         """Return the same ports, each moved by `offset`, so that platforms can run side by side."""

@@ -6,8 +6,6 @@ exchange. Each returns whether the server is ready, and raises OSError where it 
 
 import socket
 import struct
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from typing import Self
 
 _TIMEOUT_S = 1.0
@@ -82,21 +80,6 @@ def http_answers(host: str, port: int, path: str) -> bool:
     with _Connection(host, port) as connection:
         connection.send(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
         return connection.read(12)[8:] == b" 200"
-
-
-def envoy_reaches(host: str, admin_port: int, cluster: str) -> bool:
-    """Tell whether Envoy is live and has found a host of a cluster healthy: until then it would answer 503."""
-    connection = HTTPConnection(host, admin_port, timeout=_TIMEOUT_S)
-    try:
-        connection.request("GET", "/clusters")
-        answer = connection.getresponse()
-        lines = answer.read(_MAX_ANSWER_BYTES).decode("utf-8", "replace").splitlines()
-    except HTTPException as error:
-        raise OSError("Envoy's admin address answers no HTTP") from error
-    finally:
-        connection.close()
-    healthy = any(line.startswith(f"{cluster}::") and line.endswith("::health_flags::healthy") for line in lines)
-    return answer.status == HTTPStatus.OK and healthy
 
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

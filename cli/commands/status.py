@@ -15,6 +15,7 @@ from stack.supervisor.state import PlatformState, for_display
 ENDPOINT_NAMES: Final = (
     "rest",
     "grpc",
+    "edge",
     "dashboard",
     "docs",
     "kafka",

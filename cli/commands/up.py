@@ -11,13 +11,15 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from cli import compose
 from cli.folders import add_data_dir, work_dir
 from cli.progress import Progress
 from stack.engines.process import rotate, tail
 from stack.engines.spec import StackError
+
+_GATEWAYS_MAX: Final = 64
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +36,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with the external engines: start these, and all the rest, in containers by Docker Compose; "
         "leaves when it is ready",
     )
+    parser.add_argument(
+        "--gateways",
+        type=_gateways,
+        metavar="N",
+        help="run N gateways on the same ports; without it, as many as suit the machine's processors",
+    )
+    parser.add_argument("--edge", action="store_true", help="put Envoy before the gateways, on port 8443")
     add_data_dir(parser)
     parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="move every port by N")
     parser.add_argument("--no-browser", action="store_true", help="do not open the dashboard")
     parser.add_argument("--detach", action="store_true", help="leave when it is ready; `down` stops it")
+
+
+def _gateways(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= _GATEWAYS_MAX:
+        raise argparse.ArgumentTypeError(f"{count} is not between 1 and {_GATEWAYS_MAX}")
+    return count
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,6 +101,9 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
     if arguments.port_offset:
         progress.failed("--compose has the ports that stand in deploy/compose/compose.yaml: leave --port-offset out")
         return 2
+    if arguments.gateways:
+        progress.failed("--compose has the gateways that stand in deploy/compose/compose.yaml: leave --gateways out")
+        return 2
     data_dir = arguments.data_dir.resolve()
     try:
         endpoints = compose.up(data_dir)
@@ -99,7 +118,10 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
 
 def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Popen[bytes]:
     options = ["--engines", arguments.engines, "--data-dir", str(arguments.data_dir.resolve())]
-    options += ["--port-offset", str(arguments.port_offset), *(["--detached"] if arguments.detach else [])]
+    options += ["--port-offset", str(arguments.port_offset)]
+    options += ["--gateways", str(arguments.gateways)] if arguments.gateways else []
+    options += ["--edge"] if arguments.edge else []
+    options += ["--detached"] if arguments.detach else []
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - its arguments are checked by the parser

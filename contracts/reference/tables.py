@@ -18,9 +18,8 @@ from mesh import errors, settings, topics
 from mesh.catalog import load_catalog
 from mesh.telemetry import names
 from stack import ports
-from stack.edge.errors import EDGE_ERRORS, EdgeError
 
-# What stands for each code of google.rpc over HTTP, as the transcoder has it.
+# What stands for each code of google.rpc over HTTP.
 _HTTP: Final = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -63,23 +62,6 @@ def error_table() -> str:
         ("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do", "a lane that meets it"),
         rows,
     )
-
-
-def edge_error_table() -> str:
-    """Return the reasons of what the edge refuses by itself."""
-    rows = [row for error in EDGE_ERRORS if (row := _edge_row(error)) is not None]
-    # One reason may stand for several of Envoy's own, in the same words.
-    distinct = dict.fromkeys(rows)
-    return table(("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do"), distinct)
-
-
-def _edge_row(error: EdgeError) -> tuple[str, ...] | None:
-    if error.message.startswith("%"):  # worded by the edge's own filter, case by case
-        return None
-    name = code_pb2.Code.Name(error.code)
-    delay = "" if error.retry_delay_s is None else f"{error.retry_delay_s:g} s"
-    status = error.http_status or error.status or _HTTP[name]
-    return code(error.reason), code(name), str(status), delay, error.message
 
 
 def topic_table(descriptors: Descriptors) -> str:

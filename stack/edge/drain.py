@@ -1,25 +1,31 @@
 """Stops an Envoy without cutting what it is doing: Envoy itself ends at once on SIGTERM."""
 
 import time
+from pathlib import Path
 from typing import Final
 
 import httpx
-
-from stack.edge.render import Address
 
 _POLL_INTERVAL_S: Final = 0.05
 _ADMIN_TIMEOUT_S: Final = 2.0
 _ACTIVE: Final = "http.edge.downstream_rq_active"
 
 
-def drain(admin: Address, timeout_s: float) -> bool:
+def admin_client(socket: Path) -> httpx.Client:
+    """Return an HTTP client of Envoy's admin pages, which listen on a socket in the file system."""
+    return httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://envoy", timeout=_ADMIN_TIMEOUT_S
+    )
+
+
+def drain(admin_socket: Path, timeout_s: float) -> bool:
     """Ask clients to leave, and wait until no request is under way; then end the process by SIGTERM.
 
     Returns False where requests are still under way after `timeout_s`. Raises httpx.HTTPError where Envoy's admin
-    address does not answer.
+    socket does not answer.
     """
     deadline = time.monotonic() + timeout_s
-    with httpx.Client(base_url=f"http://{admin.host}:{admin.port}", timeout=_ADMIN_TIMEOUT_S) as client:
+    with admin_client(admin_socket) as client:
         client.post("/drain_listeners?graceful&skip_exit").raise_for_status()
         while _active_requests(client) > 0:
             if time.monotonic() >= deadline:

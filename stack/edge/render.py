@@ -1,24 +1,21 @@
 """Renders Envoy's configuration from the one template, `deploy/envoy/envoy.yaml.j2`.
 
 Run the wheel's Envoy on the result with `envoy_argv(file)`; any number of them run side by side. It is ready when
-GET /ready on its admin address answers 200. SIGTERM alone cuts what is in flight: call `stack.edge.drain.drain` first.
+GET /ready on its admin socket answers 200. SIGTERM alone cuts what is in flight: call `stack.edge.drain.drain` first.
 """
 
 import base64
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stack.edge.contract import read_contract
-from stack.edge.errors import EDGE_ERRORS
-from stack.edge.lua import FIELDS_HEADER, lua_source
+from stack.edge.replies import LOCAL_REPLIES
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
-TEMPLATE_DIR: Final = _ROOT / "deploy" / "envoy"
-DESCRIPTOR_SET: Final = _ROOT / "gen" / "descriptors.binpb"
+TEMPLATE_DIR: Final = Path(__file__).resolve().parents[2] / "deploy" / "envoy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +27,25 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeLimits:
-    """The edge's bounds. What is beyond them is refused with a structured error."""
+class TlsFiles:
+    """What the edge shows to clients that come by TLS, as Envoy finds it: two files in PEM's form."""
 
-    max_request_bytes: int = 64 * 1024  # of a REST body; gRPC messages are measured by the gateway
-    max_response_bytes: int = 4 * 1024 * 1024  # of an answer that is transcoded whole
-    max_concurrent_requests: int = 4096  # under way to all gateways together
-    max_connections: int = 10_000
+    certificate_file: str  # the whole chain, the edge's own certificate first
+    key_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """The edge's bounds. What is beyond them is refused with a structured error. Gateways have bounds of their own."""
+
+    max_heap_bytes: int = 192 * 1024 * 1024  # from 98 % of it on, nothing new is taken
+    max_connections: int = 10_000  # of clients
+    max_concurrent_streams: int = 100  # of one client's HTTP/2 connection; its further requests wait there
+    max_concurrent_requests: int = 4096  # to all gateways together, by gRPC, and as many by HTTP
     max_requests_per_s: int = 50_000
-    unary_timeout_s: float = 15.0
-    wait_timeout_s: float = 75.0  # WaitOperation waits for 60 s at the most
-    stream_timeout_s: float = 3600.0
+    request_timeout_s: float = 300.0  # for a request to arrive whole
+    wait_timeout_s: float = 75.0  # nothing said either way over HTTP: WaitOperation waits for 60 s at the most
+    max_stream_s: float = 3600.0  # for a whole call, a stream of answers too
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +53,21 @@ class EdgeConfig:
     """What differs from one Envoy to the next."""
 
     listen: Address
-    admin: Address  # loopback: whoever reaches it commands Envoy
-    gateways: tuple[Address, ...]  # gRPC, h2c
-    monitor_http: Address | None = None  # serves /docs and /openapi.*; without it these paths are unknown
-    otlp: Address | None = None  # OTLP over gRPC; without it nothing is traced
-    sampled_percent: float = 100.0  # a caller that has decided against it is followed in any case
-    descriptor_set: Path = DESCRIPTOR_SET  # as this process reads it
-    descriptor_set_in_envoy: str = ""  # as Envoy reads it, where that is another path
-    allowed_origins: tuple[str, ...] = ()  # for browsers, beside every origin on the local host
-    access_log: bool = False  # one JSON line a request on standard output, without bodies and query strings
+    admin_socket: str  # a path, as Envoy finds it; at most 107 bytes long (Linux's sun_path)
+    grpc_gateways: tuple[Address, ...]  # gRPC, h2c
+    http_gateways: tuple[Address, ...]  # everything else, HTTP/1.1
+    tls: TlsFiles | None = None  # without it, plain text
+    # OTLP over gRPC; without it the edge has no spans, and traces begin at the gateway. With it the edge is their root,
+    # follows a caller's decision, and decides for who has none: the gateway follows, so what is not sampled here is not
+    # sampled at all.
+    otlp: Address | None = None
+    sampled_percent: float = 1.0
+    access_log: bool = False  # one JSON line a request on standard output, without paths, query strings and bodies
     limits: EdgeLimits = field(default_factory=EdgeLimits)
 
 
 def render_config(config: EdgeConfig) -> str:
-    """Return Envoy's configuration as YAML.
-
-    Raises FileNotFoundError where the descriptor set is missing, and ValueError where it has no service of the API.
-    """
-    contract = read_contract(config.descriptor_set)
+    """Return Envoy's configuration as YAML."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE_DIR),
         undefined=StrictUndefined,
@@ -75,14 +77,7 @@ def render_config(config: EdgeConfig) -> str:
     )
     environment.filters["base64"] = lambda value: base64.b64encode(value).decode().rstrip("=")
     return environment.get_template("envoy.yaml.j2").render(
-        config=config,
-        limits=config.limits,
-        contract=contract,
-        descriptor_set=config.descriptor_set_in_envoy or str(config.descriptor_set.resolve()),
-        errors=EDGE_ERRORS,
-        fields_header=FIELDS_HEADER,
-        lua=lua_source(TEMPLATE_DIR, contract, config.limits.max_request_bytes),
-        discovery=_discovery,
+        config=config, limits=config.limits, replies=LOCAL_REPLIES, discovery=_discovery
     )
 
 
@@ -107,7 +102,7 @@ def envoy_argv(config_file: Path, *, concurrency: int = 1, log_level: str = "war
     ]
 
 
-def _discovery(addresses: tuple[Address, ...]) -> str:
+def _discovery(addresses: Sequence[Address]) -> str:
     """Return the cluster type: host names are resolved again as they change, IP addresses never."""
     for address in addresses:
         try:

@@ -33,12 +33,18 @@ def main() -> int:
     parser.add_argument("--engines", required=True)
     parser.add_argument("--data-dir", required=True, type=Path)
     parser.add_argument("--port-offset", required=True, type=int)
+    parser.add_argument("--gateways", type=int)
+    parser.add_argument("--edge", action="store_true")
     parser.add_argument("--detached", action="store_true")
     arguments = parser.parse_args()
     data_dir = arguments.data_dir.resolve()
-    return supervise(
-        lambda: make_plan(arguments.engines, data_dir, arguments.port_offset), data_dir, detached=arguments.detached
-    )
+
+    def plan() -> Plan:
+        return make_plan(
+            arguments.engines, data_dir, arguments.port_offset, gateways=arguments.gateways, edge=arguments.edge
+        )
+
+    return supervise(plan, data_dir, detached=arguments.detached)
 
 
 def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool) -> int:
@@ -92,7 +98,9 @@ def _make_room(plan: Plan, folder: RunFolder, report: Report) -> None:
     if ended:
         report({"event": "note", "message": f"ended what an earlier run had left: {', '.join(ended)}"})
     specs = (*plan.engines, *(spec for stage in plan.stages for spec in stage))
-    require_free(plan.context.ports, tuple(name for spec in specs for name in spec.ports), plan.port_offset)
+    # Once each: gateways share theirs.
+    names = dict.fromkeys(name for spec in specs for name in spec.ports)
+    require_free(plan.context.ports, tuple(names), plan.port_offset)
 
 
 async def _run(plan: Plan, folder: RunFolder, report: Report, *, detached: bool) -> int:

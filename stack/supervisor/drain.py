@@ -4,8 +4,10 @@ Each is called once, at the end: what it needs is imported then, so that the sup
 """
 
 import time
+from pathlib import Path
 from typing import Final
 
+from stack.edge.admin import admin_socket
 from stack.engines.spec import HOST, StackContext
 
 _EDGE_DRAIN_S: Final = 5.0
@@ -50,9 +52,8 @@ def drain_edge(context: StackContext) -> None:
     import httpx  # noqa: PLC0415 - see above
 
     from stack.edge.drain import drain  # noqa: PLC0415
-    from stack.edge.render import Address  # noqa: PLC0415
 
     try:
-        drain(Address(HOST, context.ports.edge_admin), timeout_s=_EDGE_DRAIN_S)
+        drain(Path(admin_socket(context.folder("envoy"))), timeout_s=_EDGE_DRAIN_S)
     except httpx.HTTPError as error:
-        raise OSError("Envoy's admin address does not answer") from error
+        raise OSError("Envoy's admin socket does not answer") from error

@@ -10,6 +10,7 @@ from typing import Final
 from dotenv import dotenv_values
 
 from mesh.settings import (
+    EdgeSettings,
     EventStoreSettings,
     KafkaSettings,
     MongoSettings,
@@ -20,7 +21,7 @@ from mesh.settings import (
 from stack.engines import ENGINE_SETS
 from stack.engines.spec import HOST, EngineSpec, ProcessSpec, StackContext, StackError
 from stack.ports import Ports
-from stack.supervisor.services import PROVISION, service_stages
+from stack.supervisor.services import PROVISION, default_gateways, service_stages
 from stack.supervisor.state import for_display
 
 _LOOPBACK: Final = f"{HOST},localhost"
@@ -40,8 +41,13 @@ class Plan:
     endpoints: dict[str, str | None]  # credentials included
 
 
-def make_plan(engine_set: str, data_dir: Path, port_offset: int) -> Plan:
+def make_plan(
+    engine_set: str, data_dir: Path, port_offset: int, *, gateways: int | None = None, edge: bool = False
+) -> Plan:
     """Decide what to start. Raises StackError where a setting is wrong.
+
+    `gateways` is how many share the gateways' ports, as many as suit the machine without it; `edge` puts Envoy before
+    them.
 
     Reads `.env` in the working folder, which becomes that of the services. Changes the environment of this process:
     what `.env` says is in it afterwards, and so are the engines' addresses.
@@ -57,7 +63,7 @@ def make_plan(engine_set: str, data_dir: Path, port_offset: int) -> Plan:
         engines = ENGINE_SETS[engine_set]
         settings = _settings(context, engines)
         os.environ.update(settings)
-        endpoints = _endpoints(ports)
+        endpoints = _endpoints(ports, edge=edge)
     except ValueError as error:  # pydantic's too
         raise StackError(str(error)) from error
     settings["MONITOR_ENDPOINTS_JSON"] = json.dumps({name: for_display(url) for name, url in endpoints.items()})
@@ -66,7 +72,11 @@ def make_plan(engine_set: str, data_dir: Path, port_offset: int) -> Plan:
         context=StackContext(data_dir, ports, context.postgres, environment, Path.cwd()),
         engine_set=engine_set,
         engines=engines,
-        stages=service_stages(volatile=any(engine.volatile for engine in engines)),
+        stages=service_stages(
+            volatile=any(engine.volatile for engine in engines),
+            gateways=default_gateways() if gateways is None else gateways,
+            edge=edge,
+        ),
         provision=PROVISION,
         port_offset=port_offset,
         settings=settings,
@@ -83,12 +93,14 @@ def _settings(context: StackContext, engines: tuple[EngineSpec, ...]) -> dict[st
     return {name: os.environ.get(name, value) for name, value in otlp.items()}
 
 
-def _endpoints(ports: Ports) -> dict[str, str | None]:
+def _endpoints(ports: Ports, *, edge: bool) -> dict[str, str | None]:
     """Return where clients reach each part, from the settings that this process has now."""
-    rest = f"http://{HOST}:{ports.edge}"
+    rest = f"http://{HOST}:{ports.rest}"
+    edge_scheme = "https" if EdgeSettings().certificate_file else "http"
     return {
         "rest": rest,
         "grpc": f"{HOST}:{ports.gateway}",
+        "edge": f"{edge_scheme}://{HOST}:{ports.edge}" if edge else None,
         "dashboard": f"http://{HOST}:{ports.dashboard}",
         "docs": f"{rest}/docs",
         "kafka": KafkaSettings().bootstrap_servers,

@@ -1,5 +1,6 @@
 """The services of the platform: what each is started with, and when it is ready."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -7,11 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
+from stack.edge.admin import admin_socket, finds_gateways
 from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext, nothing
 from stack.supervisor.drain import drain_edge, drain_operations
 
 _LANE_STORES: Final = ("postgresql", "mongodb", "redis")
+_PROCESSORS_OF_ONE_GATEWAY: Final = 3
+_DEFAULT_GATEWAYS_MAX: Final = 4
 
 
 def _service(context: StackContext, argv: tuple[str, ...], settings: Mapping[str, str]) -> CommandLine:
@@ -21,16 +25,6 @@ def _service(context: StackContext, argv: tuple[str, ...], settings: Mapping[str
         cwd=context.work_dir,
         stop_timeout_s=15.0,  # longer than a service's own drain
     )
-
-
-def _gateway_command(context: StackContext) -> CommandLine:
-    settings = {
-        "GATEWAY_NAME": "gateway-0",
-        "GATEWAY_HOST": HOST,
-        "GATEWAY_PORT": str(context.ports.gateway),
-        "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
-    }
-    return _service(context, ("-m", "gateway"), settings)
 
 
 def _monitor_command(context: StackContext) -> CommandLine:
@@ -46,6 +40,52 @@ def _monitor_command(context: StackContext) -> CommandLine:
 
 def _ready_file(context: StackContext, name: str) -> Path:
     return context.folder("run") / f"{name}.ready.json"
+
+
+def default_gateways() -> int:
+    """Return how many gateways suit the processors that this process may use.
+
+    A gateway keeps one processor busy, and the broker, the lanes and the stores need the others: one gateway up to three
+    processors, then one for every two, and four at the most, which is more than the lanes of one machine keep up with.
+    One where the system does not share a port's connections out among processes, as Linux does.
+    """
+    if sys.platform != "linux":
+        return 1
+    processors = len(os.sched_getaffinity(0))
+    return 1 if processors <= _PROCESSORS_OF_ONE_GATEWAY else min(processors // 2, _DEFAULT_GATEWAYS_MAX)
+
+
+def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
+    """Return one gateway. Those that share their ports are told apart by their ready files alone."""
+    name = f"gateway-{index}"
+
+    def command(context: StackContext) -> CommandLine:
+        settings = {
+            "GATEWAY_NAME": name,
+            "GATEWAY_HOST": HOST,
+            "GATEWAY_PORT": str(context.ports.gateway),
+            "GATEWAY_HTTP_PORT": str(context.ports.rest),
+            "GATEWAY_SHARES_PORTS": "1" if shares_ports else "0",
+            "GATEWAY_READY_FILE": str(_ready_file(context, name)),
+            "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
+        }
+        return _service(context, ("-m", "gateway"), settings)
+
+    def is_ready(context: StackContext) -> bool:
+        if not _ready_file(context, name).exists():
+            return False
+        return shares_ports or (
+            probes.grpc_serves(HOST, context.ports.gateway)
+            and probes.http_answers(HOST, context.ports.rest, "/healthz")
+        )
+
+    return ProcessSpec(
+        name=name,
+        ports=("gateway", "rest"),
+        prepare=lambda context: _ready_file(context, name).unlink(missing_ok=True),  # of one that was killed
+        command=command,
+        is_ready=is_ready,
+    )
 
 
 def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpec:
@@ -67,28 +107,22 @@ def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpe
 
 
 def _envoy_command(context: StackContext) -> CommandLine:
-    ports = context.ports
-    numbers = (ports.edge, ports.edge_admin, ports.gateway, ports.dashboard, ports.otlp)
+    folder, ports = context.folder("envoy"), context.ports
+    settings = {name: value for name, value in context.environment.items() if name.startswith("EDGE_")}
     return CommandLine(
         # It renders the configuration, then becomes Envoy: the supervisor imports nothing for it.
-        argv=(sys.executable, "-m", "stack.engines.envoy", str(_envoy_file(context)), *map(str, numbers)),
-        env=bare_environment(),
-        cwd=context.folder("envoy"),
+        argv=(
+            *(sys.executable, "-m", "stack.engines.envoy", str(folder)),
+            *map(str, (ports.edge, ports.gateway, ports.rest)),
+        ),
+        env=bare_environment() | settings,
+        cwd=context.work_dir,
         stop_signal=signal.SIGTERM,
         stop_timeout_s=3.0,  # it has drained before
     )
 
 
-def _envoy_file(context: StackContext) -> Path:
-    return context.folder("envoy") / "envoy.yaml"
-
-
-GATEWAY: Final = ProcessSpec(
-    name="gateway-0",
-    ports=("gateway",),
-    command=_gateway_command,
-    is_ready=lambda context: probes.grpc_serves(HOST, context.ports.gateway),
-)
+GATEWAY: Final = gateway(0, shares_ports=False)
 MONITOR: Final = ProcessSpec(
     name="monitor",
     ports=("dashboard", "otlp"),
@@ -98,20 +132,21 @@ MONITOR: Final = ProcessSpec(
 )
 ENVOY: Final = ProcessSpec(
     name="envoy",
-    ports=("edge", "edge_admin"),
+    ports=("edge",),
     command=_envoy_command,
-    # Live is not enough: it is to answer, and that it does once it has found the gateway.
-    is_ready=lambda context: probes.envoy_reaches(HOST, context.ports.edge_admin, "gateway"),
+    # Live is not enough: it is to answer, and that it does once it has found a gateway.
+    is_ready=lambda context: finds_gateways(admin_socket(context.folder("envoy"))),
     before_stop=drain_edge,
 )
 # What must have run before the services start; each waits for the engines that it needs by itself.
 PROVISION: Final = (("-m", "stack.provision"), ("-m", "processor", "migrate"))
 
 
-def service_stages(*, volatile: bool) -> tuple[tuple[ProcessSpec, ...], ...]:
+def service_stages(*, volatile: bool, gateways: int, edge: bool) -> tuple[tuple[ProcessSpec, ...], ...]:
     """Return the services in the order of their stopping, so that what is accepted is still answered and told of.
 
     With a `volatile` broker, which forgets what it holds when it stops, the lanes finish it first.
     """
+    doors = tuple(gateway(index, shares_ports=gateways > 1) for index in range(gateways))
     lanes = tuple(_lane(store, drain_operations if volatile else nothing) for store in _LANE_STORES)
-    return ((ENVOY,), (GATEWAY,), lanes, (MONITOR,))
+    return ((ENVOY,) if edge else (), doors, lanes, (MONITOR,))

@@ -63,7 +63,7 @@ class Desk:
         self._data.parent.mkdir(exist_ok=True)
         self._data.symlink_to(platform.data_dir)
         self._shared = platform
-        self._offset = int(httpx.URL(platform.endpoints["rest"]).port or 0) - Ports().edge
+        self._offset = int(httpx.URL(platform.endpoints["rest"]).port or 0) - Ports().rest
         self.run_text(_FIRST_STORY)
 
     def have_none(self) -> None:

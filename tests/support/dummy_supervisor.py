@@ -55,14 +55,14 @@ def _python(*argv: str, stop_timeout_s: float = 5.0) -> Callable[[StackContext],
 
 def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
     """Return what the dummy platform consists of."""
-    ports = replace(Ports(), redis=first_port, edge=first_port + 1)
+    ports = replace(Ports(), redis=first_port, rest=first_port + 1)
     context = StackContext(data_dir, ports, PostgresSettings(_env_file=None), dict(os.environ), Path.cwd())
     engine = replace(redis_engine.ENGINE, volatile="volatile" in flags)
     web = ProcessSpec(
         name="web",
-        ports=("edge",),
-        command=_python(_WEB, str(ports.edge)),
-        is_ready=lambda context: probes.http_answers(HOST, context.ports.edge, "/"),
+        ports=("rest",),
+        command=_python(_WEB, str(ports.rest)),
+        is_ready=lambda context: probes.http_answers(HOST, context.ports.rest, "/"),
     )
     worker = ProcessSpec(
         name="worker",
@@ -80,7 +80,7 @@ def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
         provision=(("-c", _PROVISION, str(data_dir / "provisioned")),),
         port_offset=0,
         settings={},
-        endpoints={"rest": f"http://{HOST}:{ports.edge}", "redis": engine.endpoint(context)},
+        endpoints={"rest": f"http://{HOST}:{ports.rest}", "redis": engine.endpoint(context)},
     )
 
 

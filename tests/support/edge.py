@@ -1,10 +1,11 @@
-"""A real Envoy between a test and echo gateways, with a monitor's stand-in that keeps the edge's spans."""
+"""A real Envoy between a test and echo gateways, with a stand-in for the monitor that keeps the edge's spans."""
 
 import asyncio
 import subprocess
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,22 +19,23 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from mesh.errors import DOMAIN
+from stack.edge.admin import admin_socket, finds_gateways
+from stack.edge.drain import admin_client
 from stack.edge.render import Address, EdgeConfig, envoy_argv, render_config
 from tests.support import echo_gateway
 from tests.support.echo_gateway import EchoGateway
+from tests.support.echo_http import EchoHttp, HttpCall
 from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
 
-DASHBOARD_ORIGIN = "https://dashboard.example"
 _HOST = "127.0.0.1"
 _START_TIMEOUT_S = 20.0
 _CALL_TIMEOUT_S = 10.0
 _MAX_SPANS_KEPT = 1000
 _DETAIL_FIELDS = {
     "ErrorInfo": {"reason", "domain", "metadata"},
-    "BadRequest": {"field_violations"},
     "RetryInfo": {"retry_delay"},
 }
 
@@ -62,33 +64,43 @@ class Gateways:
 
     def __init__(self, loop: LoopThread, count: int) -> None:
         self._loop = loop
-        self.ports = [free_port_run(1) for _ in range(count)]
+        self.grpc_ports = [free_port_run(1) for _ in range(count)]
+        self.http_ports = [free_port_run(1) for _ in range(count)]
         self.echoes = [EchoGateway(f"echo-{index}") for index in range(count)]
+        self.http = [EchoHttp(f"echo-{index}") for index in range(count)]
         self._servers: list[Any] = [None] * count
 
     def start(self, index: int) -> None:
-        """Serve on the gateway's port."""
-        self._servers[index], _ = self._loop.run(echo_gateway.start(self.echoes[index], self.ports[index]))
+        """Serve on the gateway's ports."""
+        self._servers[index], _ = self._loop.run(echo_gateway.start(self.echoes[index], self.grpc_ports[index]))
+        self._loop.run(self.http[index].start(self.http_ports[index]))
 
     def stop(self, index: int) -> None:
-        """Close the gateway's port and cut its calls."""
+        """Close the gateway's ports and cut its calls."""
         server, self._servers[index] = self._servers[index], None
         if server is not None:
             self._loop.run(_stopped(server))
+            self._loop.run(self.http[index].stop())
 
     def set_serving(self, index: int, serving: bool) -> None:
-        """Change what the gateway's health service answers."""
+        """Change what the gateway says of itself when it is asked whether it serves."""
         self._loop.run(self.echoes[index].set_serving(serving))
+        self.http[index].serving = serving
 
     @property
     def last_call(self) -> echo_gateway.Call:
-        """The first gateway's latest call."""
+        """The first gateway's latest call by gRPC."""
         return self.echoes[0].calls[-1]
+
+    @property
+    def last_http(self) -> HttpCall:
+        """The first gateway's latest HTTP request."""
+        return self.http[0].calls[-1]
 
 
 @dataclass
 class MonitorStandIn:
-    """Takes spans, and answers any HTTP request with its path."""
+    """Takes spans, as the monitor would."""
 
     spans: deque[trace_pb2.Span] = field(default_factory=lambda: deque(maxlen=_MAX_SPANS_KEPT))
     services: set[str] = field(default_factory=set)
@@ -103,15 +115,6 @@ class MonitorStandIn:
                 self.spans.extend(scope.spans)
         return trace_service_pb2.ExportTraceServiceResponse()
 
-    async def serve_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request and close."""
-        request = (await reader.readuntil(b"\r\n\r\n")).split(b" ")
-        body = b"monitor:" + request[1]
-        head = f"HTTP/1.1 200 OK\r\nserver: stand-in\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
-        await writer.drain()
-        writer.close()
-
 
 @dataclass(frozen=True)
 class Edge:
@@ -124,8 +127,8 @@ class Edge:
 
     @property
     def url(self) -> str:
-        """Where REST clients go."""
-        return f"http://{self.target}"
+        """Where HTTP clients go."""
+        return f"{'https' if self.config.tls else 'http'}://{self.target}"
 
     @property
     def target(self) -> str:
@@ -134,18 +137,23 @@ class Edge:
 
     def stat(self, name: str) -> int:
         """Read one of Envoy's counters or gauges; 0 where there is none of that name."""
-        answer = httpx.get(f"{_admin(self.config)}/stats", params={"filter": f"^{name}$"})
+        with admin_client(Path(self.config.admin_socket)) as client:
+            answer = client.get("/stats", params={"filter": f"^{name}$"})
         return sum(int(line.rpartition(":")[2]) for line in answer.text.splitlines())
 
     def await_health(self, index: int, healthy: bool) -> None:
-        """Wait until Envoy knows how a gateway is."""
-        address = f"{_HOST}:{self.gateways.ports[index]}"
+        """Wait until Envoy knows how a gateway is, at each of its ports."""
+        ports = {"gateway_grpc": self.gateways.grpc_ports[index], "gateway_http": self.gateways.http_ports[index]}
 
         def known() -> bool:
-            for line in httpx.get(f"{_admin(self.config)}/clusters").text.splitlines():
-                if line.startswith(f"gateway::{address}::health_flags::"):
-                    return line.endswith("::healthy") == healthy
-            return False
+            with admin_client(Path(self.config.admin_socket)) as client:
+                lines = client.get("/clusters").text.splitlines()
+            for cluster, port in ports.items():
+                start = f"{cluster}::{_HOST}:{port}::health_flags::"
+                found = [line for line in lines if line.startswith(start)]
+                if not found or (found[0] == f"{start}healthy") != healthy:
+                    return False
+            return True
 
         eventually(known, _CALL_TIMEOUT_S)
 
@@ -169,15 +177,6 @@ def error_info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
     return info
 
 
-def violations(status: status_pb2.Status) -> dict[str, str]:
-    """Return what is wrong with which field, as the error's BadRequest tells it; empty without one."""
-    request = error_details_pb2.BadRequest()
-    for detail in status.details:
-        if detail.Unpack(request):
-            return {violation.field: violation.description for violation in request.field_violations}
-    return {}
-
-
 def retry_delay_s(status: status_pb2.Status) -> float | None:
     """Return how long the error asks its caller to wait, None where it does not."""
     retry = error_details_pb2.RetryInfo()
@@ -188,67 +187,55 @@ def retry_delay_s(status: status_pb2.Status) -> float | None:
 
 
 @contextmanager
-def running_edge(folder: Path, *, gateways: int = 1, beside: tuple[Address, ...] = (), **config: Any) -> Iterator[Edge]:
-    """Start gateways, the monitor's stand-in and Envoy, and stop them all.
+def running_edge(folder: Path, *, gateways: int = 1, traced: bool = False, **config: Any) -> Iterator[Edge]:
+    """Start gateways, what takes spans if it is `traced`, and Envoy, and stop them all.
 
-    `beside` are further gateways, the test's own; `config` overrides fields of EdgeConfig.
+    `config` overrides fields of EdgeConfig.
     """
     loop = LoopThread()
     around = Gateways(loop, gateways)
     monitor = MonitorStandIn()
-    servers = loop.run(_serve(monitor))
+    otlp, otlp_port = loop.run(_serve(monitor))
     try:
         for index in range(gateways):
             around.start(index)
-        edge_config = _config([*(Address(_HOST, port) for port in around.ports), *beside], servers)
+        edge_config = EdgeConfig(
+            listen=Address(_HOST, free_port_run(1)),
+            admin_socket=admin_socket(folder),
+            grpc_gateways=tuple(Address(_HOST, port) for port in around.grpc_ports),
+            http_gateways=tuple(Address(_HOST, port) for port in around.http_ports),
+            otlp=Address(_HOST, otlp_port) if traced else None,
+        )
         edge_config = replace(edge_config, **config)
         with _envoy(folder, edge_config) as process:
-            yield Edge(edge_config, process, around, monitor)
+            edge = Edge(edge_config, process, around, monitor)
+            for index in range(gateways):
+                edge.await_health(index, healthy=True)
+            yield edge
     finally:
         for index in range(gateways):
             around.stop(index)
-        loop.run(servers.close())
+        loop.run(_stopped(otlp))
         loop.close()
 
 
-@dataclass(frozen=True)
-class _Servers:
-    otlp: grpc.aio.Server
-    otlp_port: int
-    http: asyncio.Server
-    http_port: int
-
-    async def close(self) -> None:
-        await self.otlp.stop(None)
-        self.http.close()
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Give a folder whose path leaves room for the name of a socket: pytest's own may not."""
+    with tempfile.TemporaryDirectory(prefix="edge-", dir="/tmp") as name:
+        yield Path(name)
 
 
-async def _serve(monitor: MonitorStandIn) -> _Servers:
+async def _serve(monitor: MonitorStandIn) -> tuple[grpc.aio.Server, int]:
     otlp = grpc.aio.server()
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(monitor, otlp)  # type: ignore[no-untyped-call] # generated
-    otlp_port = otlp.add_insecure_port(f"{_HOST}:0")
+    port = otlp.add_insecure_port(f"{_HOST}:0")
     await otlp.start()
-    http = await asyncio.start_server(monitor.serve_http, _HOST, 0)
-    return _Servers(otlp, otlp_port, http, http.sockets[0].getsockname()[1])
+    return otlp, port
 
 
 async def _stopped(server: grpc.aio.Server) -> None:
     await server.stop(None)
-
-
-def _config(gateways: Sequence[Address], servers: _Servers) -> EdgeConfig:
-    return EdgeConfig(
-        listen=Address(_HOST, free_port_run(1)),
-        admin=Address(_HOST, free_port_run(1)),
-        gateways=tuple(gateways),
-        monitor_http=Address(_HOST, servers.http_port),
-        otlp=Address(_HOST, servers.otlp_port),
-        allowed_origins=(DASHBOARD_ORIGIN,),
-    )
-
-
-def _admin(config: EdgeConfig) -> str:
-    return f"http://{config.admin.host}:{config.admin.port}"
 
 
 @contextmanager
@@ -262,10 +249,14 @@ def _envoy(folder: Path, config: EdgeConfig) -> Iterator["subprocess.Popen[bytes
 
         def ready() -> bool:
             assert process.poll() is None, log.read_text(encoding="utf-8")
-            return httpx.get(f"{_admin(config)}/ready").status_code == 200
+            try:
+                return finds_gateways(config.admin_socket)
+            except OSError:
+                return False
 
         eventually(ready, _START_TIMEOUT_S)
         yield process
     finally:
         process.kill()
         process.wait(_CALL_TIMEOUT_S)
+        Path(config.admin_socket).unlink(missing_ok=True)

@@ -44,14 +44,6 @@ def _http(port: int) -> bool:
     return probes.http_answers(HOST, port, "/ready")
 
 
-def _envoy(port: int) -> bool:
-    return probes.envoy_reaches(HOST, port, "gateway")
-
-
-def _clusters(lines: str) -> bytes:
-    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(lines)}\r\nConnection: close\r\n\r\n{lines}".encode()
-
-
 def _kafka(port: int) -> bool:
     return probes.kafka_answers(HOST, port)
 
@@ -65,10 +57,6 @@ def _mongodb(port: int) -> bool:
     [
         (_postgresql, b"R\0\0\0\x08\0\0\0\x0a", True),
         (_postgresql, b"E\0\0\0\x10SFATAL\0C57P03\0", False),
-        (_envoy, _clusters("gateway::127.0.0.1:1::health_flags::healthy\n"), True),
-        (_envoy, _clusters("gateway::127.0.0.1:1::health_flags::/failed_active_hc\n"), False),
-        (_envoy, _clusters("monitor::127.0.0.1:1::health_flags::healthy\n"), False),
-        (_envoy, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", False),
         (_redis, b"+PONG\r\n", True),
         (_redis, b"-NOAUTH Authentication required.\r\n", True),
         (_redis, b"-LOADING Redis is loading the dataset in memory\r\n", False),
