@@ -85,23 +85,13 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     machine = report["machine"]
     lines = [
         "",
-        (
-            f"A command is one {report['command']}: checked, written to Kafka by acks=all, then answered. Every one that "
-            "was answered was read back from its topic."
-        ),
-        (
-            "The peer is the design that Polystream replaces, at its best: FastAPI, pydantic and aiokafka on uvicorn with "
-            "uvloop and httptools."
-        ),
-        (
-            f"Medians of {rounds} rounds, in brackets the lowest and the highest. In each round everything is measured in "
-            "turn, so times of the peer are of the same minute."
-        ),
-        "CPU is the time that the serving processes use for one command; the broker's and the load's are in the JSON.",
-        (
-            f"Machine: {machine['cpus']} processors, {machine['cpu']}, shared with the broker and the load; "
-            f"load average {machine['load_average'][0]:.1f}. Broker: {report['broker']}."
-        ),
+        f"A command is one {report['command']}: checked, written to Kafka by acks=all, then answered.",
+        "Every one that was answered was read back from its topic.",
+        "The peer is the design that Polystream replaces, at its best: FastAPI, pydantic, aiokafka, uvloop, httptools.",
+        f"Medians of {rounds} rounds, in brackets the lowest and the highest; in each, everything is measured in turn.",
+        "CPU is what the serving processes use for one command; the broker's and the load's are in the JSON.",
+        f"Machine: {machine['cpus']} processors, {machine['cpu']}, shared with the broker and the load.",
+        f"Its load average is {machine['load_average'][0]:.1f}. Broker: {report['broker']}.",
     ]
     if not report["peer"]["idempotent"]:
         lines.append("This broker gives aiokafka no producer ID: the peer went on without idempotence.")
