@@ -20,7 +20,14 @@ class AccessLog:
         self._output = output
 
     def write(
-        self, request: HttpRequest | None, route: str, status: int, headers: Sequence[Header], sent_bytes: int, begin_s: float
+        self,
+        request: HttpRequest | None,
+        status: int,
+        headers: Sequence[Header],
+        *,
+        route: str,
+        sent_bytes: int,
+        begin_s: float,
     ) -> None:
         """Write a request's line. `begin_s` is when its head came, on the monotonic clock."""
         told = dict(headers)
@@ -81,7 +88,7 @@ class LoggedExchange:
         self._exchange.end(broken=broken)
         self._write()
 
-    def on_leave(self, callback: Callable[[], None]) -> None:
+    def on_leave(self, callback: Callable[[], object]) -> None:
         """Call `callback` if the client leaves before the answer is complete."""
 
         def left() -> None:
@@ -94,4 +101,11 @@ class LoggedExchange:
         if not self._written:
             self._written = True
             route = self.context.route if self.context is not None else ""
-            self._log.write(self.request, route, self._status, self._headers, self._sent_bytes, self._begin_s)
+            self._log.write(
+                self.request,
+                self._status,
+                self._headers,
+                route=route,
+                sent_bytes=self._sent_bytes,
+                begin_s=self._begin_s,
+            )

@@ -10,11 +10,11 @@ from mesh.errors import PolystreamError, Reason
 
 JSON: Final = "application/json"
 
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER: Final = re.compile(
-    rf'[ \t]*;[ \t]*(?:(?P<name>{_TOKEN})=(?:(?P<token>{_TOKEN})|"(?P<quoted>(?:[^"\\]|\\.)*)"))?'
+    rf'[ \t]*;[ \t]*(?:(?P<name>{_NAME})=(?:(?P<token>{_NAME})|"(?P<quoted>(?:[^"\\]|\\.)*)"))?'
 )
-_MEDIA_TYPE: Final = re.compile(rf"[ \t]*(?P<type>{_TOKEN}/{_TOKEN})")
+_MEDIA_TYPE: Final = re.compile(rf"[ \t]*(?P<type>{_NAME}/{_NAME})")
 _WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 _QUOTED_OR_COMMA: Final = re.compile(r'"(?:[^"\\]|\\.)*"|,')
 _MAX_ACCEPT_CHARACTERS: Final = 1024  # a longer one is not read: any answer fits it

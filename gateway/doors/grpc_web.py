@@ -16,12 +16,13 @@ import structlog
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from gateway.calls import CallError, Caller, Calls, Rpc, RpcKind
+from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
 from gateway.doors.rest import timeout_s
 from gateway.doors.statuses import CORRELATION_ID, Header, grpc_trailers
 from gateway.doors.tasks import CallTasks
 from gateway.http.exchange import Exchange
+from gateway.operations.accepted import Serializable
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 
@@ -95,9 +96,7 @@ class GrpcWebDoor:
         answer = self._stream if rpc.kind is RpcKind.STREAM else self._query
         self._tasks.run(answer(call, rpc, decoded, caller), call.exchange)
 
-    async def _query(
-        self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller
-    ) -> None:
+    async def _query(self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller) -> None:
         try:
             correlation_id, response = await self._calls.query(rpc, decoded, caller)
         except CallError as error:
@@ -105,9 +104,7 @@ class GrpcWebDoor:
         else:
             call.succeed(correlation_id, response)
 
-    async def _stream(
-        self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller
-    ) -> None:
+    async def _stream(self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller) -> None:
         begun = False
         try:
             async with aclosing(self._calls.stream(rpc, decoded, caller)) as messages:  # type: ignore[type-var]
@@ -194,7 +191,7 @@ class GrpcWebCall:
         """Begin to answer with several messages."""
         self.exchange.start(200, self._headers(correlation_id))
 
-    def succeed(self, correlation_id: str, response: Message) -> None:
+    def succeed(self, correlation_id: str, response: Serializable) -> None:
         """Answer with a message."""
         body = _frame(0, response.SerializeToString()) + _frame(_TRAILERS, _OK_TRAILERS)
         self.exchange.respond(200, self._headers(correlation_id), self.encoded(body))

@@ -13,10 +13,12 @@ from gateway.doors.rest import RestDoor
 from gateway.doors.statuses import CORRELATION_ID, Header, allow_header, as_http
 from gateway.http.exchange import Exchange
 from gateway.http.request import HttpRequest
-from gateway.rest.routes import Routes
+from gateway.rest.routes import MethodNotAllowed, Routes
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.settings import GatewaySettings
+
+HEALTH_PATH: Final = "/healthz"  # of load balancers and supervisors; /health tells of the whole platform
 
 _REQUEST_ID: Final = "x-request-id"
 _MAX_REQUEST_ID_CHARACTERS: Final = 128  # a longer one is not sent back
@@ -44,10 +46,14 @@ class HttpDoor:
         self._rest = RestDoor(calls, routes, max_request_bytes=settings.max_request_bytes)
         self._grpc_web = GrpcWebDoor(calls, max_request_bytes=settings.max_request_bytes)
         self._pages = Pages()
+        self._calls = calls
         self._log = AccessLog(settings.name) if settings.access_log else None
 
     def head(self, exchange: Exchange) -> int | None:
         """Take a request's head. Return how many bytes its body may have; None if it is answered already."""
+        if exchange.request.path == HEALTH_PATH:
+            self._tell_health(exchange)
+            return None
         answering = exchange
         if self._log is not None:
             answering = cast(Exchange, LoggedExchange(exchange, self._log))
@@ -72,18 +78,23 @@ class HttpDoor:
         correlation_id = new_correlation_id()
         media_type = _grpc_media_type(request) if request is not None else None
         if media_type in grpc_web.BINARY | grpc_web.TEXT:
-            headers, body = grpc_web.refusal(cast(str, media_type), error, correlation_id)
+            headers, body = grpc_web.refusal(media_type, error, correlation_id)
         else:
             _, headers, body = as_http(error.to_status())
             headers += [(CORRELATION_ID, correlation_id)]
         if request is not None:
             headers += self._answer_headers(request)
         if self._log is not None:
-            self._log.write(request, "", status, headers, len(body), time.monotonic())
+            self._log.write(request, status, headers, route="", sent_bytes=len(body), begin_s=time.monotonic())
         return headers, body
 
+    def _tell_health(self, exchange: Exchange) -> None:
+        """Say whether the gateway serves. It is asked every second: it is no call, and no line of a log."""
+        status, word = (200, b"SERVING\n") if self._calls.serving else (503, b"NOT_SERVING\n")
+        exchange.respond(status, (("content-type", "text/plain"), ("cache-control", "no-store")), word)
+
     def _dispatch(self, exchange: Exchange, answer_headers: tuple[Header, ...]) -> int | None:
-        """Raises PolystreamError for what is refused."""
+        """Return what `head` does. Raises PolystreamError for what is refused."""
         request = exchange.request
         method, path = request.method, request.path
         fault = self._origins.fault(method, request.headers)
@@ -96,13 +107,16 @@ class HttpDoor:
             return None
         if allowed := self._pages.allowed(path):
             if method not in allowed:
-                raise _MethodOfPage(allowed)
+                raise MethodNotAllowed(allowed)
             exchange.context = PageCall(exchange, answer_headers, self._pages)
             return 0
         return self._rest.head(exchange, answer_headers)
 
     def _options(self, exchange: Exchange, answer_headers: tuple[Header, ...]) -> None:
-        """Answer a browser's question, or tell what a path takes. Raises PolystreamError FOREIGN_ORIGIN, UNKNOWN_PATH."""
+        """Answer a browser's question, or tell what a path takes.
+
+        Raises PolystreamError: FOREIGN_ORIGIN, UNKNOWN_PATH.
+        """
         request = exchange.request
         if is_preflight(request.method, request.headers):
             granted = self._origins.preflight_headers(request.headers)
@@ -129,14 +143,6 @@ class HttpDoor:
         if request_id and len(request_id) <= _MAX_REQUEST_ID_CHARACTERS and _is_visible(request_id):
             found += ((_REQUEST_ID, request_id),)
         return found
-
-
-class _MethodOfPage(PolystreamError):
-    """A page does not take the method; `allow` is what it takes."""
-
-    def __init__(self, allow: tuple[str, ...]) -> None:
-        super().__init__(Reason.METHOD_NOT_ALLOWED, f"this page does not take this method; use {', '.join(allow)}")
-        self.allow = allow
 
 
 def _refuse(exchange: Exchange, error: PolystreamError, answer_headers: tuple[Header, ...]) -> None:

@@ -36,8 +36,10 @@ _JAVASCRIPT: Final = "text/javascript; charset=utf-8"
 _GUARDS: Final[tuple[Header, ...]] = (
     (
         "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        (
+            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
     ),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -109,7 +111,9 @@ class Pages:
             stored = await asyncio.to_thread(_load, self._files[path])
         except OSError as error:
             log.error("a page of the documentation cannot be read", path=path, error=type(error).__name__)
-            refused = PolystreamError(Reason.INTERNAL, "the page cannot be read; generate the contracts, or look in the logs")
+            refused = PolystreamError(
+                Reason.INTERNAL, "the page cannot be read; generate the contracts, or look in the logs"
+            )
             http_status, headers, body = as_http(refused.to_status())
             exchange.respond(http_status, (*headers, (CORRELATION_ID, new_correlation_id()), *answer_headers), body)
             return

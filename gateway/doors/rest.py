@@ -14,13 +14,15 @@ import structlog
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from gateway.calls import CallError, Caller, Calls, Rpc, RpcKind
+from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
 from gateway.doors.statuses import CORRELATION_ID, JSON, Header, as_http
 from gateway.doors.streams import OFFERED, StreamAnswer
 from gateway.doors.tasks import CallTasks
 from gateway.http.exchange import Exchange
-from gateway.rest.routes import Binding, Match, Routes
+from gateway.operations.accepted import Serializable
+from gateway.rest.bindings import Binding
+from gateway.rest.routes import Match, Routes
 from mesh.errors import PolystreamError, Reason
 from mesh.telemetry import names
 
@@ -135,14 +137,7 @@ class RestDoor:
         if "content-type" not in request.headers:
             raise PolystreamError(Reason.UNSUPPORTED_CONTENT_TYPE)
         body = content.decode(body, request.headers, self._max_bytes)
-        if not call.bound.binding.takes_body:
-            if body.strip() not in {b"", b"{}"}:
-                raise PolystreamError(
-                    Reason.MALFORMED_REQUEST,
-                    f"{call.bound.binding.method} takes no body here; send fields in the path and the query",
-                )
-            return b""
-        return body
+        return b"" if not call.bound.binding.takes_body and body.strip() == b"{}" else body
 
     def _bound(self, binding: Binding) -> RestRpc:
         bound = self._rpcs.get(id(binding))
@@ -151,7 +146,7 @@ class RestDoor:
         return bound
 
     def _bind(self, binding: Binding) -> RestRpc:
-        """Raises PolystreamError UNIMPLEMENTED where nothing answers the RPC."""
+        """Compile a binding. Raises PolystreamError UNIMPLEMENTED where nothing answers the RPC."""
         rpc = self._calls.rpcs.get(binding.rpc)
         if rpc is None:
             raise PolystreamError(Reason.UNIMPLEMENTED)
@@ -195,7 +190,7 @@ class RestCall:
         """Go on: the body is whole."""
         self._door.request(self)
 
-    def succeed(self, correlation_id: str, response: Message) -> None:
+    def succeed(self, correlation_id: str, response: Serializable) -> None:
         """Answer with a message."""
         try:
             body = self.bound.binding.write(response)

@@ -11,8 +11,9 @@ from google.rpc import status_pb2
 
 from gateway.calls import CallError
 from gateway.doors.content import JSON
-from gateway.doors.statuses import CORRELATION_ID, Header, status_json
+from gateway.doors.statuses import CORRELATION_ID, Header
 from gateway.http.exchange import Exchange
+from gateway.rest.json_writer import status_json
 
 EVENTS: Final = "text/event-stream"
 LINES: Final = "application/x-ndjson"
@@ -54,8 +55,6 @@ class StreamAnswer:
                     count += 1
                     if count == 1:
                         self._start(correlation_id)
-                        if self.exchange.request.method == "HEAD":
-                            break
                         if self.media_type == EVENTS:
                             keeping = asyncio.create_task(self._keep_alive())
                     await self.exchange.write(self._message(count, self.printed.write(message)))
@@ -87,7 +86,7 @@ class StreamAnswer:
     async def _finish(self, count: int) -> None:
         if count == 0:
             self._start("")
-        if self.media_type == EVENTS and self.exchange.request.method != "HEAD":
+        if self.media_type == EVENTS:
             await self.exchange.write(_END)
         self.exchange.end()
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 class Leaving(Protocol):
     """What tells that a client has left; an Exchange."""
 
-    def on_leave(self, callback: Callable[[], None]) -> None:
+    def on_leave(self, callback: Callable[[], object]) -> None:
         """Call `callback` once the client is gone, if that is before the answer is complete."""
 
 

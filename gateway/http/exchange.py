@@ -33,7 +33,7 @@ class Exchange:
         self.turn: asyncio.Future[None] | None = None  # set while a writer waits for the answers before
         self._connection: HttpConnection | None = connection
         self._chunked = False
-        self._leave: Callable[[], None] | None = None
+        self._leave: Callable[[], object] | None = None
 
     def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
         """Answer in full. Adds content-length, date and connection; a HEAD gets no body.
@@ -87,7 +87,7 @@ class Exchange:
             return
         connection.answer(self, LAST_CHUNK if self._chunked and self.request.method != "HEAD" else b"")
 
-    def on_leave(self, callback: Callable[[], None]) -> None:
+    def on_leave(self, callback: Callable[[], object]) -> None:
         """Call `callback` if the client leaves before the answer is complete; at once if it has left."""
         if self._connection is None and not self.complete:
             callback()

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import Message
 
+from gateway.operations.accepted import Serializable
 from gateway.rest.bodies import body_reader
 from gateway.rest.idempotency import HEADER, REQUEST_ID, read_key, refused_key, takes_key
 from gateway.rest.json_writer import JsonWriter
@@ -122,7 +122,7 @@ class Binding:
             named |= {REQUEST_ID}
         return Reading(message.to_binary(), named)
 
-    def write(self, message: Message) -> bytes:
+    def write(self, message: Serializable) -> bytes:
         """Return the JSON of a response, or of that field of it which the rule makes the response's body."""
         data = self._writer.write(message.SerializeToString())
         if not self._response_field:

@@ -123,10 +123,10 @@ class FieldBody:
 
 def _paths(descriptor: Descriptor, value: json_text.Value, prefix: str) -> set[str]:
     found: set[str] = set()
-    if not isinstance(value, json_text.Pairs):
+    if not isinstance(value, json_text.JsonObject):
         return found
     fields = spellings(descriptor)
-    for name, held in value:
+    for name, held in value.members:
         field = fields.get(name)
         if field is None or held is None:
             continue

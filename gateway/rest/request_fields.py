@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from gateway.rest.json_faults import shown_name
 from mesh.errors import FieldFault, PolystreamError, Reason
 
 MAX_FIELD_DEPTH: Final = 32  # steps in one name: a type that holds itself has no end
 
 _MAX_KNOWN_NAMES: Final = 1_000
-_MAX_SHOWN_CHARACTERS: Final = 200  # of a name in an error
 # Messages that are one text, number or truth value in JSON (https://protobuf.dev/programming-guides/json), and so in
 # a query.
 _TEXT_MESSAGES: Final = frozenset(
@@ -63,14 +63,14 @@ class RequestFields:
 
     def _resolve(self, steps: Sequence[str], name: str) -> RequestField:
         if len(steps) > MAX_FIELD_DEPTH:
-            fault = FieldFault(shown(name), f"has more than {MAX_FIELD_DEPTH} steps; send it in a body")
+            fault = FieldFault(shown_name(name), f"has more than {MAX_FIELD_DEPTH} steps; send it in a body")
             raise PolystreamError(Reason.INVALID_FIELD, faults=[fault])
         message: Descriptor | None = self._descriptor
         path: list[FieldDescriptor] = []
         for step in steps:
             field = None if message is None else spellings(message).get(step)
             if field is None:
-                fault = FieldFault(shown(name), "there is no such field; check its name")
+                fault = FieldFault(shown_name(name), "there is no such field; check its name")
                 raise PolystreamError(Reason.UNKNOWN_FIELD, faults=[fault])
             path.append(field)
             if wrong := _not_for_query(field, is_last=len(path) == len(steps)):
@@ -112,11 +112,6 @@ def path_field(descriptor: Descriptor, names: Sequence[str]) -> RequestField:
 def spellings(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
     """Return a message's fields by their names in the proto and in JSON."""
     return {name: field for field in descriptor.fields for name in (field.json_name, field.name)}
-
-
-def shown(name: str) -> str:
-    """Return a name as an error repeats it."""
-    return name if len(name) <= _MAX_SHOWN_CHARACTERS else f"{name[:_MAX_SHOWN_CHARACTERS]}…"
 
 
 def _key(path: Sequence[FieldDescriptor]) -> str:

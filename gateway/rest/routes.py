@@ -55,13 +55,16 @@ class Routes:
     def __init__(self, services: Sequence[ServiceDescriptor]) -> None:
         self._tree: PathTree[Binding] = PathTree()
         self._verbs: set[str] = set()
+        bindings: list[Binding] = []
         for service in services:
             for method in service.methods:
                 for binding in _bindings(method):
                     template = parse_template(binding.template)
                     self._tree.add(template, binding.method, binding)
                     self._verbs.add(template.verb)
+                    bindings.append(binding)
         self._verbs.discard("")
+        self.bindings: Final = tuple(bindings)
 
     def find(self, method: str, path: str) -> Match:
         """Return what a request with this HTTP method and path is for; HEAD is for what GET is for.

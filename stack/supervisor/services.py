@@ -45,9 +45,9 @@ def _ready_file(context: StackContext, name: str) -> Path:
 def default_gateways() -> int:
     """Return how many gateways suit the processors that this process may use.
 
-    A gateway keeps one processor busy, and the broker, the lanes and the stores need the others: one gateway up to three
-    processors, then one for every two, and four at the most, which is more than the lanes of one machine keep up with.
-    One where the system does not share a port's connections out among processes, as Linux does.
+    A busy gateway takes a whole processor, and the broker, the lanes and the stores need the others. So it is one for up
+    to three processors, then one for every two, and four at the most: the lanes of one machine keep up with no more. It
+    is one where the system does not share a port's connections out among processes, as Linux does.
     """
     if sys.platform != "linux":
         return 1
@@ -75,8 +75,7 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
         if not _ready_file(context, name).exists():
             return False
         return shares_ports or (
-            probes.grpc_serves(HOST, context.ports.gateway)
-            and probes.http_answers(HOST, context.ports.rest, "/healthz")
+            probes.grpc_serves(HOST, context.ports.gateway) and probes.http_answers(HOST, context.ports.rest, "/healthz")
         )
 
     return ProcessSpec(
@@ -127,7 +126,7 @@ MONITOR: Final = ProcessSpec(
     name="monitor",
     ports=("dashboard", "otlp"),
     command=_monitor_command,
-    is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/healthz"),
+    is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/docs"),
     follows_broker=True,
 )
 ENVOY: Final = ProcessSpec(

@@ -16,13 +16,14 @@ from tests.support.platform import CHECKOUT
 
 # The ports of the README, and who has each.
 _PORTS: Final = {
-    8000: "envoy",
+    8000: "gateway",
     8080: "kafka-ui",
     8081: "adminer",
     8082: "mongo-express",
     8083: "redis-commander",
     8089: "monitor",
     8181: "schema-registry",
+    8443: "envoy",
     4317: "monitor",
     5432: "postgresql",
     6379: "redis",
@@ -113,6 +114,7 @@ def test_ports_are_those_of_every_other_engine_set() -> None:
     """Whoever knows where something is with `up` finds it there in compose too."""
     ports, published = Ports(), _PORTS | _SEARCH["opensearch"]
     here = {
+        "rest": "gateway",
         "edge": "envoy",
         "dashboard": "monitor",
         "kafka": "kafka",

@@ -12,6 +12,7 @@ from typing import Final
 
 import httpx
 
+from stack.edge.admin import admin_socket
 from stack.edge.render import Address, EdgeLimits, render_config
 from tests.support.compose_file import script
 from tests.support.compose_probe import programs_path, service_of
@@ -24,7 +25,7 @@ _HANG: Final = {"x-echo-hang": "1"}  # the gateway's stand-in answers nothing
 
 def test_a_stop_waits_for_the_answer_of_what_is_under_way(tmp_path: Path) -> None:
     """The request of before SIGTERM gets its answer whole, here that of its deadline; then Envoy ends with 0."""
-    with running_edge(tmp_path, limits=EdgeLimits(unary_timeout_s=1.5)) as edge, _script(tmp_path, edge, 10) as envoy:
+    with running_edge(tmp_path, limits=EdgeLimits(wait_timeout_s=1.5)) as edge, _script(tmp_path, edge, 10) as envoy:
         with _request_under_way(edge, envoy.url) as answer:
             envoy.process.send_signal(signal.SIGTERM)
             assert answer.result(10).json()["details"][0]["reason"] == "DEADLINE_EXCEEDED"
@@ -34,7 +35,7 @@ def test_a_stop_waits_for_the_answer_of_what_is_under_way(tmp_path: Path) -> Non
 def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
     """What takes longer than ENVOY_DRAIN_MAX_S is cut, so that the container is not killed; the exit code is 0."""
     with (
-        running_edge(tmp_path, limits=EdgeLimits(unary_timeout_s=60)) as edge,
+        running_edge(tmp_path, limits=EdgeLimits(wait_timeout_s=60)) as edge,
         _script(tmp_path, edge, 1) as envoy,
         _request_under_way(edge, envoy.url) as answer,
     ):
@@ -47,7 +48,9 @@ def test_an_envoy_that_does_not_start_ends_the_container_with_its_code(tmp_path:
     """A configuration that is none is told in the log, and the exit code is not 0: the container is started again."""
     file = tmp_path / "envoy.yaml"
     file.write_text("nonsense: true")
-    done = subprocess.run(_argv(file), env=_environment(1, 1), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        _argv(file), env=_environment("none.sock", 1), capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 1
     assert "nonsense" in done.stderr
 
@@ -61,10 +64,11 @@ class _Envoy:
 @contextmanager
 def _script(folder: Path, edge: Edge, drain_max_s: int) -> Iterator[_Envoy]:
     """Run the script on Envoy's command of compose.yaml, before the gateways of an edge."""
-    listen, admin = (Address("127.0.0.1", free_port_run(1)) for _ in range(2))
+    listen, admin = Address("127.0.0.1", free_port_run(1)), admin_socket(folder / "of-script")
+    (folder / "of-script").mkdir()
     file = folder / "of-script.yaml"
-    file.write_text(render_config(replace(edge.config, listen=listen, admin=admin)))
-    environment = _environment(admin.port, drain_max_s)
+    file.write_text(render_config(replace(edge.config, listen=listen, admin_socket=admin)))
+    environment = _environment(admin, drain_max_s)
     with subprocess.Popen(_argv(file), env=environment, start_new_session=True) as process:
         try:
             healthy = ["bash", str(script("envoy.sh")), "healthy"]
@@ -80,15 +84,15 @@ def _argv(file: Path) -> list[str]:
     return ["bash", str(script("envoy.sh")), "run", of_compose[0], str(file), *of_compose[2:]]
 
 
-def _environment(admin_port: int, drain_max_s: int) -> dict[str, str]:
-    return {"PATH": programs_path(), "ENVOY_ADMIN_PORT": str(admin_port), "ENVOY_DRAIN_MAX_S": str(drain_max_s)}
+def _environment(admin: str, drain_max_s: int) -> dict[str, str]:
+    return {"PATH": programs_path(), "ENVOY_ADMIN_SOCKET": admin, "ENVOY_DRAIN_MAX_S": str(drain_max_s)}
 
 
 @contextmanager
 def _request_under_way(edge: Edge, url: str) -> Iterator["Future[httpx.Response]"]:
     """Send a request that waits for its answer, and go on once the gateway has it."""
     with ThreadPoolExecutor(1) as background:
-        before = edge.gateways.echoes[0].hanging
+        before = edge.gateways.http[0].hanging
         answer = background.submit(httpx.post, f"{url}/v1/users", headers=_HANG, timeout=30)
-        eventually(lambda: edge.gateways.echoes[0].hanging > before, 30)
+        eventually(lambda: edge.gateways.http[0].hanging > before, 30)
         yield answer

@@ -74,7 +74,7 @@ def test_a_monitor_is_well_while_its_pages_answer(run: ComposedRun) -> None:
 def test_an_edge_is_well_once_it_has_found_a_gateway(run: ComposedRun) -> None:
     """Alone it is live and sick, since it would answer 503; with a gateway it is well, until it hangs."""
     with run.started("envoy") as envoy:
-        eventually(lambda: _listens(run.wiring.ports["envoy", 9901]), _START_TIMEOUT_S)
+        eventually(lambda: _listens(run.wiring.ports["envoy", 8443]), _START_TIMEOUT_S)
         assert not run.is_healthy("envoy")
         with run.started("gateway"):
             eventually(lambda: run.is_healthy("envoy"), _START_TIMEOUT_S)

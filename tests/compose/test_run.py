@@ -18,7 +18,8 @@ def test_the_services_come_up_work_and_stop_as_compose_would_have_it(run: Compos
     with ExitStack() as stopping:
         processes = {name: stopping.enter_context(run.started(name)) for name in SERVICES}
         eventually(lambda: all(run.is_healthy(name) for name in SERVICES), _START_TIMEOUT_S)
-        _command_succeeds(f"http://127.0.0.1:{run.wiring.ports['envoy', 8000]}")
+        for door in (("gateway", 8000), ("envoy", 8443)):
+            _command_succeeds(f"http://127.0.0.1:{run.wiring.ports[door]}")
         codes = {name: processes[name].stop() for name in reversed(SERVICES)}
         assert codes == dict.fromkeys(SERVICES, 0)
 

@@ -132,6 +132,21 @@ def test_gateway_that_hangs(tmp_path: Path) -> None:
         eventually(lambda: edge.gateways.http[0].hanging == 0, 30)
 
 
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/operations/x:watch", {}),
+        ("/polystream.v1.OperationService/WatchOperation", {"content-type": "application/grpc-web+proto"}),
+    ],
+)
+def test_streams_may_be_silent(tmp_path: Path, path: str, headers: dict[str, str]) -> None:
+    """What is watched changes when it changes; only the longest stream's time ends it."""
+    with running_edge(tmp_path, limits=EdgeLimits(wait_timeout_s=0.3, max_stream_s=1.5)) as edge:
+        response = httpx.post(f"{edge.url}{path}", headers=HANG | headers)
+        _assert_refused(response, 504, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+        assert response.elapsed.total_seconds() > 1
+
+
 def test_streams_end(tmp_path: Path) -> None:
     """No gRPC call is open for ever, whatever its client says."""
     with running_edge(tmp_path, limits=EdgeLimits(max_stream_s=0.5)) as edge:

@@ -17,9 +17,9 @@ from tests.support.compose_file import Composition, Service
 
 # The ports that a service is reached at from the others, or by its own health check. They are not in the file.
 INNER_PORTS: Final[Mapping[str, tuple[int, ...]]] = {
-    "envoy": (8000, 9901),
-    "edge-config": (8000, 9901),  # what it writes is Envoy's
-    "gateway": (50051,),
+    "envoy": (8443,),
+    "edge-config": (8443,),  # what it writes is Envoy's
+    "gateway": (50051, 8000),
     "monitor": (8089, 4317),
     "kafka": (19092, 9092, 29093),
     "schema-registry": (8080,),

@@ -3,26 +3,31 @@
 #
 #   envoy.sh run ENVOY_ARGUMENTS   until SIGTERM or SIGINT: clients are asked to leave, requests under way are answered,
 #                                  then Envoy ends. Envoy alone would cut them.
-#   envoy.sh healthy               0 where it has found a gateway: until then it would answer 503.
+#   envoy.sh healthy               0 where it has found a gateway, at both of its ports: until then it answers 503.
 #
-# There is no curl in its image, but bash, which speaks TCP. ENVOY_ADMIN_PORT is the admin port on the loopback
-# interface, ENVOY_DRAIN_MAX_S how long requests may take to end.
+# There is no curl in its image, Ubuntu, but the Perl that every Debian and Ubuntu has. ENVOY_ADMIN_SOCKET is the path of
+# Envoy's admin socket, ENVOY_DRAIN_MAX_S how long requests may take to end.
 set -uo pipefail
 
-admin_port="${ENVOY_ADMIN_PORT:?}"
+: "${ENVOY_ADMIN_SOCKET:?}"
 drain_max_s="${ENVOY_DRAIN_MAX_S:?}"
 
 # Prints the admin page's answer to METHOD PATH.
 ask() {
-  local connection
-  exec {connection}<>"/dev/tcp/127.0.0.1/$admin_port" || return 1
-  printf '%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n' "$1" "$2" >&"$connection"
-  timeout 2 cat <&"$connection"
-  exec {connection}>&-
+  timeout 2 perl -MIO::Socket::UNIX -e '
+    my $admin = IO::Socket::UNIX->new($ENV{ENVOY_ADMIN_SOCKET}) or exit 1;
+    print $admin "$ARGV[0] $ARGV[1] HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    $admin->flush;
+    print while <$admin>;
+  ' -- "$1" "$2"
 }
 
 healthy() {
-  ask GET /clusters | grep -q '^gateway::.*::health_flags::healthy'
+  local clusters
+  clusters="$(ask GET /clusters)" || return 1
+  for cluster in gateway_grpc gateway_http; do
+    grep -q "^$cluster::.*::health_flags::healthy" <<<"$clusters" || return 1
+  done
 }
 
 requests_under_way() {

@@ -98,6 +98,49 @@ class CommandOptions(Message[_CommandOptionsFields]):
         checks_user: bool
         erases_user: bool
 
+_InheritedPathFields: TypeAlias = Literal["path", "query_aliases"]
+
+class InheritedPath(Message[_InheritedPathFields]):
+    """
+    A REST path of the demo that came before this API. It is one of the paths
+    that `google.api.http` gives the RPC, written as it is there. Where demo
+    data is on, a POST to it that says nothing is filled.
+
+    ```proto
+    message polystream.options.v1.InheritedPath
+    ```
+
+    Attributes:
+        path:
+            The path template of the binding.
+
+            ```proto
+            string path = 1;
+            ```
+        query_aliases:
+            Names of query parameters that are taken on this path alone, each with
+            the request's field that it stands for.
+
+            ```proto
+            map<string, string> query_aliases = 2;
+            ```
+    """
+
+    __slots__ = ("path", "query_aliases")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            path: str = "",
+            query_aliases: dict[str, str] | None = None,
+        ) -> None:
+            pass
+
+        path: str
+        query_aliases: dict[str, str]
+
 _EventOptionsFields: TypeAlias = Literal["topic"]
 
 class EventOptions(Message[_EventOptionsFields]):
@@ -172,10 +215,11 @@ class Store(Enum):
 
 
 _DESC = file_desc(
-    b'\n#polystream/options/v1/options.proto\x12\x15polystream.options.v1"\xcc\x01\n\x0eCommandOptions\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x124\n\x06stores\x18\x02 \x03(\x0e2\x1c.polystream.options.v1.StoreR\x06stores\x12\x16\n\x06result\x18\x03 \x01(\tR\x06result\x12\x18\n\x07creates\x18\x04 \x01(\x08R\x07creates\x12\x1f\n\x0bchecks_user\x18\x05 \x01(\x08R\nchecksUser\x12\x1f\n\x0berases_user\x18\x06 \x01(\x08R\nerasesUser"$\n\x0cEventOptions\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic*F\n\x05Store\x12\x15\n\x11STORE_UNSPECIFIED\x10\x00\x12\x0e\n\nPOSTGRESQL\x10\x01\x12\x0b\n\x07MONGODB\x10\x02\x12\t\n\x05REDIS\x10\x03b\x06proto3',
+    b'\n#polystream/options/v1/options.proto\x12\x15polystream.options.v1"\xcc\x01\n\x0eCommandOptions\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x124\n\x06stores\x18\x02 \x03(\x0e2\x1c.polystream.options.v1.StoreR\x06stores\x12\x16\n\x06result\x18\x03 \x01(\tR\x06result\x12\x18\n\x07creates\x18\x04 \x01(\x08R\x07creates\x12\x1f\n\x0bchecks_user\x18\x05 \x01(\x08R\nchecksUser\x12\x1f\n\x0berases_user\x18\x06 \x01(\x08R\nerasesUser"\xc1\x01\n\rInheritedPath\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12[\n\rquery_aliases\x18\x02 \x03(\x0b26.polystream.options.v1.InheritedPath.QueryAliasesEntryR\x0cqueryAliases\x1a?\n\x11QueryAliasesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"$\n\x0cEventOptions\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic*F\n\x05Store\x12\x15\n\x11STORE_UNSPECIFIED\x10\x00\x12\x0e\n\nPOSTGRESQL\x10\x01\x12\x0b\n\x07MONGODB\x10\x02\x12\t\n\x05REDIS\x10\x03b\x06proto3',
     [],
     {
         "CommandOptions": CommandOptions,
+        "InheritedPath": InheritedPath,
         "EventOptions": EventOptions,
         "Store": Store,
     },
