@@ -1,48 +1,40 @@
 """One HTTP/1 connection: bytes in, requests to the door, answers out in their order."""
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
-from gateway.http import relay
 from gateway.http.answers import CONTINUE
 from gateway.http.exchange import Exchange
 from gateway.http.heads import HeadError, malformed
 from gateway.http.parser import MessageParser, RequestHead, early_fault
+from gateway.http.relay import PREFACE
 from gateway.http.request import HttpRequest
+from gateway.http.sending import NEVER, AnswerSender
 from mesh.errors import PolystreamError, Reason
 
 if TYPE_CHECKING:
     from gateway.http.server import HttpServer
 
 _HEAD_END: Final = b"\r\n\r\n"
-_NEVER: Final = float("inf")
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(AnswerSender):
     """One client's connection. What comes beyond `limits.pipelined` requests waits here as bytes."""
 
     __slots__ = (
-        "_burst", "_counted", "_door", "_empty_line", "_eof", "_exchanges", "_fresh", "_held", "_largest", "_left",
-        "_limits", "_lingered", "_needs_continue", "_out", "_parser", "_partial", "_peer", "_receiving", "_resuming",
-        "_server", "_since", "_stopped", "_tail", "_transport", "_unread", "_unsent", "_waiter", "_wire",
-        "_write_since", "deadline",
+        "_counted", "_door", "_empty_line", "_fresh", "_largest", "_left", "_more", "_needs_continue",
+        "_parser", "_partial", "_peer", "_receiving", "_resuming", "_tail", "_wire",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
-        self._server = server
+        super().__init__(server)
         self._door = server.door
-        self._limits = server.limits
-        self._transport: asyncio.Transport
         self._peer = ""
-        self.deadline = _NEVER  # when the sweep calls `check`, in seconds of the monotonic clock
-        self._since = server.now  # when the connection began to wait for what it waits for
-        # What comes in.
-        self._parser: MessageParser | None = None  # made for the first bytes
+        self._parser: MessageParser | None = None  # made for the first head
         self._partial: bytearray | None = None  # a head that is not whole
         self._fresh = True  # the first head may be HTTP/2's preface
         self._empty_line = False  # the one that may stand before a head has come
@@ -51,102 +43,87 @@ class HttpConnection(asyncio.Protocol):
         self._wire = 0  # bytes of a body in chunks, as they came
         self._tail = b""  # the last of them, in which the message's end may begin
         self._largest = 0  # bytes that the door takes
-        self._counted = 0  # bytes of the body that the server counts
         self._needs_continue = False
-        self._held = b""  # read, and waits until requests before are answered
+        self._more = False  # bytes follow that were read already
         self._resuming = False
-        self._stopped = False  # no more requests are taken
-        self._eof = False
-        # What goes out.
-        self._exchanges: deque[Exchange] = deque()
-        self._burst = False  # bytes are being taken: answers are joined
-        self._out: list[bytes] = []
-        self._write_since: float | None = None  # since when the client is behind
-        self._unsent = 0  # bytes that waited for it then
-        self._waiter: asyncio.Future[None] | None = None  # of a stream whose client is behind
-        self._unread = False  # the client may still send what nobody wants
-        self._lingered: int | None = None  # bytes thrown away since the last answer; None before it
-
-    # ---- the transport's calls
+        self._counted = 0  # bytes that wait here, as the server counts them
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a client, or tell it that there are too many."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._limits.write_buffer_bytes)
         address = transport.get_extra_info("peername")
         self._peer = str(address[0]) if address else ""
-        self.deadline = self._since + self._limits.idle_s
+        self.deadline = self._since + self._idle_s
         if self._server.admit(self):
             self._server.idle[self] = None
+        elif self._server.may_linger(self):
+            self._refuse(HeadError(503, PolystreamError(Reason.TOO_MANY_CONNECTIONS)))
         else:
-            error = PolystreamError(Reason.TOO_MANY_CONNECTIONS)
-            self._refuse(HeadError(503, error))
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes."""
         self._server.idle.pop(self, None)
         if self._stopped:
             self._throw_away(data)
         elif self._held:
             self._held += data
+            self._count_waiting()
         else:
             self._take(data)
 
     def eof_received(self) -> bool:
+        """Answer what is whole, though the client sends no more."""
         self._eof = True
-        if not self._exchanges or self._exchanges[0].streaming or self._lingered is not None:
-            return False  # the transport closes itself once it has sent everything
-        if self._receiving is not None and len(self._exchanges) == 1:
-            return False
+        exchanges = self._exchanges
+        never_whole = self._receiving is not None and len(exchanges) == 1
+        if not exchanges or exchanges[0].streaming or never_whole or self._lingered is not None:
+            self._close()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Forget everything, and tell those who still answer."""
         del exc
-        self._server.lost(self)
         self._stopped = True
-        self.deadline = _NEVER
+        self.deadline = NEVER
         self._forget_body()
         self._held, self._partial, self._parser = b"", None, None
-        exchanges, self._exchanges = self._exchanges, deque()
+        self._count_waiting()
+        self._server.lost(self)
+        exchanges = tuple(self._exchanges)
+        self._exchanges.clear()
         self._server.requests -= len(exchanges)
         for exchange in exchanges:
             exchange.detach()
         self._wake()
 
-    def pause_writing(self) -> None:
-        if self._write_since is None:
-            self._watch_writing()
-
-    def resume_writing(self) -> None:
-        self._write_since = None
-        self._wake()
-        self._resume_later()
-
     # ---- bytes in
 
     def _take(self, data: bytes) -> None:
-        """Take what came: as many requests as are in it, up to the bounds."""
+        """Take as many requests as are in what came, up to the bounds."""
         self._burst = True
         at, size, limits = 0, len(data), self._limits
-        last_turn = limits.turn_requests
+        turns = limits.turn_requests
         while at < size and not self._stopped:
             if self._receiving is not None:
                 at = self._take_body(data, at)
-                continue
-            if not last_turn or len(self._exchanges) >= limits.pipelined or self._write_since is not None:
+            elif turns and len(self._exchanges) < limits.pipelined and self._write_since is None:
+                turns -= 1
+                at = self._take_head(data, at)
+            else:
                 self._held = data[at:]
                 self._transport.pause_reading()
                 break
-            last_turn -= 1
-            at = self._take_head(data, at)
-        else:
-            if at < size:
-                self._unread = True
         self._burst = False
+        self._more = False
+        if self._stopped and at < size:
+            self._unread = True
         if self._out:
             self._flush()
-        if self._held:
-            self._resume_later()
-        elif not self._exchanges and self._receiving is None:
-            self._rest()
+        if self._partial is not None or self._receiving is not None or self._held or self._counted:
+            self._count_waiting()
+        self._after_answer()
 
     def _take_head(self, data: bytes, at: int) -> int:
         """Take a head, or the part of it that has come. Return where what follows begins."""
@@ -155,87 +132,95 @@ class HttpConnection(asyncio.Protocol):
             if not self._fresh and not data.startswith(b"\r", at):
                 end = data.find(_HEAD_END, at) + 4
                 if end > 3:
-                    self._take_request(data[at:end])
+                    self._more = end < len(data)
+                    self._take_request(data if not at and not self._more else data[at:end])
                     return end
-            partial, searched = bytearray(), 0
-            self._partial = partial
+            partial = self._partial = bytearray()
             self._since = self._server.now
             self.deadline = min(self.deadline, self._since + self._limits.head_s)
-        else:
-            searched = max(0, len(partial) - 3)
         before = len(partial)
-        partial += data[at:] if at else data
-        if self._fresh and partial.startswith(b"P") and relay.PREFACE.startswith(partial[: len(relay.PREFACE)]):
-            if len(partial) >= len(relay.PREFACE):
-                self._relay(bytes(partial))
+        partial += memoryview(data)[at:]
+        if self._fresh and PREFACE.startswith(partial[: len(PREFACE)]):
+            if len(partial) >= len(PREFACE):
+                self._hand_on(bytes(partial))
             return len(data)
         if not self._empty_line and partial.startswith(b"\r\n"):  # RFC 9112, section 2.2
             self._empty_line = True
             del partial[:2]
             before -= 2
-            searched = 0
-        end = partial.find(_HEAD_END, searched) + 4
+        end = partial.find(_HEAD_END, max(0, before - 3)) + 4
         if end > 3:
+            self._server.heads.pop(self, None)
+            self._more = end < len(partial)
             self._take_request(bytes(partial[:end]))
             return at + end - before
         fault = early_fault(partial, self._limits)
         if fault is not None:
             self._refuse(fault)
+        else:
+            self._server.heads.setdefault(self)
         return len(data)
 
     def _take_request(self, data: bytes) -> None:
         """Take a whole head."""
         self._partial = None
         self._fresh = self._empty_line = False
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = MessageParser(self._limits)
-        request: HttpRequest | None = None
+        if self._parser is None:
+            self._parser = MessageParser(self._limits)
         try:
-            head = parser.head(data)
-            request = HttpRequest(head.method, head.path, head.query, head.headers, head.version, self._peer)
-            if self._server.requests >= self._limits.requests:
-                raise HeadError(429, PolystreamError(Reason.TOO_MANY_REQUESTS))
+            head = self._parser.head(data)
         except HeadError as refusal:
-            self._refuse(refusal, request=request)
+            self._refuse(refusal)
+            return
+        request = HttpRequest(head.method, head.path, head.query, head.headers, head.version, self._peer)
+        if self._server.requests >= self._limits.requests:
+            self._refuse(HeadError(429, PolystreamError(Reason.TOO_MANY_REQUESTS)), request=request)
             return
         exchange = Exchange(self, request, closes=not head.keeps)
         self._exchanges.append(exchange)
         self._server.requests += 1
         if head.length != 0:
             self._expect_body(exchange, head)
+        elif exchange.closes:
+            self._stopped = True
         try:
             largest = self._door.head(exchange)
-            if head.length == 0:
-                self._stopped = self._stopped or exchange.closes
-                if largest is not None:
-                    self._door.request(exchange)
-                return
-        except Exception as error:
-            self._door_failed(exchange, error)
-            return
+            if head.length != 0:
+                self._bound(exchange, head.length, largest)
+            elif largest is not None:
+                self._door.request(exchange)
+        except Exception:  # noqa: BLE001 # a door's fault is one request's, not the server's
+            self._door_failed(exchange)
+
+    def _expect_body(self, exchange: Exchange, head: RequestHead) -> None:
+        self._receiving = exchange
+        self._left = head.length
+        self._wire, self._tail, self._largest = 0, b"", 0
+        self._needs_continue = head.expects_continue
+        self._since = self._server.now
+        self.deadline = min(self.deadline, self._since + self._limits.body_grace_s)
+
+    def _bound(self, exchange: Exchange, length: int | None, largest: int | None) -> None:
+        """Go on with a body as the door wants it: up to so many bytes, or not at all."""
         if largest is None:
-            self._discard(exchange)
-        elif head.length is not None and head.length > largest:
+            if exchange.closes:
+                self._forget_body()
+                self._stopped = self._unread = True
+            else:
+                cast(MessageParser, self._parser).keeps_body = False
+        elif length is not None and length > largest:
             self._refuse(HeadError(413, PolystreamError(Reason.REQUEST_TOO_LARGE)), exchange)
         else:
             self._largest = largest
             if self._needs_continue and self._exchanges[0] is exchange:
                 self._continue()
 
-    def _expect_body(self, exchange: Exchange, head: RequestHead) -> None:
-        self._receiving = exchange
-        self._left = head.length
-        self._wire, self._tail, self._counted = 0, b"", 0
-        self._needs_continue = head.expects_continue
-        self._since = self._server.now
-        self.deadline = min(self.deadline, self._since + self._limits.body_grace_s)
-
     def _take_body(self, data: bytes, at: int) -> int:
         """Take what has come of a body. Return where what follows begins."""
         parser, exchange = cast(MessageParser, self._parser), cast(Exchange, self._receiving)
         end = self._body_end(data, at)
         self._needs_continue = False
+        self._more = end < len(data)
         try:
             parser.feed(data if end - at == len(data) else memoryview(data)[at:end])
             if self._left is not None:
@@ -243,9 +228,9 @@ class HttpConnection(asyncio.Protocol):
             else:
                 self._wire += end - at
                 self._tail = (self._tail + data[max(at, end - 3) : end])[-3:]
-            self._bound_body(parser)
+            self._check_body_size(parser)
         except HeadError as refusal:
-            if exchange.complete:
+            if exchange.begun:
                 self.abort()
             else:
                 self._refuse(refusal, exchange)
@@ -266,22 +251,14 @@ class HttpConnection(asyncio.Protocol):
         end = data.find(_HEAD_END, at)
         return len(data) if end < 0 else end + 4
 
-    def _bound_body(self, parser: MessageParser) -> None:
+    def _check_body_size(self, parser: MessageParser) -> None:
         """Hold a body to its bounds while it arrives. Raises HeadError."""
         limits, size = self._limits, len(parser.body)
-        if not parser.keeps_body:
-            if self._wire > limits.discarded_body_bytes:
+        if parser.keeps_body:
+            if size > self._largest:
                 raise HeadError(413, PolystreamError(Reason.REQUEST_TOO_LARGE))
-            return
-        if size > self._largest:
-            raise HeadError(413, PolystreamError(Reason.REQUEST_TOO_LARGE))
-        if self._wire > limits.chunk_overhead_bytes + 8 * size:
-            raise malformed("the chunks' sizes, extensions and trailers are too long")
-        if not parser.complete:
-            self._server.body_bytes += size - self._counted
-            self._counted = size
-            if self._server.body_bytes > limits.unfinished_body_bytes:
-                raise HeadError(429, PolystreamError(Reason.TOO_MANY_REQUESTS))
+            if self._wire > limits.chunk_overhead_bytes + 8 * size:
+                raise malformed("the chunks' sizes, extensions and trailers are too long")
 
     def _end_body(self, parser: MessageParser, exchange: Exchange) -> None:
         keeps, body = parser.keeps_body, parser.body
@@ -292,27 +269,17 @@ class HttpConnection(asyncio.Protocol):
         exchange.request.body = body if isinstance(body, bytes) else bytes(body)
         try:
             self._door.request(exchange)
-        except Exception as error:
-            self._door_failed(exchange, error)
+        except Exception:  # noqa: BLE001 # as above
+            self._door_failed(exchange)
 
     def _forget_body(self) -> None:
-        self._server.body_bytes -= self._counted
-        self._counted = 0
         self._receiving = None
         self._needs_continue = False
         if self._parser is not None:
             self._parser.body = b""
 
-    def _discard(self, exchange: Exchange) -> None:
-        """Go on after an answer that came before the body: read the rest of it, or no more at all."""
-        if exchange.closes:
-            self._forget_body()
-            self._stopped = self._unread = True
-        else:
-            cast(MessageParser, self._parser).keeps_body = False
-
-    def _door_failed(self, exchange: Exchange, error: Exception) -> None:
-        log.exception("a door failed", error=type(error).__name__)
+    def _door_failed(self, exchange: Exchange) -> None:
+        log.exception("the door failed")  # noqa: LOG004 # called from the handlers
         if exchange.begun:
             self.abort()
         else:
@@ -332,19 +299,26 @@ class HttpConnection(asyncio.Protocol):
 
     def _resume(self) -> None:
         self._resuming = False
-        if self._transport.is_closing() or not self._held:
+        if self._stopped or not self._held:
             return
         data, self._held = self._held, b""
         self._take(data)
-        if not self._held:
+        if not self._held and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    # ---- answers out
+    def _count_waiting(self) -> None:
+        """Count the bytes that wait here among those of all connections, and refuse them if those are too many."""
+        waiting = len(self._held)
+        if self._partial is not None:
+            waiting += len(self._partial)
+        if self._receiving is not None and self._parser is not None:
+            waiting += len(self._parser.body)
+        self._server.waiting_bytes += waiting - self._counted
+        grows, self._counted = waiting > self._counted, waiting
+        if grows and self._server.waiting_bytes > self._limits.waiting_bytes:
+            self._refuse(HeadError(429, PolystreamError(Reason.TOO_MANY_REQUESTS)), self._receiving)
 
-    @property
-    def date_line(self) -> str:
-        """The header line with the time, renewed by the server."""
-        return self._server.date_line
+    # ---- answers out
 
     def must_close_after(self, exchange: Exchange) -> bool:
         """Tell whether the connection has to end with an answer."""
@@ -352,99 +326,29 @@ class HttpConnection(asyncio.Protocol):
             self._needs_continue or self._left is None or self._left > self._limits.discarded_body_bytes
         ):
             return True  # nobody wants to read the rest
-        if self._server.leaving and exchange is self._exchanges[-1] and not self._held and not self._partial:
-            self._stopped = True
-            return True
-        return False
+        if not self._server.leaving or exchange is not self._exchanges[-1]:
+            return False
+        if self._more or self._held or self._partial:
+            return False  # another request has come
+        self._stopped = True
+        return True
 
-    def answer(self, exchange: Exchange, data: bytes) -> None:
-        """Send bytes of an answer, or keep them until the answers before are out."""
-        if self._exchanges[0] is not exchange:
-            if exchange.ready is None:
-                exchange.ready = [data]
-            else:
-                exchange.ready.append(data)
-            return
-        self._write(data)
-        if exchange.complete:
-            self._advance()
+    def _begin_turn(self, exchange: Exchange) -> None:
+        if self._needs_continue and exchange is self._receiving:
+            self._continue()
+        super()._begin_turn(exchange)
 
-    async def caught_up(self, exchange: Exchange) -> None:
-        """Wait until all that an exchange has written is on its way. Raises ConnectionResetError if it never will be."""
-        loop = asyncio.get_running_loop()
-        while exchange.ready is not None and not self._transport.is_closing():
-            exchange.turn = loop.create_future()
-            await exchange.turn
-        while self._write_since is not None and not self._transport.is_closing():
-            self._waiter = self._waiter or loop.create_future()
-            await asyncio.shield(self._waiter)
-        if self._transport.is_closing():
-            raise ConnectionResetError("the client has left")
-
-    def cut(self, exchange: Exchange) -> None:
-        """End the connection without the rest of an answer."""
-        if self._exchanges and self._exchanges[0] is exchange:
-            self._flush()
-            self._close()
-        else:
-            exchange.closes = True
-            exchange.ready = exchange.ready or []
-
-    def _advance(self) -> None:
-        """Send what was ready behind an answer that is complete."""
-        exchanges = self._exchanges
-        while True:
-            done = exchanges.popleft()
-            self._server.requests -= 1
-            done.detach()
-            if done.closes:
-                self._finish()
-                return
-            if not exchanges:
-                break
-            following = exchanges[0]
-            ready, following.ready = following.ready, None
-            if following is self._receiving and self._needs_continue:
-                self._continue()
-            if ready is not None:
-                self._write(b"".join(ready))
-            if following.turn is not None and not following.turn.done():
-                following.turn.set_result(None)
-            if not following.complete:
-                break
-        if not self._burst:
-            if self._held:
-                self._resume_later()
-            elif not exchanges and self._receiving is None:
-                self._rest()
-
-    def _write(self, data: bytes) -> None:
-        if self._burst:
-            self._out.append(data)
-            return
-        if self._write_since is not None:
-            self._unsent += len(data)
-        self._transport.write(data)
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if out:
-            data = out[0] if len(out) == 1 else b"".join(out)
-            if self._write_since is not None:
-                self._unsent += len(data)
-            self._transport.write(data)
-
-    def _rest(self) -> None:
-        """Wait for the next request."""
-        if self._stopped:
-            return
-        if self._partial is None:
-            self._since = self._server.now
-            self._server.idle[self] = None
-            if self._server.leaving:
-                self.deadline = min(self.deadline, self._since + self._limits.leave_idle_s)
-        if self._eof:
-            self._close()
+    def _after_answer(self) -> None:
+        if self._held:
+            self._resume_later()
+        elif not self._exchanges and self._receiving is None and not self._stopped:
+            if self._partial is None:
+                self._since = self._server.now
+                self._server.idle[self] = None
+                if self._server.leaving:
+                    self.deadline = min(self.deadline, self._since + self._idle_s)
+            if self._eof:
+                self._close()
 
     def _refuse(
         self, refusal: HeadError, exchange: Exchange | None = None, *, request: HttpRequest | None = None
@@ -452,129 +356,82 @@ class HttpConnection(asyncio.Protocol):
         """Answer with an error of the server's own, after the answers before, and close."""
         self._stopped = self._unread = True
         self._forget_body()
-        self._partial = None
+        self._partial, self._held = None, b""
+        self._server.heads.pop(self, None)
         if exchange is None:
-            request = request or HttpRequest("GET", "", "", {}, "1.1", self._peer)
-            exchange = Exchange(self, request, closes=True)
+            exchange = Exchange(self, request or HttpRequest("GET", "", "", {}, "1.1", self._peer), closes=True)
             self._exchanges.append(exchange)
             self._server.requests += 1
-        if not exchange.closes:
-            exchange.closes = True
+        exchange.closes = True
         self._server.refuse(exchange, refusal)
-
-    def _finish(self) -> None:
-        """End the connection after its last answer."""
-        self._stopped = True
-        self._server.idle.pop(self, None)
-        self._flush()
-        if not self._unread or self._eof:
-            self._close()
-            return
-        # The client may still be sending: closing now would reset the connection, and the answer could be lost.
-        self._lingered = 0
-        self._held = b""
-        self._since = self._server.now
-        self.deadline = min(self.deadline, self._since + self._limits.linger_s)
-        if not self._transport.is_closing():
-            self._transport.write_eof()
-            self._transport.resume_reading()
-
-    def _throw_away(self, data: bytes) -> None:
-        self._unread = True
-        if self._lingered is not None:
-            self._lingered += len(data)
-            if self._lingered > self._limits.linger_bytes:
-                self.abort()
+        if self._counted:
+            self._count_waiting()
 
     def _close(self) -> None:
-        self._stopped = True
         self._server.idle.pop(self, None)
-        self._watch_writing()
-        self._transport.close()
+        super()._close()
 
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def _watch_writing(self) -> None:
-        self._write_since = self._server.now
-        self._unsent = self._transport.get_write_buffer_size()
-        self.deadline = min(self.deadline, self._write_since + self._limits.write_s)
-
-    def _relay(self, data: bytes) -> None:
+    def _hand_on(self, data: bytes) -> None:
+        """Leave the connection to a relay."""
+        self._stopped = True
+        self._partial = None
+        self._server.heads.pop(self, None)
         self._server.relay(self, self._transport, data)
 
     # ---- time
 
+    @property
+    def _idle_s(self) -> float:
+        return self._limits.leave_idle_s if self._server.leaving else self._limits.idle_s
+
     def check(self, now: float) -> float:
         """Do what is due, and return when to look again, both in seconds of the monotonic clock."""
-        limits, due = self._limits, _NEVER
-        if self._write_since is not None:
-            due = self._check_writing(now)
+        due = self._check_writing(now)
         if self._lingered is not None:
-            if now >= self._since + limits.linger_s:
-                self.abort()
-                return _NEVER
-            return min(due, self._since + limits.linger_s)
-        if self._stopped:
+            wait_s = self._limits.linger_s
+        elif self._stopped:
             return due
-        if self._receiving is not None:
-            return min(due, self._check_body(now))
-        if self._partial is not None:
-            if now >= self._since + limits.head_s:
-                self._time_out("the head of the request did not arrive in time; send it at once")
-                return now + limits.linger_s
-            return min(due, self._since + limits.head_s)
-        if self._exchanges:
-            return min(due, now + limits.idle_s)
-        idle_s = limits.leave_idle_s if self._server.leaving else limits.idle_s
-        if now >= self._since + idle_s:
-            self._close()
-            return now + limits.write_s
-        return min(due, self._since + idle_s)
+        elif self._receiving is not None:
+            wait_s = self._body_wait_s()
+        elif self._partial is not None:
+            wait_s = self._limits.head_s
+        elif self._exchanges:
+            return min(due, now + self._limits.idle_s)
+        else:
+            wait_s = self._idle_s
+        if now < self._since + wait_s:
+            return min(due, self._since + wait_s)
+        self._time_out()
+        return now + self._limits.sweep_s
 
     def leave(self) -> None:
         """Look again soon: the server leaves."""
         if not self._exchanges and self._receiving is None and self._partial is None:
             self._since = self._server.now
-            self.deadline = min(self.deadline, self._since + self._limits.leave_idle_s)
-
-    def abort(self) -> None:
-        """End the connection at once."""
-        self._stopped = True
-        self._transport.abort()
+            self.deadline = min(self.deadline, self._since + self._idle_s)
 
     def evict(self) -> None:
-        """End a connection that waits for a request, to make room."""
-        self._close()
+        """End a connection that waits for a request, to make room for another."""
+        if self._partial:
+            self._refuse(HeadError(503, PolystreamError(Reason.TOO_MANY_CONNECTIONS)))
+        else:
+            self._close()
 
-    def _check_writing(self, now: float) -> float:
-        since, limits = cast(float, self._write_since), self._limits
-        if now < since + limits.write_s:
-            return since + limits.write_s
-        left = self._transport.get_write_buffer_size()
-        if self._unsent - left < limits.write_bytes_per_s * (now - since):
-            self.abort()
-            return _NEVER
-        self._write_since, self._unsent = now, left
-        return now + limits.write_s
-
-    def _check_body(self, now: float) -> float:
+    def _body_wait_s(self) -> float:
+        """Return how long a body may take, as much of it as has come, in seconds."""
         limits = self._limits
         received = self._wire if self._left is None else len(cast(MessageParser, self._parser).body)
-        earned = limits.body_grace_s + received / limits.body_bytes_per_s
-        due = self._since + min(limits.body_s, earned)
-        if now < due:
-            return due
-        self._time_out("the body of the request did not arrive in time; send it faster")
-        return now + limits.linger_s
+        return min(limits.body_s, limits.body_grace_s + received / limits.body_bytes_per_s)
 
-    def _time_out(self, message: str) -> None:
-        if self._receiving is not None and self._receiving.begun:
+    def _time_out(self) -> None:
+        receiving = self._receiving
+        if self._lingered is not None or (receiving is not None and receiving.begun):
             self.abort()
-        elif self._partial is not None and not self._partial:
-            self._close()
+        elif receiving is not None:
+            message = "the body of the request did not arrive in time; send it faster"
+            self._refuse(HeadError(408, PolystreamError(Reason.REQUEST_TIMEOUT, message)), receiving)
+        elif self._partial:
+            message = "the head of the request did not arrive in time; send it at once"
+            self._refuse(HeadError(408, PolystreamError(Reason.REQUEST_TIMEOUT, message)))
         else:
-            error = PolystreamError(Reason.REQUEST_TIMEOUT, message)
-            self._refuse(HeadError(408, error), self._receiving)
+            self._close()

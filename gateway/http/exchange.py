@@ -8,7 +8,7 @@ from gateway.http.answers import CLOSE, KEEP_ALIVE, LAST_CHUNK, answer_head, chu
 from gateway.http.request import HttpRequest
 
 if TYPE_CHECKING:
-    from gateway.http.connection import HttpConnection
+    from gateway.http.sending import AnswerSender
 
 
 class Exchange:
@@ -22,7 +22,7 @@ class Exchange:
         "turn",
     )  # fmt: skip
 
-    def __init__(self, connection: "HttpConnection", request: HttpRequest, *, closes: bool) -> None:
+    def __init__(self, connection: "AnswerSender", request: HttpRequest, *, closes: bool) -> None:
         self.request = request
         self.context: Any = None  # the door's own, between `head` and `request`
         self.closes = closes  # whether the connection ends with this answer
@@ -31,7 +31,7 @@ class Exchange:
         self.streaming = False
         self.ready: list[bytes] | None = None  # what waits for the answers before
         self.turn: asyncio.Future[None] | None = None  # set while a writer waits for the answers before
-        self._connection: HttpConnection | None = connection
+        self._connection: AnswerSender | None = connection
         self._chunked = False
         self._leave: Callable[[], object] | None = None
 
@@ -104,12 +104,12 @@ class Exchange:
         if leave is not None and not self.complete:
             leave()
 
-    def _begin(self) -> "HttpConnection | None":
+    def _begin(self) -> "AnswerSender | None":
         if self.begun:
             raise RuntimeError("the request was answered before")
         return self._connection
 
-    def _connection_line(self, connection: "HttpConnection") -> str:
+    def _connection_line(self, connection: "AnswerSender") -> str:
         if self.closes or connection.must_close_after(self):
             self.closes = True
             return CLOSE

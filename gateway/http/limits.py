@@ -35,7 +35,7 @@ class HttpLimits:
     connections: int = 10_000
     lingering: int = 256  # connections over the bound that are told so at a time; more are cut
     requests: int = 8_192  # under way
-    unfinished_body_bytes: int = 67_108_864
+    waiting_bytes: int = 67_108_864  # of bodies and heads that are not whole, and of requests whose turn has not come
     backlog: int = 2_048  # connections that the system keeps until they are accepted
     sweep_s: float = 0.5
     leave_idle_s: float = 1.0  # how long a connection stays open without a request once the server leaves

@@ -122,31 +122,25 @@ class MessageParser:
         upgrades = self._feed_head(data, headers, version)
         if self._fault is not None:
             raise self._fault
-        method = _METHODS.get(line[0]) or line[0].decode("ascii")
         host = headers.get("host")
         if host is not None:
             check_host(host)
         elif version == "1.1":
             raise malformed("HTTP/1.1 asks for the header host")
+        length: int | None = 0
         if "content-length" in headers or "transfer-encoding" in headers:
             length = body_length(headers, version)
             if upgrades and length != 0:
                 # llhttp hands over to another protocol here, and would read the body as the next request.
                 self._parser = HttpRequestParser(self)
                 self._feed_head(_UPGRADE.sub(b"", data), {}, version)
-        else:
-            length = 0
         if self.complete != (length == 0):
             raise malformed("it is unclear where the body of the request ends")
-        if method in _NEVER_ALLOWED:
-            raise HeadError(405, PolystreamError(Reason.UNIMPLEMENTED, "this method is never allowed here"), _ALLOW)
-        path, query = read_target(line[1].decode("ascii"), method, host)
-        expects = False
-        if "expect" in headers and version == "1.1":
-            if headers["expect"].lower() != "100-continue":
-                raise HeadError(417, PolystreamError(Reason.UNIMPLEMENTED, "only 100-continue can be expected"))
-            expects = length != 0
-        return RequestHead(method, path, query, version, headers, length, self._parser.should_keep_alive(), expects)
+        method = _METHODS.get(line[0]) or line[0].decode("ascii")
+        path, query = _targets(line[1].decode("ascii"), method, host)
+        expects = "expect" in headers and version == "1.1" and _expects_continue(headers["expect"])
+        keeps = self._parser.should_keep_alive()
+        return RequestHead(method, path, query, version, headers, length, keeps, expects and length != 0)
 
     def _feed_head(self, data: bytes, headers: dict[str, str], version: str) -> bool:
         """Give a head to llhttp. Return whether it would hand over to another protocol. Raises HeadError."""
@@ -194,6 +188,20 @@ def early_fault(partial: bytearray, limits: HttpLimits) -> HeadError | None:
     if len(partial) > limits.head_bytes:
         return too_large(partial, limits)
     return None
+
+
+def _targets(target: str, method: str, host: str | None) -> tuple[str, str]:
+    """Return path and query of a target. Raises HeadError, also for what no target allows."""
+    if method in _NEVER_ALLOWED:
+        raise HeadError(405, PolystreamError(Reason.UNIMPLEMENTED, "this method is never allowed here"), _ALLOW)
+    return read_target(target, method, host)
+
+
+def _expects_continue(expect: str) -> bool:
+    """Read the header expect (RFC 9110, section 10.1.1). Raises HeadError."""
+    if expect.lower() != "100-continue":
+        raise HeadError(417, PolystreamError(Reason.UNIMPLEMENTED, "only 100-continue can be expected"))
+    return True
 
 
 def _unknown_version(version: bytes) -> HeadError:

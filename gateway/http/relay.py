@@ -45,6 +45,8 @@ class RelayEnd(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Send what came at the other end."""
         relay = self._relay
+        if relay.refused:
+            return
         relay.active_s = relay.server.now
         other = self.peer.transport
         if other is None:
@@ -66,7 +68,7 @@ class RelayEnd(asyncio.Protocol):
         """Close half of the relay; the other direction goes on."""
         self.finished = True
         other = self.peer.transport
-        if self.peer.finished:
+        if self.peer.finished or self._relay.refused:
             return False
         if other is not None and not other.is_closing():
             other.write_eof()
@@ -86,12 +88,13 @@ class RelayEnd(asyncio.Protocol):
 class Relay:
     """A client's connection and the one to the gRPC server. `waiting` is what came before there was one."""
 
-    __slots__ = ("_task", "active_s", "client", "server", "upstream", "waiting")
+    __slots__ = ("_task", "active_s", "client", "refused", "server", "upstream", "waiting")
 
     def __init__(self, server: "HttpServer", transport: asyncio.Transport, data: bytes) -> None:
         self.server = server
         self.active_s = server.now  # the last byte either way, in seconds of the monotonic clock
         self.waiting = data
+        self.refused = False
         self.client, self.upstream = RelayEnd(self), RelayEnd(self)
         self.client.peer, self.upstream.peer = self.upstream, self.client
         self._task: asyncio.Task[None] | None = None
@@ -148,7 +151,16 @@ class Relay:
 
     def _refuse(self, code: int, message: str) -> None:
         client = cast(asyncio.Transport, self.client.transport)
-        if not client.is_closing():
-            client.write(go_away(code, message))
+        self.refused = True
+        self.waiting = b""
+        self.active_s = self.server.now
+        if client.is_closing() or not self.server.part(self):
+            client.abort()
+            return
+        # As in `HttpConnection`: what the client still sends must not reset the connection before it has read this.
+        client.write(go_away(code, message))
+        if self.client.finished:
             client.close()
-        self.ended()
+        else:
+            client.write_eof()
+            client.resume_reading()

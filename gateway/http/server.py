@@ -2,9 +2,11 @@
 
 import asyncio
 import math
+import resource
 import socket
 import time
 from email.utils import formatdate
+from typing import Final
 
 import structlog
 
@@ -14,6 +16,8 @@ from gateway.http.heads import HeadError
 from gateway.http.limits import HttpLimits
 from gateway.http.relay import Relay
 from gateway.http.request import Door
+
+_OTHER_FILES: Final = 256  # what the process opens beside connections
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -42,10 +46,12 @@ class HttpServer:
         self.leaving = False
         self.connections: dict[HttpConnection, None] = {}
         self.idle: dict[HttpConnection, None] = {}  # without a request, the one that waits longest first
+        self.heads: dict[HttpConnection, None] = {}  # with a part of a request's head, likewise
         self.lingering: set[HttpConnection] = set()  # over the bound: each is told so
         self.relays: dict[Relay, None] = {}
+        self.parting: dict[Relay, None] = {}  # refused, until the client has read why
         self.requests = 0  # under way
-        self.body_bytes = 0  # of all bodies that are not whole
+        self.waiting_bytes = 0  # of what is not whole, or whose turn has not come
         self._grpc_address = grpc_address
         self._socket = _bind(host, port, reuse_port=reuse_port)
         if not reuse_port:
@@ -54,10 +60,17 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Future[None] | None = None
+        self._accepting: set[asyncio.Task[object]] = set()  # connections that the system had accepted at the end
+        self._connections_max = limits.connections
 
     async def start(self) -> None:
         """Accept connections."""
         loop = asyncio.get_running_loop()
+        limits = self.limits
+        wanted = limits.connections + limits.lingering + 2 * limits.relays + _OTHER_FILES
+        self._connections_max = min(limits.connections, limits.connections - wanted + _raise_file_limit(wanted))
+        if self._connections_max < limits.connections:
+            log.warning("the system allows fewer open files than connections", connections=self._connections_max)
         self._sweep()
         self._server = await loop.create_server(
             lambda: HttpConnection(self), sock=self._socket, backlog=self.limits.backlog
@@ -69,6 +82,7 @@ class HttpServer:
             return
         self.leaving = True
         if self._server is not None:
+            self._accept_last()
             self._server.close()
         else:
             self._socket.close()
@@ -78,7 +92,7 @@ class HttpServer:
     async def stop(self, grace_s: float) -> None:
         """Leave, wait `grace_s` seconds for what is under way, and end what is left then."""
         self.leave()
-        if self.connections or self.relays:
+        if not self._is_empty():
             self._empty = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(grace_s):
@@ -87,7 +101,7 @@ class HttpServer:
                 log.warning("connections were still open", connections=len(self.connections), relays=len(self.relays))
         for connection in (*self.connections, *self.lingering):
             connection.abort()
-        for relay in tuple(self.relays):
+        for relay in (*self.relays, *self.parting):
             relay.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -97,24 +111,29 @@ class HttpServer:
 
     def admit(self, connection: HttpConnection) -> bool:
         """Take a new connection, in place of the one that has waited for a request longest if there are too many."""
-        limits = self.limits
-        if len(self.connections) + len(self.relays) >= limits.connections:
-            if not self.idle:
-                if len(self.lingering) >= limits.lingering:
-                    connection.abort()
-                self.lingering.add(connection)
+        if len(self.connections) + len(self.relays) >= self._connections_max:
+            oldest = next(iter(self.idle or self.heads), None)
+            if oldest is None:
                 return False
-            oldest = next(iter(self.idle))
             self.connections.pop(oldest, None)
+            self.heads.pop(oldest, None)
             self.lingering.add(oldest)
             oldest.evict()
         self.connections[connection] = None
+        return True
+
+    def may_linger(self, connection: HttpConnection) -> bool:
+        """Tell whether a connection over the bound may stay until it has read that it is."""
+        if len(self.lingering) >= self.limits.lingering:
+            return False
+        self.lingering.add(connection)
         return True
 
     def lost(self, connection: HttpConnection) -> None:
         """Forget a connection that has ended."""
         self.connections.pop(connection, None)
         self.idle.pop(connection, None)
+        self.heads.pop(connection, None)
         self.lingering.discard(connection)
         self._tell_empty()
 
@@ -131,23 +150,37 @@ class HttpServer:
         """Hand a connection that begins with HTTP/2's preface on to the gRPC server."""
         relay = Relay(self, transport, data)
         self.connections.pop(connection, None)
+        self.lingering.discard(connection)
         if self._grpc_address is None:
             relay.refuse_absent()
-            return
-        if len(self.relays) >= self.limits.relays:
-            stalest = min(self.relays, key=lambda open_relay: open_relay.active_s)
-            if self.now - stalest.active_s < self.limits.relay_evict_s:
-                relay.refuse_busy()
-                return
-            self.relays.pop(stalest)
-            stalest.abort()
-        self.relays[relay] = None
-        relay.connect(self._grpc_address)
+        elif len(self.relays) < self.limits.relays or self._evict_relay():
+            self.relays[relay] = None
+            relay.connect(self._grpc_address)
+        else:
+            relay.refuse_busy()
+
+    def part(self, relay: Relay) -> bool:
+        """Tell whether a refused relay may stay until the client has read why."""
+        self.relays.pop(relay, None)
+        if len(self.parting) >= self.limits.lingering:
+            return False
+        self.parting[relay] = None
+        return True
 
     def relay_ended(self, relay: Relay) -> None:
         """Forget a relay."""
         self.relays.pop(relay, None)
+        self.parting.pop(relay, None)
         self._tell_empty()
+
+    def _evict_relay(self) -> bool:
+        """Make room for a relay in place of one that nothing goes over."""
+        stalest = min(self.relays, key=lambda relay: relay.active_s)
+        if self.now - stalest.active_s < self.limits.relay_evict_s:
+            return False
+        self.relays.pop(stalest)
+        stalest.abort()
+        return True
 
     # ---- time
 
@@ -159,14 +192,44 @@ class HttpServer:
         for connection in (*self.connections, *self.lingering):
             if connection.deadline <= now:
                 connection.deadline = connection.check(now)
-        if self.relays:
-            stale = now - self.limits.relay_idle_s
-            for relay in [relay for relay in self.relays if relay.active_s <= stale]:
+        for relays, stale_s in ((self.relays, self.limits.relay_idle_s), (self.parting, self.limits.linger_s)):
+            for relay in [relay for relay in relays if relay.active_s <= now - stale_s]:
                 relay.abort()
 
     def _tell_empty(self) -> None:
-        if self._empty is not None and not self.connections and not self.relays and not self._empty.done():
+        if self._empty is not None and not self._empty.done() and self._is_empty():
             self._empty.set_result(None)
+
+    def _is_empty(self) -> bool:
+        return not (self.connections or self.lingering or self.relays or self._accepting)
+
+    def _accept_last(self) -> None:
+        """Accept what the system has: it would reset those connections as the port closes."""
+        loop = asyncio.get_running_loop()
+        for _ in range(self.limits.backlog):
+            try:
+                accepted, _ = self._socket.accept()
+            except OSError:  # there are no more
+                return
+            accepted.setblocking(False)
+            task = loop.create_task(loop.connect_accepted_socket(lambda: HttpConnection(self), accepted))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepted)
+
+    def _accepted(self, task: asyncio.Task[object]) -> None:
+        self._accepting.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("a connection was lost while it was accepted")
+        self._tell_empty()
+
+
+def _raise_file_limit(wanted: int) -> int:
+    """Raise the process's bound of open files as far as it goes, up to `wanted`. Return what it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
 
 
 def _date_line() -> str:
