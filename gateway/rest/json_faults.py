@@ -72,6 +72,9 @@ _NUMERIC_WRAPPERS: Final = {
     *("google.protobuf.DoubleValue", "google.protobuf.FloatValue", "google.protobuf.Int32Value"),
     *("google.protobuf.Int64Value", "google.protobuf.UInt32Value", "google.protobuf.UInt64Value"),
 }
+_MIN_ENUM: Final = -(2**31)
+_MAX_ENUM: Final = 2**31 - 1
+_MAX_ENUM_DIGITS: Final = len("-2147483648")
 _ANY: Final = "google.protobuf.Any"
 _TYPE: Final = "@type"
 
@@ -156,16 +159,16 @@ class JsonFaults:
             case _:
                 self._read_element(element, value, path, takes)
 
-    def _read_element(self, element: Element, value: Value, path: str, takes: Callable[[Value], bool]) -> None:
-        if not isinstance(element, DescMessage):
-            if not (_is_strict(element, value) and takes(value)):
-                self._add(path, _must_be(element, value))
-        elif not has_own_form(element) and isinstance(value, JsonObject):
-            self._read_fields(element, value.members, path)
-        else:
+    def _read_element(
+        self, element: Element, value: Value, path: str, takes: Callable[[Value], bool], subject: str = ""
+    ) -> None:
+        if isinstance(element, DescMessage):
+            if not has_own_form(element) and isinstance(value, JsonObject):
+                self._read_fields(element, value.members, path)
+                return
             self._read_own_form(element, value, path)
-            if not (_is_strict(element, value) and takes(value)):
-                self._add(path, _must_be(element, value))
+        if not (_is_strict(element, value) and takes(value)):
+            self._add(path, subject + ("must not be null" if value is None else must_be(element)))
 
     def _read_list(self, element: Element, values: list[Value], path: str, takes: Callable[[Value], bool]) -> None:
         if isinstance(element, DescMessage):
@@ -192,7 +195,7 @@ class JsonFaults:
             if not _is_key(key_type, key):
                 self._add(path, f"each name must be {_SCALARS[key_type]}")
                 continue
-            self._read_element(element, value, path, partial(_takes_entry, takes, key))
+            self._read_element(element, value, path, partial(_takes_entry, takes, key), "each value ")
 
     def _read_own_form(self, descriptor: DescMessage, value: Value, path: str) -> None:
         """Look for what is there twice in a value whose names are not its type's fields."""
@@ -230,8 +233,9 @@ def must_be(element: Element) -> str:
             return f"must be {_SCALARS[element]}"
 
 
-def _must_be(element: Element, value: Value) -> str:
-    return "must not be null" if value is None else must_be(element)
+def is_enum_number(digits: str) -> bool:
+    """Whether a whole number is one that an enum may have, known or not: of 32 bits."""
+    return len(digits) <= _MAX_ENUM_DIGITS and _MIN_ENUM <= int(digits) <= _MAX_ENUM
 
 
 def _takes(message: type[Message], name: str, value: Value) -> bool:
@@ -259,7 +263,13 @@ def _refused(values: list[Value], first: int, end: int, takes: Callable[[Value],
 
 
 def _is_strict(element: Element, value: Value) -> bool:
-    """Whether a text that stands for a number is one: protobuf-py takes what Python's `int` does, such as 1_0."""
+    """Whether a value is what its type may have, where protobuf-py is lax.
+
+    In a text it takes for a number what Python's `int` does, such as 1_0, and for an enum it takes numbers beyond the
+    32 bits that the wire has for one.
+    """
+    if isinstance(element, DescEnum):
+        return not isinstance(value, Number) or not value.lstrip("-").isdecimal() or is_enum_number(value)
     is_numeric = element.type_name in _NUMERIC_WRAPPERS if isinstance(element, DescMessage) else element in _NUMBERS
     if not is_numeric or not isinstance(value, str) or isinstance(value, Number):
         return True

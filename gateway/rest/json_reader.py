@@ -21,9 +21,10 @@ from mesh.errors import PolystreamError, Reason
 _MAX_KNOWN_BODIES: Final = 100
 _ESCAPE: Final = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED: Final = b"\xff"  # in no UTF-8 text
-# A name of ASCII letters, digits and what was escaped: no other can be a field's. Between the end of a text and the next one
-# there is always something else than those, so nothing but a name matches.
+# A name of alphanumeric ASCII and what was escaped: no other can be a field's. Between the end of a text and the next
+# one there is always something else than that, so nothing but a name matches.
 _NAME: Final = re.compile(rb'[{,]\s*"([0-9A-Z_a-z\xff]+)"\s*:')
+_UNSET: Final = re.compile(_NAME.pattern + rb"\s*null")
 # A text of a number's characters that is no number of JSON: protobuf-py takes what Python's `int` does.
 _ODD_NUMBER: Final = re.compile(
     rb'"(?=[-+.0-9\x80-\xff])(?!-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")[-+.0-9eE_\x80-\xff]*"'
@@ -63,6 +64,7 @@ class JsonReader:
             raise _malformed(f"the body is nested deeper than {json_text.MAX_DEPTH} levels; nest it less")
         try:
             message = self._class.from_json(body, registry=json_registry())
+            message.to_binary()  # refuses what JSON may hold and the wire may not: an enum's number beyond 32 bits
         except JSONDecodeError as error:
             raise _not_json(error) from None
         except REFUSALS:
@@ -74,7 +76,7 @@ class JsonReader:
         """Return the fields of a body that protobuf-py took; None where they must be looked at one by one."""
         if b"\\" in body:
             body = _ESCAPE.sub(_ESCAPED, body)
-        if self._names is None or b"null" in body or _ODD_NUMBER.search(body):
+        if self._names is None or _ODD_NUMBER.search(body):
             return None
         names = tuple(_NAME.findall(body))
         named = self._known.get(names)
@@ -85,6 +87,8 @@ class JsonReader:
             named = frozenset(paths & self._own)
             if len(self._known) < _MAX_KNOWN_BODIES:
                 self._known[names] = named
+        if b"null" in body:
+            return named.difference([self._names[name] for name in _UNSET.findall(body)])
         return named
 
     def _checked_names(self, body: bytes, prefix: str) -> frozenset[str]:

@@ -8,7 +8,8 @@ from typing import Final
 
 MAX_DEPTH: Final = 32  # of lists and objects in one another; the deepest request has 3
 
-_MANY_ROUNDS: Final = MAX_DEPTH
+_PAIR: Final = b"[]"
+_ONE_KIND: Final = bytes.maketrans(b"{}", _PAIR)
 _STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -38,13 +39,12 @@ def is_too_deep(body: bytes) -> bool:
     """
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return False
-    brackets = _STRINGS.sub(b"", body).translate(None, _NO_BRACKETS)
-    for _ in range(_MANY_ROUNDS):  # each takes the innermost pairs away
-        fewer = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if len(fewer) == len(brackets):
+    brackets = _STRINGS.sub(b"", body).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each round takes the innermost level away
+        if _PAIR not in brackets:
             break
-        brackets = fewer
-    return brackets.count(b"[") + brackets.count(b"{") > MAX_DEPTH
+        brackets = brackets.replace(_PAIR, b"")
+    return _PAIR in brackets or brackets.count(b"[") > MAX_DEPTH
 
 
 def parse(text: bytes) -> Value:

@@ -1,12 +1,13 @@
 """Messages into JSON as the platform prints it: fields in their proto names, those without presence always there."""
 
+import json
 from base64 import b64encode
 from functools import cache
 from typing import Final
 
-from protobuf import DescMessage, Message, Oneof
+from protobuf import DescMessage, Message
 from protobuf.wkt import Any as PackedMessage
-from protobuf.wkt import Struct, Value
+from protobuf.wkt import Struct
 
 from gateway.rest.json_types import element_of, json_registry, message_type
 
@@ -60,7 +61,8 @@ def _replace_unknown(message: Message) -> None:
             if not isinstance(part, PackedMessage):
                 _replace_unknown(part)
             elif not _is_known(part):
-                part.value = _struct(type_url=part.type_url, value=b64encode(part.value).decode()).to_binary()
+                wire = {"type_url": part.type_url, "value": b64encode(part.value).decode()}
+                part.value = Struct.from_json(json.dumps(wire)).to_binary()
                 part.type_url = _STRUCT_URL
 
 
@@ -70,7 +72,3 @@ def _is_known(packed: PackedMessage) -> bool:
     except _REFUSALS:
         return False
     return True
-
-
-def _struct(**members: str) -> Struct:
-    return Struct(fields={name: Value(kind=Oneof("string_value", text)) for name, text in members.items()})

@@ -20,7 +20,7 @@ from protobuf import (
     merge_from_json,
 )
 
-from gateway.rest.json_faults import REFUSALS, must_be
+from gateway.rest.json_faults import REFUSALS, is_enum_number, must_be
 from gateway.rest.json_text import is_number
 from gateway.rest.json_types import Element, element_of, fields_of, has_own_form, message_type
 from mesh.errors import FieldFault, PolystreamError, Reason
@@ -126,7 +126,7 @@ def _literal_maker(field: DescField, element: Element) -> Callable[[str], str | 
         case _ if isinstance(field.value, DescFieldValueMap):
             raise ValueError(f"no text stands for the map {field.name}")
         case DescEnum():
-            return lambda text: text if _WHOLE.fullmatch(text) else encode_basestring(text)
+            return _enum_literal
         case DescMessage(type_name=name) if not has_own_form(element) or name in _NO_TEXT:
             raise ValueError(f"no text stands for the message {field.name}")
         case DescMessage() if (wrapped := fields_of(element).get(_WRAPPED)) is not None:
@@ -139,6 +139,12 @@ def _literal_maker(field: DescField, element: Element) -> Callable[[str], str | 
             return lambda text: f'"{text}"' if is_number(text) or text in _NO_NUMBERS else None
         case _:
             return lambda text: text if _WHOLE.fullmatch(text) else None
+
+
+def _enum_literal(text: str) -> str | None:
+    if not _WHOLE.fullmatch(text):
+        return encode_basestring(text)
+    return text if is_enum_number(text) else None
 
 
 def _must_be(element: Element) -> str:
