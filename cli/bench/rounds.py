@@ -27,8 +27,8 @@ class Schedule:
     limit_s: float  # no round is begun that would probably end later than this after the first
 
 
-SHORT = Schedule(rounds=5, round_s=1.2, limit_s=45.0)
-LONG = Schedule(rounds=5, round_s=3.0, limit_s=360.0)
+SHORT = Schedule(rounds=5, round_s=1.2, limit_s=120.0)
+LONG = Schedule(rounds=5, round_s=3.0, limit_s=600.0)
 
 
 @dataclass(frozen=True, slots=True)

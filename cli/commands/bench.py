@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the broker: embedded, from pip alone, or native, which is Apache Kafka; KAFKA_BOOTSTRAP_SERVERS, where "
         "it is set, names another one, which must be empty",
     )
-    parser.add_argument("--short", action="store_true", help="about a minute, and the main subjects only")
+    parser.add_argument("--short", action="store_true", help="a minute or two, and the main subjects only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE, - for standard output")
 
 
