@@ -1,10 +1,9 @@
-"""The monitor's pages: the dashboard, its data, and the API's documentation."""
+"""The monitor's pages: the dashboard and its data."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 
 import grpc
@@ -14,7 +13,7 @@ from polystream.v1.system_pb2 import GetHealthRequest, Health
 from polystream.v1.system_pb2_grpc import SystemServiceStub
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -30,35 +29,6 @@ from monitor.service import EventLog
 _FOLDER = Path(__file__).parent / "dashboard"
 _HEALTH_TIMEOUT_S = 2.0
 _HTTP_STATUS = {3: 400, 5: 404, 14: 503}  # google.rpc.Code to HTTP, those that the event log raises
-# In a checkout the document stands beside the packages; in the wheel it is inside `mesh`.
-_OPENAPI = (
-    Path(__file__).parent.parent / "gen" / "openapi" / "openapi.json",
-    Path(__file__).parent.parent / "mesh" / "_openapi" / "openapi.json",
-)
-_SWAGGER_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Polystream API</title>
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
-<link rel="icon" href="/docs/assets/favicon-32x32.png">
-<style>
-body { margin: 0; }
-.swagger-ui .info { margin: 28px 0; }
-.swagger-ui .scheme-container { display: none; }
-</style>
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script>
-SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true,
-  filter: true, displayRequestDuration: true, defaultModelsExpandDepth: 0, validatorUrl: null });
-</script>
-</body>
-</html>
-"""
 
 
 class Pages:
@@ -91,9 +61,6 @@ class Pages:
                 Route("/api/operations", self.operations),
                 Route("/api/operations/{correlation_id}", self.story),
                 Route("/docs", self.docs),
-                Route("/openapi.yaml", self.openapi),
-                Route("/openapi.json", self.openapi),
-                Mount("/docs/assets", StaticFiles(directory=_swagger_ui())),
                 Mount("/assets", StaticFiles(directory=_FOLDER)),
             ]
         )
@@ -140,23 +107,11 @@ class Pages:
         return await _json(asyncio.to_thread(self._log.story, request.path_params["correlation_id"]))
 
     async def docs(self, _: Request) -> Response:
-        """Serve Swagger UI."""
-        return HTMLResponse(_SWAGGER_PAGE)
-
-    async def openapi(self, _: Request) -> Response:
-        """Serve the API's description."""
-        path = next((path for path in _OPENAPI if path.exists()), None)
-        if path is None:
-            return JSONResponse({"message": "no OpenAPI document: generate the contracts"}, status_code=404)
-        return FileResponse(path, media_type="application/json")  # which is YAML too
-
-
-def _swagger_ui() -> Path:
-    """Return the folder of Swagger UI's files. The package is only looked up: importing it brings a web framework's."""
-    spec = find_spec("swagger_ui")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("swagger-ui-py is not installed, which has the files of /docs")
-    return Path(spec.origin).parent / "static"
+        """Lead to the API's documentation, which the gateway serves."""
+        address = self._endpoints.get("docs")
+        if not address:
+            return JSONResponse({"message": "no gateway's address is set: see MONITOR_ENDPOINTS_JSON"}, status_code=404)
+        return RedirectResponse(address)
 
 
 async def _json(result: Awaitable[Message]) -> Response:

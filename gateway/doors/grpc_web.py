@@ -75,7 +75,11 @@ class GrpcWebDoor:
             )
             return None
         # Four characters for three bytes, and a little for padding between pieces.
-        return self._max_bytes if media_type in BINARY else self._max_bytes * 3 // 2
+        max_bytes = self._max_bytes if media_type in BINARY else self._max_bytes * 3 // 2
+        if int(request.headers.get("content-length", "0")) > max_bytes:
+            call.refuse(content.too_large(self._max_bytes - _HEADER.size))  # HTTP's own refusal is not status 200
+            return None
+        return max_bytes
 
     def request(self, call: "GrpcWebCall", rpc: Rpc) -> None:
         """Answer a request that is whole."""

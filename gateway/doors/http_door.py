@@ -8,7 +8,7 @@ from gateway.doors import content, grpc_web
 from gateway.doors.access_log import AccessLog, LoggedExchange
 from gateway.doors.grpc_web import GrpcWebDoor
 from gateway.doors.origins import OriginRules, is_preflight
-from gateway.doors.pages import PageCall, Pages
+from gateway.doors.pages import Documentation, PageCall
 from gateway.doors.rest import RestDoor
 from gateway.doors.statuses import CORRELATION_ID, Header, allow_header, as_http
 from gateway.http.exchange import Exchange
@@ -45,7 +45,7 @@ class HttpDoor:
         )
         self._rest = RestDoor(calls, routes, max_request_bytes=settings.max_request_bytes)
         self._grpc_web = GrpcWebDoor(calls, max_request_bytes=settings.max_request_bytes)
-        self._pages = Pages()
+        self._pages = Documentation()
         self._calls = calls
         self._log = AccessLog(settings.name) if settings.access_log else None
 

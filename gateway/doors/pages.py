@@ -73,7 +73,7 @@ class StoredPage:
         return (self.packed, f'"{self.tag}-gzip"') if packed else (self.plain, f'"{self.tag}"')
 
 
-class Pages:
+class Documentation:
     """Serves the documentation. A file is read and compressed when it is first asked for, in a thread."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class PageCall:
 
     __slots__ = ("_answer_headers", "_pages", "exchange")
 
-    def __init__(self, exchange: Exchange, answer_headers: tuple[Header, ...], pages: Pages) -> None:
+    def __init__(self, exchange: Exchange, answer_headers: tuple[Header, ...], pages: Documentation) -> None:
         self.exchange = exchange
         self._answer_headers = answer_headers
         self._pages = pages

@@ -1,5 +1,6 @@
 """An HTTP request for a door, and what the door answered, without a connection."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ class RecordedExchange:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     parts: list[bytes] = field(default_factory=list)
-    complete: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
     broken: bool = False
     leave: Callable[[], None] | None = None
     is_gone: bool = False
@@ -29,7 +30,7 @@ class RecordedExchange:
         """Keep a whole answer."""
         self.start(status, headers)
         self.parts.append(body)
-        self.complete = True
+        self.done.set()
 
     def start(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
         """Keep the head of an answer."""
@@ -47,7 +48,8 @@ class RecordedExchange:
 
     def end(self, *, broken: bool = False) -> None:
         """Keep that the answer has ended."""
-        self.complete, self.broken = True, broken
+        self.broken = broken
+        self.done.set()
 
     def on_leave(self, callback: Callable[[], None]) -> None:
         """Keep whom to tell."""
