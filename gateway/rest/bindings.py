@@ -9,9 +9,10 @@ from google.protobuf.descriptor import MethodDescriptor
 from gateway.operations.accepted import Serializable
 from gateway.rest.bodies import body_reader
 from gateway.rest.idempotency import HEADER, REQUEST_ID, read_key, refused_key, takes_key
+from gateway.rest.json_faults import MAX_FAULTS
 from gateway.rest.json_writer import JsonWriter
 from gateway.rest.percent import decode_percent, decode_segments
-from gateway.rest.query import MAX_FAULTS, read_query
+from gateway.rest.query import read_query
 from gateway.rest.request_fields import RequestField, RequestFields, path_field
 from gateway.rest.sources import PATH, QUERY, Sourced, check_sources
 from gateway.rest.templates import PathTemplate

@@ -124,7 +124,7 @@ class JsonFaults:
             field = fields.get(name)
             if field is None:
                 self.has_unknown = True
-                self._add(_join(path, _shown(name)), UNKNOWN)
+                self._add(_join(path, shown_name(name)), UNKNOWN)
             elif field.number in seen:
                 self._add(_join(path, field.name), "is given twice; give it once")
             else:
@@ -297,7 +297,7 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """Return a name that the caller made up, fit to be shown: bounded, and without what does not print."""
     shown = name[:MAX_NAME_CHARACTERS] + ("…" if len(name) > MAX_NAME_CHARACTERS else "")
     return "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in shown)

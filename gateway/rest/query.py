@@ -2,12 +2,12 @@
 
 from typing import Final, NamedTuple
 
+from gateway.rest.json_faults import MAX_FAULTS
 from gateway.rest.percent import decode_percent
 from gateway.rest.request_fields import RequestField, RequestFields
 from mesh.errors import FieldFault, PolystreamError, Reason
 
 MAX_QUERY_PARAMETERS: Final = 100
-MAX_FAULTS: Final = 50  # in one answer
 
 
 class Parameter(NamedTuple):

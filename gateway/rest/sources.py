@@ -3,14 +3,13 @@
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
+from gateway.rest.json_faults import MAX_FAULTS
 from gateway.rest.request_fields import RequestField
 from mesh.errors import FieldFault, PolystreamError, Reason
 
 PATH: Final = "the path"
 QUERY: Final = "the query"
 BODY: Final = "the body"
-
-_MAX_FAULTS: Final = 50  # in one answer
 
 
 class Sourced(NamedTuple):
@@ -45,7 +44,7 @@ def check_sources(fields: Sequence[Sourced], in_body: Collection[str], body_fiel
         if excluded := _excluded(field, [*in_body, *(other.field.key for other in before)]):
             faults[FieldFault(field.key, f"excludes {excluded}; give one of the two")] = None
     if faults:
-        raise PolystreamError(Reason.INVALID_FIELD, faults=list(faults)[:_MAX_FAULTS])
+        raise PolystreamError(Reason.INVALID_FIELD, faults=list(faults)[:MAX_FAULTS])
 
 
 def _excluded(field: RequestField, others: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Services with shapes that the API does not have, compiled at run time: REST is held to all of google/api/http.proto."""
+"""Services with shapes that the API does not have, compiled at run time, to hold REST to all of its rules."""
 
 import tempfile
 from functools import cache
@@ -6,8 +6,9 @@ from itertools import count
 from pathlib import Path
 
 import google.api
-import grpc_tools
-from google.protobuf import descriptor_pb2
+import grpc_tools  # type: ignore[import-untyped]
+import pytest
+from google.protobuf import descriptor_pb2, json_format
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
@@ -28,6 +29,7 @@ from protobuf.wkt.google.protobuf import (
 from gateway.rest.bindings import Reading
 from gateway.rest.json_types import json_registry
 from gateway.rest.routes import Routes
+from mesh.errors import PolystreamError, Reason
 
 ROOT = Path(__file__).parents[2]
 _KNOWN = (duration_pb, empty_pb, field_mask_pb, struct_pb, timestamp_pb, wrappers_pb)
@@ -117,6 +119,19 @@ class Trial:
         read: Reading = match.binding.read(match.variables, query, body, request_id)
         name = match.binding.rpc.rpartition("/")[2]
         return name, self.message(self.service.methods_by_name[name].input_type.name).FromString(read.data), read.named
+
+    def refusal(
+        self, method: str, url: str, body: bytes = b"", request_id: str | None = None
+    ) -> tuple[Reason, dict[str, str]]:
+        """Return the reason for which a request is refused, and what is wrong with each field at fault."""
+        with pytest.raises(PolystreamError) as refused:
+            self.read(method, url, body, request_id)
+        assert all(fault.description for fault in refused.value.faults)
+        return refused.value.reason, {fault.field: fault.description for fault in refused.value.faults}
+
+    def thing(self, **fields: object) -> Message:
+        """Return a request, from what its JSON would be."""
+        return json_format.ParseDict(fields, self.message()())
 
 
 def one(rule: str, request: str = "Thing", response: str = "Thing") -> str:

@@ -245,7 +245,13 @@ def test_many_segments_are_found_without_many_steps(shapes: Trial) -> None:
         shapes.routes.find("GET", deep)
 
 
-INHERITED = 'option (polystream.options.v1.inherited) = { path: "/b/{name}" query_aliases { key: "%s" value: "%s" } };'
+def aliased(path: str, alias: str, field: str) -> str:
+    """Return an RPC at a path, with an inherited path that has an alias."""
+    return (
+        f'rpc Try(Thing) returns (Thing) {{ option (google.api.http) = {{ get: "{path}" }};'
+        f" option (polystream.options.v1.inherited) = {{"
+        f' path: "/b/{{name}}" query_aliases {{ key: "{alias}" value: "{field}" }} }}; }}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -289,20 +295,9 @@ INHERITED = 'option (polystream.options.v1.inherited) = { path: "/b/{name}" quer
             'rpc Try(stream Thing) returns (Thing) { option (google.api.http) = { get: "/v1/x" }; }',
             "stream of requests",
         ),
-        (
-            f'rpc Try(Thing) returns (Thing) {{ option (google.api.http) = {{ get: "/a" }}; {INHERITED % ("x", "name")} }}',
-            "inherited path /b/",
-        ),
-        (
-            f'rpc Try(Thing) returns (Thing) {{ option (google.api.http) = {{ get: "/b/{{name}}" }};'
-            f" {INHERITED % ('x', 'nix')} }}",
-            "does not have",
-        ),
-        (
-            f'rpc Try(Thing) returns (Thing) {{ option (google.api.http) = {{ get: "/b/{{name}}" }};'
-            f" {INHERITED % ('somethingElse', 'name')} }}",
-            "itself",
-        ),
+        (aliased("/a", "x", "name"), "inherited path /b/"),
+        (aliased("/b/{name}", "x", "nix"), "does not have"),
+        (aliased("/b/{name}", "somethingElse", "name"), "itself"),
     ],
 )
 def test_rules_that_are_wrong(rpcs: str, wrong: str) -> None:
