@@ -58,6 +58,7 @@ def summary(outcome: Outcome) -> list[str]:
     sent = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.sent.items()))
     rate = outcome.sent.total() / outcome.elapsed_s
     lines = [f"{sent} in {outcome.elapsed_s:.1f} s, {rate:,.0f} a second"]
+    lines.append("answers: " + ", ".join(f"{count} × {status}" for status, count in sorted(outcome.statuses.items())))  # noqa: RUF001
     if outcome.grown_mib is not None:
         lines.append(f"memory grew by {outcome.grown_mib:.1f} MiB; the bound is {outcome.options.growth_mib:.0f}")
     lines.append("the server serves" if outcome.serves else "the server does NOT serve any more")

@@ -43,6 +43,7 @@ class Outcome:
 
     options: Options
     sent: Counter[Kind] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)  # of HTTP, of all answers
     faults: dict[tuple[Kind, str], list[Case]] = field(default_factory=dict)  # some cases of each
     counts: Counter[tuple[Kind, str]] = field(default_factory=Counter)
     elapsed_s: float = 0.0
@@ -90,7 +91,7 @@ async def _send_all(generator: Generator, numbers: Iterator[int], outcome: Outco
 
 async def _work(generator: Generator, numbers: Iterator[int], outcome: Outcome) -> None:
     options = outcome.options
-    sender = Sender(options.host, options.port, options.patience_s)
+    sender = Sender(options.host, options.port, options.patience_s, outcome.statuses)
     while batch := [generator.case(number) for number in itertools.islice(numbers, _PIPELINED_MAX)]:
         for case in batch:
             if not case.is_framed:

@@ -1,6 +1,7 @@
 """Sends cases over TCP, and tells what was wrong with their answers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -18,8 +19,9 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Sender:
     """One at a time: a batch of framed cases on a connection that is kept, or any other case on one of its own."""
 
-    def __init__(self, host: str, port: int, patience_s: float) -> None:
+    def __init__(self, host: str, port: int, patience_s: float, statuses: Counter[int] | None = None) -> None:
         self._address = host, port
+        self._statuses = Counter() if statuses is None else statuses  # of HTTP, of all that was answered
         self._patience_s = patience_s  # for each answer, and for the end of a connection
         self._kept: Connection | None = None
 
@@ -40,6 +42,7 @@ class Sender:
                     answer = await read_answer(reader, is_head=case.is_head)
                 if answer is None:
                     break
+                self._statuses[answer.status] += 1
                 verdicts.append(fault(case, answer))
                 if answer.closes:
                     break
@@ -67,6 +70,7 @@ class Sender:
                         pass
                     return None
                 while answer := await read_answer(reader, is_head=case.is_head):
+                    self._statuses[answer.status] += 1
                     if found := fault(case, answer):
                         return found
         except TimeoutError:
