@@ -37,8 +37,8 @@ _ABOUT = (
     "operation until its `state` is `SUCCEEDED` or `FAILED`.\n\n"
     "Errors are `google.rpc.Status`, with a `google.rpc.ErrorInfo` among their details whose `reason` is stable.\n\n"
     "64-bit integers are strings in answers; requests may hold them as numbers or as strings.\n\n"
-    "A POST to one of the inherited paths that has no more than identifiers is filled with demo data where demo data is "
-    "on. On every other path a command says what it wants, or is refused with the reason `EMPTY_COMMAND`.\n\n"
+    "A POST to one of the inherited paths that has no more than identifiers is filled with demo data where that is on. "
+    "On every other path a command says what it wants, or is refused with the reason `EMPTY_COMMAND`.\n\n"
     "Times are kept to the microsecond; finer digits are cut off.\n\n"
     "A field is given once: in the path, in the query or in the body. The header `Idempotency-Key` is the `request_id`."
 )

@@ -15,8 +15,8 @@ _SCALARS = {
     FieldDescriptor.CPPTYPE_INT64: ("Integer", "64"),
     FieldDescriptor.CPPTYPE_UINT32: ("Integer", "32, signed=False"),
     FieldDescriptor.CPPTYPE_UINT64: ("Integer", "64, signed=False"),
-    FieldDescriptor.CPPTYPE_DOUBLE: ("Number", ""),
-    FieldDescriptor.CPPTYPE_FLOAT: ("Number", "32"),
+    FieldDescriptor.CPPTYPE_DOUBLE: ("Float", ""),
+    FieldDescriptor.CPPTYPE_FLOAT: ("Float", "32"),
     FieldDescriptor.CPPTYPE_BOOL: ("Flag", ""),
     FieldDescriptor.CPPTYPE_STRING: ("Text", ""),
 }

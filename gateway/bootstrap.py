@@ -21,8 +21,8 @@ from gateway.producer import CommandProducer
 from gateway.queries import build_queries
 from gateway.queries.health import PlatformProbes
 from gateway.queries.stores import Stores
-from gateway.serving_file import ServingFile
 from gateway.rest.routes import Routes
+from gateway.serving_file import ServingFile
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.catalog import Catalog, load_catalog

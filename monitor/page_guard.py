@@ -20,11 +20,13 @@ from mesh.proto_json import to_dict
 ANY: Final = "*"  # as an allowed host: every one is
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # change nothing (RFC 9110, section 9.2.1)
+# RFC 9110, sections 15.5.1, 15.5.20 and 15.5.4.
+_HTTP_STATUS: Final = {Reason.MALFORMED_REQUEST: 400, Reason.FOREIGN_HOST: 421, Reason.FOREIGN_ORIGIN: 403}
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{0,5})?")
 
 
 class PageGuard:
-    """An ASGI application before another: it answers requests from elsewhere itself, with 403."""
+    """An ASGI application before another: it answers requests from elsewhere itself."""
 
     def __init__(self, app: ASGIApp, *, host: str, allowed_hosts: str = "") -> None:
         """Guard `app`, which listens on the address `host`.
@@ -44,8 +46,7 @@ class PageGuard:
         if error is None:
             await self._app(scope, receive, send)
             return
-        status = 400 if error.reason is Reason.MALFORMED_REQUEST else 403
-        await JSONResponse(to_dict(error.to_status()), status_code=status)(scope, receive, send)
+        await JSONResponse(to_dict(error.to_status()), _HTTP_STATUS[error.reason])(scope, receive, send)
 
     def _fault(self, scope: Scope) -> PolystreamError | None:
         headers = Headers(scope=scope)

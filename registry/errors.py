@@ -17,11 +17,11 @@ def bad_request(message: str) -> RegistryError:
 
 
 def foreign_host() -> RegistryError:
-    """Say that the request came to a name that the registry is not known by."""
+    """Say that the request came to a name that the registry is not known by (RFC 9110, section 15.5.20)."""
     return RegistryError(
-        403,
-        403,
-        "HTTP 403 the registry is not known by the name in the header host; use localhost, or name it in "
+        421,
+        421,
+        "HTTP 421 the registry is not known by the name in the header host; use localhost, or name it in "
         "SCHEMA_REGISTRY_ALLOWED_HOSTS",
     )
 

@@ -25,6 +25,8 @@ _WELL_KNOWN: Final = re.compile(r"^(google|buf)\.")
 _ABOUT: Final = (
     "These pages are made from the protos whenever the documentation is built. A command answers at once with an\n"
     "[operation](operations.md); a query answers with what it found.\n"
+    "\n"
+    "Times are kept to the microsecond, in every store and in the events; finer digits are cut off, not rounded.\n"
 )
 _SCALARS: Final = {
     value: name.removeprefix("TYPE_").lower()

@@ -20,6 +20,7 @@ from mesh.telemetry import names
 from stack import ports
 
 # What stands for each code of google.rpc over HTTP.
+# As the gateway answers: by the code, and for some reasons more exactly.
 _HTTP: Final = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -31,6 +32,17 @@ _HTTP: Final = {
     "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
+    "PERMISSION_DENIED": 403,
+}
+_HTTP_OF_REASON: Final = {
+    "FOREIGN_HOST": 421,
+    "HEADERS_TOO_LARGE": 431,
+    "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
+    "REQUEST_TIMEOUT": 408,
+    "REQUEST_TOO_LARGE": 413,
+    "UNSUPPORTED_CONTENT_TYPE": 415,
+    "UNSUPPORTED_ENCODING": 415,
 }
 _REACTIONS: Final = {
     errors.Reaction.REFUSE: "refuses: the operation fails",
@@ -57,7 +69,8 @@ def error_table() -> str:
         row = reason.value
         name = code_pb2.Code.Name(row.code)
         delay = "" if row.retry_delay_s is None else f"{row.retry_delay_s:g} s"
-        rows.append((code(reason.name), code(name), str(_HTTP[name]), delay, row.message, _REACTIONS[row.reaction]))
+        status = str(_HTTP_OF_REASON.get(reason.name, _HTTP[name]))
+        rows.append((code(reason.name), code(name), status, delay, row.message, _REACTIONS[row.reaction]))
     return table(
         ("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do", "a lane that meets it"),
         rows,

@@ -99,7 +99,7 @@ class GrpcServer:
         )
 
 
-class _Answer:
+class _AnswerFuture:
     """Keeps a command's answer for the task that waits for it."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ def _command(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], Awaitable[Serializa
     """Return what answers a command on a server that has a task for each call."""
 
     async def answer(decoded: Any, context: Any) -> Serializable:
-        answer = _Answer()
+        answer = _AnswerFuture()
         calls.command(rpc, decoded, _caller(context), answer)
         return await _respond(answer.future, context)
 

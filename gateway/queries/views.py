@@ -65,6 +65,11 @@ def _milliseconds(data: datetime) -> int:
     return (data - _EPOCH) // _MILLISECOND
 
 
+def _watch_time(document: ViewDocument) -> datetime | None:
+    data = document.get("data")
+    return data and data + timedelta(microseconds=document.get("data_microssegundos", 0))
+
+
 def _view(document: ViewDocument) -> View:
     return View(
         view_id=str(document["_id"]),
@@ -74,6 +79,6 @@ def _view(document: ViewDocument) -> View:
         kind=KINDS.value(document.get("tipo")),
         watched_seconds=int(document.get("tempo_assistido") or 0),
         position_percent=document.get("posicao"),
-        watch_time=document.get("data"),
+        watch_time=_watch_time(document),
         completed=document.get("concluido"),
     )

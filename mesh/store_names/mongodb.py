@@ -21,7 +21,8 @@ class ViewDocument(TypedDict, total=False):
     tipo: str  # of mesh.stored_enums.KINDS
     tempo_assistido: int  # in seconds
     posicao: float  # in percent
-    data: datetime
+    data: datetime  # to the millisecond, which is what a Date of MongoDB holds
+    data_microssegundos: int  # what `data` has to be later by, 0 to 999 microseconds
     concluido: bool
     apagado_por: str  # the correlation ID of the DeleteView that took away all the above but `_id`
 

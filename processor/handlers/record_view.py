@@ -24,6 +24,7 @@ def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outco
 
 def document_of(view: View) -> ViewDocument:
     """Return a view as the collection has it."""
+    milliseconds, microseconds = divmod(view.watch_time.ToMicroseconds(), 1000)
     return {
         "_id": view.view_id,
         "user_id": Int64(view.user_id),
@@ -32,16 +33,19 @@ def document_of(view: View) -> ViewDocument:
         "tipo": KINDS.text(view.kind),
         "tempo_assistido": view.watched_seconds,
         "posicao": view.position_percent,
-        "data": date_of(view.watch_time.ToMilliseconds()),
+        "data": date_of(milliseconds),
+        "data_microssegundos": microseconds,
         "concluido": view.completed,
     }
 
 
 def _view(delivery: Delivery, request: RecordViewRequest) -> View:
     watch_time = Timestamp()
-    # To the millisecond, as the store has it: the answer is what a later read finds.
-    watched = request.HasField("watch_time")
-    watch_time.FromMilliseconds(request.watch_time.ToMilliseconds() if watched else delivery.accept_time_ms)
+    # To the microsecond, as the record and the store have it: the answer is what a later read finds.
+    if request.HasField("watch_time"):
+        watch_time.FromMicroseconds(request.watch_time.ToMicroseconds())
+    else:
+        watch_time.FromMilliseconds(delivery.accept_time_ms)
     return View(
         view_id=delivery.correlation_id,
         user_id=request.user_id,

@@ -234,6 +234,7 @@ async def test_views_are_newest_first_without_the_deleted(stores: Stores, mongo:
                 "tempo_assistido": 120,
                 "posicao": 12.5,
                 "data": moment,
+                "data_microssegundos": 456,
                 "concluido": False,
             }
         )
@@ -252,7 +253,7 @@ async def test_views_are_newest_first_without_the_deleted(stores: Stores, mongo:
         kind=Content.SERIES,
         watched_seconds=120,
         position_percent=12.5,
-        watch_time=NOW,
+        watch_time=NOW + timedelta(microseconds=456),
     )
     for user_id, view_id in ((8, ids[1]), (7, marked["_id"])):
         missing = views.get_view(GetViewRequest(user_id=user_id, view_id=view_id), None)

@@ -8,10 +8,6 @@ from typing import Any, NoReturn
 
 import grpc
 import pytest
-from gateway.admission import Admissions
-from gateway.bootstrap import LONG_RUNNING
-from gateway.calls import Calls
-from gateway.doors.grpc_server import GrpcServer
 from google.longrunning import operations_pb2_grpc, operations_proto_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -25,6 +21,10 @@ from polystream.v1.system_pb2_grpc import SystemServiceStub
 from polystream.v1.users_pb2 import GetUserRequest
 from polystream.v1.users_pb2_grpc import UserServiceStub
 
+from gateway.admission import Admissions
+from gateway.bootstrap import LONG_RUNNING
+from gateway.calls import Calls
+from gateway.doors.grpc_server import GrpcServer
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries

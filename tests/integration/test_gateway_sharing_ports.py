@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import httpx
@@ -30,7 +31,7 @@ async def gateways(
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     provision()
     ports = free_ports()
-    shared = {"port": ports.gateway, "http_port": ports.edge, "shares_ports": True}
+    shared: dict[str, Any] = {"port": ports.gateway, "http_port": ports.edge, "shares_ports": True}
     async with (
         serving(request.param, name=f"g-shared-a-{request.param}", **shared) as first,
         serving(request.param, name=f"g-shared-b-{request.param}", **shared) as second,
@@ -46,7 +47,7 @@ def accepted_here(served: Served, correlation_ids: list[str]) -> int:
 
 
 async def test_both_take_commands_and_each_tells_of_all(gateways: tuple[Served, Served]) -> None:
-    """Over gRPC and REST: connections are dealt out, and an operation is found by every gateway, done or about to be."""
+    """Over gRPC and REST: connections are dealt out, and every gateway finds an operation, done or about to be."""
     first, second = gateways
     ids: list[str] = []
     request = DeleteUserRequest(user_id=5)
@@ -62,8 +63,9 @@ async def test_both_take_commands_and_each_tells_of_all(gateways: tuple[Served, 
     assert all(taken)
 
     by_first = next(cid for cid in ids if first.gateway.tracker._memory.accepted_here(cid))
-    asked = asyncio.create_task(second.gateway.tracker.find(by_first))
-    Lane().answer(by_first, *STORES)
+    lane = Lane()
+    asked = asyncio.create_task(second.gateway.tracker.wait(by_first, 30))
+    lane.answer(by_first, *STORES)
     told = await asked
     assert told is not None
     assert told.correlation_id == by_first
@@ -76,8 +78,9 @@ async def test_both_take_commands_and_each_tells_of_all(gateways: tuple[Served, 
 
 
 async def test_a_request_id_is_known_to_the_other_gateway_at_once(gateways: tuple[Served, Served]) -> None:
-    """Its correlation ID tells no time, but Redis has the claim: who asks right away is waited with for the receipts."""
+    """Its correlation ID tells no time, but Redis has the claim: who asks right away waits for the receipts."""
     first, second = gateways
+    lane = Lane()
     operation = await users_pb2_grpc.UserServiceStub(first.channel).CreateUser(
         CreateUserRequest(
             request_id=f"shared-{id(first)}", name="Maria da Silva", email="maria@example.com", cpf="52998224725"
@@ -87,7 +90,7 @@ async def test_a_request_id_is_known_to_the_other_gateway_at_once(gateways: tupl
     if not here.gateway.tracker._memory.accepted_here(operation.correlation_id):
         here, there = there, here
     asked = asyncio.create_task(there.gateway.tracker.find(operation.correlation_id))
-    Lane().answer(operation.correlation_id, "POSTGRESQL", command="CreateUser")
+    lane.answer(operation.correlation_id, "POSTGRESQL", command="CreateUser")
     told = await asked
     assert told is not None
     assert told.command == "CreateUser"

@@ -27,11 +27,11 @@ from polystream_sdk.kinds import (
     Choice,
     Entries,
     Flag,
+    Float,
     Group,
     Integer,
     Kind,
     Maybe,
-    Number,
     Several,
     Span,
     Text,
@@ -50,7 +50,7 @@ _OBJECTS: Final[tuple[object, ...]] = (object(), b"x", bytearray(b"x"), {1}, Exc
 # What no field of a kind takes. None is for those that may be None already.
 _WRONG: Final[Mapping[type[Any], tuple[object, ...]]] = {
     Integer: (True, 1.0, math.nan, "x", "", " 1", "1.5", "1e3", "0x10", "٣", "--1", [1], ContentKind.MOVIE, *_OBJECTS),
-    Number: (True, "x", "", "NaN", "Infinity", "1_0", math.nan, math.inf, -math.inf, 10**400, [1.0], *_OBJECTS),
+    Float: (True, "x", "", "NaN", "Infinity", "1_0", math.nan, math.inf, -math.inf, 10**400, [1.0], *_OBJECTS),
     Flag: (0, 1, "true", "", [True], *_OBJECTS),
     Text: (1, 1.5, True, ["x"], "\ud800", *_OBJECTS),
     Choice: (True, 1.0, "", "NOTHING", "movie", 99, -1, 2**40, *_OBJECTS),
@@ -65,7 +65,7 @@ _LENGTH: Final = timedelta(seconds=1.5)
 _AMOUNT: Final = ("BRL", 29, 900_000_000)
 # What the fields of a kind take, each with what arrives.
 _GOOD: Final[Mapping[type[Any], list[tuple[object, Any]]]] = {
-    Number: [(1, 1.0), (0.5, 0.5), ("1.5e1", 15.0), (-0.25, -0.25), (1.7e308, 1.7e308)],
+    Float: [(1, 1.0), (0.5, 0.5), ("1.5e1", 15.0), (-0.25, -0.25), (1.7e308, 1.7e308)],
     Flag: [(True, True), (False, False)],
     Text: [("", ""), ("São Paulo \U0001f3ac", "São Paulo \U0001f3ac")],
     Time: [
@@ -318,7 +318,7 @@ async def test_what_is_given_is_not_kept(server: ScriptedServer, api: Polystream
         (Integer(32, signed=False), -1),
         (Integer(32, signed=False), 2**32),
         (Integer(64, signed=False), 2**64),
-        (Number(32), 3.5e38),
+        (Float(32), 3.5e38),
         (Binary(), "text"),
         (Binary(), 5),
     ],
@@ -328,5 +328,5 @@ def test_kinds_that_no_request_has_yet(kind: Kind, value: object) -> None:
     with pytest.raises(WrongValueError, match="must be"):
         kind.read(value)
     assert Integer(64, signed=False).read(2**64 - 1) == 2**64 - 1
-    assert Number(32).read(1.5) == 1.5
+    assert Float(32).read(1.5) == 1.5
     assert Binary().read(bytearray(b"x")) == b"x"

@@ -47,7 +47,7 @@ async def serving(server: str, *, start: bool = True, **settings: Any) -> AsyncI
     tracing, spans = Tracing("gateway", "test", TelemetrySettings()), InMemorySpanExporter()
     if tracing._provider is not None:
         tracing._provider.add_span_processor(SimpleSpanProcessor(spans))
-    gateway = build(GatewaySettings(port=0, http_port=0, server=server, **settings), tracing)
+    gateway = build(GatewaySettings(**({"port": 0, "http_port": 0, "server": server} | settings)), tracing)
     if start:
         await gateway.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.server.port}") as channel:

@@ -165,7 +165,7 @@ async def test_a_query_reads_the_view_that_a_handler_writes() -> None:
         kind="DOCUMENTARY",
         watched_seconds=700,
         position_percent=90.5,
-        watch_time=datetime(2026, 1, 5, 20, 0, tzinfo=UTC),
+        watch_time=datetime(2026, 1, 5, 20, 0, 0, 123456, tzinfo=UTC),
         completed=True,
     )
     written = record_view.document_of(view)

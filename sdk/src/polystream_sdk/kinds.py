@@ -63,7 +63,7 @@ class Integer:
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Float:
     """A finite number, also as a text."""
 
     bits: int = 64

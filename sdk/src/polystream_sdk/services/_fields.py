@@ -11,7 +11,7 @@ from polystream_api.polystream.v1 import (
     SessionDevice,
     SubscriptionPlan,
 )
-from polystream_sdk.kinds import Choice, Entries, Flag, Group, Integer, Kind, Maybe, Number, Several, Span, Text, Time
+from polystream_sdk.kinds import Choice, Entries, Flag, Float, Group, Integer, Kind, Maybe, Several, Span, Text, Time
 
 CACHE_CONTENT_REQUEST_FIELDS: Mapping[str, Kind] = {
     "content_id": Integer(64),
@@ -172,7 +172,7 @@ RECORD_VIEW_REQUEST_FIELDS: Mapping[str, Kind] = {
     "title": Text(),
     "kind": Choice(ContentKind),
     "watched_seconds": Integer(32),
-    "position_percent": Number(),
+    "position_percent": Float(),
     "completed": Flag(),
     "watch_time": Maybe(Time()),
     "request_id": Text(),

@@ -60,7 +60,8 @@ class ViewService:
             watched_seconds: How long it was watched, in seconds; at most a day.
             position_percent: How far it was watched, in percent.
             completed: Whether it was watched to the end.
-            watch_time: When it was watched, from 1970 to 2100; the time of acceptance when not set.
+            watch_time: When it was watched, from 1970 to 2100; the time of acceptance when not set. Kept to the
+                microsecond: finer digits are cut off.
             request_id: Makes a retry return the same operation; at most 128 characters. Made automatically when
                 empty.
             timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when

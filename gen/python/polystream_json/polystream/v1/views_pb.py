@@ -78,7 +78,7 @@ class View(Message[_ViewFields]):
             double position_percent = 7;
             ```
         watch_time:
-            When it was watched.
+            When it was watched, to the microsecond.
 
             ```proto
             optional google.protobuf.Timestamp watch_time = 8;
@@ -175,6 +175,7 @@ class RecordViewRequest(Message[_RecordViewRequestFields]):
             ```
         watch_time:
             When it was watched, from 1970 to 2100; the time of acceptance when not set.
+            Kept to the microsecond: finer digits are cut off.
 
             ```proto
             optional google.protobuf.Timestamp watch_time = 8;

@@ -1918,6 +1918,7 @@ class RecordViewRequest(betterproto2.Message):
     )
     """
     When it was watched, from 1970 to 2100; the time of acceptance when not set.
+    Kept to the microsecond: finer digits are cut off.
     """
 
     request_id: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
@@ -2253,7 +2254,7 @@ class View(betterproto2.Message):
         8, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
-    When it was watched.
+    When it was watched, to the microsecond.
     """
 
     completed: "bool" = betterproto2.field(9, betterproto2.TYPE_BOOL)
