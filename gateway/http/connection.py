@@ -170,7 +170,8 @@ class HttpConnection(AnswerSender):
         try:
             head = self._parser.head(data)
         except HeadError as refusal:
-            self._refuse(refusal)
+            method = "HEAD" if data.startswith(b"HEAD ") else "GET"  # all that matters here: whether there is a body
+            self._refuse(refusal, request=HttpRequest(method, "", "", {}, "1.1", self._peer))
             return
         request = HttpRequest(head.method, head.path, head.query, head.headers, head.version, self._peer)
         if self._server.requests >= self._limits.requests:
@@ -299,10 +300,9 @@ class HttpConnection(AnswerSender):
 
     def _resume(self) -> None:
         self._resuming = False
-        if self._stopped or not self._held:
-            return
         data, self._held = self._held, b""
-        self._take(data)
+        if data and not self._stopped:
+            self._take(data)
         if not self._held and not self._transport.is_closing():
             self._transport.resume_reading()
 

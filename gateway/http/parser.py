@@ -52,13 +52,14 @@ class MessageParser:
     changes nothing.
     """
 
-    __slots__ = ("_fault", "_headers", "_limits", "_parser", "body", "complete", "keeps_body")
+    __slots__ = ("_fault", "_headers", "_keeps", "_limits", "_parser", "body", "complete", "keeps_body")
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
         self._parser = HttpRequestParser(self)
         self._headers: dict[str, str] | None = None  # of the head that is read; None: trailers, which are dropped
         self._fault: HeadError | None = None
+        self._keeps = True
         self.complete = False  # the message's end was read
         self.keeps_body = True
         self.body: bytes | bytearray = b""
@@ -106,6 +107,10 @@ class MessageParser:
         else:
             self.body = bytearray(body) + data
 
+    def on_headers_complete(self) -> None:
+        """Note whether the connection may go on: llhttp forgets it at the message's end. It calls this."""
+        self._keeps = self._parser.should_keep_alive()
+
     def on_message_complete(self) -> None:
         """Note a message's end; llhttp calls this."""
         self.complete = True
@@ -139,8 +144,7 @@ class MessageParser:
         method = _METHODS.get(line[0]) or line[0].decode("ascii")
         path, query = _targets(line[1].decode("ascii"), method, host)
         expects = "expect" in headers and version == "1.1" and _expects_continue(headers["expect"])
-        keeps = self._parser.should_keep_alive()
-        return RequestHead(method, path, query, version, headers, length, keeps, expects and length != 0)
+        return RequestHead(method, path, query, version, headers, length, self._keeps, expects and length != 0)
 
     def _feed_head(self, data: bytes, headers: dict[str, str], version: str) -> bool:
         """Give a head to llhttp. Return whether it would hand over to another protocol. Raises HeadError."""

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, section 3.4
 
-_EMPTY_SETTINGS: Final = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # what a server's side of a connection begins with
 _NO_ERROR: Final = 0x0
 _INTERNAL_ERROR: Final = 0x2
 _ENHANCE_YOUR_CALM: Final = 0xB
@@ -20,10 +19,14 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def go_away(code: int, message: str) -> bytes:
-    """Return the frames by which a server refuses a connection and all its streams (RFC 9113, section 6.8)."""
+    """Return the frame by which a server refuses a connection and all its streams (RFC 9113, section 6.8).
+
+    No SETTINGS stand before it: a gRPC client that has read them takes the connection for a good one, and tries again
+    without end, where it would tell its caller UNAVAILABLE.
+    """
     text = message.encode("ascii")
     payload = b"\x00\x00\x00\x00" + code.to_bytes(4, "big") + text
-    return _EMPTY_SETTINGS + len(payload).to_bytes(3, "big") + b"\x07\x00\x00\x00\x00\x00" + payload
+    return len(payload).to_bytes(3, "big") + b"\x07\x00\x00\x00\x00\x00" + payload
 
 
 class RelayEnd(asyncio.Protocol):

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 from gateway.http.exchange import Exchange
 from gateway.http.limits import HttpLimits
@@ -89,11 +91,15 @@ async def serving(
     try:
         yield server
     finally:
+        await RawClient.close_all()
         await server.stop(0)
+        await asyncio.sleep(0)  # likewise
 
 
 class RawClient:
-    """A connection on which tests send bytes, and read answers as they are."""
+    """A connection on which tests send bytes, and read answers as they are. `serving` closes those left open."""
+
+    opened: ClassVar[list["RawClient"]] = []
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -102,7 +108,17 @@ class RawClient:
     @classmethod
     async def connect(cls, server: HttpServer) -> "RawClient":
         """Connect."""
-        return cls(*await asyncio.open_connection("127.0.0.1", server.port))
+        client = cls(*await asyncio.open_connection("127.0.0.1", server.port))
+        cls.opened.append(client)
+        return client
+
+    @classmethod
+    async def close_all(cls) -> None:
+        """Leave them all."""
+        for client in cls.opened:
+            client.writer.transport.abort()
+        cls.opened.clear()
+        await asyncio.sleep(0)  # the transports close themselves in the loop's next turn
 
     async def send(self, data: bytes) -> None:
         """Send bytes."""
@@ -126,6 +142,12 @@ class RawClient:
     async def rest(self) -> bytes:
         """Read until the server closes."""
         return await self.reader.read()
+
+    def reset(self) -> None:
+        """Leave so that the server sees it at once: an ordinary end may mean that only no more is sent."""
+        connection = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     def close(self) -> None:
         """Leave."""
