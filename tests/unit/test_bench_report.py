@@ -57,6 +57,7 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert ratio(fast, slow, "rps") == {"median": 4.0, "lowest": 4.0, "highest": 4.4}
 
 
+@pytest.mark.integration  # it starts a process
 def test_the_report_compares_with_the_peer_and_says_what_it_ran_on() -> None:
     """The JSON has every key that its readers rely on; what is printed has every subject and explains itself."""
     subjects = [subject(name) for name in (PEER_REST, GATEWAY_GRPC, GATEWAY_REST)]
