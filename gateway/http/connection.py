@@ -73,10 +73,12 @@ class HttpConnection(AnswerSender):
     def eof_received(self) -> bool:
         """Answer what is whole, though the client sends no more."""
         self._eof = True
-        exchanges = self._exchanges
-        never_whole = self._receiving is not None and len(exchanges) == 1
-        if not exchanges or exchanges[0].streaming or never_whole or self._lingered is not None:
+        exchanges, receiving = self._exchanges, self._receiving
+        if not exchanges or exchanges[0].streaming or exchanges[0] is receiving or self._lingered is not None:
             self._close()
+        else:
+            self._since = self._server.now
+            self.deadline = min(self.deadline, self._since + self._limits.half_closed_s)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -87,10 +89,12 @@ class HttpConnection(AnswerSender):
         self._forget_body()
         self._held, self._partial = b"", None
         self._count_waiting()
+        self._aborted = True
+        self.count_unsent()
         self._server.lost(self)
         exchanges = tuple(self._exchanges)
         self._exchanges.clear()
-        self._server.requests -= len(exchanges)
+        self._server.requests -= sum(not exchange.complete for exchange in exchanges)
         for exchange in exchanges:
             exchange.detach()
         self._wake()
@@ -100,12 +104,11 @@ class HttpConnection(AnswerSender):
     def _take(self, data: bytes) -> None:
         """Take as many requests as are in what came, up to the bounds."""
         self._burst = True
-        at, size, limits = 0, len(data), self._limits
-        turns = limits.turn_requests
+        at, size, turns = 0, len(data), self._limits.turn_requests
         while at < size and not self._stopped:
             if self._receiving is not None and self._body is not None:
                 at = self._take_body(self._receiving, self._body, data, at)
-            elif turns and len(self._exchanges) < limits.pipelined and self._write_since is None:
+            elif turns and self._has_room():
                 turns -= 1
                 at = self._take_head(data, at)
             else:
@@ -118,6 +121,8 @@ class HttpConnection(AnswerSender):
             self._unread = True
         if self._out:
             self._flush()
+        if self._receiving is not None:
+            self._server.bodies.setdefault(self)
         if self._partial is not None or self._receiving is not None or self._held or self._counted:
             self._count_waiting()
         self._after_answer()
@@ -151,7 +156,7 @@ class HttpConnection(AnswerSender):
             self._more = end < len(partial)
             self._take_request(bytes(partial[:end]))
             return at + end - before
-        fault = early_fault(partial, self._limits)
+        fault = early_fault(partial, before, self._limits)
         if fault is not None:
             self._refuse(fault)
         else:
@@ -172,7 +177,7 @@ class HttpConnection(AnswerSender):
             self._refuse(refusal, request=HttpRequest(method, "", "", {}, "1.1", self._peer))
             return
         request = HttpRequest(head.method, head.path, head.query, head.headers, head.version, self._peer)
-        if self._server.requests >= self._limits.requests:
+        if self._server.requests >= self._limits.requests and not self._server.may_begin():
             self._refuse(HeadError(429, PolystreamError(Reason.TOO_MANY_REQUESTS)), request=request)
             return
         exchange = Exchange(self, request, closes=not head.keeps)
@@ -237,7 +242,9 @@ class HttpConnection(AnswerSender):
             self._door_failed(exchange)
 
     def _forget_body(self) -> None:
-        self._receiving = None
+        if self._receiving is not None:
+            self._receiving = None
+            self._server.bodies.pop(self, None)
         if self._body is not None:
             self._body.forget()
 
@@ -254,9 +261,7 @@ class HttpConnection(AnswerSender):
 
     def _resume_later(self) -> None:
         """Take what is held in another turn, once there is room."""
-        if not self._held or self._resuming or self._stopped:
-            return
-        if len(self._exchanges) < self._limits.pipelined and self._write_since is None:
+        if self._held and not self._resuming and not self._stopped and self._has_room():
             self._resuming = True
             asyncio.get_running_loop().call_soon(self._resume)
 
@@ -349,6 +354,8 @@ class HttpConnection(AnswerSender):
         due = self._check_writing(now)
         if self._lingered is not None:
             wait_s = self._limits.linger_s
+        elif self._eof and self._exchanges:
+            wait_s = self._limits.half_closed_s
         elif self._stopped:
             return due
         elif self._receiving is not None and self._body is not None:
@@ -372,20 +379,22 @@ class HttpConnection(AnswerSender):
 
     def evict(self) -> None:
         """End a connection that waits for a request, to make room for another."""
-        if self._partial:
-            self._refuse(HeadError(503, PolystreamError(Reason.TOO_MANY_CONNECTIONS)))
+        receiving = self._receiving
+        if receiving is not None and receiving.begun:
+            self.abort()
+        elif receiving is not None or self._partial:
+            self._refuse(HeadError(503, PolystreamError(Reason.TOO_MANY_CONNECTIONS)), receiving)
         else:
             self._close()
 
     def _time_out(self) -> None:
         receiving = self._receiving
-        if self._lingered is not None or (receiving is not None and receiving.begun):
+        has_left = self._lingered is not None or (self._eof and self._exchanges)
+        if has_left or (receiving is not None and receiving.begun):
             self.abort()
-        elif receiving is not None:
-            message = "the body of the request did not arrive in time; send it faster"
+        elif receiving is not None or self._partial:
+            part = "head" if receiving is None else "body"
+            message = f"the {part} of the request did not arrive in time; send it faster"
             self._refuse(HeadError(408, PolystreamError(Reason.REQUEST_TIMEOUT, message)), receiving)
-        elif self._partial:
-            message = "the head of the request did not arrive in time; send it at once"
-            self._refuse(HeadError(408, PolystreamError(Reason.REQUEST_TIMEOUT, message)))
         else:
             self._close()
