@@ -152,7 +152,7 @@ _GOOD: Final[Mapping[type[Any], list[tuple[object, Any]]]] = {
         (_MOMENT, _MOMENT),
         (_MOMENT.astimezone(timezone(timedelta(hours=-3))), _MOMENT),
         ("2026-01-31T22:15:00.123456Z", _MOMENT),
-        ("2026-01-31t19:15:00.123456789-03:00", _MOMENT),
+        ("2026-01-31T19:15:00.123456789-03:00", _MOMENT),
         (FIRST, FIRST),
         (LAST, LAST),
     ],

@@ -18,10 +18,10 @@ from betterproto2 import Enum, Message
 _FLOAT_MAX = 3.4028234663852886e38  # the largest of IEEE 754's binary32
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-# RFC 3339, section 5.6; what is finer than a microsecond is cut, as the platform does.
+# RFC 3339, section 5.6, T and Z as in ProtoJSON; what is finer than a microsecond is cut, as the platform does.
 _TIME = re.compile(
-    r"(?P<second>[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(\.(?P<fraction>[0-9]{1,9}))?"
-    r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"(?P<second>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.(?P<fraction>[0-9]{1,9}))?"
+    r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _DURATION = re.compile(r"(?P<sign>-?)(?P<seconds>[0-9]{1,12})(\.(?P<fraction>[0-9]{1,9}))?s")
 _DURATION_MAX = timedelta(seconds=315_576_000_000)  # google/protobuf/duration.proto
@@ -266,9 +266,9 @@ def _parsed_time(text: str) -> datetime | None:
     found = _TIME.fullmatch(text)
     if found is None:
         return None
-    zone = found["zone"].upper().replace("Z", "+00:00")
+    zone = found["zone"].replace("Z", "+00:00")
     try:
-        return datetime.fromisoformat(f"{found['second'].upper()}.{_micros(found['fraction'])}{zone}")
+        return datetime.fromisoformat(f"{found['second']}.{_micros(found['fraction'])}{zone}")
     except ValueError:  # such as 30 February
         return None
 
