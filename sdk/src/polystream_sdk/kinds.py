@@ -255,7 +255,7 @@ def _read_part(kind: Kind, value: object, step: str) -> Any:
 
 def _json_name(name: str) -> str:
     """Return a field's name as ProtoJSON has it: `currency_code` is `currencyCode` there."""
-    return re.sub("_(.)", lambda letter: letter[1].upper(), name)
+    return re.sub("_(.)", lambda initial: initial[1].upper(), name)
 
 
 def _listed(names: Iterable[str]) -> str:
