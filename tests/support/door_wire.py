@@ -65,9 +65,7 @@ class DoorWire:
         self._transport: WireTransport | None = None
         self._connection: HttpConnection | None = None
 
-    def ask(
-        self, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> WireAnswer:
+    def ask(self, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> WireAnswer:
         """Send a request, with its length and a host where `headers` do not tell them, and return the answer."""
         told = {"host": HOST, **({"content-length": str(len(body))} if body else {}), **(headers or {})}
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
