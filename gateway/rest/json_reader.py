@@ -29,6 +29,9 @@ _UNSET: Final = re.compile(_NAME.pattern + rb"\s*null")
 _ODD_NUMBER: Final = re.compile(
     rb'"(?=[-+.0-9\x80-\xff])(?!-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")[-+.0-9eE_\x80-\xff]*"'
 )
+# Numbers with a fraction or an exponent that may lose digits: protobuf-py reads them by way of a double, which holds
+# any fifteen digits. The sixteenth character may be the point.
+_LONG_NUMBER: Final = re.compile(rb'[:\[,]\s*"?-?(?=[0-9.]{16}|[0-9.]+[eE])[0-9]+[.eE]')
 # Their JSON may have names that no field has.
 _FREE_FORM: Final = frozenset(
     {"google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"}
@@ -76,7 +79,7 @@ class JsonReader:
         """Return the fields of a body that protobuf-py took; None where they must be looked at one by one."""
         if b"\\" in body:
             body = _ESCAPE.sub(_ESCAPED, body)
-        if self._names is None or _ODD_NUMBER.search(body):
+        if self._names is None or _ODD_NUMBER.search(body) or _LONG_NUMBER.search(body):
             return None
         names = tuple(_NAME.findall(body))
         named = self._known.get(names)

@@ -165,6 +165,35 @@ def test_a_text_for_a_number_is_one_of_json_s_grammar(text: str) -> None:
     assert _faults(PLAIN, json.dumps({"count": text}))[0][0] == "count"
 
 
+_LOST = (
+    *("9007199254740993.0", "9007199254740993e0", "9.007199254740993e15", "9007199254740991.4", "1e-400"),
+    *("1.0000000000000000001", "-9007199254740993.0", "9223372036854775807e0", "0e999999999999999999999"),
+)
+_KEPT = ("9007199254740992.0", "123456789012345.0", "1e18", "1e5", "100000.000", "0.00000000000000000000", "-0.0")
+
+
+@pytest.mark.parametrize("is_text", [False, True])
+@pytest.mark.parametrize("number", [*_LOST, *_KEPT])
+def test_no_digit_of_a_whole_number_is_lost(number: str, is_text: bool) -> None:
+    """Wherever it stands: one that a double cannot hold is refused, with what to send."""
+    value = f'"{number}"' if is_text else number
+    for full_name, body, path in (
+        (_VIEW, f'{{"user_id" : {value}}}', "user_id"),
+        (_PAYMENT, f'{{"amount":{{"units":{value}}}}}', "amount.units"),
+        (SHAPES, f'{{"anUint64":{value.replace("-9", "9")}}}', "an_uint64"),
+        (SHAPES, f'{{"int64Wrapper":{value}}}', "int64_wrapper"),
+        (SHAPES, f'{{"byInt64":{{"1":{value}}}}}', "by_int64"),
+        (SHAPES, f'{{"int64Wrappers":[1,\n{value}]}}', "int64_wrappers[1]"),
+    ):
+        if number in _KEPT:
+            JsonReader(full_name).read(body.encode())
+        else:
+            ((field, description),) = _faults(full_name, body)
+            assert field == path
+            assert description.endswith("in digits alone where a double cannot hold it")
+    JsonReader(SHAPES).read(f'{{"aDouble":{value}}}'.encode())
+
+
 def test_texts_that_look_like_numbers_are_taken_where_they_are_texts() -> None:
     """The grammar of numbers binds the fields that are numbers."""
     body = json.dumps({"title": "1_0", "request_id": "007"})
