@@ -31,6 +31,7 @@ _ODD_NUMBER: Final = re.compile(
 )
 # Numbers with a fraction or an exponent that may lose digits: protobuf-py reads them by way of a double, which holds
 # any fifteen digits. The sixteenth character may be the point.
+_FRACTION: Final = re.compile(rb"[.eE](?<=[0-9].)")  # few bodies have one, and this is told sooner
 _LONG_NUMBER: Final = re.compile(rb'[:\[,]\s*"?-?(?=[0-9.]{16}|[0-9.]+[eE])[0-9]+[.eE]')
 # Their JSON may have names that no field has.
 _FREE_FORM: Final = frozenset(
@@ -79,7 +80,9 @@ class JsonReader:
         """Return the fields of a body that protobuf-py took; None where they must be looked at one by one."""
         if b"\\" in body:
             body = _ESCAPE.sub(_ESCAPED, body)
-        if self._names is None or _ODD_NUMBER.search(body) or _LONG_NUMBER.search(body):
+        if self._names is None or _ODD_NUMBER.search(body):
+            return None
+        if _FRACTION.search(body) and _LONG_NUMBER.search(body):
             return None
         names = tuple(_NAME.findall(body))
         named = self._known.get(names)
