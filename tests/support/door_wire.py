@@ -1,6 +1,6 @@
 """The gateway's HTTP port as its clients see it, without a network and without a core: HTTP's bytes in, and out.
 
-The server, the doors, the routes and the transcoder are the gateway's own; what they call is told by a script.
+The server, the doors, the routes and the transcoder are the gateway's own; what they call is the test's.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from gateway.calls import Calls
 from gateway.doors.http_door import HttpDoor
 from gateway.http.connection import HttpConnection
 from gateway.http.limits import HttpLimits
@@ -57,10 +58,12 @@ class WireAnswer:
 class DoorWire:
     """A port, and one connection to it after the other. `close` it."""
 
-    def __init__(self, calls: ScriptedCalls, routes: Routes) -> None:
+    def __init__(
+        self, calls: ScriptedCalls | Calls, routes: Routes, *, max_request_bytes: int = MAX_REQUEST_BYTES
+    ) -> None:
         self._loop = asyncio.new_event_loop()
-        settings = GatewaySettings(_env_file=None, max_request_bytes=MAX_REQUEST_BYTES)
-        door = HttpDoor(calls.as_calls, routes, settings)
+        settings = GatewaySettings(_env_file=None, max_request_bytes=max_request_bytes)
+        door = HttpDoor(calls.as_calls if isinstance(calls, ScriptedCalls) else calls, routes, settings)
         self._server = HttpServer(door, HttpLimits(), host="127.0.0.1", port=0, reuse_port=False, grpc_address=None)
         self._transport: WireTransport | None = None
         self._connection: HttpConnection | None = None
