@@ -23,7 +23,7 @@ def read_query(query: str, fields: RequestFields) -> list[Parameter]:
     A name without `=` has the empty value. Nothing between two `&` says nothing.
 
     Raises PolystreamError UNKNOWN_FIELD for a name that no field has, INVALID_FIELD for one that a query cannot set, a
-    single value given twice, or a field given under two names, MALFORMED_REQUEST, and REQUEST_TOO_LARGE for more than
+    single value given twice, or a field given under two names, MALFORMED_REQUEST, and HEADERS_TOO_LARGE for more than
     100 parameters.
     """
     found: dict[str, Parameter] = {}
@@ -33,7 +33,7 @@ def read_query(query: str, fields: RequestFields) -> list[Parameter]:
     parts = [part for part in query.split("&") if part]
     if len(parts) > MAX_QUERY_PARAMETERS:
         raise PolystreamError(
-            Reason.REQUEST_TOO_LARGE,
+            Reason.HEADERS_TOO_LARGE,
             f"the query has more than the {MAX_QUERY_PARAMETERS} parameters that are allowed; send fewer",
         )
     for part in parts:

@@ -176,7 +176,7 @@ def test_how_many_parameters_and_steps_a_query_may_have(trial: Trial) -> None:
     """Both are bounded."""
     query = "&".join(["tags=a"] * MAX_QUERY_PARAMETERS)
     assert len(trial.read("GET", f"/get/n?{query}")[1].tags) == MAX_QUERY_PARAMETERS  # type: ignore[attr-defined]
-    assert trial.refusal("GET", f"/get/n?{query}&tags=a")[0] is Reason.REQUEST_TOO_LARGE
+    assert trial.refusal("GET", f"/get/n?{query}&tags=a")[0] is Reason.HEADERS_TOO_LARGE
     deep = ".".join(["part"] * (MAX_FIELD_DEPTH - 1))
     assert trial.read("GET", f"/get/n?{deep}.name=a")[2] == {"name", "part"}
     assert trial.refusal("GET", f"/get/n?{deep}.part.name=a")[0] is Reason.INVALID_FIELD
