@@ -20,7 +20,7 @@ from protobuf import (
     ScalarType,
 )
 
-from gateway.rest.json_text import JsonObject, Number, Value, is_number, unparse
+from gateway.rest.json_text import JsonObject, Number, Value, is_duration, is_number, unparse
 from gateway.rest.json_types import Element, element_of, fields_of, has_own_form, json_registry
 from mesh.envelope import MAX_NAME_CHARACTERS
 from mesh.errors import FieldFault
@@ -82,6 +82,7 @@ _WHOLE: Final = _NUMBERS.keys() - {ScalarType.DOUBLE, ScalarType.FLOAT}
 _MIN_ENUM: Final = -(2**31)
 _MAX_ENUM: Final = 2**31 - 1
 _MAX_ENUM_DIGITS: Final = len("-2147483648")
+_DURATION: Final = "google.protobuf.Duration"
 _ANY: Final = "google.protobuf.Any"
 _TYPE: Final = "@type"
 
@@ -287,10 +288,13 @@ def _is_strict(element: Element, value: Value) -> bool:
     """Whether a value is what its type may have, where protobuf-py is lax.
 
     In a text it takes for a number what Python's `int` does, such as 1_0, and for an enum it takes numbers beyond the
-    32 bits that the wire has for one. A whole number with a fraction or an exponent it rounds to a double first.
+    32 bits that the wire has for one. A whole number with a fraction or an exponent it rounds to a double first. A
+    duration's fraction may have no digits.
     """
     if isinstance(element, DescEnum):
         return not isinstance(value, Number) or not value.lstrip("-").isdecimal() or is_enum_number(value)
+    if isinstance(element, DescMessage) and element.type_name == _DURATION and isinstance(value, str):
+        return is_duration(value)
     kind = _number_kind(element)
     if kind is None or not isinstance(value, str) or value in _NO_NUMBERS:
         return True
