@@ -136,6 +136,8 @@ def test_a_query_sets_what_the_path_does_not(trial: Trial, method: str, query: s
         ("other=%zz", Reason.INVALID_FIELD, ["other"]),
         ("other=%e9", Reason.INVALID_FIELD, ["other"]),
         ("other=\xe9", Reason.INVALID_FIELD, ["other"]),
+        ("tags=a&tags=%e9&tags=b&tags=%", Reason.INVALID_FIELD, ["tags[1]", "tags[3]"]),
+        ("part.tags=%zz", Reason.INVALID_FIELD, ["part.tags[0]"]),
         ("%zz=1", Reason.MALFORMED_REQUEST, []),
         ("%e9", Reason.MALFORMED_REQUEST, []),
         ("=1", Reason.MALFORMED_REQUEST, []),
