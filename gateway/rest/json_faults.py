@@ -4,6 +4,7 @@ protobuf-py says that something is wrong, not where. So each field is given to i
 it refuses, until the least part is found. Names are compared here: it takes the last of two values in silence.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -52,6 +53,13 @@ _SCALARS: Final = _NUMBERS | {
     ScalarType.STRING: "a text in double quotes",
     ScalarType.BYTES: "a text of base64",
 }
+_KEY_RANGES: Final = {
+    **dict.fromkeys((ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32), range(-(2**31), 2**31)),
+    **dict.fromkeys((ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64), range(-(2**63), 2**63)),
+    **dict.fromkeys((ScalarType.UINT32, ScalarType.FIXED32), range(2**32)),
+    **dict.fromkeys((ScalarType.UINT64, ScalarType.FIXED64), range(2**64)),
+}
+_WHOLE_KEY: Final = re.compile("0|-?[1-9][0-9]{0,19}")
 _NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})  # the texts that stand for a double
 _MESSAGES: Final = {
     "google.protobuf.Timestamp": 'a time as RFC 3339 has it, such as "2026-01-31T12:00:00Z", of the years 1 to 9999',
@@ -315,7 +323,8 @@ def _is_key(key_type: ScalarType, key: str) -> bool:
         case ScalarType.BOOL:
             return key in {"true", "false"}
         case _:
-            return is_number(key)
+            # Two spellings of one number would be one entry of the map.
+            return _WHOLE_KEY.fullmatch(key) is not None and int(key) in _KEY_RANGES[key_type]
 
 
 def _packed(members: Members) -> DescMessage | None:

@@ -47,6 +47,11 @@ _TAKEN = {
     '{"anInt32": "2147483647"}': "an_int32: 2147483647",
     r'{"anInt32": "2\u003147483647"}': "an_int32: 2147483647",
     '{"anInt32": 100000.000}': "an_int32: 100000",
+    '{"anInt32": "1e5"}': "an_int32: 100000",
+    '{"anInt32": "100000.000"}': "an_int32: 100000",
+    '{"byInt32": {"-2147483648": 1}, "byInt64": {"-9223372036854775808": 1}}': (
+        "by_int32: {key: -2147483648 value: 1} by_int64: {key: -9223372036854775808 value: 1}"
+    ),
     '{"anInt32": 1e5}': "an_int32: 100000",
     '{"anInt32": 2.147483647e9}': "an_int32: 2147483647",
     '{"anInt32": -2.147483648e9}': "an_int32: -2147483648",
@@ -208,6 +213,7 @@ _TAKEN = {
     '{"lists": [["a"]]}': 'lists: {values: {string_value: "a"}}',
     '{"aNull": null}': "",
     # Any
+    '{"anAny": {}}': "an_any: {}",
     f'{{"anAny": {{"@type": "{_SHAPES_URL}", "anInt32": 12345}}}}': f"an_any: {{[{_SHAPES_URL}] {{an_int32: 12345}}}}",
     f'{{"anAny": {{"anInt32": 12345, "@type": "{_SHAPES_URL}"}}}}': f"an_any: {{[{_SHAPES_URL}] {{an_int32: 12345}}}}",
     f'{{"anAny": {{"@type": "{_ANY_URL}", "value": {{"@type": "{_SHAPES_URL}", "anInt32": 1}}}}}}': (
@@ -351,6 +357,9 @@ _REFUSED = {
     '{"aList": 1}': "a_list",
     '{"anAny": {"@type": "type.googleapis.com/polystream_trial.Unheard"}}': "an_any",
     '{"anAny": 1}': "an_any",
+    '{"anAny": {"@type": "", "value": ""}}': "an_any",
+    '{"anAny": {"@type": "foo", "value": ""}}': "an_any",
+    '{"anAny": {"value": 1}}': "an_any",
     '{"aString": "abc\\': None,
     "{plain1: 1}": None,
     '{"plain1":1,}': None,

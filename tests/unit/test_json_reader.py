@@ -223,6 +223,22 @@ def test_a_duration_is_taken(text: str) -> None:
     assert read.to_binary() == by_query.to_binary()
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        *(("byInt32", key) for key in ("1.0", "1e0", "-0", "01", "+1", " 1", "1_0", "", "2147483648", "-2147483649")),
+        *(("byInt64", key) for key in ("9007199254740993.0", "9223372036854775808", "9" * 5_000)),
+        *(("byUint32", key) for key in ("-1", "4294967296")),
+        *(("byUint64", key) for key in ("-1", "18446744073709551616")),
+    ],
+)
+def test_a_number_has_one_spelling_as_a_name_of_a_map(name: str, key: str) -> None:
+    """Or two of them would be one entry, of which one value is lost."""
+    ((field, description),) = _faults(SHAPES, f'{{"{name}":{{"1":1,"{key}":2}}}}')
+    assert field == name.replace("I", "_i").replace("U", "_u").lower()
+    assert description.startswith("each name must be a whole number")
+
+
 def test_texts_that_look_like_numbers_are_taken_where_they_are_texts() -> None:
     """The grammar of numbers binds the fields that are numbers."""
     body = json.dumps({"title": "1_0", "request_id": "007"})
