@@ -40,6 +40,7 @@ _MORE_EXACTLY: Final = {
     "METHOD_NOT_ALLOWED": 405,
     Reason.NOT_ACCEPTABLE.name: 406,
     Reason.REQUEST_TOO_LARGE.name: 413,
+    Reason.HEADERS_TOO_LARGE.name: 414,  # of the target; the HTTP server itself tells of headers
     Reason.UNSUPPORTED_CONTENT_TYPE.name: 415,
     Reason.UNSUPPORTED_ENCODING.name: 415,
     Reason.FOREIGN_HOST.name: 421,
