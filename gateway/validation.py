@@ -10,9 +10,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from mesh.errors import FieldFault, PolystreamError, Reason
-
-MAX_FAULTS: Final = 50  # in one answer
+from mesh.errors import MAX_FAULTS, FieldFault, PolystreamError, Reason
 
 # The first and the last second of each, as google/protobuf/timestamp.proto and duration.proto say.
 _SECONDS: Final[Mapping[str, tuple[int, int]]] = {

@@ -19,12 +19,11 @@ from protobuf import (
     ScalarType,
 )
 
-from gateway.rest.json_text import JsonObject, Number, Value, is_number, unparse
+from gateway.rest.json_text import NOT_FINITE, JsonObject, Number, Value, is_number, unparse
 from gateway.rest.json_types import Element, element_of, fields_of, has_own_form, json_registry
 from mesh.envelope import MAX_NAME_CHARACTERS
-from mesh.errors import FieldFault
+from mesh.errors import MAX_FAULTS, FieldFault
 
-MAX_FAULTS: Final = 50  # in one answer
 UNKNOWN: Final = "there is no such field; check its name"
 REFUSALS: Final = (ValueError, TypeError, OverflowError, RecursionError)  # how protobuf-py refuses
 
@@ -51,7 +50,6 @@ _SCALARS: Final = _NUMBERS | {
     ScalarType.STRING: "a text in double quotes",
     ScalarType.BYTES: "a text of base64",
 }
-_NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})  # the texts that stand for a double
 _MESSAGES: Final = {
     "google.protobuf.Timestamp": 'a time as RFC 3339 has it, such as "2026-01-31T12:00:00Z", of the years 1 to 9999',
     "google.protobuf.Duration": 'a duration in seconds, such as "3.5s"',
@@ -274,7 +272,7 @@ def _is_strict(element: Element, value: Value) -> bool:
     is_numeric = element.type_name in _NUMERIC_WRAPPERS if isinstance(element, DescMessage) else element in _NUMBERS
     if not is_numeric or not isinstance(value, str) or isinstance(value, Number):
         return True
-    return is_number(value) or value in _NO_NUMBERS
+    return is_number(value) or value in NOT_FINITE
 
 
 def _is_key(key_type: ScalarType, key: str) -> bool:

@@ -15,7 +15,7 @@ from protobuf.wkt import Value as AnyJson
 from gateway.rest import json_text
 from gateway.rest.json_faults import REFUSALS, JsonFaults
 from gateway.rest.json_text import JsonObject
-from gateway.rest.json_types import element_of, fields_of, has_own_form, json_registry, message_type
+from gateway.rest.json_types import FREE_FORM, element_of, fields_of, has_own_form, json_registry, message_type
 from mesh.errors import PolystreamError, Reason
 
 _MAX_KNOWN_BODIES: Final = 100
@@ -28,10 +28,6 @@ _UNSET: Final = re.compile(_NAME.pattern + rb"\s*null")
 # A text of a number's characters that is no number of JSON: protobuf-py takes what Python's `int` does.
 _ODD_NUMBER: Final = re.compile(
     rb'"(?=[-+.0-9\x80-\xff])(?!-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")[-+.0-9eE_\x80-\xff]*"'
-)
-# Their JSON may have names that no field has.
-_FREE_FORM: Final = frozenset(
-    {"google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"}
 )
 
 
@@ -155,7 +151,7 @@ def _collect(descriptor: DescMessage, path: str, above: tuple[str, ...], meaning
             meanings.setdefault(name, set()).add(field_path)
         below = element_of(field)
         if isinstance(below, DescMessage):
-            if below.type_name in _FREE_FORM:
+            if below.type_name in FREE_FORM:
                 return False
             if not has_own_form(below) and not _collect(below, field_path, (*above, descriptor.type_name), meanings):
                 return False

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})  # the texts that ProtoJSON has for such numbers
 MAX_DEPTH: Final = 32  # of lists and objects in one another; the deepest request has 3
 
 _PAIR: Final = b"[]"
