@@ -90,7 +90,6 @@ class Rpc:
     name: str  # package.Service/Method
     kind: RpcKind
     admission: Admission
-    response_class: type[Message]
     command: Command | None = None  # of a command
     handler: Query | None = None  # of all else
 
@@ -312,15 +311,14 @@ def _compile(
     method: MethodDescriptor, commands: Mapping[str, Command], queries: Mapping[str, Query], admissions: Admissions
 ) -> Rpc | None:
     name = f"{method.containing_service.full_name}/{method.name}"
-    response_class = GetMessageClass(method.output_type)
     command = commands.get(name)
     if command is not None:
-        return Rpc(name, RpcKind.COMMAND, admissions.of_command(command), response_class, command=command)
+        return Rpc(name, RpcKind.COMMAND, admissions.of_command(command), command=command)
     handler = queries.get(name)
     if handler is None:
         return None
     kind = RpcKind.STREAM if method.server_streaming else RpcKind.QUERY
-    return Rpc(name, kind, admissions.of_query(GetMessageClass(method.input_type)), response_class, handler=handler)
+    return Rpc(name, kind, admissions.of_query(GetMessageClass(method.input_type)), handler=handler)
 
 
 def answer_by_s(caller: Caller) -> float | None:

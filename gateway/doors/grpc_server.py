@@ -17,9 +17,10 @@ from grpc_health.v1.health import aio as health_aio
 
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind, answer_by_s, until
 from gateway.doors.native import CORRELATION_ID_METADATA, STATUS_METADATA, EventServer, misfit
+from gateway.doors.reflection import add_reflection
+from gateway.doors.statuses import unknown_method
 from gateway.operations.accepted import Serializable
-from gateway.reflection import add_reflection
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import PolystreamError
 from mesh.ids import new_correlation_id
 from mesh.settings import GatewaySettings
 
@@ -210,9 +211,7 @@ class _UnknownMethods(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":  # noqa: ARG002 - whatever it is
         """Return a handler that refuses any call."""
-        error = PolystreamError(
-            Reason.UNIMPLEMENTED, "there is no such method; list the services and their methods by reflection"
-        )
+        error = unknown_method()
 
         async def answer(_requests: Any, context: Any) -> None:
             await refuse(context, error.to_status(), new_correlation_id())

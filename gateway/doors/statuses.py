@@ -43,6 +43,13 @@ def grpc_trailers(status: status_pb2.Status, correlation_id: str) -> list[Header
     ]
 
 
+def unknown_method() -> PolystreamError:
+    """Return the error of a gRPC or gRPC-Web call of a method that no service declares."""
+    return PolystreamError(
+        Reason.UNIMPLEMENTED, "there is no such method; list the services and their methods by reflection"
+    )
+
+
 def allow_header(error: PolystreamError) -> list[Header]:
     """Return the header `allow` of a path that does not take the request's method; nothing for another error."""
     allow: tuple[str, ...] | None = getattr(error, "allow", None)

@@ -68,7 +68,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         limits = self.limits
         wanted = limits.connections + limits.lingering + 2 * limits.relays + _OTHER_FILES
-        self._connections_max = min(limits.connections, limits.connections - wanted + _raise_file_limit(wanted))
+        self._connections_max = min(limits.connections, limits.connections - wanted + _open_files(wanted))
         if self._connections_max < limits.connections:
             log.warning("the system allows fewer open files than connections", connections=self._connections_max)
         self._sweep()
@@ -223,13 +223,10 @@ class HttpServer:
         self._tell_empty()
 
 
-def _raise_file_limit(wanted: int) -> int:
-    """Raise the process's bound of open files as far as it goes, up to `wanted`. Return what it is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
+def _open_files(wanted: int) -> int:
+    """Return how many files the process may open, `wanted` at most. It raises that bound itself, when it starts."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)
 
 
 def _date_line() -> str:
