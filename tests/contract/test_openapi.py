@@ -143,8 +143,8 @@ def test_command_takes_what_its_golden_examples_hold(command: str) -> None:
     assert {name for request in examples["good"] for name in request} <= known
 
 
-def test_edge_parameters_are_described() -> None:
-    """The query parameters that the edge maps are described under the names that callers know."""
+def test_query_aliases_are_described() -> None:
+    """Query parameters with a name of their own on a path are described under the one that its callers know."""
     operation = _DOCUMENT["paths"]["/historico-visualizacao"]["post"]
     assert [(p["name"], p["in"]) for p in operation["parameters"]] == [("user_id", "query"), ("conteudo_id", "query")]
     assert not {"user_id", "content_id"} & set(_body(operation)["properties"])
