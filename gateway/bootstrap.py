@@ -54,7 +54,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The gateway's parts. A command goes from the server by calls, commands and producer, and back by the tracker."""
+    """The gateway's parts. A command goes from a door by calls, commands and producer, and back by the tracker.
+
+    The doors are `grpc`, and those behind the port of `http`.
+    """
 
     settings: GatewaySettings
     catalog: Catalog
@@ -66,7 +69,7 @@ class Gateway:
     producer: CommandProducer
     commands: CommandPath
     calls: Calls
-    server: GrpcServer
+    grpc: GrpcServer
     http: HttpServer
     threads: CriticalThreads
     serving_file: ServingFile
@@ -78,18 +81,18 @@ class Gateway:
         """
         self.producer.start()
         await self.tracker.start()
-        await self.server.start()
+        await self.grpc.start()
         await self.http.start()
         log.info(
             "listening",
             host=self.settings.host,
-            port=self.server.port,
+            port=self.grpc.port,
             http_port=self.http.port,
-            server=self.server.kind,
+            server=self.grpc.kind,
         )
         self.commands.use_encoders(await self._registered_encoders())
         self.calls.serving = True
-        await self.server.serve()
+        await self.grpc.serve()
         self.serving_file.write()
         log.info("serving")
 
@@ -103,12 +106,12 @@ class Gateway:
         self.serving_file.remove()
         self.calls.refuse_commands()
         self.http.leave()
-        await self.server.leave()
+        await self.grpc.leave()
         if not await self.commands.drain(self.settings.drain_timeout_s):
             log.warning("commands were still waiting for kafka", commands=self.producer.in_flight)
         self.calls.interrupt_queries()
         await self.calls.quiet(_QUERY_GRACE_S)
-        await self.server.stop(_QUERY_GRACE_S)
+        await self.grpc.stop(_QUERY_GRACE_S)
         await self.http.stop(_QUERY_GRACE_S)
         await self.producer.close(max(_MIN_CLOSE_S, give_up_s - time.monotonic()))
         await self.tracker.close()
@@ -172,14 +175,14 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         tracing=tracing,
         max_streams=settings.max_streams,
     )
-    server = GrpcServer(calls, settings)
+    grpc = GrpcServer(calls, settings)
     http = HttpServer(
         HttpDoor(calls, Routes(catalog.services), settings),
         HttpLimits(connections=settings.http_max_connections),
         host=settings.host,
         port=settings.http_port,
         reuse_port=settings.shares_ports,
-        grpc_address=(_LOOPBACK.get(settings.host, settings.host), server.port),
+        grpc_address=(_LOOPBACK.get(settings.host, settings.host), grpc.port),
     )
     return Gateway(
         settings=settings,
@@ -192,7 +195,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         producer=producer,
         commands=commands,
         calls=calls,
-        server=server,
+        grpc=grpc,
         http=http,
         threads=threads,
         serving_file=ServingFile(settings.ready_file),

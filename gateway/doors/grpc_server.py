@@ -145,7 +145,7 @@ def _stream(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], AsyncIterator[Messag
                     begun = True
                 yield response
         except CallError as error:
-            await refuse(context, error.status, error.correlation_id)
+            await _refuse(context, error.status, error.correlation_id)
 
     return answer
 
@@ -154,7 +154,7 @@ async def _respond(answer: Awaitable[tuple[str, Serializable]], context: Any) ->
     try:
         correlation_id, response = await answer
     except CallError as error:
-        await refuse(context, error.status, error.correlation_id)
+        await _refuse(context, error.status, error.correlation_id)
     await context.send_initial_metadata(((CORRELATION_ID_METADATA, correlation_id),))
     return response
 
@@ -177,7 +177,7 @@ def _serialized(response: Serializable) -> bytes:
     return response.SerializeToString()
 
 
-async def refuse(context: Any, status: status_pb2.Status, correlation_id: str) -> NoReturn:
+async def _refuse(context: Any, status: status_pb2.Status, correlation_id: str) -> NoReturn:
     """Abort a call with its status in full, in the trailing metadata `grpc-status-details-bin`.
 
     `context` is a grpc.aio.ServicerContext, whose `abort` raises: this never returns.
@@ -203,7 +203,7 @@ class _Health(health_aio.HealthServicer):
             with self._calls.streaming():
                 await until(answer_by_s(_caller(context)), super().Watch(request, context))
         except PolystreamError as error:
-            await refuse(context, error.to_status(), new_correlation_id())
+            await _refuse(context, error.to_status(), new_correlation_id())
 
 
 class _UnknownMethods(grpc.GenericRpcHandler):
@@ -214,7 +214,7 @@ class _UnknownMethods(grpc.GenericRpcHandler):
         error = unknown_method()
 
         async def answer(_requests: Any, context: Any) -> None:
-            await refuse(context, error.to_status(), new_correlation_id())
+            await _refuse(context, error.to_status(), new_correlation_id())
 
         return grpc.stream_stream_rpc_method_handler(answer)
 
