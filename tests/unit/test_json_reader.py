@@ -235,7 +235,9 @@ def test_nesting_beyond_the_bound_is_refused_before_it_is_read(body: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: [[]] * 50, lambda: [{}] * 50, lambda: ["[[{"] * 50, lambda: ['\\"[{' * 20]], ids=str
+    "make",
+    [lambda: [[]] * 50, lambda: [{}] * 50, lambda: ["[[{"] * 50, lambda: ['\\"[{' * 20]],
+    ids=["lists", "objects", "texts", "escapes"],
 )
 def test_many_brackets_side_by_side_or_in_texts_are_no_nesting(make: Callable[[], Any]) -> None:
     """The bound is on depth alone."""
