@@ -56,7 +56,7 @@ log = structlog.stdlib.get_logger(__name__)
 class Gateway:
     """The gateway's parts. A command goes from a door by calls, commands and producer, and back by the tracker.
 
-    The doors are `grpc`, and those behind the port of `http`.
+    The doors are gRPC at `server`, and those behind the port of `http`.
     """
 
     settings: GatewaySettings
@@ -69,7 +69,7 @@ class Gateway:
     producer: CommandProducer
     commands: CommandPath
     calls: Calls
-    grpc: GrpcServer
+    server: GrpcServer
     http: HttpServer
     threads: CriticalThreads
     serving_file: ServingFile
@@ -81,18 +81,18 @@ class Gateway:
         """
         self.producer.start()
         await self.tracker.start()
-        await self.grpc.start()
+        await self.server.start()
         await self.http.start()
         log.info(
             "listening",
             host=self.settings.host,
-            port=self.grpc.port,
+            port=self.server.port,
             http_port=self.http.port,
-            server=self.grpc.kind,
+            server=self.server.kind,
         )
         self.commands.use_encoders(await self._registered_encoders())
         self.calls.serving = True
-        await self.grpc.serve()
+        await self.server.serve()
         self.serving_file.write()
         log.info("serving")
 
@@ -106,12 +106,12 @@ class Gateway:
         self.serving_file.remove()
         self.calls.refuse_commands()
         self.http.leave()
-        await self.grpc.leave()
+        await self.server.leave()
         if not await self.commands.drain(self.settings.drain_timeout_s):
             log.warning("commands were still waiting for kafka", commands=self.producer.in_flight)
         self.calls.interrupt_queries()
         await self.calls.quiet(_QUERY_GRACE_S)
-        await self.grpc.stop(_QUERY_GRACE_S)
+        await self.server.stop(_QUERY_GRACE_S)
         await self.http.stop(_QUERY_GRACE_S)
         await self.producer.close(max(_MIN_CLOSE_S, give_up_s - time.monotonic()))
         await self.tracker.close()
@@ -175,14 +175,14 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         tracing=tracing,
         max_streams=settings.max_streams,
     )
-    grpc = GrpcServer(calls, settings)
+    server = GrpcServer(calls, settings)
     http = HttpServer(
         HttpDoor(calls, Routes(catalog.services), settings),
         HttpLimits(connections=settings.http_max_connections),
         host=settings.host,
         port=settings.http_port,
         reuse_port=settings.shares_ports,
-        grpc_address=(_LOOPBACK.get(settings.host, settings.host), grpc.port),
+        grpc_address=(_LOOPBACK.get(settings.host, settings.host), server.port),
     )
     return Gateway(
         settings=settings,
@@ -195,7 +195,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         producer=producer,
         commands=commands,
         calls=calls,
-        grpc=grpc,
+        server=server,
         http=http,
         threads=threads,
         serving_file=ServingFile(settings.ready_file),

@@ -231,7 +231,7 @@ async def test_a_request_that_is_too_large_is_refused(served: Served) -> None:
     assert refusal.info.metadata["max_request_bytes"] == "65536"
     request.name = "x" * 3_000_000
     larger = await refused(users(served).CreateUser(request))
-    if served.gateway.grpc.kind == "grpcio":
+    if served.gateway.server.kind == "grpcio":
         assert larger.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     else:
         assert larger.reason == "REQUEST_TOO_LARGE"
@@ -347,7 +347,7 @@ async def test_health_is_told_and_watched(server: str) -> None:
         assert (await stub.Check(named)).status == health_pb2.HealthCheckResponse.SERVING
         watching = stub.Watch(health_pb2.HealthCheckRequest())
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
-        await served.gateway.grpc.leave()
+        await served.gateway.server.leave()
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watching.cancel()
 

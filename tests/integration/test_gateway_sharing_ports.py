@@ -36,7 +36,7 @@ async def gateways(
         serving(request.param, name=f"g-shared-a-{request.param}", **shared) as first,
         serving(request.param, name=f"g-shared-b-{request.param}", **shared) as second,
     ):
-        assert first.gateway.grpc.port == second.gateway.grpc.port
+        assert first.gateway.server.port == second.gateway.server.port
         assert first.gateway.http.port == second.gateway.http.port
         yield first, second
 
@@ -53,7 +53,7 @@ async def test_both_take_commands_and_each_tells_of_all(gateways: tuple[Served, 
     request = DeleteUserRequest(user_id=5)
     for _ in range(CLIENTS):
         options = [("grpc.use_local_subchannel_pool", 1)]
-        address = f"127.0.0.1:{first.gateway.grpc.port}"
+        address = f"127.0.0.1:{first.gateway.server.port}"
         async with grpc.aio.insecure_channel(address, options=options) as channel:
             ids.append((await users_pb2_grpc.UserServiceStub(channel).DeleteUser(request)).correlation_id)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{first.gateway.http.port}") as http:
@@ -105,7 +105,7 @@ async def test_one_that_stops_leaves_the_ports_to_the_other(gateways: tuple[Serv
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{second.gateway.http.port}") as http:
             assert (await http.delete("/v1/users/5")).status_code == 200
         options = [("grpc.use_local_subchannel_pool", 1)]
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{second.gateway.grpc.port}", options=options) as channel:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{second.gateway.server.port}", options=options) as channel:
             operation = await users_pb2_grpc.UserServiceStub(channel).DeleteUser(DeleteUserRequest(user_id=5))
             asked = GetOperationRequest(correlation_id=operation.correlation_id)
             stub = operations_pb2_grpc.OperationServiceStub(channel)

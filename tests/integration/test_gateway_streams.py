@@ -57,7 +57,7 @@ async def test_a_deadline_ends_a_watch_in_full_form(served: Served, timeout_s: f
 @pytest.mark.every_server
 async def test_idle_streams_keep_no_call_out(served: Served) -> None:
     """Commands are answered beside as many as there may be; one more is told so, until one ends."""
-    address, options = f"127.0.0.1:{served.gateway.grpc.port}", [("grpc.use_local_subchannel_pool", 1)]
+    address, options = f"127.0.0.1:{served.gateway.server.port}", [("grpc.use_local_subchannel_pool", 1)]
     channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(CONNECTIONS)]
     try:
         stubs: list[Any] = [health_pb2_grpc.HealthStub(channel) for channel in channels]

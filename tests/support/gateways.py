@@ -51,7 +51,7 @@ async def serving(server: str, *, start: bool = True, **settings: Any) -> AsyncI
     gateway = build(GatewaySettings(**chosen), tracing)
     if start:
         await gateway.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.grpc.port}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.server.port}") as channel:
         yield Served(gateway, channel, spans)
     await gateway.stop()
     tracing.shutdown()
