@@ -36,7 +36,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class GrpcServer:
-    """The gateway's gRPC port. The constructor raises OSError where it cannot be had.
+    """The gateway's gRPC port. The constructor raises OSError where it cannot be had; `start` where it is shared.
 
     An RPC that `calls` does not have is UNIMPLEMENTED.
     """
@@ -52,12 +52,17 @@ class GrpcServer:
         self._names = ["", *(service.full_name for service in calls.services)]
         add_reflection((*self._names[1:], "grpc.health.v1.Health"), self._server)
         self._server.add_generic_rpc_handlers((_UnknownMethods(),))
-        self.port = _bind(self._server, f"{settings.host}:{settings.port}")
+        self._address = f"{settings.host}:{settings.port}"
+        # The servers listen as they bind: the system would deal out connections to a gateway that takes none yet.
+        self._binds_late = settings.shares_ports
+        self.port = settings.port if self._binds_late else _bind(self._server, self._address)
 
     async def start(self) -> None:
         """Listen. Health says NOT_SERVING until `serve`."""
         for name in self._names:
             await self._health.set(name, _NOT_SERVING)
+        if self._binds_late:
+            _bind(self._server, self._address)
         await self._server.start()
 
     async def serve(self) -> None:
