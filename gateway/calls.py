@@ -7,7 +7,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -33,6 +33,8 @@ from mesh.telemetry.tracing import Tracing, context_of
 _MAX_CAUSES: Final = 8  # that the log names
 # Kept of a deadline for the answer's way back, or an eighth of a short one: half of what WaitOperation keeps.
 _ANSWER_MARGIN_S: Final = 0.05
+_WAIT: Final = "WaitOperation"  # of both services of operations
+_NO_PLACE: Final = nullcontext()
 NOTHING_NAMED: Final[frozenset[str]] = frozenset()
 
 log = structlog.stdlib.get_logger(__name__)
@@ -92,6 +94,7 @@ class Rpc:
     admission: Admission
     command: Command | None = None  # of a command
     handler: Query | None = None  # of all else
+    waits: bool = False  # whether an answer may take as long as a stream, and needs a stream's place
 
 
 class CommandCall(PendingCommand):
@@ -181,7 +184,7 @@ class Calls:
         correlation_id, _ = rpc.admission.identify(decoded)
         _, span = self._enter(rpc, correlation_id, caller)
         try:
-            with self._querying():
+            with self._querying(), self.streaming() if rpc.waits else _NO_PLACE:
                 request = self._admit_query(rpc, decoded, caller, correlation_id)
                 answer = rpc.handler(request, caller)  # type: ignore[misc] # a query has one
                 response: Message = await until(answer_by_s(caller), answer)
@@ -318,7 +321,8 @@ def _compile(
     if handler is None:
         return None
     kind = RpcKind.STREAM if method.server_streaming else RpcKind.QUERY
-    return Rpc(name, kind, admissions.of_query(GetMessageClass(method.input_type)), handler=handler)
+    admission = admissions.of_query(GetMessageClass(method.input_type))
+    return Rpc(name, kind, admission, handler=handler, waits=method.name == _WAIT)
 
 
 def answer_by_s(caller: Caller) -> float | None:

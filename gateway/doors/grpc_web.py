@@ -34,6 +34,7 @@ _TRAILERS: Final = 0x80
 _OK_TRAILERS: Final = b"grpc-status:0\r\n"
 # A text body may be several pieces of base64, each with its own padding.
 _PIECE: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
+_MAX_PIECES: Final = 1_024  # a client has one for each time that it wrote
 _ENCODING: Final[Header] = ("grpc-accept-encoding", "identity")
 
 log = structlog.stdlib.get_logger(__name__)
@@ -234,6 +235,8 @@ def _from_text(body: bytes) -> bytes:
         except binascii.Error as error:
             raise _malformed("the body is not base64") from error
         at = piece.end()
+        if len(pieces) > _MAX_PIECES:
+            raise _malformed(f"the body has more than the {_MAX_PIECES} pieces of base64 that are allowed")
     return b"".join(pieces)
 
 

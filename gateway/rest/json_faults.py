@@ -6,6 +6,7 @@ it refuses, until the least part is found. Names are compared here: it takes the
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from protobuf import (
@@ -67,6 +68,7 @@ _MESSAGES: Final = {
     "google.protobuf.UInt32Value": _SCALARS[ScalarType.UINT32],
     "google.protobuf.UInt64Value": _SCALARS[ScalarType.UINT64],
 }
+_SINGLE_VALUES: Final = _MESSAGES.keys() - {"google.protobuf.Any", "google.protobuf.Value", "google.protobuf.ListValue"}
 _NUMERIC_WRAPPERS: Final = {
     *("google.protobuf.DoubleValue", "google.protobuf.FloatValue", "google.protobuf.Int32Value"),
     *("google.protobuf.Int64Value", "google.protobuf.UInt32Value", "google.protobuf.UInt64Value"),
@@ -170,12 +172,7 @@ class JsonFaults:
             self._add(path, subject + ("must not be null" if value is None else must_be(element)))
 
     def _read_list(self, element: Element, values: list[Value], path: str, takes: Callable[[Value], bool]) -> None:
-        if isinstance(element, DescMessage):
-            doubtful: Iterable[int] = range(len(values))
-        else:
-            lax = {index for index, value in enumerate(values) if not _is_strict(element, value)}
-            doubtful = sorted(lax.union(_refused(values, 0, len(values), takes)))
-        for index in doubtful:
+        for index in _doubtful(element, values, takes):
             if self._is_full():
                 return
             self._read_element(element, values[index], f"{path}[{index}]", lambda value: takes([value]))
@@ -184,16 +181,21 @@ class JsonFaults:
         self, key_type: ScalarType, element: Element, members: Members, path: str, takes: Callable[[Value], bool]
     ) -> None:
         # A map's names are the caller's own, and stay out of the path.
-        seen: set[str] = set()
-        for key, value in members:
+        named = [member for member in members if _is_key(key_type, member[0])]
+        if len(named) < len(members):
+            self._add(path, f"each name must be {_SCALARS[key_type]}")
+        if len({key for key, _ in members}) < len(members):
+            self._add(path, "has a name twice; give each once")
+
+        def takes_values(values: Value) -> bool:
+            # Names of their own: of two values with one name, protobuf-py looks at the last.
+            names = (key if key_type is ScalarType.BOOL else str(number) for number, (key, _) in enumerate(named))
+            return not isinstance(values, list) or takes(JsonObject(list(zip(names, values, strict=False))))
+
+        for index in _doubtful(element, [value for _, value in named], takes_values):
             if self._is_full():
                 return
-            if key in seen:
-                self._add(path, "has a name twice; give each once")
-            seen.add(key)
-            if not _is_key(key_type, key):
-                self._add(path, f"each name must be {_SCALARS[key_type]}")
-                continue
+            key, value = named[index]
             self._read_element(element, value, path, partial(_takes_entry, takes, key), "each value ")
 
     def _read_own_form(self, descriptor: DescMessage, value: Value, path: str) -> None:
@@ -249,6 +251,17 @@ def _takes_entry(takes: Callable[[Value], bool], key: str, value: Value) -> bool
     return takes(JsonObject([(key, value)]))
 
 
+def _doubtful(element: Element, values: list[Value], takes: Callable[[Value], bool]) -> Iterable[int]:
+    """Return where the elements are that have to be looked at, in their order; no more than can be told."""
+    if isinstance(element, DescMessage):
+        return range(len(values))
+    lax = (index for index, value in enumerate(values) if not _is_strict(element, value))
+    found = set(islice(lax, MAX_FAULTS))
+    if len(found) < MAX_FAULTS:
+        found.update(islice(_refused(values, 0, len(values), takes), MAX_FAULTS))
+    return sorted(found)
+
+
 def _refused(values: list[Value], first: int, end: int, takes: Callable[[Value], bool]) -> Iterator[int]:
     """Yield where the elements are that are refused, by halves: most lists have few of them."""
     if takes(values[first:end]):
@@ -267,6 +280,8 @@ def _is_strict(element: Element, value: Value) -> bool:
     In a text it takes for a number what Python's `int` does, such as 1_0, and for an enum it takes numbers beyond the
     32 bits that the wire has for one.
     """
+    if isinstance(value, JsonObject | list):
+        return isinstance(element, DescMessage) and element.type_name not in _SINGLE_VALUES
     if isinstance(element, DescEnum):
         return not isinstance(value, Number) or not value.lstrip("-").isdecimal() or is_enum_number(value)
     is_numeric = element.type_name in _NUMERIC_WRAPPERS if isinstance(element, DescMessage) else element in _NUMBERS

@@ -101,16 +101,18 @@ class JsonReader:
 
     def _refusal(self, body: bytes, prefix: str) -> PolystreamError:
         """Say what is wrong with a body that protobuf-py refused: it reads no further than the first fault."""
-        try:
-            AnyJson.from_json(body)
-        except JSONDecodeError as error:
-            return _not_json(error)
-        except REFUSALS:
-            pass  # what an any JSON value may not be, such as a number beyond a double, the fields tell better
-        try:
-            value = json_text.parse(body)
-        except (ValueError, RecursionError):
-            return _malformed("the body is not valid JSON; send an object")
+        value = json_text.parse_plain(body)
+        if value is None:
+            try:
+                AnyJson.from_json(body)
+            except JSONDecodeError as error:
+                return _not_json(error)
+            except REFUSALS:
+                pass  # what an any JSON value may not be, such as a number beyond a double, the fields tell better
+            try:
+                value = json_text.parse(body)
+            except (ValueError, RecursionError):
+                return _malformed("the body is not valid JSON; send an object")
         if not prefix and not isinstance(value, JsonObject) and not has_own_form(self._descriptor):
             return _malformed("the body is no JSON object; send one, with the request's fields")
         found = JsonFaults(refused=True)
