@@ -117,13 +117,20 @@ class CommandCall(PendingCommand):
         self._calls.leave()
         if self.span is not None:
             _end(self.span, "OK")
-        self._responder.succeed(self.correlation_id, operation)
+        try:
+            self._responder.succeed(self.correlation_id, operation)
+        except Exception as error:  # noqa: BLE001 - the commands after this one have their answers all the same
+            _untold(self._rpc, self.correlation_id, error)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; what is no PolystreamError is unexpected."""
         self._calls.leave()
         known = error if isinstance(error, PolystreamError) else _unexpected(self._rpc, self.correlation_id, error)
-        self._responder.fail(self.correlation_id, _refuse(self.span, known))
+        status = _refuse(self.span, known)
+        try:
+            self._responder.fail(self.correlation_id, status)
+        except Exception as fault:  # noqa: BLE001 - as above
+            _untold(self._rpc, self.correlation_id, fault)
 
 
 class Calls:
@@ -356,6 +363,10 @@ def _unexpected(rpc: Rpc, correlation_id: str, error: Exception) -> PolystreamEr
         traceback=traceback.format_tb(error.__traceback__),
     )
     return PolystreamError(Reason.INTERNAL, metadata={topics.CORRELATION_ID: correlation_id})
+
+
+def _untold(rpc: Rpc, correlation_id: str, error: Exception) -> None:
+    log.error("a door did not take an answer", method=rpc.name, correlation_id=correlation_id, error=_types(error))
 
 
 def _refuse(span: Span | None, error: PolystreamError) -> status_pb2.Status:

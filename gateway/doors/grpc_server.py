@@ -237,7 +237,8 @@ def _new_server(kind: str, calls: Calls, settings: GatewaySettings) -> Any:
     if kind == "grpcio":
         options.append(("grpc.max_receive_message_length", settings.max_request_bytes * _READ_FACTOR))
         return grpc.aio.server(options=options)
-    # The native server has a bound of its own on what it reads; what it has read is refused in full form.
+    # The native server reads and unpacks a message whole before anybody may judge its size: a bound here would only
+    # change the words, and what it has read is refused in full form.
     options.append(("grpc.max_receive_message_length", -1))
     # Where processors are few, a second thread costs more than it reads.
     io_threads = 1 if (os.cpu_count() or 1) <= 2 else 2

@@ -30,6 +30,8 @@ VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf=
 CREATE_USER = "/polystream.v1.UserService/CreateUser"
 # Each with the file that declares it.
 SYMBOLS = {
+    "grpc.reflection.v1.ServerReflection.ServerReflectionInfo": "grpc/reflection/v1/reflection.proto",
+    "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo": "grpc/reflection/v1alpha/reflection.proto",
     "polystream.v1.UserService": "polystream/v1/users.proto",
     "polystream.v1.UserService.CreateUser": "polystream/v1/users.proto",
     "polystream.v1.User.user_id": "polystream/v1/users.proto",
