@@ -26,16 +26,16 @@ _OF_CODE: Final = {
     code_pb2.UNAVAILABLE: 503,
     code_pb2.DATA_LOSS: 500,
 }
-# Where RFC 9110, section 15.5, or RFC 6585 has a status that says more than the code's.
+# Where RFC 9110, section 15.5, has a status that says more than the code's.
 _OF_REASON: Final = {
     Reason.METHOD_NOT_ALLOWED.name: 405,
     Reason.NOT_ACCEPTABLE.name: 406,
     Reason.REQUEST_TIMEOUT.name: 408,
     Reason.REQUEST_TOO_LARGE.name: 413,
+    Reason.HEADERS_TOO_LARGE.name: 414,  # of the target; the HTTP server itself tells of headers, by 431
     Reason.UNSUPPORTED_CONTENT_TYPE.name: 415,
     Reason.UNSUPPORTED_ENCODING.name: 415,
     Reason.FOREIGN_HOST.name: 421,
-    Reason.HEADERS_TOO_LARGE.name: 431,
 }
 
 

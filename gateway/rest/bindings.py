@@ -94,7 +94,7 @@ class Binding:
         `variables` are the path's, percent-encoded, `query` is without its question mark, and `request_id` is the
         header `Idempotency-Key`, None without one.
 
-        Raises PolystreamError UNKNOWN_FIELD, INVALID_FIELD, MALFORMED_REQUEST and REQUEST_TOO_LARGE.
+        Raises PolystreamError UNKNOWN_FIELD, INVALID_FIELD, MALFORMED_REQUEST and HEADERS_TOO_LARGE.
         """
         parameters = read_query(query, self._fields) if query else ()
         key = None if request_id is None or self._key is None else self._read_key(request_id)

@@ -25,10 +25,15 @@ _ESCAPED: Final = b"\xff"  # in no UTF-8 text
 # one there is always something else than that, so nothing but a name matches.
 _NAME: Final = re.compile(rb'[{,]\s*"([0-9A-Z_a-z\xff]+)"\s*:')
 _UNSET: Final = re.compile(_NAME.pattern + rb"\s*null")
-# A text of a number's characters that is no number of JSON: protobuf-py takes what Python's `int` does.
+# A text of the characters of a number, or of a duration, that is none of JSON's: protobuf-py takes what Python's `int`
+# does.
 _ODD_NUMBER: Final = re.compile(
-    rb'"(?=[-+.0-9\x80-\xff])(?!-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")[-+.0-9eE_\x80-\xff]*"'
+    rb'"(?=[-+.0-9\x80-\xff])(?!-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?s?")[-+.0-9eE_\x80-\xff]*s?"'
 )
+# Numbers with a fraction or an exponent that may lose digits: protobuf-py reads them by way of a double, which holds
+# any fifteen digits. The sixteenth character may be the point.
+_FRACTION: Final = re.compile(rb"[.eE](?<=[0-9].)")  # few bodies have one, and this is told sooner
+_LONG_NUMBER: Final = re.compile(rb'[:\[,]\s*"?-?(?=[0-9.]{16}|[0-9.]+[eE])[0-9]+[.eE]')
 
 
 @dataclass(slots=True)
@@ -73,6 +78,8 @@ class JsonReader:
         if b"\\" in body:
             body = _ESCAPE.sub(_ESCAPED, body)
         if self._names is None or _ODD_NUMBER.search(body):
+            return None
+        if _FRACTION.search(body) and _LONG_NUMBER.search(body):
             return None
         names = tuple(_NAME.findall(body))
         named = self._known.get(names)

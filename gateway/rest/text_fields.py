@@ -21,7 +21,7 @@ from protobuf import (
 )
 
 from gateway.rest.json_faults import REFUSALS, is_enum_number, must_be
-from gateway.rest.json_text import NOT_FINITE, is_number
+from gateway.rest.json_text import NOT_FINITE, is_duration, is_number
 from gateway.rest.json_types import FREE_FORM, Element, element_of, fields_of, has_own_form, message_type
 from mesh.errors import FieldFault, PolystreamError, Reason
 
@@ -115,11 +115,16 @@ def _literal_maker(field: DescField, element: Element) -> Callable[[str], str | 
         case ScalarType.BOOL:
             return lambda text: text if text in {"true", "false"} else None
         case ScalarType.STRING | ScalarType.BYTES | DescMessage():
-            return encode_basestring
+            is_span = getattr(element, "type_name", "") == "google.protobuf.Duration"
+            return _duration_literal if is_span else encode_basestring
         case _ if element in _FLOATS:
             return lambda text: f'"{text}"' if is_number(text) or text in NOT_FINITE else None
         case _:
             return lambda text: text if _WHOLE.fullmatch(text) else None
+
+
+def _duration_literal(text: str) -> str | None:
+    return encode_basestring(text) if is_duration(text) else None
 
 
 def _enum_literal(text: str) -> str | None:
