@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[1]
 _DESCRIPTORS = "gen/descriptors.binpb"
 # All that is generated: whatever else stands in these folders is removed.
 _GENERATED = ("gen", "schemas/avro", "sdk/src/polystream_sdk/services", postman.FILE_NAME)
-# The descriptor set is what the edge and other tools link, so it also holds what answers carry inside Any, and
+# The descriptor set is what tools of other languages link, so it also holds what answers carry inside Any, and
 # the standard operations service.
 _DESCRIBED = (
     "proto/polystream",

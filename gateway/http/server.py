@@ -5,6 +5,7 @@ import math
 import resource
 import socket
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
@@ -16,6 +17,7 @@ from gateway.http.heads import HeadError
 from gateway.http.limits import HttpLimits
 from gateway.http.relay import Relay
 from gateway.http.request import Door
+from gateway.http.sending import AnswerSender
 
 _OTHER_FILES: Final = 256  # what the process opens beside connections
 
@@ -47,11 +49,14 @@ class HttpServer:
         self.connections: dict[HttpConnection, None] = {}
         self.idle: dict[HttpConnection, None] = {}  # without a request, the one that waits longest first
         self.heads: dict[HttpConnection, None] = {}  # with a part of a request's head, likewise
+        self.bodies: dict[HttpConnection, None] = {}  # with a part of a request's body, likewise
+        self.behind: dict[AnswerSender, None] = {}  # whose clients have answers to read
         self.lingering: set[HttpConnection] = set()  # over the bound: each is told so
         self.relays: dict[Relay, None] = {}
         self.parting: dict[Relay, None] = {}  # refused, until the client has read why
         self.requests = 0  # under way
         self.waiting_bytes = 0  # of what is not whole, or whose turn has not come
+        self.unsent_bytes = 0  # of answers, for all who are behind
         self._grpc_address = grpc_address
         self._socket = _bind(host, port, reuse_port=reuse_port)
         if not reuse_port:
@@ -59,7 +64,7 @@ class HttpServer:
         self.port: int = self._socket.getsockname()[1]
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
-        self._empty: asyncio.Future[None] | None = None
+        self._ended: asyncio.Event | None = None  # set as something has ended, where somebody waits for that
         self._accepting: set[asyncio.Task[object]] = set()  # connections that the system had accepted at the end
         self._connections_max = limits.connections
 
@@ -68,7 +73,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         limits = self.limits
         wanted = limits.connections + limits.lingering + 2 * limits.relays + _OTHER_FILES
-        self._connections_max = min(limits.connections, limits.connections - wanted + _raise_file_limit(wanted))
+        self._connections_max = min(limits.connections, limits.connections - wanted + _open_files(wanted))
         if self._connections_max < limits.connections:
             log.warning("the system allows fewer open files than connections", connections=self._connections_max)
         self._sweep()
@@ -89,16 +94,18 @@ class HttpServer:
         for connection in self.connections:
             connection.leave()
 
+    async def handed_over(self, grace_s: float) -> None:
+        """After `leave`, wait until every connection has had its last answer, at most `grace_s` seconds.
+
+        Relays are not waited for: their clients close them, if anybody does.
+        """
+        await self._until(self._has_handed_over, grace_s)
+
     async def stop(self, grace_s: float) -> None:
         """Leave, wait `grace_s` seconds for what is under way, and end what is left then."""
         self.leave()
-        if not self._is_empty():
-            self._empty = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(grace_s):
-                    await self._empty
-            except TimeoutError:
-                log.warning("connections were still open", connections=len(self.connections), relays=len(self.relays))
+        if not await self._until(self._is_empty, grace_s):
+            log.warning("connections were still open", connections=len(self.connections), relays=len(self.relays))
         for connection in (*self.connections, *self.lingering):
             connection.abort()
         for relay in (*self.relays, *self.parting):
@@ -110,17 +117,44 @@ class HttpServer:
     # ---- what connections ask
 
     def admit(self, connection: HttpConnection) -> bool:
-        """Take a new connection, in place of the one that has waited for a request longest if there are too many."""
+        """Take a new connection, in place of the one that has waited for a request longest if there are too many.
+
+        Those that wait for a whole request go after those that wait for any.
+        """
         if len(self.connections) + len(self.relays) >= self._connections_max:
-            oldest = next(iter(self.idle or self.heads), None)
+            oldest = next(iter(self.idle or self.heads or self.bodies), None)
             if oldest is None:
                 return False
             self.connections.pop(oldest, None)
+            self.idle.pop(oldest, None)
             self.heads.pop(oldest, None)
             self.lingering.add(oldest)
             oldest.evict()
         self.connections[connection] = None
         return True
+
+    def may_begin(self) -> bool:
+        """Tell whether one more request may be under way, in place of the one whose body has come in longest."""
+        limit = self.limits.requests
+        if self.requests >= limit and self.bodies:
+            next(iter(self.bodies)).evict()
+        return self.requests < limit
+
+    def count_unsent(self, connection: AnswerSender, before: int, unsent: int) -> None:
+        """Count what waits for a client. Those for whom most waits are cut where it is too much in all."""
+        self.unsent_bytes += unsent - before
+        if unsent:
+            self.behind[connection] = None
+        else:
+            self.behind.pop(connection, None)
+        if unsent <= before or self.unsent_bytes <= self.limits.unsent_bytes:
+            return
+        waiting = sorted(((one.unsent_bytes, number) for number, one in enumerate(self.behind)), reverse=True)
+        connections = tuple(self.behind)
+        for _, number in waiting:
+            if self.unsent_bytes <= self.limits.unsent_bytes * 7 // 8:
+                break
+            connections[number].abort()
 
     def may_linger(self, connection: HttpConnection) -> bool:
         """Tell whether a connection over the bound may stay until it has read that it is."""
@@ -134,8 +168,9 @@ class HttpServer:
         self.connections.pop(connection, None)
         self.idle.pop(connection, None)
         self.heads.pop(connection, None)
+        self.bodies.pop(connection, None)
         self.lingering.discard(connection)
-        self._tell_empty()
+        self._tell_ended()
 
     def refuse(self, exchange: Exchange, refusal: HeadError) -> None:
         """Answer with an error of the server's own, in the door's shape."""
@@ -171,7 +206,7 @@ class HttpServer:
         """Forget a relay."""
         self.relays.pop(relay, None)
         self.parting.pop(relay, None)
-        self._tell_empty()
+        self._tell_ended()
 
     def _evict_relay(self) -> bool:
         """Make room for a relay in place of one that nothing goes over."""
@@ -196,12 +231,29 @@ class HttpServer:
             for relay in [relay for relay in relays if relay.active_s <= now - stale_s]:
                 relay.abort()
 
-    def _tell_empty(self) -> None:
-        if self._empty is not None and not self._empty.done() and self._is_empty():
-            self._empty.set_result(None)
+    async def _until(self, reached: Callable[[], bool], grace_s: float) -> bool:
+        """Wait until connections have ended as `reached` wants it; False where `grace_s` seconds pass first."""
+        if reached():
+            return True
+        self._ended = asyncio.Event()
+        try:
+            async with asyncio.timeout(grace_s):
+                while not reached():
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _tell_ended(self) -> None:
+        if self._ended is not None:
+            self._ended.set()
+
+    def _has_handed_over(self) -> bool:
+        return not (self.connections or self.lingering or self._accepting)
 
     def _is_empty(self) -> bool:
-        return not (self.connections or self.lingering or self.relays or self._accepting)
+        return self._has_handed_over() and not self.relays
 
     def _accept_last(self) -> None:
         """Accept what the system has: it would reset those connections as the port closes."""
@@ -220,16 +272,13 @@ class HttpServer:
         self._accepting.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.warning("a connection was lost while it was accepted")
-        self._tell_empty()
+        self._tell_ended()
 
 
-def _raise_file_limit(wanted: int) -> int:
-    """Raise the process's bound of open files as far as it goes, up to `wanted`. Return what it is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
+def _open_files(wanted: int) -> int:
+    """Return how many files the process may open, `wanted` at most. It raises that bound itself, when it starts."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)
 
 
 def _date_line() -> str:

@@ -15,7 +15,7 @@ from protobuf.wkt import Value as AnyJson
 from gateway.rest import json_text
 from gateway.rest.json_faults import REFUSALS, JsonFaults
 from gateway.rest.json_text import JsonObject
-from gateway.rest.json_types import element_of, fields_of, has_own_form, json_registry, message_type
+from gateway.rest.json_types import FREE_FORM, element_of, fields_of, has_own_form, json_registry, message_type
 from mesh.errors import PolystreamError, Reason
 
 _MAX_KNOWN_BODIES: Final = 100
@@ -34,10 +34,6 @@ _ODD_NUMBER: Final = re.compile(
 # any fifteen digits. The sixteenth character may be the point.
 _FRACTION: Final = re.compile(rb"[.eE](?<=[0-9].)")  # few bodies have one, and this is told sooner
 _LONG_NUMBER: Final = re.compile(rb'[:\[,]\s*"?-?(?=[0-9.]{16}|[0-9.]+[eE])[0-9]+[.eE]')
-# Their JSON may have names that no field has.
-_FREE_FORM: Final = frozenset(
-    {"google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"}
-)
 
 
 @dataclass(slots=True)
@@ -112,16 +108,18 @@ class JsonReader:
 
     def _refusal(self, body: bytes, prefix: str) -> PolystreamError:
         """Say what is wrong with a body that protobuf-py refused: it reads no further than the first fault."""
-        try:
-            AnyJson.from_json(body)
-        except JSONDecodeError as error:
-            return _not_json(error)
-        except REFUSALS:
-            pass  # what an any JSON value may not be, such as a number beyond a double, the fields tell better
-        try:
-            value = json_text.parse(body)
-        except (ValueError, RecursionError):
-            return _malformed("the body is not valid JSON; send an object")
+        value = json_text.parse_plain(body)
+        if value is None:
+            try:
+                AnyJson.from_json(body)
+            except JSONDecodeError as error:
+                return _not_json(error)
+            except REFUSALS:
+                pass  # what an any JSON value may not be, such as a number beyond a double, the fields tell better
+            try:
+                value = json_text.parse(body)
+            except (ValueError, RecursionError):
+                return _malformed("the body is not valid JSON; send an object")
         if not prefix and not isinstance(value, JsonObject) and not has_own_form(self._descriptor):
             return _malformed("the body is no JSON object; send one, with the request's fields")
         found = JsonFaults(refused=True)
@@ -162,7 +160,7 @@ def _collect(descriptor: DescMessage, path: str, above: tuple[str, ...], meaning
             meanings.setdefault(name, set()).add(field_path)
         below = element_of(field)
         if isinstance(below, DescMessage):
-            if below.type_name in _FREE_FORM:
+            if below.type_name in FREE_FORM:
                 return False
             if not has_own_form(below) and not _collect(below, field_path, (*above, descriptor.type_name), meanings):
                 return False

@@ -3,10 +3,9 @@
 from collections import Counter
 from typing import Final, NamedTuple
 
-from gateway.rest.json_faults import MAX_FAULTS
 from gateway.rest.percent import decode_percent
 from gateway.rest.request_fields import RequestField, RequestFields
-from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.errors import MAX_FAULTS, FieldFault, PolystreamError, Reason
 
 MAX_QUERY_PARAMETERS: Final = 100
 

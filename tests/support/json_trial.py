@@ -76,7 +76,7 @@ class EchoCalls(ScriptedCalls):
         for method in service.methods:
             shape = message_factory.GetMessageClass(method.input_type)
             name = f"{service.full_name}/{method.name}"
-            self.rpcs[name] = Rpc(name, RpcKind.QUERY, admissions.of_query(shape), shape)
+            self.rpcs[name] = Rpc(name, RpcKind.QUERY, admissions.of_query(shape))
 
     async def query(self, rpc: Rpc, decoded: Any, caller: Caller) -> tuple[str, Message]:
         """Answer."""
