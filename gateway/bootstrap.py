@@ -47,6 +47,8 @@ _BACKOFF_MAX_S = 2.0
 # Where this machine reaches a port of its own that listens on every address.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens by this
 _QUERY_GRACE_S = 0.5  # for the queries that run when the port closes
+_HAND_OVER_MAX_S = 2.0  # for the last request on each HTTP connection: an idle one is kept for 1 s, until a sweep
+_UNHEARD_MAX_S = 5.0  # how long the registry may take before a gateway that shares its ports says that it is away
 _MIN_CLOSE_S = 1.0  # for the producer, whatever the drain has left of its time
 
 log = structlog.stdlib.get_logger(__name__)
@@ -54,7 +56,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The gateway's parts. A command goes from the server by calls, commands and producer, and back by the tracker."""
+    """The gateway's parts. A command goes from a door by calls, commands and producer, and back by the tracker.
+
+    The doors are gRPC at `server`, and those behind the port of `http`.
+    """
 
     settings: GatewaySettings
     catalog: Catalog
@@ -74,37 +79,41 @@ class Gateway:
     async def start(self) -> None:
         """Listen, then take commands as soon as the registry has given the schemas' IDs, however long that takes.
 
-        Raises PolystreamError INTERNAL where the registry refuses a schema: the contracts are at fault then.
+        Where others share the ports, listen only then, or after five seconds: what comes meanwhile is theirs, and they
+        need not refuse it.
+        Raises OSError where a port cannot be had, and PolystreamError INTERNAL where the registry refuses a schema: the
+        contracts are at fault then.
         """
         self.producer.start()
         await self.tracker.start()
-        await self.server.start()
-        await self.http.start()
-        log.info(
-            "listening",
-            host=self.settings.host,
-            port=self.server.port,
-            http_port=self.http.port,
-            server=self.server.kind,
-        )
-        self.commands.use_encoders(await self._registered_encoders())
+        registered = asyncio.create_task(self._registered_encoders())
+        try:
+            if self.settings.shares_ports:
+                await asyncio.wait((registered,), timeout=_UNHEARD_MAX_S)
+            await self._listen()
+            self.commands.use_encoders(await registered)
+        finally:
+            registered.cancel()
         self.calls.serving = True
         await self.server.serve()
         self.serving_file.write()
         log.info("serving")
 
     async def stop(self) -> None:
-        """Refuse new commands, wait for those that Kafka has yet to acknowledge, and close everything.
+        """Take the last requests, wait for the commands that Kafka has yet to acknowledge, and close everything.
 
-        Kafka gets `drain_timeout_s` of the settings, in seconds; closing takes some seconds more where an engine
-        does not answer.
+        No connection is taken any more, and each over HTTP ends with its next answer, within two seconds: its client
+        then comes to another gateway, and was refused nothing. After that, commands are. Kafka gets `drain_timeout_s`
+        of the settings, in seconds; closing takes some seconds more where an engine does not answer.
         """
         give_up_s = time.monotonic() + self.settings.drain_timeout_s
         self.serving_file.remove()
-        self.calls.refuse_commands()
+        self.calls.serving = False
         self.http.leave()
         await self.server.leave()
-        if not await self.commands.drain(self.settings.drain_timeout_s):
+        await self.http.handed_over(min(_HAND_OVER_MAX_S, self.settings.drain_timeout_s))
+        self.calls.refuse_commands()
+        if not await self.commands.drain(max(0.0, give_up_s - time.monotonic())):
             log.warning("commands were still waiting for kafka", commands=self.producer.in_flight)
         self.calls.interrupt_queries()
         await self.calls.quiet(_QUERY_GRACE_S)
@@ -114,6 +123,17 @@ class Gateway:
         await self.tracker.close()
         await asyncio.gather(self.probes.close(), self.event_log.close(), self.stores.close())
         self.registry.close()
+
+    async def _listen(self) -> None:
+        await self.server.start()
+        await self.http.start()
+        log.info(
+            "listening",
+            host=self.settings.host,
+            port=self.server.port,
+            http_port=self.http.port,
+            server=self.server.kind,
+        )
 
     async def _registered_encoders(self) -> Encoders:
         """Register every command's schema; a registry that does not answer yet is asked again."""

@@ -11,9 +11,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from mesh.errors import FieldFault, PolystreamError, Reason
-
-MAX_FAULTS: Final = 50  # in one answer
+from mesh.errors import MAX_FAULTS, FieldFault, PolystreamError, Reason
 
 # The first and the last second of each, as google/protobuf/timestamp.proto and duration.proto say.
 _SECONDS: Final[Mapping[str, tuple[int, int]]] = {
@@ -82,12 +80,18 @@ class RequestRules:
         return request if short is None else short
 
     def _fault(self, violation: Any) -> FieldFault:
-        """Turn protovalidate's violation into ours. Its message says the rule, never the value."""
+        """Turn protovalidate's violation into ours. Its message says the rule, never the value.
+
+        A rule of a message as a whole begins its text with the path of what it is about: that is the fault's.
+        """
         field = ".".join(_element(element) for element in violation.field.elements) if violation.field else ""
         if violation.rule_id == "required":
             return FieldFault(field, "must be set", violation.rule_id)
         if violation.rule_id.startswith("enum.") and field in self._choices:
             return FieldFault(field, self._choices[field], violation.rule_id)
+        subject, _, rest = violation.message.partition(" ")
+        if subject == field or subject.startswith(f"{field}."):
+            return FieldFault(subject, rest, violation.rule_id)
         return FieldFault(field, violation.message, violation.rule_id)
 
 

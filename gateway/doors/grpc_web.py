@@ -18,7 +18,7 @@ from google.rpc import status_pb2
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
 from gateway.doors.deadlines import deadline_s, timeout_s
-from gateway.doors.statuses import CORRELATION_ID, Header, grpc_trailers
+from gateway.doors.statuses import CORRELATION_ID, Header, grpc_trailers, unknown_method
 from gateway.doors.tasks import CallTasks
 from gateway.http.exchange import Exchange
 from gateway.operations.accepted import Serializable
@@ -66,11 +66,7 @@ class GrpcWebDoor:
         call = GrpcWebCall(exchange, rpc, answer_headers, media_type, self)
         exchange.context = call
         if rpc is None:
-            call.refuse(
-                PolystreamError(
-                    Reason.UNIMPLEMENTED, "there is no such method; list the services and their methods by reflection"
-                )
-            )
+            call.refuse(unknown_method())
             return None
         # Four characters for three bytes, and a little for padding between pieces.
         max_bytes = self._max_bytes if media_type in BINARY else self._max_bytes * 3 // 2

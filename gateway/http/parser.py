@@ -162,6 +162,10 @@ class MessageParser:
         except HttpParserError as error:
             if "transfer-encoding" in headers:
                 body_length(headers, version)
+            if "url" in str(error):
+                raise malformed(
+                    "the request target has a character that may not stand there; percent-encode it"
+                ) from None
             raise malformed(f"the request is not valid HTTP: {error}") from None
         finally:
             self._headers = None

@@ -5,6 +5,7 @@ import math
 import resource
 import socket
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
@@ -63,7 +64,7 @@ class HttpServer:
         self.port: int = self._socket.getsockname()[1]
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
-        self._empty: asyncio.Future[None] | None = None
+        self._ended: asyncio.Event | None = None  # set as something has ended, where somebody waits for that
         self._accepting: set[asyncio.Task[object]] = set()  # connections that the system had accepted at the end
         self._connections_max = limits.connections
 
@@ -72,7 +73,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         limits = self.limits
         wanted = limits.connections + limits.lingering + 3 * limits.relays + _OTHER_FILES  # the gRPC server is here
-        self._connections_max = min(limits.connections, limits.connections - wanted + _raise_file_limit(wanted))
+        self._connections_max = min(limits.connections, limits.connections - wanted + _open_files(wanted))
         if self._connections_max < limits.connections:
             log.warning("the system allows fewer open files than connections", connections=self._connections_max)
         self._sweep()
@@ -93,16 +94,18 @@ class HttpServer:
         for connection in self.connections:
             connection.leave()
 
+    async def handed_over(self, grace_s: float) -> None:
+        """After `leave`, wait until every connection has had its last answer, at most `grace_s` seconds.
+
+        Relays are not waited for: their clients close them, if anybody does.
+        """
+        await self._until(self._has_handed_over, grace_s)
+
     async def stop(self, grace_s: float) -> None:
         """Leave, wait `grace_s` seconds for what is under way, and end what is left then."""
         self.leave()
-        if not self._is_empty():
-            self._empty = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(grace_s):
-                    await self._empty
-            except TimeoutError:
-                log.warning("connections were still open", connections=len(self.connections), relays=len(self.relays))
+        if not await self._until(self._is_empty, grace_s):
+            log.warning("connections were still open", connections=len(self.connections), relays=len(self.relays))
         for connection in (*self.connections, *self.lingering):
             connection.abort()
         for relay in (*self.relays, *self.parting):
@@ -167,7 +170,7 @@ class HttpServer:
         self.heads.pop(connection, None)
         self.bodies.pop(connection, None)
         self.lingering.discard(connection)
-        self._tell_empty()
+        self._tell_ended()
 
     def refuse(self, exchange: Exchange, refusal: HeadError) -> None:
         """Answer with an error of the server's own, in the door's shape."""
@@ -203,7 +206,7 @@ class HttpServer:
         """Forget a relay."""
         self.relays.pop(relay, None)
         self.parting.pop(relay, None)
-        self._tell_empty()
+        self._tell_ended()
 
     def _evict_relay(self) -> bool:
         """Make room for a relay in place of one that nothing goes over."""
@@ -228,12 +231,29 @@ class HttpServer:
             for relay in [relay for relay in relays if relay.active_s <= now - stale_s]:
                 relay.abort()
 
-    def _tell_empty(self) -> None:
-        if self._empty is not None and not self._empty.done() and self._is_empty():
-            self._empty.set_result(None)
+    async def _until(self, reached: Callable[[], bool], grace_s: float) -> bool:
+        """Wait until connections have ended as `reached` wants it; False where `grace_s` seconds pass first."""
+        if reached():
+            return True
+        self._ended = asyncio.Event()
+        try:
+            async with asyncio.timeout(grace_s):
+                while not reached():
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _tell_ended(self) -> None:
+        if self._ended is not None:
+            self._ended.set()
+
+    def _has_handed_over(self) -> bool:
+        return not (self.connections or self.lingering or self._accepting)
 
     def _is_empty(self) -> bool:
-        return not (self.connections or self.lingering or self.relays or self._accepting)
+        return self._has_handed_over() and not self.relays
 
     def _accept_last(self) -> None:
         """Accept what the system has: it would reset those connections as the port closes."""
@@ -252,16 +272,13 @@ class HttpServer:
         self._accepting.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.warning("a connection was lost while it was accepted")
-        self._tell_empty()
+        self._tell_ended()
 
 
-def _raise_file_limit(wanted: int) -> int:
-    """Raise the process's bound of open files as far as it goes, up to `wanted`. Return what it is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
+def _open_files(wanted: int) -> int:
+    """Return how many files the process may open, `wanted` at most. It raises that bound itself, when it starts."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)
 
 
 def _date_line() -> str:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})  # the texts that ProtoJSON has for such numbers
 MAX_DEPTH: Final = 32  # of lists and objects in one another; the deepest request has 3
 
 _PAIR: Final = b"[]"
@@ -12,6 +13,7 @@ _ONE_KIND: Final = bytes.maketrans(b"{}", _PAIR)
 _STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _DOUBTFUL: Final = re.compile(rb"NaN|Infinity|\\u")
+_DURATION: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]{1,9})?s")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
@@ -78,6 +80,11 @@ def unparse(value: Value) -> str:
 def is_number(text: str) -> bool:
     """Whether a text is a number of JSON's grammar (RFC 8259, section 6)."""
     return _NUMBER.fullmatch(text) is not None
+
+
+def is_duration(text: str) -> bool:
+    """Whether a text is a duration as google/protobuf/duration.proto writes one."""
+    return _DURATION.fullmatch(text) is not None
 
 
 def _add_tokens(value: Value, tokens: list[str]) -> None:

@@ -100,12 +100,14 @@ EDGE_ANSWERS: Final = (
         code_pb2.INTERNAL,
         "the edge could not pass the request on or the answer back",
         min_status=500,
+        http_status=500,
         has_grpc_code=False,
     ),
     EdgeAnswer(
         "MALFORMED_REQUEST",
         code_pb2.INVALID_ARGUMENT,
         "this is no HTTP request that the edge takes: it is malformed, or a header has an underscore in its name",
+        http_status=400,
         has_grpc_code=False,
     ),
 )

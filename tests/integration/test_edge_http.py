@@ -116,6 +116,14 @@ def test_grpc_over_http_1_is_for_the_http_door(edge: Edge, client: httpx.Client)
     assert edge.gateways.last_http.headers["content-type"] == "application/grpc"
 
 
+@pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.2", "no-such-protocol"])
+def test_an_upgrade_is_not_taken(edge: Edge, client: httpx.Client, protocol: str) -> None:
+    """The request is answered as it stands, as by a gateway (RFC 9110, section 7.8)."""
+    offer = {"connection": "upgrade", "upgrade": protocol, "sec-websocket-version": "13"}
+    assert client.get("/v1/users", headers=offer).status_code == 200
+    assert "upgrade" not in edge.gateways.last_http.headers
+
+
 def test_http_1_0(edge: Edge) -> None:
     """An old client is answered, and its connection closed."""
     answer = _send(edge, "GET /v1/users HTTP/1.0\r\n\r\n")
@@ -128,6 +136,7 @@ def test_http_1_0(edge: Edge) -> None:
     [
         ("GET /v1/users HTTP/1.1\r\nHost: here\r\nuser_id: 1\r\n", 400),
         ("GET /v1/users HTTP/1.1\r\n", 400),
+        ("OPTIONS * HTTP/1.1\r\nHost: here\r\n", 400),
         ("GET /v1/users HTTP/1.1\r\nHost: here\r\nx: \0\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n", 400),
         (f"GET /v1/users HTTP/1.1\r\nHost: here\r\nx: {'y' * 40_000}\r\n", 431),

@@ -1,6 +1,7 @@
 """Several gateways on the same ports: whichever accepts a command, each tells of it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -110,3 +111,55 @@ async def test_one_that_stops_leaves_the_ports_to_the_other(gateways: tuple[Serv
             asked = GetOperationRequest(correlation_id=operation.correlation_id)
             stub = operations_pb2_grpc.OperationServiceStub(channel)
             assert (await stub.GetOperation(asked)).correlation_id == operation.correlation_id
+
+
+async def test_one_that_stops_refuses_nobody(gateways: tuple[Served, Served]) -> None:
+    """What comes on a connection that is open is answered by it, and tells the client to open another."""
+    first, second = gateways
+    bases = [httpx.AsyncClient(base_url=f"http://127.0.0.1:{first.gateway.http.port}") for _ in range(CLIENTS)]
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(base) for base in bases]
+        await asyncio.gather(*(client.get("/healthz") for client in clients))
+        leaving = set(first.gateway.http.connections)
+        assert leaving
+        stopping = asyncio.create_task(first.gateway.stop())
+        await eventually_async(lambda: _is_leaving(first), 5)
+        answers = await asyncio.gather(*(client.delete("/v1/users/5") for client in clients))
+        assert {answer.status_code for answer in answers} == {200}
+        assert sum(answer.headers.get("connection") == "close" for answer in answers) == len(leaving)
+        await stopping
+        answers = await asyncio.gather(*(client.delete("/v1/users/5") for client in clients))
+        assert {answer.status_code for answer in answers} == {200}
+        ids = [answer.json()["correlation_id"] for answer in answers]
+        assert accepted_here(second, ids) == len(ids)
+
+
+async def test_one_that_does_not_serve_yet_gets_nothing(
+    gateways: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the registry has yet to answer the third, the two that serve get every connection, by both doors."""
+    first, _ = gateways
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", "http://127.0.0.1:1")
+    grpc_port, http_port = first.gateway.server.port, first.gateway.http.port
+    shared: dict[str, Any] = {"port": grpc_port, "http_port": http_port, "shares_ports": True}
+    async with serving(first.gateway.settings.server, start=False, name="g-shared-c", **shared) as third:
+        starting = asyncio.create_task(third.gateway.start())
+        await eventually_async(lambda: _is_followed(third), 5)
+        for _ in range(CLIENTS):
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as http:
+                assert (await http.delete("/v1/users/5")).status_code == 200
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}", options=options) as channel:
+                await users_pb2_grpc.UserServiceStub(channel).DeleteUser(DeleteUserRequest(user_id=5))
+        assert not starting.done()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+
+
+async def _is_leaving(served: Served) -> bool:
+    return served.gateway.http.leaving
+
+
+async def _is_followed(served: Served) -> bool:
+    """Whether the start has come so far that it asks the registry."""
+    return served.gateway.tracker._loop is not None
