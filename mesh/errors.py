@@ -107,7 +107,10 @@ class Reason(Enum):
         code_pb2.RESOURCE_EXHAUSTED, Reaction.RETRY, "too many commands wait for Kafka; send it again later", 0.2
     )
     TOO_MANY_STREAMS = Row(
-        code_pb2.RESOURCE_EXHAUSTED, _R, "too many streams are open; close some, or ask without a stream", 1.0
+        code_pb2.RESOURCE_EXHAUSTED,
+        _R,
+        "too many streams are open or calls waiting; end some, or wait for less",
+        1.0,
     )
     TOO_MANY_REQUESTS = Row(
         code_pb2.RESOURCE_EXHAUSTED, _R, "the gateway has too many requests under way; send it again later", 1.0

@@ -72,7 +72,7 @@ class HttpServer:
         """Accept connections."""
         loop = asyncio.get_running_loop()
         limits = self.limits
-        wanted = limits.connections + limits.lingering + 2 * limits.relays + _OTHER_FILES
+        wanted = limits.connections + limits.lingering + 3 * limits.relays + _OTHER_FILES  # the gRPC server is here
         self._connections_max = min(limits.connections, limits.connections - wanted + _open_files(wanted))
         if self._connections_max < limits.connections:
             log.warning("the system allows fewer open files than connections", connections=self._connections_max)

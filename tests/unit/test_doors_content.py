@@ -145,7 +145,7 @@ def test_another_encoding_is_refused(coding: str) -> None:
         b"\x1f\x8b",
         gzip.compress(b'{"a":1}')[:-8] + b"\0" * 8,
     ],
-    ids=["plain", "cut off", "with more after it", "zlib", "two bytes", "wrong check sum"],
+    ids=["plain", "cut off", "with more after it", "many members", "zlib", "two bytes", "wrong check sum"],
 )
 def test_what_is_no_gzip_is_malformed(body: bytes) -> None:
     """Plain JSON under a wrong label, what is cut off, what has a wrong check sum."""

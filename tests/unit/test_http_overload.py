@@ -118,3 +118,16 @@ async def test_a_client_that_sends_no_more_is_answered_for_so_long(version: byte
         await until(lambda: door.left == ["/held"])
         assert asyncio.get_running_loop().time() - began_s >= 0.25
         assert not server.connections
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [(4 * [3_900], 200), (5 * [3_900], 431), (8 * [3_900], 431), ([8_100], 200), ([8_300], 431), ([32_000], 431)],
+)
+async def test_heads_up_to_their_bounds_and_beyond(headers: list[int], status: int) -> None:
+    """By the bounds that the gateway has; a client that sends too much reads why."""
+    lines = b"".join(b"X-%d: %b\r\n" % (number, b"a" * size) for number, size in enumerate(headers))
+    async with serving(TrialDoor(), LIMITS) as server:
+        client = await RawClient.connect(server)
+        await client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n")
+        assert (await client.answer())[0] == status
