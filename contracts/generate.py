@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[1]
 _DESCRIPTORS = "gen/descriptors.binpb"
 # All that is generated: whatever else stands in these folders is removed.
 _GENERATED = ("gen", "schemas/avro", "sdk/src/polystream_sdk/services", postman.FILE_NAME)
-# The descriptor set is what the edge and other tools link, so it also holds what answers carry inside Any, and
+# The descriptor set is what tools of other languages link, so it also holds what answers carry inside Any, and
 # the standard operations service.
 _DESCRIBED = (
     "proto/polystream",
@@ -33,6 +33,21 @@ _TEMPLATES = ("buf.gen.sdk.yaml", "buf.gen.json.yaml")
 _SDK_PACKAGE = "gen/sdk/polystream_api"
 # What the SDK shows of the generated messages under one name, so that a program has one place to import from.
 _SDK_MODULES = ("google/type", "polystream/options/v1", "polystream/v1")
+# betterproto2 divides a Duration as floats, and rounds down: -0.5 s became +0.5 s, and long ones lost microseconds.
+_SDK_DURATION = (
+    f"{_SDK_PACKAGE}/google/protobuf/__init__.py",
+    """\
+        total_ms = delta // _1_microsecond
+        seconds = int(total_ms / 1e6)
+        nanos = int((total_ms % 1e6) * 1e3)
+        return cls(seconds, nanos)
+""",
+    """\
+        sign = -1 if delta.days < 0 else 1  # seconds and nanos have the same one
+        seconds, micros = divmod(abs(delta // _1_microsecond), 1_000_000)
+        return cls(sign * seconds, sign * micros * 1_000)
+""",
+)
 _OPENAPI = "gen/openapi/openapi.json"
 _GOLDEN = "tests/contract/golden"
 _STEP_TIMEOUT_S = 300
@@ -83,8 +98,17 @@ def generate(root: Path, out: Path) -> None:
     add_examples(document, root / _GOLDEN)
     _write_json(out / _OPENAPI, document)
     _write_json(out / postman.FILE_NAME, postman.collection(document))
+    _mend_durations(out)
     package = out / _SDK_PACKAGE
     (package / "__init__.py").write_text(_sdk_init(package), encoding="utf-8")
+
+
+def _mend_durations(out: Path) -> None:
+    name, wrong, right = _SDK_DURATION
+    source = (out / name).read_text(encoding="utf-8")
+    if source.count(wrong) != 1:
+        raise GenerateError(f"{name} makes a Duration of a timedelta in another way by now: see whether it is right")
+    (out / name).write_text(source.replace(wrong, right), encoding="utf-8")
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -71,9 +71,9 @@ def add_examples(document: Document, golden: Path) -> None:
 
     `golden` has one file a command.
     """
+    document["components"]["responses"]["Error"]["content"]["application/json"]["example"] = _REFUSED
     for _, _, operation in operations(document):
         rpc, responses = rpc_of(operation), operation["responses"]
-        responses["default"]["content"]["application/json"]["example"] = _REFUSED
         if "links" in responses["200"]:
             responses["200"]["content"]["application/json"]["example"] = _ACCEPTED | {"command": rpc}
         for parameter in operation.get("parameters", ()):

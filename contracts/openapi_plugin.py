@@ -40,8 +40,38 @@ _ABOUT = (
     "A POST to one of the inherited paths that has no more than identifiers is filled with demo data where that is on. "
     "On every other path a command says what it wants, or is refused with the reason `EMPTY_COMMAND`.\n\n"
     "Times are kept to the microsecond; finer digits are cut off.\n\n"
-    "A field is given once: in the path, in the query or in the body. The header `Idempotency-Key` is the `request_id`."
+    "A field is given once: in the path, in the query or in the body. The header `Idempotency-Key` is another way to "
+    "give a command's `request_id`. It is no parameter here, since a request that has both is refused."
 )
+_ERROR: Mapping[str, Any] = {
+    "description": (
+        "It did not work: the status says why.\n\n"
+        "- 400: the request cannot be read, or the fields that are named are at fault\n"
+        "- 403, 421: a browser asks on behalf of a page of elsewhere\n"
+        "- 404: there is no such path, or nothing that the request names\n"
+        "- 405: the path does not take this method; `allow` has those that it takes\n"
+        "- 406, 415: the answer or the body is of a type or an encoding that is not spoken here\n"
+        "- 408: the request did not arrive whole in time\n"
+        "- 409: it is there already, or the `request_id` was used with another request\n"
+        "- 413, 414, 431: the body, the path with its query, or the headers are too large\n"
+        "- 429, 503: not now; try again after `retry-after`\n"
+        "- 504: the time was over; a command may have been taken all the same\n"
+        "- 500, 501: a mistake of the platform, or what it does not have"
+    ),
+    "headers": {
+        "x-correlation-id": {
+            "description": "Names the call in logs and traces.",
+            "schema": {"type": "string", "format": "uuid"},
+        },
+        "retry-after": {
+            "description": "After how many seconds the same request may work.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+        "allow": {"description": "The methods that the path takes.", "schema": {"type": "string"}},
+    },
+}
+_ERROR_NAME = "Error"
+_STREAM_TYPES = ("application/x-ndjson", "text/event-stream")
 
 
 def generate(request: CodeGeneratorRequest) -> dict[str, str]:
@@ -103,6 +133,7 @@ class _Document:
             if binding.verb in operations:
                 raise _refusal(binding.method, f"{binding.verb} {binding.path} is bound already")
             operations[binding.verb] = request | {"responses": self._responses(binding.method)}
+        error = {**_ERROR, "content": _json(self._schemas.response(self._descriptors.message("google.rpc.Status")))}
         components = self._schemas.components
         return {
             "openapi": "3.1.0",
@@ -110,7 +141,10 @@ class _Document:
             "servers": [{"url": "/"}],
             "tags": self._tags(bindings),
             "paths": paths,
-            "components": {"schemas": {name: components[name] for name in sorted(components)}},
+            "components": {
+                "schemas": {name: components[name] for name in sorted(components)},
+                "responses": {_ERROR_NAME: error},
+            },
         }
 
     def _bindings(self, method: MethodDescriptor) -> Iterator[_Binding]:
@@ -178,13 +212,15 @@ class _Document:
         return said | {"schema": self._schemas.parameter(field)}
 
     def _responses(self, method: MethodDescriptor) -> dict[str, Any]:
-        done = "One JSON object a line, until the call ends." if method.server_streaming else "It worked."
-        status = self._schemas.response(self._descriptors.message("google.rpc.Status"))
+        done = "It worked."
         is_command = self._descriptors.option(method, COMMAND_OPTION) is not None
         content = _json(self._schemas.response(method.output_type))
+        if method.server_streaming:
+            done = "One JSON object a line, until the call ends; or an event for each, if events are accepted."
+            content |= {kind: {"schema": {"type": "string"}} for kind in _STREAM_TYPES}
         return {
             "200": {"description": done, "content": content} | ({"links": _FOLLOWED} if is_command else {}),
-            "default": {"description": "It did not work: the status says why.", "content": _json(status)},
+            "default": {"$ref": f"#/components/responses/{_ERROR_NAME}"},
         }
 
 

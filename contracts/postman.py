@@ -116,10 +116,11 @@ def _parameter(parameter: Json) -> Json:
 
 def _answer(operation: Json) -> str:
     """Return the kind of answer that the tests expect: `command`, `stream` or `query`."""
-    if "line" in operation["responses"]["200"]["description"]:
+    content = operation["responses"]["200"]["content"]
+    if "text/event-stream" in content:
         return "stream"
     rpc = rpc_of(operation)
-    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    schema = content["application/json"]["schema"]
     is_operation = schema.get("$ref", "").endswith("/Operation")
     return "command" if is_operation and not rpc.endswith("Operation") else "query"
 

@@ -56,7 +56,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The gateway's parts. A command goes from the server by calls, commands and producer, and back by the tracker."""
+    """The gateway's parts. A command goes from a door by calls, commands and producer, and back by the tracker.
+
+    The doors are gRPC at `server`, and those behind the port of `http`.
+    """
 
     settings: GatewaySettings
     catalog: Catalog

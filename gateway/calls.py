@@ -7,7 +7,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -33,6 +33,8 @@ from mesh.telemetry.tracing import Tracing, context_of
 _MAX_CAUSES: Final = 8  # that the log names
 # Kept of a deadline for the answer's way back, or an eighth of a short one: half of what WaitOperation keeps.
 _ANSWER_MARGIN_S: Final = 0.05
+_WAIT: Final = "WaitOperation"  # of both services of operations
+_NO_PLACE: Final = nullcontext()
 NOTHING_NAMED: Final[frozenset[str]] = frozenset()
 
 log = structlog.stdlib.get_logger(__name__)
@@ -90,9 +92,9 @@ class Rpc:
     name: str  # package.Service/Method
     kind: RpcKind
     admission: Admission
-    response_class: type[Message]
     command: Command | None = None  # of a command
     handler: Query | None = None  # of all else
+    waits: bool = False  # whether an answer may take as long as a stream, and needs a stream's place
 
 
 class CommandCall(PendingCommand):
@@ -115,13 +117,20 @@ class CommandCall(PendingCommand):
         self._calls.leave()
         if self.span is not None:
             _end(self.span, "OK")
-        self._responder.succeed(self.correlation_id, operation)
+        try:
+            self._responder.succeed(self.correlation_id, operation)
+        except Exception as error:  # noqa: BLE001 - the commands after this one have their answers all the same
+            _untold(self._rpc, self.correlation_id, error)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; what is no PolystreamError is unexpected."""
         self._calls.leave()
         known = error if isinstance(error, PolystreamError) else _unexpected(self._rpc, self.correlation_id, error)
-        self._responder.fail(self.correlation_id, _refuse(self.span, known))
+        status = _refuse(self.span, known)
+        try:
+            self._responder.fail(self.correlation_id, status)
+        except Exception as fault:  # noqa: BLE001 - as above
+            _untold(self._rpc, self.correlation_id, fault)
 
 
 class Calls:
@@ -182,7 +191,7 @@ class Calls:
         correlation_id, _ = rpc.admission.identify(decoded)
         _, span = self._enter(rpc, correlation_id, caller)
         try:
-            with self._querying():
+            with self._querying(), self.streaming() if rpc.waits else _NO_PLACE:
                 request = self._admit_query(rpc, decoded, caller, correlation_id)
                 answer = rpc.handler(request, caller)  # type: ignore[misc] # a query has one
                 response: Message = await until(answer_by_s(caller), answer)
@@ -312,15 +321,15 @@ def _compile(
     method: MethodDescriptor, commands: Mapping[str, Command], queries: Mapping[str, Query], admissions: Admissions
 ) -> Rpc | None:
     name = f"{method.containing_service.full_name}/{method.name}"
-    response_class = GetMessageClass(method.output_type)
     command = commands.get(name)
     if command is not None:
-        return Rpc(name, RpcKind.COMMAND, admissions.of_command(command), response_class, command=command)
+        return Rpc(name, RpcKind.COMMAND, admissions.of_command(command), command=command)
     handler = queries.get(name)
     if handler is None:
         return None
     kind = RpcKind.STREAM if method.server_streaming else RpcKind.QUERY
-    return Rpc(name, kind, admissions.of_query(GetMessageClass(method.input_type)), response_class, handler=handler)
+    admission = admissions.of_query(GetMessageClass(method.input_type))
+    return Rpc(name, kind, admission, handler=handler, waits=method.name == _WAIT)
 
 
 def answer_by_s(caller: Caller) -> float | None:
@@ -354,6 +363,10 @@ def _unexpected(rpc: Rpc, correlation_id: str, error: Exception) -> PolystreamEr
         traceback=traceback.format_tb(error.__traceback__),
     )
     return PolystreamError(Reason.INTERNAL, metadata={topics.CORRELATION_ID: correlation_id})
+
+
+def _untold(rpc: Rpc, correlation_id: str, error: Exception) -> None:
+    log.error("a door did not take an answer", method=rpc.name, correlation_id=correlation_id, error=_types(error))
 
 
 def _refuse(span: Span | None, error: PolystreamError) -> status_pb2.Status:

@@ -195,20 +195,20 @@ class CommandPath:
             if span is not None:
                 pending.send_span, trace = span, context_of(span)
         pending.path = self
-        form = self._forms.get(command.name)
-        if form is None:
-            form = self._forms[command.name] = AcceptanceForm(command)
-        user_id = request.user_id if command.about_user else 0
-        pending.operation = form.fill_in(pending.correlation_id, accept_ms, user_id)
-        pending.key = command.key_of(request)
-        pending.headers = command_headers(
-            pending.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
-        )
         try:
+            form = self._forms.get(command.name)
+            if form is None:
+                form = self._forms[command.name] = AcceptanceForm(command)
+            user_id = request.user_id if command.about_user else 0
+            pending.operation = form.fill_in(pending.correlation_id, accept_ms, user_id)
+            pending.key = command.key_of(request)
+            pending.headers = command_headers(
+                pending.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
+            )
             pending.value = encoder.encode(request)
             self._producer.send(pending)
-        except PolystreamError as error:
-            _end_span(pending, error.reason.name)
+        except Exception as error:
+            _end_span(pending, error.reason.name if isinstance(error, PolystreamError) else type(error).__name__)
             raise
         self._waiting.enter(pending, now_s + wait_s)
 

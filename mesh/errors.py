@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "polystream.dev"
+MAX_FAULTS = 50  # fields at fault that one answer names
 
 
 class Reaction(Enum):

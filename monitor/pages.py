@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError
+from mesh.http_status import http_status
 from mesh.proto_json import to_dict
 from mesh.settings import MonitorSettings
 from monitor.endpoints import endpoints
@@ -28,7 +29,6 @@ from monitor.service import EventLog
 
 _FOLDER = Path(__file__).parent / "dashboard"
 _HEALTH_TIMEOUT_S = 2.0
-_HTTP_STATUS = {3: 400, 5: 404, 14: 503}  # google.rpc.Code to HTTP, those that the event log raises
 
 
 class Pages:
@@ -119,4 +119,4 @@ async def _json(result: Awaitable[Message]) -> Response:
         return JSONResponse(to_dict(await result))
     except PolystreamError as error:
         status = error.to_status()
-        return JSONResponse(to_dict(status), status_code=_HTTP_STATUS.get(status.code, 500))
+        return JSONResponse(to_dict(status), status_code=http_status(status.code, error.reason.name))

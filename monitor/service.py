@@ -1,10 +1,7 @@
 """`polystream.monitor.v1.EventLogService`: the event log, for the gateway."""
 
 import asyncio
-import base64
-import binascii
-import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import grpc
@@ -14,11 +11,9 @@ from polystream.v1 import operations_pb2 as pb
 
 from mesh.catalog import Catalog
 from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.pages import page_of
 from monitor.store.port import EventStore, OperationFilter, Position
 from monitor.story import fold, tell
-
-_DEFAULT_PAGE_SIZE = 50
-_MAX_PAGE_SIZE = 1000
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -50,11 +45,13 @@ class EventLog:
     def page(self, request: pb.ListOperationsRequest) -> pb.ListOperationsResponse:
         """Return a page of operations, newest first. Raises PolystreamError: INVALID_PAGE_TOKEN."""
         only = OperationFilter(request.state, request.command, request.user_id)
-        size = min(request.page_size or _DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE)
-        found = self._store.operations(only, _read_token(request.page_token, only), size + 1)
-        return pb.ListOperationsResponse(
-            operations=found[:size], next_page_token=_write_token(found[:size], only) if len(found) > size else ""
+        page = page_of(request, int, str)
+        after = Position(*page.after) if page.after is not None else None  # type: ignore[arg-type] # of those types
+        operations, has_more = page.cut(self._store.operations(only, after, page.size + 1))
+        token = (
+            page.token(operations[-1].accept_time.ToMicroseconds(), operations[-1].correlation_id) if has_more else ""
         )
+        return pb.ListOperationsResponse(operations=operations, next_page_token=token)
 
 
 class EventLogServicer(EventLogServiceServicer):
@@ -93,30 +90,4 @@ async def _answer(context: Context, result: Awaitable[T]) -> T:
 def _not_found() -> PolystreamError:
     return PolystreamError(
         Reason.OPERATION_NOT_FOUND, faults=[FieldFault("correlation_id", "no operation has this correlation ID")]
-    )
-
-
-def _write_token(page: Sequence[pb.Operation], only: OperationFilter) -> str:
-    last = page[-1]
-    text = json.dumps([last.accept_time.ToMicroseconds(), last.correlation_id, only.state, only.command, only.user_id])
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _read_token(token: str, only: OperationFilter) -> Position | None:
-    if not token:
-        return None
-    try:
-        accept_time_us, correlation_id, *filters = json.loads(base64.urlsafe_b64decode(token))
-        position = Position(int(accept_time_us), str(correlation_id))
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise _bad_token() from error
-    if filters != [only.state, only.command, only.user_id]:
-        raise _bad_token()
-    return position
-
-
-def _bad_token() -> PolystreamError:
-    return PolystreamError(
-        Reason.INVALID_PAGE_TOKEN,
-        faults=[FieldFault("page_token", "is not one of this list; start again without it", "page_token")],
     )

@@ -16,7 +16,7 @@ class Ports:
     opensearch: int = 9200  # OpenSearch, in the native set
     schema_registry: int = 8181  # the registry, by the Confluent API
     gateway: int = 50051  # the gateways: gRPC alone, without the detour
-    edge: int = 8443  # the edge, where it runs: all of the above
+    edge: int = 8443  # the edge, where it runs: REST, gRPC-Web, gRPC
     otlp: int = 4317  # OTLP over gRPC, and the monitor's own gRPC service
     jaeger: int = 16686  # Jaeger's pages and its query API, in the native set
     jaeger_grpc: int = 16685  # its query API over gRPC

@@ -16,34 +16,10 @@ from contracts.reference.markdown import code, codes, table
 from contracts.reference.sources import comments_in
 from mesh import errors, settings, topics
 from mesh.catalog import load_catalog
+from mesh.http_status import http_status
 from mesh.telemetry import names
 from stack import ports
 
-# What stands for each code of google.rpc over HTTP.
-# As the gateway answers: by the code, and for some reasons more exactly.
-_HTTP: Final = {
-    "INVALID_ARGUMENT": 400,
-    "FAILED_PRECONDITION": 400,
-    "NOT_FOUND": 404,
-    "ALREADY_EXISTS": 409,
-    "RESOURCE_EXHAUSTED": 429,
-    "INTERNAL": 500,
-    "DATA_LOSS": 500,
-    "UNIMPLEMENTED": 501,
-    "UNAVAILABLE": 503,
-    "DEADLINE_EXCEEDED": 504,
-    "PERMISSION_DENIED": 403,
-}
-_HTTP_OF_REASON: Final = {
-    "FOREIGN_HOST": 421,
-    "HEADERS_TOO_LARGE": 431,
-    "METHOD_NOT_ALLOWED": 405,
-    "NOT_ACCEPTABLE": 406,
-    "REQUEST_TIMEOUT": 408,
-    "REQUEST_TOO_LARGE": 413,
-    "UNSUPPORTED_CONTENT_TYPE": 415,
-    "UNSUPPORTED_ENCODING": 415,
-}
 _REACTIONS: Final = {
     errors.Reaction.REFUSE: "refuses: the operation fails",
     errors.Reaction.RETRY: "tries again: nothing is lost",
@@ -69,7 +45,7 @@ def error_table() -> str:
         row = reason.value
         name = code_pb2.Code.Name(row.code)
         delay = "" if row.retry_delay_s is None else f"{row.retry_delay_s:g} s"
-        status = str(_HTTP_OF_REASON.get(reason.name, _HTTP[name]))
+        status = str(http_status(row.code, reason.name))
         rows.append((code(reason.name), code(name), status, delay, row.message, _REACTIONS[row.reaction]))
     return table(
         ("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do", "a lane that meets it"),

@@ -19,6 +19,7 @@ _WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 _QUOTED_OR_COMMA: Final = re.compile(r'"(?:[^"\\]|\\.)*"|,')
 _MAX_ACCEPT_CHARACTERS: Final = 1024  # a longer one is not read: any answer fits it
 _CACHED: Final = 256  # headers that were read, of each kind: clients send the same ones
+_MAX_GZIP_MEMBERS: Final = 64  # each costs as much as some kilobytes; programs that pack a body write one
 _GZIP: Final = 31  # zlib's number for the gzip format with the largest window
 
 
@@ -147,7 +148,7 @@ def decode(body: bytes, headers: Mapping[str, str], max_bytes: int) -> bytes:
     if "content-encoding" not in headers or not body or not content_codings(headers):
         return body
     decoded, rest = bytearray(), body
-    while rest:  # members, one after the other (RFC 1952, section 2.2); each takes some of the body
+    for _ in range(_MAX_GZIP_MEMBERS):  # one after the other (RFC 1952, section 2.2); each takes some of the body
         member = zlib.decompressobj(_GZIP)
         try:
             decoded += member.decompress(rest, max_bytes - len(decoded) + 1)
@@ -161,7 +162,12 @@ def decode(body: bytes, headers: Mapping[str, str], max_bytes: int) -> bytes:
         if not member.eof:
             raise PolystreamError(Reason.MALFORMED_REQUEST, "the body's gzip ends too early; send it whole")
         rest = member.unused_data
-    return bytes(decoded)
+        if not rest:
+            return bytes(decoded)
+    raise PolystreamError(
+        Reason.MALFORMED_REQUEST,
+        f"the body's gzip has more than the {_MAX_GZIP_MEMBERS} members that are allowed; send one",
+    )
 
 
 def too_large(max_bytes: int) -> PolystreamError:

@@ -17,9 +17,10 @@ from grpc_health.v1.health import aio as health_aio
 
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind, answer_by_s, until
 from gateway.doors.native import CORRELATION_ID_METADATA, STATUS_METADATA, EventServer, misfit
+from gateway.doors.reflection import add_reflection
+from gateway.doors.statuses import unknown_method
 from gateway.operations.accepted import Serializable
-from gateway.reflection import add_reflection
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import PolystreamError
 from mesh.ids import new_correlation_id
 from mesh.settings import GatewaySettings
 
@@ -149,7 +150,7 @@ def _stream(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], AsyncIterator[Messag
                     begun = True
                 yield response
         except CallError as error:
-            await refuse(context, error.status, error.correlation_id)
+            await _refuse(context, error.status, error.correlation_id)
 
     return answer
 
@@ -158,7 +159,7 @@ async def _respond(answer: Awaitable[tuple[str, Serializable]], context: Any) ->
     try:
         correlation_id, response = await answer
     except CallError as error:
-        await refuse(context, error.status, error.correlation_id)
+        await _refuse(context, error.status, error.correlation_id)
     await context.send_initial_metadata(((CORRELATION_ID_METADATA, correlation_id),))
     return response
 
@@ -181,7 +182,7 @@ def _serialized(response: Serializable) -> bytes:
     return response.SerializeToString()
 
 
-async def refuse(context: Any, status: status_pb2.Status, correlation_id: str) -> NoReturn:
+async def _refuse(context: Any, status: status_pb2.Status, correlation_id: str) -> NoReturn:
     """Abort a call with its status in full, in the trailing metadata `grpc-status-details-bin`.
 
     `context` is a grpc.aio.ServicerContext, whose `abort` raises: this never returns.
@@ -207,7 +208,7 @@ class _Health(health_aio.HealthServicer):
             with self._calls.streaming():
                 await until(answer_by_s(_caller(context)), super().Watch(request, context))
         except PolystreamError as error:
-            await refuse(context, error.to_status(), new_correlation_id())
+            await _refuse(context, error.to_status(), new_correlation_id())
 
 
 class _UnknownMethods(grpc.GenericRpcHandler):
@@ -215,12 +216,10 @@ class _UnknownMethods(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":  # noqa: ARG002 - whatever it is
         """Return a handler that refuses any call."""
-        error = PolystreamError(
-            Reason.UNIMPLEMENTED, "there is no such method; list the services and their methods by reflection"
-        )
+        error = unknown_method()
 
         async def answer(_requests: Any, context: Any) -> None:
-            await refuse(context, error.to_status(), new_correlation_id())
+            await _refuse(context, error.to_status(), new_correlation_id())
 
         return grpc.stream_stream_rpc_method_handler(answer)
 
@@ -238,7 +237,8 @@ def _new_server(kind: str, calls: Calls, settings: GatewaySettings) -> Any:
     if kind == "grpcio":
         options.append(("grpc.max_receive_message_length", settings.max_request_bytes * _READ_FACTOR))
         return grpc.aio.server(options=options)
-    # The native server has a bound of its own on what it reads; what it has read is refused in full form.
+    # The native server reads and unpacks a message whole before anybody may judge its size: a bound here would only
+    # change the words, and what it has read is refused in full form.
     options.append(("grpc.max_receive_message_length", -1))
     # Where processors are few, a second thread costs more than it reads.
     io_threads = 1 if (os.cpu_count() or 1) <= 2 else 2

@@ -18,7 +18,7 @@ from google.rpc import status_pb2
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
 from gateway.doors.deadlines import deadline_s, timeout_s
-from gateway.doors.statuses import CORRELATION_ID, Header, grpc_trailers
+from gateway.doors.statuses import CORRELATION_ID, Header, grpc_trailers, unknown_method
 from gateway.doors.tasks import CallTasks
 from gateway.http.exchange import Exchange
 from gateway.operations.accepted import Serializable
@@ -34,6 +34,7 @@ _TRAILERS: Final = 0x80
 _OK_TRAILERS: Final = b"grpc-status:0\r\n"
 # A text body may be several pieces of base64, each with its own padding.
 _PIECE: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
+_MAX_PIECES: Final = 1_024  # a client has one for each time that it wrote
 _ENCODING: Final[Header] = ("grpc-accept-encoding", "identity")
 
 log = structlog.stdlib.get_logger(__name__)
@@ -65,11 +66,7 @@ class GrpcWebDoor:
         call = GrpcWebCall(exchange, rpc, answer_headers, media_type, self)
         exchange.context = call
         if rpc is None:
-            call.refuse(
-                PolystreamError(
-                    Reason.UNIMPLEMENTED, "there is no such method; list the services and their methods by reflection"
-                )
-            )
+            call.refuse(unknown_method())
             return None
         # Four characters for three bytes, and a little for padding between pieces.
         max_bytes = self._max_bytes if media_type in BINARY else self._max_bytes * 3 // 2
@@ -238,6 +235,8 @@ def _from_text(body: bytes) -> bytes:
         except binascii.Error as error:
             raise _malformed("the body is not base64") from error
         at = piece.end()
+        if len(pieces) > _MAX_PIECES:
+            raise _malformed(f"the body has more than the {_MAX_PIECES} pieces of base64 that are allowed")
     return b"".join(pieces)
 
 

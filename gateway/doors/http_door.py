@@ -8,7 +8,7 @@ from gateway.doors import content, grpc_web
 from gateway.doors.access_log import AccessLog, LoggedExchange
 from gateway.doors.grpc_web import GrpcWebDoor
 from gateway.doors.origins import OriginRules, is_preflight
-from gateway.doors.pages import Documentation, PageCall
+from gateway.doors.pages import PAGE_METHODS, Documentation, PageCall
 from gateway.doors.rest import RestDoor
 from gateway.doors.statuses import CORRELATION_ID, Header, allow_header, as_http
 from gateway.http.exchange import Exchange
@@ -51,7 +51,7 @@ class HttpDoor:
 
     def head(self, exchange: Exchange) -> int | None:
         """Take a request's head. Return how many bytes its body may have; None if it is answered already."""
-        if exchange.request.path == HEALTH_PATH:
+        if exchange.request.path == HEALTH_PATH and exchange.request.method in {"GET", "HEAD"}:
             self._tell_health(exchange)
             return None
         answering = exchange
@@ -105,7 +105,7 @@ class HttpDoor:
         if method == "OPTIONS":
             self._options(exchange, answer_headers)
             return None
-        if allowed := self._pages.allowed(path):
+        if allowed := self._page_methods(path):
             if method not in allowed:
                 raise MethodNotAllowed(allowed)
             exchange.context = PageCall(exchange, answer_headers, self._pages)
@@ -128,12 +128,15 @@ class HttpDoor:
         if request.path == "*":
             allowed: tuple[str, ...] = _ALL_METHODS
         else:
-            allowed = self._pages.allowed(request.path) or self._rest.allowed(request.path)
+            allowed = self._page_methods(request.path) or self._rest.allowed(request.path)
         if not allowed:
             raise PolystreamError(Reason.UNKNOWN_PATH)
-        extra = tuple(method for method in ("OPTIONS",) if method not in allowed)
-        allow = ("allow", ", ".join((*allowed, *extra)))
+        allow = ("allow", ", ".join(allowed))
         exchange.respond(204, (allow, (CORRELATION_ID, new_correlation_id()), *answer_headers), b"")
+
+    def _page_methods(self, path: str) -> tuple[str, ...]:
+        """Return the methods that a path of the gateway's own takes; none where it is another's."""
+        return PAGE_METHODS if path == HEALTH_PATH else self._pages.allowed(path)
 
     def _answer_headers(self, request: HttpRequest) -> tuple[Header, ...]:
         """Return what goes with every answer to a request: its request ID, and leave to read it."""

@@ -25,7 +25,7 @@ _OWN: Final = Path(__file__).parent / "docs"
 _ROOT: Final = Path(__file__).parents[2]
 # In a checkout the document stands beside the packages; in the wheel it is inside `mesh`.
 _OPENAPI: Final = (_ROOT / "gen" / "openapi" / "openapi.json", _ROOT / "mesh" / "_openapi" / "openapi.json")
-_METHODS: Final = ("GET", "HEAD")
+PAGE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _GZIP_LEVEL: Final = 6
 _REVALIDATED: Final = "no-cache"  # kept, and asked for again with its tag each time
 _KEPT: Final = "public, max-age=86400"  # Swagger UI's files change with its release alone
@@ -94,7 +94,7 @@ class Documentation:
 
     def allowed(self, path: str) -> tuple[str, ...]:
         """Return the methods that a path takes; none where it is no page."""
-        return _METHODS if path in self._files or path == "/" else ()
+        return PAGE_METHODS if path in self._files or path == "/" else ()
 
     def send(self, exchange: Exchange, answer_headers: tuple[Header, ...]) -> None:
         """Answer a GET or HEAD of a page."""

@@ -5,45 +5,17 @@ import math
 from typing import Final
 from urllib.parse import quote
 
-from google.rpc import code_pb2, status_pb2
+from google.rpc import status_pb2
 
 from gateway.rest.json_writer import status_json
 from mesh.errors import ErrorDetails, PolystreamError, Reason, read_details
+from mesh.http_status import http_status
 
 Header = tuple[str, str]
 
 CORRELATION_ID: Final = "x-correlation-id"
 JSON: Final[Header] = ("content-type", "application/json")
 
-# The mapping in the comments of google/rpc/code.proto.
-_HTTP_STATUS: Final = {
-    code_pb2.OK: 200,
-    code_pb2.CANCELLED: 499,
-    code_pb2.UNKNOWN: 500,
-    code_pb2.INVALID_ARGUMENT: 400,
-    code_pb2.DEADLINE_EXCEEDED: 504,
-    code_pb2.NOT_FOUND: 404,
-    code_pb2.ALREADY_EXISTS: 409,
-    code_pb2.PERMISSION_DENIED: 403,
-    code_pb2.UNAUTHENTICATED: 401,
-    code_pb2.RESOURCE_EXHAUSTED: 429,
-    code_pb2.FAILED_PRECONDITION: 400,
-    code_pb2.ABORTED: 409,
-    code_pb2.OUT_OF_RANGE: 400,
-    code_pb2.UNIMPLEMENTED: 501,
-    code_pb2.INTERNAL: 500,
-    code_pb2.UNAVAILABLE: 503,
-    code_pb2.DATA_LOSS: 500,
-}
-# Where RFC 9110, section 15.5, has a status that says more than the code's.
-_MORE_EXACTLY: Final = {
-    "METHOD_NOT_ALLOWED": 405,
-    Reason.NOT_ACCEPTABLE.name: 406,
-    Reason.REQUEST_TOO_LARGE.name: 413,
-    Reason.UNSUPPORTED_CONTENT_TYPE.name: 415,
-    Reason.UNSUPPORTED_ENCODING.name: 415,
-    Reason.FOREIGN_HOST.name: 421,
-}
 # Headers that say the remedy in HTTP's own words.
 _REMEDIES: Final[dict[str, tuple[Header, ...]]] = {
     Reason.UNSUPPORTED_CONTENT_TYPE.name: (("accept-post", "application/json"),),
@@ -60,11 +32,6 @@ def as_http(status: status_pb2.Status) -> tuple[int, list[Header], bytes]:
     return http_status(status.code, details.reason), headers, status_json(status.SerializeToString())
 
 
-def http_status(code: int, reason: str) -> int:
-    """Return the HTTP status of a `google.rpc.Code`, or the reason's own where that is more exact."""
-    return _MORE_EXACTLY.get(reason) or _HTTP_STATUS.get(code, 500)
-
-
 def grpc_trailers(status: status_pb2.Status, correlation_id: str) -> list[Header]:
     """Return the trailers of a gRPC call that failed. `status` is in `grpc-status-details-bin`, without padding."""
     details = base64.b64encode(status.SerializeToString()).rstrip(b"=").decode()
@@ -74,6 +41,13 @@ def grpc_trailers(status: status_pb2.Status, correlation_id: str) -> list[Header
         ("grpc-status-details-bin", details),
         (CORRELATION_ID, correlation_id),
     ]
+
+
+def unknown_method() -> PolystreamError:
+    """Return the error of a gRPC or gRPC-Web call of a method that no service declares."""
+    return PolystreamError(
+        Reason.UNIMPLEMENTED, "there is no such method; list the services and their methods by reflection"
+    )
 
 
 def allow_header(error: PolystreamError) -> list[Header]:

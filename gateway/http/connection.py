@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final, cast
 import structlog
 
 from gateway.http.answers import CONTINUE
+from gateway.http.body import IncomingBody
 from gateway.http.exchange import Exchange
-from gateway.http.heads import HeadError, malformed
-from gateway.http.parser import MessageParser, RequestHead, early_fault
+from gateway.http.heads import HeadError
+from gateway.http.parser import MessageParser, early_fault
 from gateway.http.relay import PREFACE
 from gateway.http.request import HttpRequest
 from gateway.http.sending import NEVER, AnswerSender
@@ -26,24 +27,20 @@ class HttpConnection(AnswerSender):
     """One client's connection. What comes beyond `limits.pipelined` requests waits here as bytes."""
 
     __slots__ = (
-        "_counted", "_door", "_empty_line", "_fresh", "_largest", "_left", "_more", "_needs_continue",
-        "_parser", "_partial", "_peer", "_receiving", "_resuming", "_tail", "_wire",
+        "_body", "_counted", "_door", "_empty_line", "_fresh", "_more", "_parser", "_partial", "_peer", "_receiving",
+        "_resuming",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
         super().__init__(server)
         self._door = server.door
         self._peer = ""
-        self._parser: MessageParser | None = None  # made for the first head
+        self._parser: MessageParser  # made, as the next one, for the first head
+        self._body: IncomingBody | None = None
         self._partial: bytearray | None = None  # a head that is not whole
         self._fresh = True  # the first head may be HTTP/2's preface
         self._empty_line = False  # the one that may stand before a head has come
         self._receiving: Exchange | None = None  # whose body comes in
-        self._left: int | None = 0  # bytes of the body that are to come; None in chunks
-        self._wire = 0  # bytes of a body in chunks, as they came
-        self._tail = b""  # the last of them, in which the message's end may begin
-        self._largest = 0  # bytes that the door takes
-        self._needs_continue = False
         self._more = False  # bytes follow that were read already
         self._resuming = False
         self._counted = 0  # bytes that wait here, as the server counts them
@@ -76,10 +73,12 @@ class HttpConnection(AnswerSender):
     def eof_received(self) -> bool:
         """Answer what is whole, though the client sends no more."""
         self._eof = True
-        exchanges = self._exchanges
-        never_whole = self._receiving is not None and len(exchanges) == 1
-        if not exchanges or exchanges[0].streaming or never_whole or self._lingered is not None:
+        exchanges, receiving = self._exchanges, self._receiving
+        if not exchanges or exchanges[0].streaming or exchanges[0] is receiving or self._lingered is not None:
             self._close()
+        else:
+            self._since = self._server.now
+            self.deadline = min(self.deadline, self._since + self._limits.half_closed_s)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,12 +87,14 @@ class HttpConnection(AnswerSender):
         self._stopped = True
         self.deadline = NEVER
         self._forget_body()
-        self._held, self._partial, self._parser = b"", None, None
+        self._held, self._partial = b"", None
         self._count_waiting()
+        self._aborted = True
+        self.count_unsent()
         self._server.lost(self)
         exchanges = tuple(self._exchanges)
         self._exchanges.clear()
-        self._server.requests -= len(exchanges)
+        self._server.requests -= sum(not exchange.complete for exchange in exchanges)
         for exchange in exchanges:
             exchange.detach()
         self._wake()
@@ -103,12 +104,11 @@ class HttpConnection(AnswerSender):
     def _take(self, data: bytes) -> None:
         """Take as many requests as are in what came, up to the bounds."""
         self._burst = True
-        at, size, limits = 0, len(data), self._limits
-        turns = limits.turn_requests
+        at, size, turns = 0, len(data), self._limits.turn_requests
         while at < size and not self._stopped:
-            if self._receiving is not None:
-                at = self._take_body(data, at)
-            elif turns and len(self._exchanges) < limits.pipelined and self._write_since is None:
+            if self._receiving is not None and self._body is not None:
+                at = self._take_body(self._receiving, self._body, data, at)
+            elif turns and self._has_room():
                 turns -= 1
                 at = self._take_head(data, at)
             else:
@@ -121,6 +121,8 @@ class HttpConnection(AnswerSender):
             self._unread = True
         if self._out:
             self._flush()
+        if self._receiving is not None:
+            self._server.bodies.setdefault(self)
         if self._partial is not None or self._receiving is not None or self._held or self._counted:
             self._count_waiting()
         self._after_answer()
@@ -154,7 +156,7 @@ class HttpConnection(AnswerSender):
             self._more = end < len(partial)
             self._take_request(bytes(partial[:end]))
             return at + end - before
-        fault = early_fault(partial, self._limits)
+        fault = early_fault(partial, before, self._limits)
         if fault is not None:
             self._refuse(fault)
         else:
@@ -165,8 +167,9 @@ class HttpConnection(AnswerSender):
         """Take a whole head."""
         self._partial = None
         self._fresh = self._empty_line = False
-        if self._parser is None:
+        if self._body is None:
             self._parser = MessageParser(self._limits)
+            self._body = IncomingBody(self._parser, self._limits)
         try:
             head = self._parser.head(data)
         except HeadError as refusal:
@@ -174,92 +177,57 @@ class HttpConnection(AnswerSender):
             self._refuse(refusal, request=HttpRequest(method, "", "", {}, "1.1", self._peer))
             return
         request = HttpRequest(head.method, head.path, head.query, head.headers, head.version, self._peer)
-        if self._server.requests >= self._limits.requests:
+        if self._server.requests >= self._limits.requests and not self._server.may_begin():
             self._refuse(HeadError(429, PolystreamError(Reason.TOO_MANY_REQUESTS)), request=request)
             return
         exchange = Exchange(self, request, closes=not head.keeps)
         self._exchanges.append(exchange)
         self._server.requests += 1
         if head.length != 0:
-            self._expect_body(exchange, head)
+            self._receiving = exchange
+            self._body.expect(head)
+            self._since = self._server.now
+            self.deadline = min(self.deadline, self._since + self._limits.body_grace_s)
         elif exchange.closes:
             self._stopped = True
         try:
             largest = self._door.head(exchange)
             if head.length != 0:
-                self._bound(exchange, head.length, largest)
+                self._bound(exchange, self._body, largest)
             elif largest is not None:
                 self._door.request(exchange)
         except Exception:  # noqa: BLE001 # a door's fault is one request's, not the server's
             self._door_failed(exchange)
 
-    def _expect_body(self, exchange: Exchange, head: RequestHead) -> None:
-        self._receiving = exchange
-        self._left = head.length
-        self._wire, self._tail, self._largest = 0, b"", 0
-        self._needs_continue = head.expects_continue
-        self._since = self._server.now
-        self.deadline = min(self.deadline, self._since + self._limits.body_grace_s)
-
-    def _bound(self, exchange: Exchange, length: int | None, largest: int | None) -> None:
+    def _bound(self, exchange: Exchange, body: IncomingBody, largest: int | None) -> None:
         """Go on with a body as the door wants it: up to so many bytes, or not at all."""
         if largest is None:
             if exchange.closes:
                 self._forget_body()
                 self._stopped = self._unread = True
             else:
-                cast(MessageParser, self._parser).keeps_body = False
-        elif length is not None and length > largest:
+                self._parser.keeps_body = False
+        elif body.left is not None and body.left > largest:
             self._refuse(HeadError(413, PolystreamError(Reason.REQUEST_TOO_LARGE)), exchange)
         else:
-            self._largest = largest
-            if self._needs_continue and self._exchanges[0] is exchange:
-                self._continue()
+            body.largest = largest
+            if body.needs_continue and self._exchanges[0] is exchange:
+                self._continue(body)
 
-    def _take_body(self, data: bytes, at: int) -> int:
+    def _take_body(self, exchange: Exchange, body: IncomingBody, data: bytes, at: int) -> int:
         """Take what has come of a body. Return where what follows begins."""
-        parser, exchange = cast(MessageParser, self._parser), cast(Exchange, self._receiving)
-        end = self._body_end(data, at)
-        self._needs_continue = False
-        self._more = end < len(data)
         try:
-            parser.feed(data if end - at == len(data) else memoryview(data)[at:end])
-            if self._left is not None:
-                self._left -= end - at
-            else:
-                self._wire += end - at
-                self._tail = (self._tail + data[max(at, end - 3) : end])[-3:]
-            self._check_body_size(parser)
+            end = body.take(data, at)
         except HeadError as refusal:
             if exchange.begun:
                 self.abort()
             else:
                 self._refuse(refusal, exchange)
-            return end
-        if parser.complete:
-            self._end_body(parser, exchange)
+            return len(data)
+        self._more = end < len(data)
+        if self._parser.complete:
+            self._end_body(self._parser, exchange)
         return end
-
-    def _body_end(self, data: bytes, at: int) -> int:
-        """Return where the message ends at the latest: what follows may be the next one."""
-        if self._left is not None:
-            return min(len(data), at + self._left)
-        # The last chunk, with or without trailers, ends in an empty line.
-        tail = self._tail
-        across = (tail + data[at : at + 3]).find(_HEAD_END)
-        if across >= 0:
-            return at + across + 4 - len(tail)
-        end = data.find(_HEAD_END, at)
-        return len(data) if end < 0 else end + 4
-
-    def _check_body_size(self, parser: MessageParser) -> None:
-        """Hold a body to its bounds while it arrives. Raises HeadError."""
-        limits, size = self._limits, len(parser.body)
-        if parser.keeps_body:
-            if size > self._largest:
-                raise HeadError(413, PolystreamError(Reason.REQUEST_TOO_LARGE))
-            if self._wire > limits.chunk_overhead_bytes + 8 * size:
-                raise malformed("the chunks' sizes, extensions and trailers are too long")
 
     def _end_body(self, parser: MessageParser, exchange: Exchange) -> None:
         keeps, body = parser.keeps_body, parser.body
@@ -274,10 +242,11 @@ class HttpConnection(AnswerSender):
             self._door_failed(exchange)
 
     def _forget_body(self) -> None:
-        self._receiving = None
-        self._needs_continue = False
-        if self._parser is not None:
-            self._parser.body = b""
+        if self._receiving is not None:
+            self._receiving = None
+            self._server.bodies.pop(self, None)
+        if self._body is not None:
+            self._body.forget()
 
     def _door_failed(self, exchange: Exchange) -> None:
         log.exception("the door failed")  # noqa: LOG004 # called from the handlers
@@ -286,15 +255,13 @@ class HttpConnection(AnswerSender):
         else:
             self._refuse(HeadError(500, PolystreamError(Reason.INTERNAL)), exchange)
 
-    def _continue(self) -> None:
-        self._needs_continue = False
+    def _continue(self, body: IncomingBody) -> None:
+        body.needs_continue = False
         self._write(CONTINUE)
 
     def _resume_later(self) -> None:
         """Take what is held in another turn, once there is room."""
-        if not self._held or self._resuming or self._stopped:
-            return
-        if len(self._exchanges) < self._limits.pipelined and self._write_since is None:
+        if self._held and not self._resuming and not self._stopped and self._has_room():
             self._resuming = True
             asyncio.get_running_loop().call_soon(self._resume)
 
@@ -311,8 +278,8 @@ class HttpConnection(AnswerSender):
         waiting = len(self._held)
         if self._partial is not None:
             waiting += len(self._partial)
-        if self._receiving is not None and self._parser is not None:
-            waiting += len(self._parser.body)
+        if self._receiving is not None and self._body is not None:
+            waiting += self._body.held_bytes
         self._server.waiting_bytes += waiting - self._counted
         grows, self._counted = waiting > self._counted, waiting
         if grows and self._server.waiting_bytes > self._limits.waiting_bytes:
@@ -322,10 +289,8 @@ class HttpConnection(AnswerSender):
 
     def must_close_after(self, exchange: Exchange) -> bool:
         """Tell whether the connection has to end with an answer."""
-        if exchange is self._receiving and (
-            self._needs_continue or self._left is None or self._left > self._limits.discarded_body_bytes
-        ):
-            return True  # nobody wants to read the rest
+        if exchange is self._receiving and self._body is not None and not self._body.is_worth_reading:
+            return True
         if not self._server.leaving or exchange is not self._exchanges[-1]:
             return False
         if self._more or self._held or self._partial:
@@ -334,8 +299,8 @@ class HttpConnection(AnswerSender):
         return True
 
     def _begin_turn(self, exchange: Exchange) -> None:
-        if self._needs_continue and exchange is self._receiving:
-            self._continue()
+        if exchange is self._receiving and self._body is not None and self._body.needs_continue:
+            self._continue(self._body)
         super()._begin_turn(exchange)
 
     def _after_answer(self) -> None:
@@ -389,10 +354,12 @@ class HttpConnection(AnswerSender):
         due = self._check_writing(now)
         if self._lingered is not None:
             wait_s = self._limits.linger_s
+        elif self._eof and self._exchanges:
+            wait_s = self._limits.half_closed_s
         elif self._stopped:
             return due
-        elif self._receiving is not None:
-            wait_s = self._body_wait_s()
+        elif self._receiving is not None and self._body is not None:
+            wait_s = self._body.wait_s
         elif self._partial is not None:
             wait_s = self._limits.head_s
         elif self._exchanges:
@@ -412,26 +379,22 @@ class HttpConnection(AnswerSender):
 
     def evict(self) -> None:
         """End a connection that waits for a request, to make room for another."""
-        if self._partial:
-            self._refuse(HeadError(503, PolystreamError(Reason.TOO_MANY_CONNECTIONS)))
+        receiving = self._receiving
+        if receiving is not None and receiving.begun:
+            self.abort()
+        elif receiving is not None or self._partial:
+            self._refuse(HeadError(503, PolystreamError(Reason.TOO_MANY_CONNECTIONS)), receiving)
         else:
             self._close()
 
-    def _body_wait_s(self) -> float:
-        """Return how long a body may take, as much of it as has come, in seconds."""
-        limits = self._limits
-        received = self._wire if self._left is None else len(cast(MessageParser, self._parser).body)
-        return min(limits.body_s, limits.body_grace_s + received / limits.body_bytes_per_s)
-
     def _time_out(self) -> None:
         receiving = self._receiving
-        if self._lingered is not None or (receiving is not None and receiving.begun):
+        has_left = self._lingered is not None or (self._eof and self._exchanges)
+        if has_left or (receiving is not None and receiving.begun):
             self.abort()
-        elif receiving is not None:
-            message = "the body of the request did not arrive in time; send it faster"
+        elif receiving is not None or self._partial:
+            part = "head" if receiving is None else "body"
+            message = f"the {part} of the request did not arrive in time; send it faster"
             self._refuse(HeadError(408, PolystreamError(Reason.REQUEST_TIMEOUT, message)), receiving)
-        elif self._partial:
-            message = "the head of the request did not arrive in time; send it at once"
-            self._refuse(HeadError(408, PolystreamError(Reason.REQUEST_TIMEOUT, message)))
         else:
             self._close()

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.http.answers import CLOSE, KEEP_ALIVE, LAST_CHUNK, answer_head, chunk, has_no_body
 from gateway.http.request import HttpRequest
 
 if TYPE_CHECKING:
     from gateway.http.sending import AnswerSender
+
+
+_COPIED_MAX_BYTES: Final = 16_384  # a larger body stays as it is: many clients may be sent the same one
 
 
 class Exchange:
@@ -46,10 +49,14 @@ class Exchange:
             return
         framing = "" if has_no_body(status) else f"content-length: {len(body)}\r\n"
         head = answer_head(status, headers, framing, self._connection_line(connection), connection.date_line)
-        self.begun = self.complete = True
+        self.begun = True
         if self.request.method == "HEAD" or not framing:
             body = b""
-        connection.answer(self, head + body)
+        if len(body) > _COPIED_MAX_BYTES:
+            connection.answer(self, head)
+            head = b""
+        self.complete = True
+        connection.answer(self, head + body if head else body)
 
     def start(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
         """Begin an answer of unknown length: in chunks, or for HTTP/1.0 until the connection closes."""

@@ -28,6 +28,7 @@ class HttpLimits:
     write_s: float = 20.0  # in which a client that is behind has to read `write_bytes_per_s`
     write_bytes_per_s: int = 1_024
     write_buffer_bytes: int = 65_536  # what waits for a client before the door has to wait
+    half_closed_s: float = 15.0  # for the answers to a client that sends no more: it may as well have left
     linger_s: float = 2.0  # for a client to read a last answer while it still sends
     linger_bytes: int = 1_048_576
 
@@ -36,6 +37,7 @@ class HttpLimits:
     lingering: int = 256  # connections over the bound that are told so at a time; more are cut
     requests: int = 8_192  # under way
     waiting_bytes: int = 67_108_864  # of bodies and heads that are not whole, and of requests whose turn has not come
+    unsent_bytes: int = 134_217_728  # of answers that clients do not read; those who keep most waiting are cut
     backlog: int = 2_048  # connections that the system keeps until they are accepted
     sweep_s: float = 0.5
     leave_idle_s: float = 1.0  # how long a connection stays open without a request once the server leaves

@@ -162,6 +162,10 @@ class MessageParser:
         except HttpParserError as error:
             if "transfer-encoding" in headers:
                 body_length(headers, version)
+            if "url" in str(error):
+                raise malformed(
+                    "the request target has a character that may not stand there; percent-encode it"
+                ) from None
             raise malformed(f"the request is not valid HTTP: {error}") from None
         finally:
             self._headers = None
@@ -183,11 +187,11 @@ class MessageParser:
                 raise too_large(data, limits)
 
 
-def early_fault(partial: bytearray, limits: HttpLimits) -> HeadError | None:
-    """Return why a head is refused before it is whole, if it is."""
+def early_fault(partial: bytearray, seen: int, limits: HttpLimits) -> HeadError | None:
+    """Return why a head is refused before it is whole, if it is. Its first `seen` bytes were looked at before."""
     if partial.startswith(b"\r\n"):
         return malformed("the request begins with empty lines")
-    if STRAY.search(partial, 0, limits.head_bytes):
+    if STRAY.search(partial, max(0, seen - 2), limits.head_bytes):
         return malformed("the head of the request has a control character or a bare line break in it")
     if len(partial) > limits.head_bytes:
         return too_large(partial, limits)

@@ -13,7 +13,6 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, section 3.4
 _NO_ERROR: Final = 0x0
 _INTERNAL_ERROR: Final = 0x2
 _ENHANCE_YOUR_CALM: Final = 0xB
-_NEVER: Final = float("inf")
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -21,8 +21,9 @@ class AnswerSender(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_burst", "_eof", "_exchanges", "_held", "_limits", "_lingered", "_out", "_server", "_since", "_stopped",
-        "_transport", "_unread", "_unsent", "_waiter", "_write_since", "deadline",
+        "_aborted", "_burst", "_counted_unsent", "_eof", "_exchanges", "_held", "_limits", "_lingered", "_out",
+        "_out_bytes", "_ready_bytes", "_server", "_since", "_stopped", "_transport", "_unread", "_unsent", "_waiter",
+        "_write_since", "deadline",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
@@ -34,6 +35,10 @@ class AnswerSender(asyncio.Protocol):
         self._exchanges: deque[Exchange] = deque()
         self._burst = False  # bytes are being taken
         self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._ready_bytes = 0  # of answers whose turn has not come
+        self._counted_unsent = 0  # bytes that wait for the client, as the server counts them
+        self._aborted = False
         self._write_since: float | None = None  # since when the client is behind
         self._unsent = 0  # bytes that waited for it then, and more since
         self._waiter: asyncio.Future[None] | None = None  # of a stream whose client is behind
@@ -48,16 +53,31 @@ class AnswerSender(asyncio.Protocol):
         """The header line with the time, renewed by the server."""
         return self._server.date_line
 
+    @property
+    def unsent_bytes(self) -> int:
+        """The bytes that waited for the client when they were last counted."""
+        return self._counted_unsent
+
+    def _has_room(self) -> bool:
+        """Tell whether one more request may be taken: its answer has to wait for those before."""
+        limits = self._limits
+        is_read = self._write_since is None and self._out_bytes <= limits.write_buffer_bytes
+        return is_read and len(self._exchanges) < limits.pipelined
+
     @abstractmethod
     def must_close_after(self, exchange: Exchange) -> bool:
         """Tell whether the connection has to end with an answer."""
 
     def answer(self, exchange: Exchange, data: bytes) -> None:
         """Send bytes of an answer, or keep them until the answers before are out."""
+        if exchange.complete:
+            self._server.requests -= 1
         if self._exchanges[0] is not exchange:
             if exchange.ready is None:
                 exchange.ready = []
             exchange.ready.append(data)
+            self._ready_bytes += len(data)
+            self.count_unsent()
             return
         self._write(data)
         if exchange.complete:
@@ -78,6 +98,7 @@ class AnswerSender(asyncio.Protocol):
     def cut(self, exchange: Exchange) -> None:
         """End the connection without the rest of an answer."""
         exchange.closes = True
+        self._server.requests -= 1
         if self._exchanges[0] is exchange:
             self._advance()
         elif exchange.ready is None:
@@ -85,8 +106,21 @@ class AnswerSender(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once."""
-        self._stopped = True
+        self._stopped = self._aborted = True
         self._transport.abort()
+        self.count_unsent()
+
+    def count_unsent(self) -> int:
+        """Count the bytes that wait for this client among those of all connections. Return how many they are."""
+        unsent = 0
+        if not self._aborted:
+            unsent = self._ready_bytes
+            if self._write_since is not None:
+                unsent += self._transport.get_write_buffer_size()
+        before, self._counted_unsent = self._counted_unsent, unsent
+        if unsent != before:
+            self._server.count_unsent(self, before, unsent)
+        return unsent
 
     def pause_writing(self) -> None:
         """Note that the client is behind."""
@@ -98,6 +132,7 @@ class AnswerSender(asyncio.Protocol):
         if self._transport.is_closing():
             return  # it still has to read the rest in time
         self._write_since = None
+        self.count_unsent()
         self._wake()
         self._resume_later()
 
@@ -106,7 +141,6 @@ class AnswerSender(asyncio.Protocol):
         exchanges = self._exchanges
         while exchanges and exchanges[0].complete:
             done = exchanges.popleft()
-            self._server.requests -= 1
             if done.ready is not None:
                 self._send_ready(done)
             done.detach()
@@ -129,6 +163,8 @@ class AnswerSender(asyncio.Protocol):
     def _send_ready(self, exchange: Exchange) -> None:
         ready, exchange.ready = exchange.ready, None
         if ready:
+            self._ready_bytes -= sum(map(len, ready))
+            self.count_unsent()
             self._write(ready[0] if len(ready) == 1 else b"".join(ready))
 
     @abstractmethod
@@ -142,19 +178,28 @@ class AnswerSender(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._burst:
             self._out.append(data)
+            self._out_bytes += len(data)
         elif data:
             if self._write_since is not None:
                 self._unsent += len(data)
             self._transport.write(data)
+            if self._write_since is not None:
+                self.count_unsent()
 
     def _flush(self) -> None:
         out = self._out
         if out:
-            data = out[0] if len(out) == 1 else b"".join(out)
-            self._out = []
+            self._out, size, self._out_bytes = [], self._out_bytes, 0
             if self._write_since is not None:
-                self._unsent += len(data)
-            self._transport.write(data)
+                self._unsent += size
+            if len(out) == 1:
+                self._transport.write(out[0])
+            elif size > self._limits.write_buffer_bytes:
+                self._transport.writelines(out)
+            else:
+                self._transport.write(b"".join(out))
+            if self._write_since is not None:
+                self.count_unsent()
 
     def _finish(self) -> None:
         """End the connection after its last answer."""
@@ -192,6 +237,7 @@ class AnswerSender(asyncio.Protocol):
         self._write_since = self._server.now
         self._unsent = self._transport.get_write_buffer_size()
         self.deadline = min(self.deadline, self._write_since + self._limits.write_s)
+        self.count_unsent()
 
     def _check_writing(self, now: float) -> float:
         """Cut a client that does not read. Return when to look again."""

@@ -17,6 +17,7 @@ from gateway.http.heads import HeadError
 from gateway.http.limits import HttpLimits
 from gateway.http.relay import Relay
 from gateway.http.request import Door
+from gateway.http.sending import AnswerSender
 
 _OTHER_FILES: Final = 256  # what the process opens beside connections
 
@@ -48,11 +49,14 @@ class HttpServer:
         self.connections: dict[HttpConnection, None] = {}
         self.idle: dict[HttpConnection, None] = {}  # without a request, the one that waits longest first
         self.heads: dict[HttpConnection, None] = {}  # with a part of a request's head, likewise
+        self.bodies: dict[HttpConnection, None] = {}  # with a part of a request's body, likewise
+        self.behind: dict[AnswerSender, None] = {}  # whose clients have answers to read
         self.lingering: set[HttpConnection] = set()  # over the bound: each is told so
         self.relays: dict[Relay, None] = {}
         self.parting: dict[Relay, None] = {}  # refused, until the client has read why
         self.requests = 0  # under way
         self.waiting_bytes = 0  # of what is not whole, or whose turn has not come
+        self.unsent_bytes = 0  # of answers, for all who are behind
         self._grpc_address = grpc_address
         self._socket = _bind(host, port, reuse_port=reuse_port)
         if not reuse_port:
@@ -69,7 +73,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         limits = self.limits
         wanted = limits.connections + limits.lingering + 2 * limits.relays + _OTHER_FILES
-        self._connections_max = min(limits.connections, limits.connections - wanted + _raise_file_limit(wanted))
+        self._connections_max = min(limits.connections, limits.connections - wanted + _open_files(wanted))
         if self._connections_max < limits.connections:
             log.warning("the system allows fewer open files than connections", connections=self._connections_max)
         self._sweep()
@@ -113,17 +117,44 @@ class HttpServer:
     # ---- what connections ask
 
     def admit(self, connection: HttpConnection) -> bool:
-        """Take a new connection, in place of the one that has waited for a request longest if there are too many."""
+        """Take a new connection, in place of the one that has waited for a request longest if there are too many.
+
+        Those that wait for a whole request go after those that wait for any.
+        """
         if len(self.connections) + len(self.relays) >= self._connections_max:
-            oldest = next(iter(self.idle or self.heads), None)
+            oldest = next(iter(self.idle or self.heads or self.bodies), None)
             if oldest is None:
                 return False
             self.connections.pop(oldest, None)
+            self.idle.pop(oldest, None)
             self.heads.pop(oldest, None)
             self.lingering.add(oldest)
             oldest.evict()
         self.connections[connection] = None
         return True
+
+    def may_begin(self) -> bool:
+        """Tell whether one more request may be under way, in place of the one whose body has come in longest."""
+        limit = self.limits.requests
+        if self.requests >= limit and self.bodies:
+            next(iter(self.bodies)).evict()
+        return self.requests < limit
+
+    def count_unsent(self, connection: AnswerSender, before: int, unsent: int) -> None:
+        """Count what waits for a client. Those for whom most waits are cut where it is too much in all."""
+        self.unsent_bytes += unsent - before
+        if unsent:
+            self.behind[connection] = None
+        else:
+            self.behind.pop(connection, None)
+        if unsent <= before or self.unsent_bytes <= self.limits.unsent_bytes:
+            return
+        waiting = sorted(((one.unsent_bytes, number) for number, one in enumerate(self.behind)), reverse=True)
+        connections = tuple(self.behind)
+        for _, number in waiting:
+            if self.unsent_bytes <= self.limits.unsent_bytes * 7 // 8:
+                break
+            connections[number].abort()
 
     def may_linger(self, connection: HttpConnection) -> bool:
         """Tell whether a connection over the bound may stay until it has read that it is."""
@@ -137,6 +168,7 @@ class HttpServer:
         self.connections.pop(connection, None)
         self.idle.pop(connection, None)
         self.heads.pop(connection, None)
+        self.bodies.pop(connection, None)
         self.lingering.discard(connection)
         self._tell_ended()
 
@@ -243,13 +275,10 @@ class HttpServer:
         self._tell_ended()
 
 
-def _raise_file_limit(wanted: int) -> int:
-    """Raise the process's bound of open files as far as it goes, up to `wanted`. Return what it is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
+def _open_files(wanted: int) -> int:
+    """Return how many files the process may open, `wanted` at most. It raises that bound itself, when it starts."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if allowed == resource.RLIM_INFINITY else min(allowed, wanted)
 
 
 def _date_line() -> str:

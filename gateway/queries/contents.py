@@ -7,9 +7,9 @@ from polystream.v1.contents_pb2 import Content, GetContentRequest, ListContentsR
 from redis.asyncio import Redis
 
 from gateway.queries.hashes import read_hashes, read_index, text_hash, timestamp
-from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
 from mesh.errors import Reason, not_found
+from mesh.pages import page_of
 from mesh.store_names.redis import CACHE_HITS, CACHE_MISSES, CONTENT_PREFIX, CONTENTS, ContentHash, content_key
 from mesh.stored_enums import KINDS
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 from google.type.money_pb2 import Money
 from polystream.v1.payments_pb2 import GetPaymentRequest, ListPaymentsRequest, ListPaymentsResponse, Payment
 
-from gateway.queries.pages import page_of
 from gateway.queries.stores import Row, Stores
 from mesh.errors import Reason, not_found
+from mesh.pages import page_of
 from mesh.stored_enums import PAYMENT_METHODS, PAYMENT_STATES
 
 _GET: Final = """

@@ -6,9 +6,9 @@ from polystream.v1.sessions_pb2 import GetSessionRequest, ListSessionsRequest, L
 from redis.asyncio import Redis
 
 from gateway.queries.hashes import Entry, read_hashes, read_index, text_hash, timestamp
-from gateway.queries.pages import page_of
 from gateway.queries.stores import Stores
 from mesh.errors import Reason, not_found
+from mesh.pages import page_of
 from mesh.store_names.redis import SESSION_PREFIX, SessionHash, session_key, user_sessions_key
 from mesh.stored_enums import DEVICES
 

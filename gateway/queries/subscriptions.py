@@ -9,9 +9,9 @@ from polystream.v1.subscriptions_pb2 import (
     Subscription,
 )
 
-from gateway.queries.pages import page_of
 from gateway.queries.stores import Row, Stores
 from mesh.errors import Reason, not_found
+from mesh.pages import page_of
 from mesh.stored_enums import PLANS, SUBSCRIPTION_STATES
 
 # A subscription past its term has ended, whether or not its lane has come to say so in the table.

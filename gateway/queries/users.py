@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from polystream.v1.users_pb2 import GetUserRequest, ListUsersRequest, ListUsersResponse, User
 
-from gateway.queries.pages import page_of
 from gateway.queries.stores import Row, Stores
 from mesh.errors import Reason, not_found
+from mesh.pages import page_of
 
 _GET: Final = """
 SELECT user_id, nome, email, cpf, data_criacao

@@ -6,9 +6,9 @@ from typing import Any, Final, cast
 from polystream.v1.views_pb2 import GetViewRequest, ListViewsRequest, ListViewsResponse, View
 from pymongo import DESCENDING
 
-from gateway.queries.pages import QueryPage, foreign_token, page_of
 from gateway.queries.stores import Stores
 from mesh.errors import Reason, not_found
+from mesh.pages import QueryPage, foreign_token, page_of
 from mesh.store_names.mongodb import VIEWS, ViewDocument
 from mesh.stored_enums import KINDS
 

@@ -9,7 +9,6 @@ from google.protobuf.descriptor import MethodDescriptor
 from gateway.operations.accepted import Serializable
 from gateway.rest.bodies import body_reader
 from gateway.rest.idempotency import HEADER, REQUEST_ID, read_key, refused_key, takes_key
-from gateway.rest.json_faults import MAX_FAULTS
 from gateway.rest.json_writer import JsonWriter
 from gateway.rest.percent import decode_percent, decode_segments
 from gateway.rest.query import read_query
@@ -17,7 +16,7 @@ from gateway.rest.request_fields import RequestField, RequestFields, path_field
 from gateway.rest.sources import PATH, QUERY, Sourced, check_sources
 from gateway.rest.templates import PathTemplate
 from gateway.rest.text_fields import TextField, text_field
-from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.errors import MAX_FAULTS, FieldFault, PolystreamError, Reason
 
 # HTTP gives a body of these no meaning (RFC 9110, sections 9.3.1, 9.3.2 and 9.3.5).
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "DELETE"})
@@ -95,7 +94,7 @@ class Binding:
         `variables` are the path's, percent-encoded, `query` is without its question mark, and `request_id` is the
         header `Idempotency-Key`, None without one.
 
-        Raises PolystreamError UNKNOWN_FIELD, INVALID_FIELD, MALFORMED_REQUEST and REQUEST_TOO_LARGE.
+        Raises PolystreamError UNKNOWN_FIELD, INVALID_FIELD, MALFORMED_REQUEST and HEADERS_TOO_LARGE.
         """
         parameters = read_query(query, self._fields) if query else ()
         key = None if request_id is None or self._key is None else self._read_key(request_id)

@@ -4,8 +4,11 @@ protobuf-py says that something is wrong, not where. So each field is given to i
 it refuses, until the least part is found. Names are compared here: it takes the last of two values in silence.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal, InvalidOperation
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from protobuf import (
@@ -19,12 +22,11 @@ from protobuf import (
     ScalarType,
 )
 
-from gateway.rest.json_text import JsonObject, Number, Value, is_number, unparse
+from gateway.rest.json_text import NOT_FINITE, JsonObject, Number, Value, is_duration, is_number, unparse
 from gateway.rest.json_types import Element, element_of, fields_of, has_own_form, json_registry
 from mesh.envelope import MAX_NAME_CHARACTERS
-from mesh.errors import FieldFault
+from mesh.errors import MAX_FAULTS, FieldFault
 
-MAX_FAULTS: Final = 50  # in one answer
 UNKNOWN: Final = "there is no such field; check its name"
 REFUSALS: Final = (ValueError, TypeError, OverflowError, RecursionError)  # how protobuf-py refuses
 
@@ -51,7 +53,13 @@ _SCALARS: Final = _NUMBERS | {
     ScalarType.STRING: "a text in double quotes",
     ScalarType.BYTES: "a text of base64",
 }
-_NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})  # the texts that stand for a double
+_KEY_RANGES: Final = {
+    **dict.fromkeys((ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32), range(-(2**31), 2**31)),
+    **dict.fromkeys((ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64), range(-(2**63), 2**63)),
+    **dict.fromkeys((ScalarType.UINT32, ScalarType.FIXED32), range(2**32)),
+    **dict.fromkeys((ScalarType.UINT64, ScalarType.FIXED64), range(2**64)),
+}
+_WHOLE_KEY: Final = re.compile("0|-?[1-9][0-9]{0,19}")
 _MESSAGES: Final = {
     "google.protobuf.Timestamp": 'a time as RFC 3339 has it, such as "2026-01-31T12:00:00Z", of the years 1 to 9999',
     "google.protobuf.Duration": 'a duration in seconds, such as "3.5s"',
@@ -69,13 +77,20 @@ _MESSAGES: Final = {
     "google.protobuf.UInt32Value": _SCALARS[ScalarType.UINT32],
     "google.protobuf.UInt64Value": _SCALARS[ScalarType.UINT64],
 }
-_NUMERIC_WRAPPERS: Final = {
-    *("google.protobuf.DoubleValue", "google.protobuf.FloatValue", "google.protobuf.Int32Value"),
-    *("google.protobuf.Int64Value", "google.protobuf.UInt32Value", "google.protobuf.UInt64Value"),
+_SINGLE_VALUES: Final = _MESSAGES.keys() - {"google.protobuf.Any", "google.protobuf.Value", "google.protobuf.ListValue"}
+_WRAPPED_NUMBERS: Final = {
+    "google.protobuf.DoubleValue": ScalarType.DOUBLE,
+    "google.protobuf.FloatValue": ScalarType.FLOAT,
+    "google.protobuf.Int32Value": ScalarType.INT32,
+    "google.protobuf.Int64Value": ScalarType.INT64,
+    "google.protobuf.UInt32Value": ScalarType.UINT32,
+    "google.protobuf.UInt64Value": ScalarType.UINT64,
 }
+_WHOLE: Final = _NUMBERS.keys() - {ScalarType.DOUBLE, ScalarType.FLOAT}
 _MIN_ENUM: Final = -(2**31)
 _MAX_ENUM: Final = 2**31 - 1
 _MAX_ENUM_DIGITS: Final = len("-2147483648")
+_DURATION: Final = "google.protobuf.Duration"
 _ANY: Final = "google.protobuf.Any"
 _TYPE: Final = "@type"
 
@@ -169,15 +184,14 @@ class JsonFaults:
                 return
             self._read_own_form(element, value, path)
         if not (_is_strict(element, value) and takes(value)):
-            self._add(path, subject + ("must not be null" if value is None else must_be(element)))
+            lost = isinstance(value, str) and is_number(value) and not is_exact(value)
+            remedy = (
+                ", in digits alone where a double cannot hold it" if lost and _number_kind(element) in _WHOLE else ""
+            )
+            self._add(path, subject + ("must not be null" if value is None else must_be(element) + remedy))
 
     def _read_list(self, element: Element, values: list[Value], path: str, takes: Callable[[Value], bool]) -> None:
-        if isinstance(element, DescMessage):
-            doubtful: Iterable[int] = range(len(values))
-        else:
-            lax = {index for index, value in enumerate(values) if not _is_strict(element, value)}
-            doubtful = sorted(lax.union(_refused(values, 0, len(values), takes)))
-        for index in doubtful:
+        for index in _doubtful(element, values, takes):
             if self._is_full():
                 return
             self._read_element(element, values[index], f"{path}[{index}]", lambda value: takes([value]))
@@ -186,16 +200,21 @@ class JsonFaults:
         self, key_type: ScalarType, element: Element, members: Members, path: str, takes: Callable[[Value], bool]
     ) -> None:
         # A map's names are the caller's own, and stay out of the path.
-        seen: set[str] = set()
-        for key, value in members:
+        named = [member for member in members if _is_key(key_type, member[0])]
+        if len(named) < len(members):
+            self._add(path, f"each name must be {_SCALARS[key_type]}")
+        if len({key for key, _ in members}) < len(members):
+            self._add(path, "has a name twice; give each once")
+
+        def takes_values(values: Value) -> bool:
+            # Names of their own: of two values with one name, protobuf-py looks at the last.
+            names = (key if key_type is ScalarType.BOOL else str(number) for number, (key, _) in enumerate(named))
+            return not isinstance(values, list) or takes(JsonObject(list(zip(names, values, strict=False))))
+
+        for index in _doubtful(element, [value for _, value in named], takes_values):
             if self._is_full():
                 return
-            if key in seen:
-                self._add(path, "has a name twice; give each once")
-            seen.add(key)
-            if not _is_key(key_type, key):
-                self._add(path, f"each name must be {_SCALARS[key_type]}")
-                continue
+            key, value = named[index]
             self._read_element(element, value, path, partial(_takes_entry, takes, key), "each value ")
 
     def _read_own_form(self, descriptor: DescMessage, value: Value, path: str) -> None:
@@ -234,6 +253,16 @@ def must_be(element: Element) -> str:
             return f"must be {_SCALARS[element]}"
 
 
+def is_exact(number: str) -> bool:
+    """Whether a number loses nothing on its way through a double; digits alone do not go that way."""
+    if number.lstrip("-").isdecimal():
+        return True
+    try:
+        return Decimal(number) == Decimal(float(number))
+    except InvalidOperation:  # an exponent beyond what a Decimal may have
+        return False
+
+
 def is_enum_number(digits: str) -> bool:
     """Whether a whole number is one that an enum may have, known or not: of 32 bits."""
     return len(digits) <= _MAX_ENUM_DIGITS and _MIN_ENUM <= int(digits) <= _MAX_ENUM
@@ -249,6 +278,17 @@ def _takes(message: type[Message], name: str, value: Value) -> bool:
 
 def _takes_entry(takes: Callable[[Value], bool], key: str, value: Value) -> bool:
     return takes(JsonObject([(key, value)]))
+
+
+def _doubtful(element: Element, values: list[Value], takes: Callable[[Value], bool]) -> Iterable[int]:
+    """Return where the elements are that have to be looked at, in their order; no more than can be told."""
+    if isinstance(element, DescMessage):
+        return range(len(values))
+    lax = (index for index, value in enumerate(values) if not _is_strict(element, value))
+    found = set(islice(lax, MAX_FAULTS))
+    if len(found) < MAX_FAULTS:
+        found.update(islice(_refused(values, 0, len(values), takes), MAX_FAULTS))
+    return sorted(found)
 
 
 def _refused(values: list[Value], first: int, end: int, takes: Callable[[Value], bool]) -> Iterator[int]:
@@ -267,14 +307,26 @@ def _is_strict(element: Element, value: Value) -> bool:
     """Whether a value is what its type may have, where protobuf-py is lax.
 
     In a text it takes for a number what Python's `int` does, such as 1_0, and for an enum it takes numbers beyond the
-    32 bits that the wire has for one.
+    32 bits that the wire has for one. A whole number with a fraction or an exponent it rounds to a double first. A
+    duration's fraction may have no digits.
     """
+    if isinstance(value, JsonObject | list):
+        return isinstance(element, DescMessage) and element.type_name not in _SINGLE_VALUES
     if isinstance(element, DescEnum):
         return not isinstance(value, Number) or not value.lstrip("-").isdecimal() or is_enum_number(value)
-    is_numeric = element.type_name in _NUMERIC_WRAPPERS if isinstance(element, DescMessage) else element in _NUMBERS
-    if not is_numeric or not isinstance(value, str) or isinstance(value, Number):
+    if isinstance(element, DescMessage) and element.type_name == _DURATION and isinstance(value, str):
+        return is_duration(value)
+    kind = _number_kind(element)
+    if kind is None or not isinstance(value, str) or value in NOT_FINITE:
         return True
-    return is_number(value) or value in _NO_NUMBERS
+    return is_number(value) and (kind not in _WHOLE or is_exact(value))
+
+
+def _number_kind(element: Element) -> ScalarType | None:
+    """Return which kind of number a type is, also within a wrapper; None where it is none."""
+    if isinstance(element, DescMessage):
+        return _WRAPPED_NUMBERS.get(element.type_name)
+    return element if isinstance(element, ScalarType) and element in _NUMBERS else None
 
 
 def _is_key(key_type: ScalarType, key: str) -> bool:
@@ -284,7 +336,8 @@ def _is_key(key_type: ScalarType, key: str) -> bool:
         case ScalarType.BOOL:
             return key in {"true", "false"}
         case _:
-            return is_number(key)
+            # Two spellings of one number would be one entry of the map.
+            return _WHOLE_KEY.fullmatch(key) is not None and int(key) in _KEY_RANGES[key_type]
 
 
 def _packed(members: Members) -> DescMessage | None:

@@ -15,7 +15,7 @@ from protobuf.wkt import Value as AnyJson
 from gateway.rest import json_text
 from gateway.rest.json_faults import REFUSALS, JsonFaults
 from gateway.rest.json_text import JsonObject
-from gateway.rest.json_types import element_of, fields_of, has_own_form, json_registry, message_type
+from gateway.rest.json_types import FREE_FORM, element_of, fields_of, has_own_form, json_registry, message_type
 from mesh.errors import PolystreamError, Reason
 
 _MAX_KNOWN_BODIES: Final = 100
@@ -25,14 +25,15 @@ _ESCAPED: Final = b"\xff"  # in no UTF-8 text
 # one there is always something else than that, so nothing but a name matches.
 _NAME: Final = re.compile(rb'[{,]\s*"([0-9A-Z_a-z\xff]+)"\s*:')
 _UNSET: Final = re.compile(_NAME.pattern + rb"\s*null")
-# A text of a number's characters that is no number of JSON: protobuf-py takes what Python's `int` does.
+# A text of the characters of a number, or of a duration, that is none of JSON's: protobuf-py takes what Python's `int`
+# does.
 _ODD_NUMBER: Final = re.compile(
-    rb'"(?=[-+.0-9\x80-\xff])(?!-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")[-+.0-9eE_\x80-\xff]*"'
+    rb'"(?=[-+.0-9\x80-\xff])(?!-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?s?")[-+.0-9eE_\x80-\xff]*s?"'
 )
-# Their JSON may have names that no field has.
-_FREE_FORM: Final = frozenset(
-    {"google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"}
-)
+# Numbers with a fraction or an exponent that may lose digits: protobuf-py reads them by way of a double, which holds
+# any fifteen digits. The sixteenth character may be the point.
+_FRACTION: Final = re.compile(rb"[.eE](?<=[0-9].)")  # few bodies have one, and this is told sooner
+_LONG_NUMBER: Final = re.compile(rb'[:\[,]\s*"?-?(?=[0-9.]{16}|[0-9.]+[eE])[0-9]+[.eE]')
 
 
 @dataclass(slots=True)
@@ -78,6 +79,8 @@ class JsonReader:
             body = _ESCAPE.sub(_ESCAPED, body)
         if self._names is None or _ODD_NUMBER.search(body):
             return None
+        if _FRACTION.search(body) and _LONG_NUMBER.search(body):
+            return None
         names = tuple(_NAME.findall(body))
         named = self._known.get(names)
         if named is None:
@@ -105,16 +108,18 @@ class JsonReader:
 
     def _refusal(self, body: bytes, prefix: str) -> PolystreamError:
         """Say what is wrong with a body that protobuf-py refused: it reads no further than the first fault."""
-        try:
-            AnyJson.from_json(body)
-        except JSONDecodeError as error:
-            return _not_json(error)
-        except REFUSALS:
-            pass  # what an any JSON value may not be, such as a number beyond a double, the fields tell better
-        try:
-            value = json_text.parse(body)
-        except (ValueError, RecursionError):
-            return _malformed("the body is not valid JSON; send an object")
+        value = json_text.parse_plain(body)
+        if value is None:
+            try:
+                AnyJson.from_json(body)
+            except JSONDecodeError as error:
+                return _not_json(error)
+            except REFUSALS:
+                pass  # what an any JSON value may not be, such as a number beyond a double, the fields tell better
+            try:
+                value = json_text.parse(body)
+            except (ValueError, RecursionError):
+                return _malformed("the body is not valid JSON; send an object")
         if not prefix and not isinstance(value, JsonObject) and not has_own_form(self._descriptor):
             return _malformed("the body is no JSON object; send one, with the request's fields")
         found = JsonFaults(refused=True)
@@ -155,7 +160,7 @@ def _collect(descriptor: DescMessage, path: str, above: tuple[str, ...], meaning
             meanings.setdefault(name, set()).add(field_path)
         below = element_of(field)
         if isinstance(below, DescMessage):
-            if below.type_name in _FREE_FORM:
+            if below.type_name in FREE_FORM:
                 return False
             if not has_own_form(below) and not _collect(below, field_path, (*above, descriptor.type_name), meanings):
                 return False

@@ -29,6 +29,11 @@ from protobuf import (
 )
 from protobuf.wkt.google.protobuf import any_pb, empty_pb, field_mask_pb, struct_pb, wrappers_pb
 
+# Whose JSON may be anything, with names that no field has.
+FREE_FORM: Final = frozenset(
+    {"google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"}
+)
+
 # Whose JSON form is not the one that their fields suggest (https://protobuf.dev/programming-guides/json).
 _OF_ITS_OWN_FORM: Final = "google.protobuf."
 

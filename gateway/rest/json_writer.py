@@ -9,11 +9,11 @@ from protobuf import DescMessage, Message
 from protobuf.wkt import Any as PackedMessage
 from protobuf.wkt import Struct
 
+from gateway.rest.json_faults import REFUSALS
 from gateway.rest.json_types import element_of, json_registry, message_type
 
 _STATUS: Final = "google.rpc.Status"
 _STRUCT_URL: Final = "type.googleapis.com/google.protobuf.Struct"
-_REFUSALS: Final = (ValueError, TypeError, RecursionError)
 
 
 class JsonWriter:
@@ -32,7 +32,7 @@ class JsonWriter:
         message = self._class.from_binary(data)
         try:
             text = _to_json(message)
-        except _REFUSALS:
+        except REFUSALS:
             _replace_unknown(message)
             text = _to_json(message)
         return text.encode()
@@ -69,6 +69,6 @@ def _replace_unknown(message: Message) -> None:
 def _is_known(packed: PackedMessage) -> bool:
     try:
         _to_json(packed)
-    except _REFUSALS:
+    except REFUSALS:
         return False
     return True

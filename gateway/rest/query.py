@@ -1,11 +1,11 @@
 """The query of a URL: fields of the request by their dotted names."""
 
+from collections import Counter
 from typing import Final, NamedTuple
 
-from gateway.rest.json_faults import MAX_FAULTS
 from gateway.rest.percent import decode_percent
 from gateway.rest.request_fields import RequestField, RequestFields
-from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.errors import MAX_FAULTS, FieldFault, PolystreamError, Reason
 
 MAX_QUERY_PARAMETERS: Final = 100
 
@@ -23,17 +23,18 @@ def read_query(query: str, fields: RequestFields) -> list[Parameter]:
     A name without `=` has the empty value. Nothing between two `&` says nothing.
 
     Raises PolystreamError UNKNOWN_FIELD for a name that no field has, INVALID_FIELD for one that a query cannot set, a
-    single value given twice, or a field given under two names, MALFORMED_REQUEST, and REQUEST_TOO_LARGE for more than
+    single value given twice, or a field given under two names, MALFORMED_REQUEST, and HEADERS_TOO_LARGE for more than
     100 parameters.
     """
     found: dict[str, Parameter] = {}
     names: dict[str, str] = {}
+    counts: Counter[str] = Counter()  # values of each field so far
     faults: dict[FieldFault, None] = {}
     reason = Reason.INVALID_FIELD
     parts = [part for part in query.split("&") if part]
     if len(parts) > MAX_QUERY_PARAMETERS:
         raise PolystreamError(
-            Reason.REQUEST_TOO_LARGE,
+            Reason.HEADERS_TOO_LARGE,
             f"the query has more than the {MAX_QUERY_PARAMETERS} parameters that are allowed; send fewer",
         )
     for part in parts:
@@ -46,10 +47,12 @@ def read_query(query: str, fields: RequestFields) -> list[Parameter]:
             reason = error.reason if error.reason is Reason.UNKNOWN_FIELD else reason
             faults.update(dict.fromkeys(error.faults))
             continue
+        index = counts[field.key]
+        counts[field.key] += 1
         try:
             value = decode_percent(raw_value.replace("+", " "))
         except ValueError as error:
-            faults[FieldFault(field.key, str(error))] = None
+            faults[FieldFault(f"{field.key}[{index}]" if field.is_repeated else field.key, str(error))] = None
             continue
         parameter = found.get(field.key)
         if parameter is None:

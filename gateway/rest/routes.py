@@ -72,7 +72,7 @@ class Routes:
         `path` is the raw one, percent-encoded, without the query. One slash at its end is as none. An encoded colon
         before a verb is as a colon, where the path with that verb takes the method.
 
-        Raises PolystreamError UNKNOWN_PATH and REQUEST_TOO_LARGE, and MethodNotAllowed.
+        Raises PolystreamError UNKNOWN_PATH and HEADERS_TOO_LARGE, and MethodNotAllowed.
         """
         if ":" not in path and "%" not in path and len(path) <= MAX_PATH_BYTES:
             segments = path.split("/")
@@ -134,7 +134,7 @@ def _is_encoded(plain: _Path, cut: _Path) -> bool:
 def _split(path: str) -> _Path:
     if len(path) > MAX_PATH_BYTES:
         raise PolystreamError(
-            Reason.REQUEST_TOO_LARGE, f"the path is longer than the {MAX_PATH_BYTES} bytes that are allowed; shorten it"
+            Reason.HEADERS_TOO_LARGE, f"the path is longer than the {MAX_PATH_BYTES} bytes that are allowed; shorten it"
         )
     if path[:1] != "/" or "//" in path:
         raise _unknown_path(path)

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from gateway.rest.json_faults import MAX_FAULTS
 from gateway.rest.request_fields import RequestField
-from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.errors import MAX_FAULTS, FieldFault, PolystreamError, Reason
 
 PATH: Final = "the path"
 QUERY: Final = "the query"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from protobuf import (
     DescEnum,
@@ -20,9 +20,9 @@ from protobuf import (
     merge_from_json,
 )
 
-from gateway.rest.json_faults import REFUSALS, UNKNOWN, is_enum_number, must_be
-from gateway.rest.json_text import is_number
-from gateway.rest.json_types import Element, element_of, fields_of, has_own_form, message_type
+from gateway.rest.json_faults import REFUSALS, is_enum_number, must_be
+from gateway.rest.json_text import NOT_FINITE, is_duration, is_number
+from gateway.rest.json_types import FREE_FORM, Element, element_of, fields_of, has_own_form, message_type
 from mesh.errors import FieldFault, PolystreamError, Reason
 
 _MAX_KNOWN_FIELDS: Final = 4096
@@ -30,19 +30,7 @@ _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _SURE_DIGITS: Final = 18  # of a whole number, at which none is beyond 64 bits
 _SIGNED_64_BITS: Final = frozenset({ScalarType.INT64, ScalarType.SINT64, ScalarType.SFIXED64})
 _FLOATS: Final = frozenset({ScalarType.DOUBLE, ScalarType.FLOAT})
-_NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _WRAPPED: Final = "value"  # the one field of a wrapper
-_NO_TEXT: Final = frozenset(
-    {"google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"}
-)
-
-
-class Named(Protocol):
-    """A step of a path: the descriptor of a field, of any library."""
-
-    @property
-    def name(self) -> str:
-        """The field's name in the proto."""
 
 
 class TextField:
@@ -93,22 +81,6 @@ class TextField:
         raise _invalid(path, _must_be(self._element))
 
 
-def set_text(message: Any, path: Sequence[Named], values: Sequence[str]) -> None:
-    """Set the field at `path` of a message of protobuf-py to what the values say.
-
-    Raises PolystreamError INVALID_FIELD for a text that does not fit or a field that no text stands for, and
-    UNKNOWN_FIELD where there is no such field.
-    """
-    names = tuple(field.name for field in path)
-    try:
-        field = text_field(type(message).desc().type_name, names)
-    except LookupError:
-        raise PolystreamError(Reason.UNKNOWN_FIELD, faults=[FieldFault(".".join(names), UNKNOWN)]) from None
-    except ValueError:
-        raise _invalid(".".join(names), "must be given in a JSON body") from None
-    field.set(message, values)
-
-
 @lru_cache(_MAX_KNOWN_FIELDS)
 def text_field(full_name: str, names: tuple[str, ...]) -> TextField:
     """Return the field of a message type at a path; what raises is `TextField`."""
@@ -136,18 +108,23 @@ def _literal_maker(field: DescField, element: Element) -> Callable[[str], str | 
             raise ValueError(f"no text stands for the map {field.name}")
         case DescEnum():
             return _enum_literal
-        case DescMessage(type_name=name) if not has_own_form(element) or name in _NO_TEXT:
+        case DescMessage(type_name=name) if not has_own_form(element) or name in FREE_FORM:
             raise ValueError(f"no text stands for the message {field.name}")
         case DescMessage() if (wrapped := fields_of(element).get(_WRAPPED)) is not None:
             return _literal_maker(wrapped, element_of(wrapped))
         case ScalarType.BOOL:
             return lambda text: text if text in {"true", "false"} else None
         case ScalarType.STRING | ScalarType.BYTES | DescMessage():
-            return encode_basestring
+            is_span = getattr(element, "type_name", "") == "google.protobuf.Duration"
+            return _duration_literal if is_span else encode_basestring
         case _ if element in _FLOATS:
-            return lambda text: f'"{text}"' if is_number(text) or text in _NO_NUMBERS else None
+            return lambda text: f'"{text}"' if is_number(text) or text in NOT_FINITE else None
         case _:
             return lambda text: text if _WHOLE.fullmatch(text) else None
+
+
+def _duration_literal(text: str) -> str | None:
+    return encode_basestring(text) if is_duration(text) else None
 
 
 def _enum_literal(text: str) -> str | None:

@@ -6,7 +6,7 @@ Where OpenTelemetry's semantic conventions have a name (for messaging, RPC and d
 
 from typing import Final
 
-# Spans, in the order in which a command makes them. The edge's span comes before them.
+# Spans, in the order in which a command makes them.
 GATEWAY_SEND: Final = "send user_events"  # PRODUCER, until Kafka has acknowledged
 LANE_PROCESS: Final = "process user_events"  # CONSUMER, from the read to the receipt
 LANE_STORE: Final = "{command} {store}"  # CLIENT, the store's part: `CreateUser postgresql`

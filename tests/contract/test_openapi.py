@@ -10,6 +10,8 @@ import pytest
 from google.api import annotations_pb2
 
 from mesh.catalog import load_catalog
+from mesh.errors import Reason
+from mesh.http_status import http_status
 from tests.contract.compiling import compile_protos
 
 _ROOT = Path(__file__).parents[2]
@@ -88,10 +90,22 @@ def test_operations_are_told_apart_and_described() -> None:
 
 
 def test_errors_are_google_rpc_status() -> None:
-    """Every operation answers errors with google.rpc.Status."""
+    """Every operation answers errors with google.rpc.Status, and the document says what each HTTP status means."""
     for _, _, operation in _operations():
-        schema = operation["responses"]["default"]["content"]["application/json"]["schema"]
-        assert set(_resolve(schema)["properties"]) == {"code", "message", "details"}
+        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Error"}
+    error = _DOCUMENT["components"]["responses"]["Error"]
+    assert set(_resolve(error["content"]["application/json"]["schema"])["properties"]) == {"code", "message", "details"}
+    answered = {http_status(reason.value.code, reason.name) for reason in Reason}
+    assert answered <= {int(status) for status in re.findall(r"\b[45]\d\d\b", error["description"])}
+    assert set(error["headers"]) == {"x-correlation-id", "retry-after", "allow"}
+
+
+def test_streams_are_lines_or_events() -> None:
+    """As the header `accept` asks; what is no stream is JSON alone."""
+    streams = {"application/json", "application/x-ndjson", "text/event-stream"}
+    for _, _, operation in _operations():
+        is_stream = operation["operationId"].startswith("Watch")
+        assert set(operation["responses"]["200"]["content"]) == (streams if is_stream else {"application/json"})
 
 
 def test_references_lead_somewhere_and_nothing_is_left_over() -> None:
@@ -129,8 +143,8 @@ def test_command_takes_what_its_golden_examples_hold(command: str) -> None:
     assert {name for request in examples["good"] for name in request} <= known
 
 
-def test_edge_parameters_are_described() -> None:
-    """The query parameters that the edge maps are described under the names that callers know."""
+def test_query_aliases_are_described() -> None:
+    """Query parameters with a name of their own on a path are described under the one that its callers know."""
     operation = _DOCUMENT["paths"]["/historico-visualizacao"]["post"]
     assert [(p["name"], p["in"]) for p in operation["parameters"]] == [("user_id", "query"), ("conteudo_id", "query")]
     assert not {"user_id", "content_id"} & set(_body(operation)["properties"])

@@ -30,6 +30,8 @@ VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf=
 CREATE_USER = "/polystream.v1.UserService/CreateUser"
 # Each with the file that declares it.
 SYMBOLS = {
+    "grpc.reflection.v1.ServerReflection.ServerReflectionInfo": "grpc/reflection/v1/reflection.proto",
+    "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo": "grpc_reflection/v1alpha/reflection.proto",
     "polystream.v1.UserService": "polystream/v1/users.proto",
     "polystream.v1.UserService.CreateUser": "polystream/v1/users.proto",
     "polystream.v1.User.user_id": "polystream/v1/users.proto",
@@ -185,7 +187,7 @@ async def test_every_bad_field_is_named_at_once(served: Served) -> None:
     request = CreatePaymentRequest(user_id=0)
     request.amount.currency_code, request.amount.units = "USD", -3
     refusal = await refused(stub.CreatePayment(request))
-    assert set(refusal.fields) == {"user_id", "amount", "method"}
+    assert set(refusal.fields) == {"user_id", "amount.currency_code", "amount", "method"}
     assert refusal.fields["method"] == "must be one of PIX, CREDIT_CARD, DEBIT_CARD, BOLETO"
     missing = await refused(stub.CreatePayment(CreatePaymentRequest(user_id=1, method=Payment.PIX)))
     assert missing.fields == {"amount": "must be set"}

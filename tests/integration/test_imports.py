@@ -154,7 +154,7 @@ def test_the_linter_sees_every_package_and_every_import() -> None:
         ("registry/store.py", "import mesh.ids"),
         ("stack/probes.py", "import cli.console"),
         ("contracts/buf.py", "import registry.canonical"),
-        ("gateway/server.py", "import polystream_sdk"),
+        ("gateway/doors/grpc_server.py", "import polystream_sdk"),
     ],
 )
 def test_an_import_that_breaks_a_layer_is_found(copy: Path, module: str, line: str) -> None:

@@ -5,7 +5,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from enum import Enum, IntEnum
 from typing import Any, Final
 
 import pytest
@@ -46,7 +47,74 @@ from tests.support.scripted_server import ScriptedServer
 ACCEPTED: Final = operations_pb2.Operation(correlation_id="0190")
 NAIVE: Final = datetime(2026, 1, 31, 22, 15)  # noqa: DTZ001 # that is the point
 SECRET: Final = "maria.at.example"
+
+
+class _Name(str, Enum):  # noqa: UP042 # the older way, which programs have still
+    """A program's own enum of texts, whose str() is not what it holds."""
+
+    BASIC = "BASIC"
+    MOVIE = "MOVIE"
+    SECONDS = "1.5s"
+    DIGITS = "42"
+
+
+class _Number(IntEnum):
+    """A program's own enum of numbers."""
+
+    ANSWER = 42
+
+
+class _Shown(str):
+    """A text that shows itself as another one."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "shown"
+
+
+class _Rounded(int):
+    """A number that converts itself to another one."""
+
+    def __int__(self) -> int:
+        return 7
+
+    __index__ = __int__
+
+
+class _Scaled(float):
+    """The same of a float."""
+
+    __slots__ = ()
+
+    def __float__(self) -> float:
+        return 7.0
+
+
+class _WrongOffset(tzinfo):
+    """A time zone that says what none may."""
+
+    def utcoffset(self, _moment: datetime | None) -> Any:
+        return 5
+
+    def tzname(self, _moment: datetime | None) -> str:
+        return "wrong"
+
+    def dst(self, _moment: datetime | None) -> None:
+        return None
+
+
+NO_OFFSET: Final = datetime(2026, 1, 31, 22, 15, tzinfo=tzinfo())  # type: ignore[abstract]
+WRONG_OFFSET: Final = datetime(2026, 1, 31, 22, 15, tzinfo=_WrongOffset())
+FIRST: Final = datetime.min.replace(tzinfo=UTC)
+LAST: Final = datetime.max.replace(tzinfo=UTC)
 _OBJECTS: Final[tuple[object, ...]] = (object(), b"x", bytearray(b"x"), {1}, Exception("x"), int)
+_TIMES: Final = (
+    NO_OFFSET,
+    WRONG_OFFSET,
+    FIRST.replace(tzinfo=timezone(timedelta(hours=3))),
+    "2026-01-31T23:59:59+24:00",
+)
 # What no field of a kind takes. None is for those that may be None already.
 _WRONG: Final[Mapping[type[Any], tuple[object, ...]]] = {
     Integer: (True, 1.0, math.nan, "x", "", " 1", "1.5", "1e3", "0x10", "٣", "--1", [1], ContentKind.MOVIE, *_OBJECTS),
@@ -54,8 +122,20 @@ _WRONG: Final[Mapping[type[Any], tuple[object, ...]]] = {
     Flag: (0, 1, "true", "", [True], *_OBJECTS),
     Text: (1, 1.5, True, ["x"], "\ud800", *_OBJECTS),
     Choice: (True, 1.0, "", "NOTHING", "movie", 99, -1, 2**40, *_OBJECTS),
-    Time: (NAIVE, NAIVE.date(), 0, 1.5, "", "2026-01-31", "2026-01-31T22:15:00", "2026-02-30T00:00:00Z", *_OBJECTS),
-    Span: (1, 1.5, "", "1", "s", "1.s", "1 s", "-s", timedelta.max, "999999999999s", *_OBJECTS),
+    Time: (
+        NAIVE,
+        NAIVE.date(),
+        0,
+        1.5,
+        "",
+        "2026-01-31",
+        "2026-01-31T22:15:00",
+        "2026-02-30T00:00:00Z",
+        NO_OFFSET,
+        *_TIMES,
+        *_OBJECTS,
+    ),
+    Span: (1, 1.5, "", "1", "s", "1.s", "1 s", "-s", timedelta.max, timedelta.min, "999999999999s", *_OBJECTS),
     Several: ("abc", 1, {"a": 1}, iter(["a"]), *_OBJECTS),
     Entries: ("abc", [("a", "b")], 1, *_OBJECTS),
     Group: ("29.90", 29, 29.9, [], *_OBJECTS),
@@ -65,19 +145,27 @@ _LENGTH: Final = timedelta(seconds=1.5)
 _AMOUNT: Final = ("BRL", 29, 900_000_000)
 # What the fields of a kind take, each with what arrives.
 _GOOD: Final[Mapping[type[Any], list[tuple[object, Any]]]] = {
-    Float: [(1, 1.0), (0.5, 0.5), ("1.5e1", 15.0), (-0.25, -0.25), (1.7e308, 1.7e308)],
+    Float: [(1, 1.0), (0.5, 0.5), ("1.5e1", 15.0), (-0.25, -0.25), (1.7e308, 1.7e308), (_Scaled(0.5), 0.5)],
     Flag: [(True, True), (False, False)],
-    Text: [("", ""), ("São Paulo \U0001f3ac", "São Paulo \U0001f3ac")],
+    Text: [("", ""), ("São Paulo \U0001f3ac", "São Paulo \U0001f3ac"), (_Name.BASIC, "BASIC"), (_Shown("x"), "x")],
     Time: [
         (_MOMENT, _MOMENT),
         (_MOMENT.astimezone(timezone(timedelta(hours=-3))), _MOMENT),
         ("2026-01-31T22:15:00.123456Z", _MOMENT),
-        ("2026-01-31t19:15:00.123456789-03:00", _MOMENT),
+        ("2026-01-31T19:15:00.123456789-03:00", _MOMENT),
+        (FIRST, FIRST),
+        (LAST, LAST),
     ],
     Span: [
         (_LENGTH, _LENGTH),
         ("1.5s", _LENGTH),
         ("-3s", timedelta(seconds=-3)),
+        ("-0.5s", timedelta(seconds=-0.5)),
+        (timedelta(microseconds=-1), timedelta(microseconds=-1)),
+        (timedelta(seconds=-1.5), timedelta(seconds=-1.5)),
+        (timedelta(seconds=74_917_156_149, microseconds=633_910),) * 2,
+        (timedelta(seconds=-315_576_000_000),) * 2,
+        (_Name.SECONDS, _LENGTH),
         ("0.0000019s", timedelta(microseconds=1)),
     ],
     Several: [(["a", "b"], ["a", "b"]), (("a",), ["a"]), ([], [])],
@@ -85,6 +173,7 @@ _GOOD: Final[Mapping[type[Any], list[tuple[object, Any]]]] = {
     Group: [
         (Money(currency_code="BRL", units=29, nanos=900_000_000), _AMOUNT),
         ({"currency_code": "BRL", "units": "29", "nanos": 900_000_000}, _AMOUNT),
+        ({"currencyCode": "BRL", "units": "29", "nanos": 900_000_000}, _AMOUNT),
     ],
 }
 
@@ -147,6 +236,7 @@ def _wrong(kind: Kind) -> list[object]:
         wrong += [{"a": value} for value in (1, None, b"x")] + [{key: "a"} for key in (1, None, b"x")]
     if isinstance(kind, Group):
         wrong += [Money(units=2**64 + 5), Money(nanos=True), {"units": "x"}, {"cents": 5}, {5: 5}]
+        wrong.append({"currencyCode": "BRL", "currency_code": "BRL"})
     return wrong
 
 
@@ -193,7 +283,8 @@ def _good(kind: Kind) -> list[tuple[object, Any]]:
     """Return values, each with what arrives."""
     if isinstance(kind, Integer):
         numbers = (0, 1, -1, 2 ** (kind.bits - 1) - 1, -(2 ** (kind.bits - 1)))
-        return [(value, number) for number in numbers for value in (number, str(number))]
+        own = [(_Number.ANSWER, 42), (_Name.DIGITS, 42), (_Rounded(3), 3)]
+        return own + [(value, number) for number in numbers for value in (number, str(number))]
     if isinstance(kind, Choice):
         members = kind.enum.__members__.items()
         forms = [(form, int(member)) for name, member in members for form in (member, name, int(member))]
@@ -214,7 +305,7 @@ def _plain(value: Any) -> Any:
     return dict(value) if hasattr(value, "items") else list(value)
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, -1, -0.001, 10**9, "5", b"5", True, [5], object()])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, -1, -0.001, 10**9, 10**400, "5", b"5", True, [5]])
 @pytest.mark.parametrize(("service", "method", "_table"), list(_tables()))
 async def test_a_timeout_that_is_none_is_refused(
     service: str, method: str, _table: Mapping[str, Kind], value: Any, server: ScriptedServer, api: Polystream
@@ -237,7 +328,7 @@ async def _used(made: Any) -> None:
             pass
 
 
-@pytest.mark.parametrize("value", [math.inf, math.nan, -1, "5", True, 10**9])
+@pytest.mark.parametrize("value", [math.inf, math.nan, -1, "5", True, 10**9, 10**400])
 async def test_a_handles_timeout_is_checked_too(value: Any, server: ScriptedServer, api: Polystream) -> None:
     """Whatever waits."""
     handle = api.operation("0190")
@@ -257,12 +348,27 @@ async def test_a_handles_timeout_is_checked_too(value: Any, server: ScriptedServ
         (lambda: Polystream("localhost:99999"), "target"),
         (lambda: Polystream("localhost:port"), "target"),
         (lambda: Polystream("[::1"), "target"),
+        (lambda: Polystream("localhost:0"), "target"),
+        (lambda: Polystream("ana@localhost:8000"), "target"),
+        (lambda: Polystream("localhost:8000#part"), "target"),
+        (lambda: Polystream("local host:8000"), "target"),
+        (lambda: Polystream("\0localhost:8000"), "target"),
+        (lambda: Polystream(tls="yes"), "tls"),  # type: ignore[arg-type]
+        (lambda: Polystream(tls=1), "tls"),  # type: ignore[arg-type]
+        (lambda: Polystream(token=5), "token"),  # type: ignore[arg-type]
+        (lambda: Polystream(token=b"token"), "token"),  # type: ignore[arg-type]
+        (lambda: Polystream(token=""), "token"),
+        (lambda: Polystream(token="two\nlines"), "token"),
+        (lambda: Polystream(token="tokén"), "token"),
+        (lambda: Polystream(retry=3), "retry"),  # type: ignore[arg-type]
+        (lambda: Polystream(timeout_s=10**400), "timeout_s"),
         (lambda: Polystream().operation(7), "correlation_id"),  # type: ignore[call-overload]
         (lambda: Polystream().operation(b"0190"), "correlation_id"),  # type: ignore[call-overload]
         (lambda: RetryPolicy(max_attempts=1.5), "max_attempts"),  # type: ignore[arg-type]
         (lambda: RetryPolicy(max_attempts=True), "max_attempts"),
         (lambda: RetryPolicy(initial_backoff_s=math.nan), "initial_backoff_s"),
         (lambda: RetryPolicy(max_backoff_s=math.inf), "max_backoff_s"),
+        (lambda: RetryPolicy(initial_backoff_s=10**400), "initial_backoff_s"),
     ],
 )
 def test_other_arguments_are_checked(make: Callable[[], object], field: str) -> None:
@@ -270,6 +376,15 @@ def test_other_arguments_are_checked(make: Callable[[], object], field: str) -> 
     with pytest.raises(InvalidFieldError) as raised:
         make()
     assert [violation.field for violation in raised.value.field_violations] == [field]
+
+
+@pytest.mark.parametrize("token", [5, None, b"token", "", "two\nlines", "tokén", "two words"])
+async def test_a_wrong_token_of_a_function_is_refused(token: Any, server: ScriptedServer) -> None:
+    """As one that is given is; it is never quoted."""
+    async with Polystream(server.target, token=lambda: token) as api:
+        with pytest.raises(InvalidFieldError, match="token: must be"):
+            await api.users.get_user(user_id=1)
+    assert server.calls == []
 
 
 @pytest.mark.parametrize("traceparent", ["yes", 5, b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", ""])

@@ -70,6 +70,13 @@ async def test_attempts_are_bounded(server: ScriptedServer, api: Polystream) -> 
     assert len(server.calls) == FAST.max_attempts
 
 
+async def test_a_call_may_be_made_any_number_of_times() -> None:
+    """The backoff stays the longest one however often it has doubled."""
+    attempts = Attempts(RetryPolicy(max_attempts=10_000, initial_backoff_s=0, max_backoff_s=0), 60)
+    for _ in range(2_000):
+        await attempts.pause(UnavailableError("not reached"), resendable=True)
+
+
 async def test_what_would_fail_again_is_not_sent_again(server: ScriptedServer, api: Polystream) -> None:
     """An error of the platform without RetryInfo is final."""
     error = PolystreamError(Reason.USER_UNVERIFIED)

@@ -21,7 +21,7 @@ from schemathesis.core import NotSet
 
 from mesh.catalog import load_catalog
 
-_EDGE_NAMES: Final = {"conteudo_id": "content_id"}
+_QUERY_ALIASES: Final = {"conteudo_id": "content_id"}
 _WAIT_TIMEOUT_S: Final = 10
 
 _validator = protovalidate.Validator()
@@ -51,7 +51,7 @@ def _request_classes() -> dict[str, Any]:
 
 @schemathesis.hook
 def filter_case(_context: HookContext, case: Case[Any]) -> bool:
-    """Leave out the method QUERY: the edge's HTTP/1 parser does not know it, and answers 400 before it has a path."""
+    """Leave out the method QUERY: the parsers of HTTP/1 do not know it, and it is refused before it has a path."""
     return case.method != "QUERY"
 
 
@@ -61,7 +61,7 @@ def _is_valid(case: Case[Any]) -> bool:
     if not isinstance(body, dict):
         return False
     outside = {**case.query, **case.path_parameters}
-    request = {_EDGE_NAMES.get(name, name): value for name, value in outside.items()} | body
+    request = {_QUERY_ALIASES.get(name, name): value for name, value in outside.items()} | body
     message_class = _request_classes()[rpc]
     if request.get("page_token") or "\\u0000" in json.dumps(request, default=str):
         return False

@@ -26,6 +26,7 @@ class ScriptedCalls:
     serving: bool = True
     taken: list[tuple[str, Any, Caller]] = field(default_factory=list)
     rpcs: dict[str, Rpc] = field(default_factory=dict)
+    _responses: dict[str, type[Message]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         catalog = load_catalog()
@@ -36,7 +37,8 @@ class ScriptedCalls:
                 kind = RpcKind.COMMAND if method.name in catalog.commands else kind
                 name = f"{service.full_name}/{method.name}"
                 admission = admissions.of_query(GetMessageClass(method.input_type))
-                self.rpcs[name] = Rpc(name, kind, admission, GetMessageClass(method.output_type))
+                self.rpcs[name] = Rpc(name, kind, admission)
+                self._responses[name] = GetMessageClass(method.output_type)
 
     def command(self, rpc: Rpc, decoded: Any, caller: Caller, responder: Responder) -> None:
         """Answer at once."""
@@ -51,7 +53,7 @@ class ScriptedCalls:
         """Answer with the first message."""
         async for answer in self.stream(rpc, decoded, caller):
             return answer
-        return CORRELATION_ID, rpc.response_class()
+        return CORRELATION_ID, self._responses[rpc.name]()
 
     async def stream(self, rpc: Rpc, decoded: Any, caller: Caller) -> AsyncIterator[tuple[str, Message]]:
         """Answer with all messages."""

@@ -140,10 +140,12 @@ def test_another_encoding_is_refused(coding: str) -> None:
         b'{"name":"Ana"}',
         gzip.compress(b'{"a":1}')[:-4],
         gzip.compress(b'{"a":1}') + b"more",
+        gzip.compress(b"") * 100 + gzip.compress(b'{"a":1}'),
         zlib.compress(b'{"a":1}'),
         b"\x1f\x8b",
         gzip.compress(b'{"a":1}')[:-8] + b"\0" * 8,
     ],
+    ids=["plain", "cut off", "with more after it", "zlib", "two bytes", "wrong check sum"],
 )
 def test_what_is_no_gzip_is_malformed(body: bytes) -> None:
     """Plain JSON under a wrong label, what is cut off, what has a wrong check sum."""
@@ -153,15 +155,14 @@ def test_what_is_no_gzip_is_malformed(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        gzip.compress(b"\0" * (MAX_BYTES + 1)),
-        gzip.compress(b"\0" * 100_000_000),
-        gzip.compress(b"\0" * MAX_BYTES) + gzip.compress(b"\0"),
-    ],
+    "parts_bytes",
+    [(MAX_BYTES + 1,), (100_000_000,), (MAX_BYTES, 1)],
+    ids=["a byte too much", "a bomb", "two members"],
 )
-def test_a_body_that_grows_too_large_is_refused(body: bytes) -> None:
+def test_a_body_that_grows_too_large_is_refused(parts_bytes: tuple[int, ...]) -> None:
     """Before it is all there."""
+    body = b"".join(gzip.compress(b"\0" * size) for size in parts_bytes)
+
     with pytest.raises(PolystreamError) as refused:
         content.decode(body, {"content-encoding": "gzip"}, MAX_BYTES)
     assert refused.value.reason is Reason.REQUEST_TOO_LARGE

@@ -92,7 +92,7 @@ def test_a_page_is_only_read(method: str, path: str) -> None:
     door = HttpDoor(ScriptedCalls().as_calls, Routes(()), GatewaySettings(_env_file=None))
     asked = exchange(method, path)
     assert door.head(asked.as_exchange) is None
-    assert (asked.status, asked.reason, asked.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "GET, HEAD")
+    assert (asked.status, asked.reason, asked.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "GET, HEAD, OPTIONS")
 
 
 def test_the_root_leads_to_the_documentation() -> None:

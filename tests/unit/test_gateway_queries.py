@@ -2,9 +2,12 @@
 
 import base64
 import inspect
+from pathlib import Path
+from typing import Any
 
 import pytest
 from google.longrunning import operations_proto_pb2
+from polystream.v1.operations_pb2 import Event, ListOperationsRequest
 from polystream.v1.payments_pb2 import ListPaymentsRequest
 from polystream.v1.subscriptions_pb2 import ListSubscriptionsRequest
 from polystream.v1.views_pb2 import ListViewsRequest
@@ -12,10 +15,10 @@ from polystream.v1.views_pb2 import ListViewsRequest
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
-from gateway.queries.pages import DEFAULT_SIZE, page_of
 from gateway.queries.stores import Stores
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
+from mesh.pages import DEFAULT_SIZE, page_of
 from mesh.schemas import RegistryClient
 from mesh.settings import (
     GatewaySettings,
@@ -28,6 +31,9 @@ from mesh.settings import (
 )
 from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
+from monitor.records import TracedEvent
+from monitor.service import EventLog
+from monitor.store.local import LocalEventStore
 
 
 async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> None:
@@ -72,9 +78,12 @@ def test_a_token_gives_back_its_key_for_the_same_list() -> None:
     assert page_of(ListViewsRequest(user_id=1, page_token=token), int, str).size == DEFAULT_SIZE
 
 
+_GOOD = page_of(ListPaymentsRequest(user_id=1), int).token(10)
+
+
 def _forged() -> str:
     """Return a token whose body was exchanged."""
-    raw = base64.urlsafe_b64decode(page_of(ListPaymentsRequest(user_id=1), int).token(10) + "==")
+    raw = base64.urlsafe_b64decode(_GOOD + "==")
     return base64.urlsafe_b64encode(raw[:8] + b"[99]").decode()
 
 
@@ -85,14 +94,20 @@ def _forged() -> str:
         page_of(ListSubscriptionsRequest(user_id=1), int).token(10),
         page_of(ListPaymentsRequest(user_id=1), str).token("10"),
         page_of(ListPaymentsRequest(user_id=1), int).token(2**63),
-        page_of(ListPaymentsRequest(user_id=1), int).token(10)[:-2],
+        _GOOD[:-2],
+        f"{_GOOD} ",
+        f"{_GOOD}=",
+        f"!{_GOOD}",
         _forged(),
         "x",
         "not a token",
         "çã",
         "AAAAAAAAAAAAAAAA",
     ],
-    ids=["another user", "another list", "wrong type", "too large", "cut", "forged", "x", "words", "unicode", "zeros"],
+    ids=[
+        *("another user", "another list", "wrong type", "too large", "cut", "a space more", "an equals sign more"),
+        *("a mark more", "forged", "x", "words", "unicode", "zeros"),
+    ],
 )
 def test_any_other_token_is_refused(token: str) -> None:
     """A token of another list, or none at all, is an error of the field `page_token`."""
@@ -100,3 +115,40 @@ def test_any_other_token_is_refused(token: str) -> None:
         page_of(ListPaymentsRequest(user_id=1, page_token=token), int)
     assert caught.value.reason is Reason.INVALID_PAGE_TOKEN
     assert [fault.field for fault in caught.value.faults] == ["page_token"]
+
+
+@pytest.mark.parametrize(
+    "key", [("\ud800",), ("a\0b",), (10**30,), (-(2**63) - 1,), (True,), (1.5,), (None,), (1, 2), ()]
+)
+def test_no_store_is_asked_for_what_it_cannot_hold(key: tuple[Any, ...]) -> None:
+    """Whoever makes a token up may know how."""
+    request = ListPaymentsRequest(user_id=1)
+    request.page_token = page_of(request, int).token(*key)
+    for kind in (int, str):
+        with pytest.raises(PolystreamError) as caught:
+            page_of(request, kind)
+        assert caught.value.reason is Reason.INVALID_PAGE_TOKEN
+
+
+async def test_a_list_of_operations_takes_its_own_tokens_alone(tmp_path: Path) -> None:
+    """Another's, or one made up, is the caller's fault and not the store's."""
+    catalog = load_catalog()
+    store = LocalEventStore(tmp_path, catalog)
+    log = EventLog(store, catalog)
+    for number in range(3):
+        event = Event(event_id=str(number), correlation_id=f"0190a5c4-0000-7000-8000-00000000000{number}")
+        event.timestamp.FromMicroseconds(1_700_000_000_000_000 + number)
+        event.event_type, event.command = "command.accepted", "DeleteUser"
+        store.append([TracedEvent(event, sampled=False)])
+    first = log.page(ListOperationsRequest(page_size=2))
+    second = log.page(ListOperationsRequest(page_size=2, page_token=first.next_page_token))
+    assert [len(first.operations), len(second.operations), second.next_page_token] == [2, 1, ""]
+    made_up = [base64.urlsafe_b64encode(text).decode() for text in (b'[1e999,"a",0,"",0]', b'[1,"\\ud800",0,"",0]')]
+    for token in (*made_up, f"{first.next_page_token} "):
+        with pytest.raises(PolystreamError) as caught:
+            log.page(ListOperationsRequest(page_token=token))
+        assert caught.value.reason is Reason.INVALID_PAGE_TOKEN
+    with pytest.raises(PolystreamError) as caught:
+        log.page(ListOperationsRequest(user_id=1, page_token=first.next_page_token))
+    assert caught.value.reason is Reason.INVALID_PAGE_TOKEN
+    store.close()

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2, timestamp_pb2
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
 from polystream.v1.operations_pb2 import WaitOperationRequest
+from polystream.v1.payments_pb2 import CreatePaymentRequest, Payment
 from polystream.v1.users_pb2 import CreateUserRequest
 from polystream.v1.views_pb2 import RecordViewRequest
 
@@ -121,3 +122,25 @@ def test_every_request_of_the_platform_compiles() -> None:
         for method in service.methods:
             request = message_factory.GetMessageClass(method.input_type)()
             assert isinstance(rules(type(request)).faults(request), list)
+
+
+@pytest.mark.parametrize(
+    ("amount", "faults"),
+    [
+        ({"currency_code": "USD", "units": 5}, {"amount.currency_code": "must be BRL"}),
+        (
+            {"currency_code": "BRL", "units": 5, "nanos": 1},
+            {"amount.nanos": "must be whole cents: a multiple of 10000000"},
+        ),
+        ({"currency_code": "BRL"}, {"amount": "must be more than zero and at most 1000000"}),
+        (
+            {"units": 2_000_000},
+            {"amount.currency_code": "must be BRL", "amount": "must be more than zero and at most 1000000"},
+        ),
+    ],
+)
+def test_a_rule_of_a_message_names_the_part_at_fault(amount: dict[str, Any], faults: dict[str, str]) -> None:
+    """With its whole path."""
+    request = CreatePaymentRequest(user_id=1, amount=amount, method=Payment.PIX)
+    found = {fault.field: fault.description for fault in rules(CreatePaymentRequest).faults(request)}
+    assert found == faults

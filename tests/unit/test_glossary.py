@@ -54,7 +54,7 @@ RETIRED: Final = (
     Retired("keepers?", "supervised process"),
     Retired("leftovers?", "stale process"),
     Retired("settles?", "drain", below="stack"),
-    Retired("boundary|boundaries", "interceptor"),
+    Retired("boundary|boundaries", "door"),
     Retired("texts", "stored enum", prose=False),
 )
 

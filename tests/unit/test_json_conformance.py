@@ -1,21 +1,21 @@
 """The JSON of REST is protobuf's: the facts of `binary_json_conformance_suite.cc` in protobuf's conformance suite.
 
-Both what it requires and what it recommends, on messages of our own that have a field of every shape
-(tests/support/json_trial.proto). What a text means is said in protobuf's text format and compared with what protobuf's
-own runtime makes of that.
+Both what it requires and what it recommends, by the bytes of HTTP at the gateway's port, on messages of our own that
+have a field of every shape (tests/support/json_trial.proto). What a text means is said in protobuf's text format and
+compared with what protobuf's own runtime makes of that.
 """
 
 import json
 import struct
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 from google.protobuf.message import Message
 
-from gateway.rest.json_reader import JsonReader
 from gateway.rest.json_writer import JsonWriter
-from mesh.errors import PolystreamError, Reason
-from tests.support.json_trial import SHAPES, trial_message, trial_pool
+from gateway.rest.routes import Routes
+from tests.support.door_wire import DoorWire, WireAnswer
+from tests.support.json_trial import SHAPES, EchoCalls, trial_message, trial_pool, trial_service
 
 _SHAPES_URL = f"type.googleapis.com/{SHAPES}"
 _ANY_URL = "type.googleapis.com/google.protobuf.Any"
@@ -47,6 +47,11 @@ _TAKEN = {
     '{"anInt32": "2147483647"}': "an_int32: 2147483647",
     r'{"anInt32": "2\u003147483647"}': "an_int32: 2147483647",
     '{"anInt32": 100000.000}': "an_int32: 100000",
+    '{"anInt32": "1e5"}': "an_int32: 100000",
+    '{"anInt32": "100000.000"}': "an_int32: 100000",
+    '{"byInt32": {"-2147483648": 1}, "byInt64": {"-9223372036854775808": 1}}': (
+        "by_int32: {key: -2147483648 value: 1} by_int64: {key: -9223372036854775808 value: 1}"
+    ),
     '{"anInt32": 1e5}': "an_int32: 100000",
     '{"anInt32": 2.147483647e9}': "an_int32: 2147483647",
     '{"anInt32": -2.147483648e9}': "an_int32: -2147483648",
@@ -208,6 +213,7 @@ _TAKEN = {
     '{"lists": [["a"]]}': 'lists: {values: {string_value: "a"}}',
     '{"aNull": null}': "",
     # Any
+    '{"anAny": {}}': "an_any: {}",
     f'{{"anAny": {{"@type": "{_SHAPES_URL}", "anInt32": 12345}}}}': f"an_any: {{[{_SHAPES_URL}] {{an_int32: 12345}}}}",
     f'{{"anAny": {{"anInt32": 12345, "@type": "{_SHAPES_URL}"}}}}': f"an_any: {{[{_SHAPES_URL}] {{an_int32: 12345}}}}",
     f'{{"anAny": {{"@type": "{_ANY_URL}", "value": {{"@type": "{_SHAPES_URL}", "anInt32": 1}}}}}}': (
@@ -351,6 +357,9 @@ _REFUSED = {
     '{"aList": 1}': "a_list",
     '{"anAny": {"@type": "type.googleapis.com/polystream_trial.Unheard"}}': "an_any",
     '{"anAny": 1}': "an_any",
+    '{"anAny": {"@type": "", "value": ""}}': "an_any",
+    '{"anAny": {"@type": "foo", "value": ""}}': "an_any",
+    '{"anAny": {"value": 1}}': "an_any",
     '{"aString": "abc\\': None,
     "{plain1: 1}": None,
     '{"plain1":1,}': None,
@@ -409,91 +418,110 @@ _UNWRITABLE = (
 
 
 @pytest.fixture(scope="module")
-def reader() -> JsonReader:
-    """Return what reads the message of every shape."""
-    trial_pool()
-    return JsonReader(SHAPES)
+def calls() -> EchoCalls:
+    """Return what keeps each request and answers with it."""
+    return EchoCalls()
 
 
 @pytest.fixture(scope="module")
-def writer() -> JsonWriter:
-    """Return what writes it."""
-    trial_pool()
-    return JsonWriter(SHAPES)
+def wire(calls: EchoCalls) -> Iterator[DoorWire]:
+    """Open the port."""
+    port = DoorWire(calls, Routes([trial_service()]))
+    yield port
+    port.close()
 
 
-def _as_protobuf(read: Any) -> Message:
-    """Return what was read as a message of protobuf's own runtime."""
-    message = trial_message(SHAPES, "")
-    message.ParseFromString(read.message.to_binary())
-    return message
+Read = Callable[[str], tuple[Message, frozenset[str]]]
+
+
+@pytest.fixture
+def ask(wire: DoorWire) -> Callable[[str], WireAnswer]:
+    """Return what sends a body."""
+    return lambda body: wire.ask("POST", "/shapes", {"content-type": "application/json"}, body.encode())
+
+
+@pytest.fixture
+def read(calls: EchoCalls, ask: Callable[[str], WireAnswer]) -> Read:
+    """Return what sends a body, and gives the request that is called, with the fields that were named."""
+
+    def reading(body: str) -> tuple[Message, frozenset[str]]:
+        calls.taken.clear()
+        answer = ask(body)
+        assert answer.status == 200, answer.body
+        ((_, request, caller),) = calls.taken
+        return request, caller.named
+
+    return reading
 
 
 @pytest.mark.parametrize("body", _TAKEN)
-def test_it_is_read_as_protobuf_reads_it(reader: JsonReader, body: str) -> None:
+def test_it_is_read_as_protobuf_reads_it(read: Read, body: str) -> None:
     """A body makes the message that protobuf's text format makes."""
     expected = trial_message(SHAPES, _TAKEN[body])
 
-    assert str(_as_protobuf(reader.read(body.encode()))) == str(expected)
+    assert str(read(body)[0]) == str(expected)
 
 
 @pytest.mark.parametrize(("json_name", "name"), _NAMES)
-def test_a_field_is_read_by_both_of_its_names(reader: JsonReader, json_name: str, name: str) -> None:
+def test_a_field_is_read_by_both_of_its_names(read: Read, json_name: str, name: str) -> None:
     """The proto name does as well as the JSON name, however the two differ."""
     expected = trial_message(SHAPES, f"{name}: 1")
 
     for spelling in (json_name, name):
-        read = reader.read(json.dumps({spelling: 1}).encode())
-        assert (_as_protobuf(read), read.named) == (expected, frozenset({name}))
+        assert read(json.dumps({spelling: 1})) == (expected, frozenset({name}))
 
 
-def test_null_is_taken_for_every_field_and_leaves_it_unset(reader: JsonReader) -> None:
+def test_null_is_taken_for_every_field_and_leaves_it_unset(read: Read) -> None:
     """Null is no value but for the types that have a null of their own."""
     fields = trial_message(SHAPES, "").DESCRIPTOR.fields
     body = {field.json_name: None for field in fields if field.name not in {"a_value", "one_null"}}
 
-    read = reader.read(json.dumps(body).encode())
-
-    assert (_as_protobuf(read), read.named) == (trial_message(SHAPES, ""), frozenset())
+    assert read(json.dumps(body)) == (trial_message(SHAPES, ""), frozenset())
 
 
 @pytest.mark.parametrize("body", _REFUSED)
-def test_it_is_refused_with_what_is_at_fault(reader: JsonReader, body: str) -> None:
+def test_it_is_refused_with_what_is_at_fault(ask: Callable[[str], WireAnswer], body: str) -> None:
     """What the suite has refused is refused here, with the path of the field."""
-    with pytest.raises(PolystreamError) as refusal:
-        reader.read(body.encode())
+    answer = ask(body)
 
+    assert answer.status == 400
     path = _REFUSED[body]
     if path is None:
-        assert (refusal.value.reason, refusal.value.faults) == (Reason.MALFORMED_REQUEST, ())
+        assert (answer.reason, answer.faults) == ("MALFORMED_REQUEST", {})
     else:
-        reason = Reason.UNKNOWN_FIELD if path == "unknown" or path.startswith("[") else Reason.INVALID_FIELD
-        assert (refusal.value.reason, [fault.field for fault in refusal.value.faults]) == (reason, [path])
+        reason = "UNKNOWN_FIELD" if path == "unknown" or path.startswith("[") else "INVALID_FIELD"
+        assert (answer.reason, list(answer.faults)) == (reason, [path])
 
 
 @pytest.mark.parametrize("body", _WRITTEN)
-def test_it_is_written_in_the_one_form(reader: JsonReader, writer: JsonWriter, body: str) -> None:
+def test_it_is_written_in_the_one_form(ask: Callable[[str], WireAnswer], body: str) -> None:
     """However a value came, it is written in one form."""
     name, value = _WRITTEN[body]
 
-    written = json.loads(writer.write(reader.read(body.encode()).message.to_binary()))
+    written = ask(body).json
 
     assert name in written
     assert written[name] == value
 
 
 @pytest.mark.parametrize("text", _UNWRITABLE)
-def test_what_has_no_json_is_not_written(writer: JsonWriter, text: str) -> None:
+def test_what_has_no_json_is_not_written(calls: EchoCalls, ask: Callable[[str], WireAnswer], text: str) -> None:
     """A value that JSON cannot say is an error, not another value."""
-    with pytest.raises(ValueError, match=r"out of range|irreversible|cannot be NaN"):
-        writer.write(trial_message(SHAPES, text).SerializeToString())
+    calls.answers = [trial_message(SHAPES, text)]
+    try:
+        answer = ask("{}")
+    finally:
+        calls.answers = ()
+
+    assert (answer.status, answer.reason) == (500, "INTERNAL")
 
 
 @pytest.mark.parametrize("bits", [0x7FFA123456789ABC, 0xFFFBCBA987654321])
-def test_every_nan_is_written_as_the_one(writer: JsonWriter, bits: int) -> None:
+def test_every_nan_is_written_as_the_one(bits: int) -> None:
     """The bits of a NaN do not matter."""
+    trial_pool()
     tag = bytes([12 << 3 | 1])  # a_double, 64 bits
 
-    written = json.loads(writer.write(tag + struct.pack("<Q", bits)))
+    written = json.loads(JsonWriter(SHAPES).write(tag + struct.pack("<Q", bits)))
 
     assert written["a_double"] == "NaN"

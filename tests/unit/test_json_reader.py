@@ -9,6 +9,8 @@ import pytest
 
 from gateway.rest.json_reader import JsonReader
 from gateway.rest.json_text import MAX_DEPTH
+from gateway.rest.json_types import message_type
+from gateway.rest.text_fields import text_field
 from mesh.envelope import MAX_NAME_CHARACTERS
 from mesh.errors import PolystreamError, Reason
 from tests.support.json_trial import PLAIN, SHAPES, trial_pool
@@ -165,6 +167,78 @@ def test_a_text_for_a_number_is_one_of_json_s_grammar(text: str) -> None:
     assert _faults(PLAIN, json.dumps({"count": text}))[0][0] == "count"
 
 
+_WAIT: Final = "polystream.v1.WaitOperationRequest"
+_LOST = (
+    *("9007199254740993.0", "9007199254740993e0", "9.007199254740993e15", "9007199254740991.4", "1e-400"),
+    *("1.0000000000000000001", "-9007199254740993.0", "9223372036854775807e0", "0e999999999999999999999"),
+)
+_KEPT = ("9007199254740992.0", "123456789012345.0", "1e18", "1e5", "100000.000", "0.00000000000000000000", "-0.0")
+
+
+@pytest.mark.parametrize("is_text", [False, True])
+@pytest.mark.parametrize("number", [*_LOST, *_KEPT])
+def test_no_digit_of_a_whole_number_is_lost(number: str, is_text: bool) -> None:
+    """Wherever it stands: one that a double cannot hold is refused, with what to send."""
+    value = f'"{number}"' if is_text else number
+    for full_name, body, path in (
+        (_VIEW, f'{{"user_id" : {value}}}', "user_id"),
+        (_PAYMENT, f'{{"amount":{{"units":{value}}}}}', "amount.units"),
+        (SHAPES, f'{{"anUint64":{value.replace("-9", "9")}}}', "an_uint64"),
+        (SHAPES, f'{{"int64Wrapper":{value}}}', "int64_wrapper"),
+        (SHAPES, f'{{"byInt64":{{"1":{value}}}}}', "by_int64"),
+        (SHAPES, f'{{"int64Wrappers":[1,\n{value}]}}', "int64_wrappers[1]"),
+    ):
+        if number in _KEPT:
+            JsonReader(full_name).read(body.encode())
+        else:
+            ((field, description),) = _faults(full_name, body)
+            assert field == path
+            assert description.endswith("in digits alone where a double cannot hold it")
+    JsonReader(SHAPES).read(f'{{"aDouble":{value}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["1.s", "-1.s", "00s", "01.5s", "-00.5s", "0_1s", "1_0.5s", "+1s", "\uff11s", "1.0000000001s", "s"]
+)
+def test_a_duration_is_one_of_the_proto_s_grammar(text: str) -> None:
+    """A fraction has digits, and nothing stands before the number."""
+    for body, path in (
+        (f'{{"aDuration":"{text}"}}', "a_duration"),
+        (f'{{"durations":["1s","{text}"]}}', "durations[1]"),
+        (f'{{"anInner":{{"around":{{"aDuration":"{text}"}}}}}}', "an_inner.around.a_duration"),
+    ):
+        assert [field for field, _ in _faults(SHAPES, body)] == [path]
+    assert [field for field, _ in _faults(_WAIT, f'{{"timeout": "{text}"}}')] == ["timeout"]
+    field = text_field(_WAIT, ("timeout",))
+    with pytest.raises(PolystreamError):
+        field.set(message_type(_WAIT).type(), (text,))
+
+
+@pytest.mark.parametrize("text", ["1s", "-0.5s", "0s", "1.000000001s", "10.50s"])
+def test_a_duration_is_taken(text: str) -> None:
+    """As JSON and in a query."""
+    read = JsonReader(_WAIT).read(f'{{"timeout":"{text}"}}'.encode()).message
+    by_query = message_type(_WAIT).type()
+    text_field(_WAIT, ("timeout",)).set(by_query, (text,))
+    assert read.to_binary() == by_query.to_binary()
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        *(("byInt32", key) for key in ("1.0", "1e0", "-0", "01", "+1", " 1", "1_0", "", "2147483648", "-2147483649")),
+        *(("byInt64", key) for key in ("9007199254740993.0", "9223372036854775808", "9" * 5_000)),
+        *(("byUint32", key) for key in ("-1", "4294967296")),
+        *(("byUint64", key) for key in ("-1", "18446744073709551616")),
+    ],
+)
+def test_a_number_has_one_spelling_as_a_name_of_a_map(name: str, key: str) -> None:
+    """Or two of them would be one entry, of which one value is lost."""
+    ((field, description),) = _faults(SHAPES, f'{{"{name}":{{"1":1,"{key}":2}}}}')
+    assert field == name.replace("I", "_i").replace("U", "_u").lower()
+    assert description.startswith("each name must be a whole number")
+
+
 def test_texts_that_look_like_numbers_are_taken_where_they_are_texts() -> None:
     """The grammar of numbers binds the fields that are numbers."""
     body = json.dumps({"title": "1_0", "request_id": "007"})
@@ -235,7 +309,9 @@ def test_nesting_beyond_the_bound_is_refused_before_it_is_read(body: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: [[]] * 50, lambda: [{}] * 50, lambda: ["[[{"] * 50, lambda: ['\\"[{' * 20]], ids=str
+    "make",
+    [lambda: [[]] * 50, lambda: [{}] * 50, lambda: ["[[{"] * 50, lambda: ['\\"[{' * 20]],
+    ids=["lists", "objects", "texts", "escapes"],
 )
 def test_many_brackets_side_by_side_or_in_texts_are_no_nesting(make: Callable[[], Any]) -> None:
     """The bound is on depth alone."""

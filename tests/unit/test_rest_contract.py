@@ -1,4 +1,7 @@
-"""Every binding of the API, and every field of its request, from each source and from two: all from the descriptors."""
+"""Every binding of the API, and every field of its request, from each source and from two: all from the descriptors.
+
+Each request is the bytes of HTTP that a client sends, and each answer those that it gets.
+"""
 
 import json
 from collections.abc import Iterator
@@ -10,12 +13,16 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc import code_pb2
 
+from gateway.calls import Caller
 from gateway.rest.bindings import Binding
 from gateway.rest.routes import Routes
 from gateway.rest.templates import parse_template
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
+from tests.support.door_wire import DoorWire, WireAnswer
+from tests.support.scripted_calls import ScriptedCalls
 
 CATALOG = load_catalog()
 ROUTES = Routes(CATALOG.services)
@@ -96,9 +103,9 @@ def body_of(path: str, value: Json) -> bytes:
 
 
 class Probe:
-    """Sends requests to one binding."""
+    """Sends requests to one binding, by the port."""
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: Binding, calls: ScriptedCalls, wire: DoorWire) -> None:
         self.binding = binding
         self.method: MethodDescriptor = METHODS[binding.rpc]
         self.request: Descriptor = self.method.input_type
@@ -106,34 +113,68 @@ class Probe:
         self.in_path = [self.request.fields_by_name[variable.field_path[0]] for variable in template.variables]
         self.leaves = list(leaves(self.request))
         self.free = [leaf for leaf in self.leaves if leaf[0] not in self.in_path]
+        self._calls = calls
+        self._wire = wire
 
     def read(
         self, query: str = "", body: bytes = b"", header: str | None = None, path: dict[str, str] | None = None
     ) -> tuple[Message, frozenset[str]]:
-        """Read a request by way of its path, in which variables have good values unless `path` has others."""
+        """Return the request that is called, by way of a path in which variables have good values or those of `path`.
+
+        And which of its fields were named.
+        """
+        answer, decoded, caller = self._ask(query, body, header, path)
+        assert answer.status == 200, answer.body
+        assert answer.headers["x-correlation-id"]
+        assert isinstance(decoded, GetMessageClass(self.request))
+        return decoded, caller.named
+
+    def refused(
+        self, query: str = "", body: bytes = b"", header: str | None = None, path: dict[str, str] | None = None
+    ) -> tuple[Reason, list[str]]:
+        """Return the reason and the fields at fault of a request that is refused, in the one shape of errors."""
+        answer, decoded, _ = self._ask(query, body, header, path)
+        assert isinstance(decoded, PolystreamError)
+        assert (answer.status, answer.json["code"]) == (400, code_pb2.INVALID_ARGUMENT)
+        assert answer.headers["x-correlation-id"]
+        assert answer.json["message"]
+        assert all(answer.faults.values())
+        return Reason[answer.reason], list(answer.faults)
+
+    def _ask(
+        self, query: str, body: bytes, header: str | None, path: dict[str, str] | None
+    ) -> tuple[WireAnswer, object, Caller]:
         url = self.binding.template
         for field in self.in_path:
             text = (path or {}).get(field.name, sample(field).text)
             url = url.replace(f"{{{field.name}}}", quote(text, safe=""))
-        match = ROUTES.find(self.binding.method, url)
-        assert match.binding is self.binding
-        reading = match.binding.read(match.variables, query, body, header)
-        return GetMessageClass(self.request).FromString(reading.data), reading.named
+        headers = {"content-type": "application/json"} if body else {}
+        headers |= {} if header is None else {"idempotency-key": header}
+        self._calls.taken.clear()
+        answer = self._wire.ask(self.binding.method, f"{url}?{query}" if query else url, headers, body)
+        ((name, decoded, caller),) = self._calls.taken
+        assert name == self.binding.rpc
+        return answer, decoded, caller
 
-    def refused(
-        self, query: str = "", body: bytes = b"", header: str | None = None, **more: object
-    ) -> tuple[Reason, list[str]]:
-        """Return the reason and the fields at fault of a request that is refused."""
-        with pytest.raises(PolystreamError) as error:
-            self.read(query, body, header, **more)  # type: ignore[arg-type]
-        assert all(fault.description for fault in error.value.faults)
-        return error.value.reason, [fault.field for fault in error.value.faults]
+
+@pytest.fixture(scope="module")
+def calls() -> ScriptedCalls:
+    """Return what keeps the requests that come through, and answers them."""
+    return ScriptedCalls([])
+
+
+@pytest.fixture(scope="module")
+def wire(calls: ScriptedCalls) -> Iterator[DoorWire]:
+    """Open the port."""
+    port = DoorWire(calls, ROUTES)
+    yield port
+    port.close()
 
 
 @pytest.fixture(params=BINDINGS, ids=lambda binding: f"{binding.method} {binding.template}")
-def probe(request: pytest.FixtureRequest) -> Probe:
+def probe(request: pytest.FixtureRequest, calls: ScriptedCalls, wire: DoorWire) -> Probe:
     """Return what sends requests to each binding."""
-    return Probe(request.param)
+    return Probe(request.param, calls, wire)
 
 
 def value_of(message: Message, leaf: Leaf) -> object:
@@ -196,7 +237,8 @@ def test_the_body_sets_each_other_field(probe: Probe) -> None:
 def test_no_body_is_lost(probe: Probe) -> None:
     """A binding without one refuses it."""
     if not probe.binding.takes_body:
-        assert probe.refused(body=b"{}") == (Reason.MALFORMED_REQUEST, [])
+        assert probe.refused(body=b'{"name":"Ana"}') == (Reason.MALFORMED_REQUEST, [])
+        assert probe.read(body=b" {} ") == probe.read()
 
 
 def test_a_field_from_the_path_and_elsewhere(probe: Probe) -> None:

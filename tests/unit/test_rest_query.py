@@ -136,6 +136,8 @@ def test_a_query_sets_what_the_path_does_not(trial: Trial, method: str, query: s
         ("other=%zz", Reason.INVALID_FIELD, ["other"]),
         ("other=%e9", Reason.INVALID_FIELD, ["other"]),
         ("other=\xe9", Reason.INVALID_FIELD, ["other"]),
+        ("tags=a&tags=%e9&tags=b&tags=%", Reason.INVALID_FIELD, ["tags[1]", "tags[3]"]),
+        ("part.tags=%zz", Reason.INVALID_FIELD, ["part.tags[0]"]),
         ("%zz=1", Reason.MALFORMED_REQUEST, []),
         ("%e9", Reason.MALFORMED_REQUEST, []),
         ("=1", Reason.MALFORMED_REQUEST, []),
@@ -176,7 +178,7 @@ def test_how_many_parameters_and_steps_a_query_may_have(trial: Trial) -> None:
     """Both are bounded."""
     query = "&".join(["tags=a"] * MAX_QUERY_PARAMETERS)
     assert len(trial.read("GET", f"/get/n?{query}")[1].tags) == MAX_QUERY_PARAMETERS  # type: ignore[attr-defined]
-    assert trial.refusal("GET", f"/get/n?{query}&tags=a")[0] is Reason.REQUEST_TOO_LARGE
+    assert trial.refusal("GET", f"/get/n?{query}&tags=a")[0] is Reason.HEADERS_TOO_LARGE
     deep = ".".join(["part"] * (MAX_FIELD_DEPTH - 1))
     assert trial.read("GET", f"/get/n?{deep}.name=a")[2] == {"name", "part"}
     assert trial.refusal("GET", f"/get/n?{deep}.part.name=a")[0] is Reason.INVALID_FIELD

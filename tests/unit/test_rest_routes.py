@@ -233,7 +233,7 @@ def test_a_path_at_and_beyond_the_bound(routes: Routes) -> None:
     assert routes.find("GET", path).binding.rpc.endswith("/GetSession")
     with pytest.raises(PolystreamError, match=str(MAX_PATH_BYTES)) as refused:
         routes.find("GET", f"{path}x")
-    assert refused.value.reason is Reason.REQUEST_TOO_LARGE
+    assert refused.value.reason is Reason.HEADERS_TOO_LARGE
     assert routes.allowed(f"{path}x") == ()
 
 

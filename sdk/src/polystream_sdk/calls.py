@@ -16,7 +16,7 @@ from h2.exceptions import H2Error
 from polystream_api.google import rpc
 from polystream_sdk.errors import DeadlineExceededError, PolystreamError, UnavailableError, error_of
 from polystream_sdk.pages import ItemT, Pager, PageT
-from polystream_sdk.requests import checked_timeout
+from polystream_sdk.requests import checked_timeout, checked_token
 from polystream_sdk.retries import Attempts, RetryPolicy
 from polystream_sdk.tracing import current_context, explicit_context
 
@@ -180,7 +180,9 @@ class ClientCalls:
         headers: dict[str, str | bytes] = {}
         headers.update(self._context() if traceparent is None else explicit_context(traceparent))
         if self._token is not None:
-            headers["authorization"] = f"Bearer {self._token if isinstance(self._token, str) else self._token()}"
+            token = self._token if isinstance(self._token, str) else self._token()
+            checked_token(token)
+            headers["authorization"] = f"Bearer {token}"
         return headers
 
 

@@ -1,5 +1,6 @@
 """The client of the platform."""
 
+import re
 import ssl
 from typing import Any, Self, TypeVar, overload
 from urllib.parse import urlsplit
@@ -9,12 +10,13 @@ from betterproto2 import Message
 from polystream_api.polystream.v1 import Operation
 from polystream_sdk.calls import ClientCalls, Token
 from polystream_sdk.operation import OperationHandle
-from polystream_sdk.requests import checked_text, checked_timeout, invalid
+from polystream_sdk.requests import checked_text, checked_timeout, checked_token, invalid
 from polystream_sdk.retries import RetryPolicy
 from polystream_sdk.services import Services
 
 ResultT = TypeVar("ResultT", bound=Message)
-_DEFAULT_PORT = 8000
+_DEFAULT_PORTS = {"": 8000, "http": 80, "https": 443}
+_HOST = re.compile(r"[^\x00-\x20\x7f/\\]+")
 
 
 class Polystream(Services):
@@ -50,6 +52,12 @@ class Polystream(Services):
         """
         checked_timeout("timeout_s", timeout_s, may_be_none=False)
         checked_timeout("wait_timeout_s", wait_timeout_s, may_be_none=False)
+        if token is not None and not callable(token):
+            checked_token(token)
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise invalid("retry", "must be a RetryPolicy")
+        if tls is not None and not isinstance(tls, bool | ssl.SSLContext):
+            raise invalid("tls", "must be True, False or an ssl.SSLContext")
         host, port, secure = _address(target)
         context = ssl.create_default_context() if tls is True or (tls is None and secure) else tls or None
         if context is not None:
@@ -95,10 +103,10 @@ def _address(target: str) -> tuple[str, int, bool]:
     remedy = "must be host:port or a URL without a path, such as localhost:8000"
     try:
         url = urlsplit(target if "://" in target else f"//{target}")
-        port = url.port
+        host, port = url.hostname, url.port
     except ValueError as error:  # a port or an IPv6 address that is none
         raise invalid("target", remedy) from error
-    if url.scheme not in {"", "http", "https"} or not url.hostname or url.path.strip("/") or url.query:
+    beside = url.path.strip("/") or url.query or url.fragment or url.username is not None
+    if url.scheme not in _DEFAULT_PORTS or beside or port == 0 or not host or not _HOST.fullmatch(host):
         raise invalid("target", remedy)
-    secure = url.scheme == "https"
-    return url.hostname, port or {"https": 443, "http": 80}.get(url.scheme, _DEFAULT_PORT), secure
+    return host, port or _DEFAULT_PORTS[url.scheme], url.scheme == "https"

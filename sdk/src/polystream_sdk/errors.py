@@ -225,5 +225,5 @@ def error_of(code: int, message: str, status: rpc.Status | None, operation: Oper
 def _unpacked(packed: protobuf.Any) -> Message | None:
     try:
         return packed.unpack()
-    except (EOFError, TypeError, ValueError):  # a detail that this version does not know, or cannot read
+    except (EOFError, OverflowError, TypeError, ValueError):  # a detail that this version does not know, or cannot read
         return None

@@ -7,9 +7,10 @@ https://protobuf.dev/programming-guides/json has the forms.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Protocol
 
 from betterproto2 import Enum, Message
@@ -17,10 +18,10 @@ from betterproto2 import Enum, Message
 _FLOAT_MAX = 3.4028234663852886e38  # the largest of IEEE 754's binary32
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-# RFC 3339, section 5.6; what is finer than a microsecond is cut, as the platform does.
+# RFC 3339, section 5.6, T and Z as in ProtoJSON; what is finer than a microsecond is cut, as the platform does.
 _TIME = re.compile(
-    r"(?P<second>[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(\.(?P<fraction>[0-9]{1,9}))?"
-    r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"(?P<second>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.(?P<fraction>[0-9]{1,9}))?"
+    r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _DURATION = re.compile(r"(?P<sign>-?)(?P<seconds>[0-9]{1,12})(\.(?P<fraction>[0-9]{1,9}))?s")
 _DURATION_MAX = timedelta(seconds=315_576_000_000)  # google/protobuf/duration.proto
@@ -56,10 +57,12 @@ class Integer:
         low = -(1 << (self.bits - 1)) if self.signed else 0
         high = (1 << (self.bits - self.signed)) - 1
         if isinstance(value, str) and _INTEGER.fullmatch(value):
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool | Enum) or not low <= value <= high:
-            raise WrongValueError(f"must be a whole number from {low} to {high}")
-        return int(value)
+            value = int(_bare_text(value))
+        if isinstance(value, int) and not isinstance(value, bool | Enum):
+            number = int.__int__(value)  # what it holds, whatever a class made of int says of itself
+            if low <= number <= high:
+                return number
+        raise WrongValueError(f"must be a whole number from {low} to {high}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,9 @@ class Float:
     def read(self, value: object) -> float:
         """Return the number. Raises WrongValueError."""
         if isinstance(value, str) and _NUMBER.fullmatch(value):
-            value = float(value)
+            value = float(_bare_text(value))
         if isinstance(value, int | float) and not isinstance(value, bool | Enum):
-            try:
-                number = float(value)
-            except OverflowError:  # an int that no float is as large as
-                number = float("inf")
+            number = as_float(value)
             if isfinite(number) and (self.bits == 64 or abs(number) <= _FLOAT_MAX):  # bits of a double
                 return number
         raise WrongValueError(f"must be a finite number that {self.bits} bits can hold")
@@ -101,11 +101,12 @@ class Text:
         """Return it. Raises WrongValueError."""
         if not isinstance(value, str):
             raise WrongValueError("must be a text (str)")
+        text = _bare_text(value)
         try:
-            value.encode()
+            text.encode()
         except UnicodeEncodeError as error:
             raise WrongValueError("must be a text that UTF-8 has: without lone surrogates") from error
-        return str(value)
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,8 @@ class Choice:
         """Return the member. Raises WrongValueError."""
         if isinstance(value, self.enum):  # also one that this version does not know: an answer may have had it
             return value
-        if isinstance(value, str) and value in self.enum.__members__:
-            return self.enum[value]
+        if isinstance(value, str) and (name := _bare_text(value)) in self.enum.__members__:
+            return self.enum[name]
         if type(value) is int and value in {int(member) for member in self.enum}:
             return self.enum(value)
         # The member for 0 stands for no choice, and is the default.
@@ -145,11 +146,11 @@ class Time:
     def read(self, value: object) -> datetime:
         """Return the moment, in UTC. Raises WrongValueError."""
         moment = _parsed_time(value) if isinstance(value, str) else value
-        if isinstance(moment, datetime) and moment.utcoffset() is not None:
-            try:
-                return moment.astimezone(UTC)
-            except OverflowError:  # before year 1 or after 9999 there
-                pass
+        if isinstance(moment, datetime):
+            # Before year 1 or after 9999 there; and a time zone of the program's own may fail in these ways.
+            with suppress(OverflowError, NotImplementedError, TypeError, ValueError):
+                if moment.utcoffset() is not None:
+                    return moment.astimezone(UTC)
         raise WrongValueError("must be a datetime with a time zone, such as datetime.now(UTC), or a text of RFC 3339")
 
 
@@ -160,14 +161,14 @@ class Span:
     def read(self, value: object) -> timedelta:
         """Return the length. Raises WrongValueError."""
         length = _parsed_duration(value) if isinstance(value, str) else value
-        if not isinstance(length, timedelta) or abs(length) > _DURATION_MAX:
+        if not isinstance(length, timedelta) or not -_DURATION_MAX <= length <= _DURATION_MAX:
             raise WrongValueError('must be a timedelta of at most 10,000 years, or a text such as "1.5s"')
         return length
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A message, also as a mapping of its fields."""
+    """A message, also as a mapping of its fields, in either spelling that REST takes."""
 
     message: type[Message]
     fields: Mapping[str, Kind]
@@ -175,15 +176,19 @@ class Group:
     def read(self, value: object) -> Message:
         """Return a message of its own, with each field as it is sent. Raises WrongValueError."""
         if isinstance(value, self.message):
-            given = {name: getattr(value, name) for name in self.fields}
+            given: Mapping[Any, object] = {name: getattr(value, name) for name in self.fields}
         elif isinstance(value, Mapping):
             given = {name: part for name, part in value.items() if part is not None}
         else:
             raise WrongValueError(f"must be a {self.message.__name__}, or a mapping of its fields")
-        read = {}
-        for name, part in given.items():
-            if name not in self.fields:
+        names = {_json_name(name): name for name in self.fields} | {name: name for name in self.fields}
+        read: dict[str, Any] = {}
+        for key, part in given.items():
+            name = names.get(key)
+            if name is None:
                 raise WrongValueError(f"has a field that does not exist; {_listed(self.fields)}")
+            if name in read:
+                raise WrongValueError("must be given once, in one of its two spellings", f".{name}")
             read[name] = _read_part(self.fields[name], part, f".{name}")
         return self.message(**read)
 
@@ -228,11 +233,29 @@ class Entries:
         return {_read_part(self.key, k, " (a key)"): _read_part(self.value, v, " (a value)") for k, v in value.items()}
 
 
+def as_float(number: float) -> float:
+    """Return what an int or a float holds: infinite where no float is as large."""
+    try:
+        return float.__float__(number) if isinstance(number, float) else float(int.__int__(number))
+    except OverflowError:
+        return inf
+
+
+def _bare_text(text: str) -> str:
+    """Return what a text holds: a class made of str, such as an enum, may show itself as another one."""
+    return str.__str__(text)
+
+
 def _read_part(kind: Kind, value: object, step: str) -> Any:
     try:
         return kind.read(value)
     except WrongValueError as error:
         raise WrongValueError(error.remedy, f"{step}{error.path}") from error
+
+
+def _json_name(name: str) -> str:
+    """Return a field's name as ProtoJSON has it: `currency_code` is `currencyCode` there."""
+    return re.sub("_(.)", lambda initial: initial[1].upper(), name)
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -243,9 +266,9 @@ def _parsed_time(text: str) -> datetime | None:
     found = _TIME.fullmatch(text)
     if found is None:
         return None
-    zone = found["zone"].upper().replace("Z", "+00:00")
+    zone = found["zone"].replace("Z", "+00:00")
     try:
-        return datetime.fromisoformat(f"{found['second'].upper()}.{_micros(found['fraction'])}{zone}")
+        return datetime.fromisoformat(f"{found['second']}.{_micros(found['fraction'])}{zone}")
     except ValueError:  # such as 30 February
         return None
 

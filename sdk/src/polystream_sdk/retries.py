@@ -12,6 +12,7 @@ from polystream_sdk.requests import checked_timeout, invalid
 # whole milliseconds up to 10 s, and whole seconds above.
 _CUT_SHORT_S, _CUT_LONG_S = 0.002, 1.0
 _WHOLE_SECONDS_ABOVE_S = 10.0
+_MOST_DOUBLINGS = 63  # from a nanosecond to three centuries
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class Attempts:
             error.retry_delay_s is not None or (unreached and resendable)
         ):
             raise error
-        longest_s = min(self._policy.initial_backoff_s * 2.0 ** (self._made - 1), self._policy.max_backoff_s)
+        doubled = 2.0 ** min(self._made - 1, _MOST_DOUBLINGS)
+        longest_s = min(self._policy.initial_backoff_s * doubled, self._policy.max_backoff_s)
         delay_s = (error.retry_delay_s or 0.0) + random.uniform(longest_s / 2, longest_s)  # noqa: S311 # no secret
         if delay_s >= self._deadline - time.monotonic():
             if unreached and self._answered:  # a stream that broke so late that it can't be taken up again

@@ -919,10 +919,9 @@ class Duration(betterproto2.Message):
     def from_timedelta(
         cls, delta: datetime.timedelta, *, _1_microsecond: datetime.timedelta = datetime.timedelta(microseconds=1)
     ) -> "Duration":
-        total_ms = delta // _1_microsecond
-        seconds = int(total_ms / 1e6)
-        nanos = int((total_ms % 1e6) * 1e3)
-        return cls(seconds, nanos)
+        sign = -1 if delta.days < 0 else 1  # seconds and nanos have the same one
+        seconds, micros = divmod(abs(delta // _1_microsecond), 1_000_000)
+        return cls(sign * seconds, sign * micros * 1_000)
 
     def to_timedelta(self) -> datetime.timedelta:
         return datetime.timedelta(seconds=self.seconds, microseconds=self.nanos / 1e3)

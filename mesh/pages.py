@@ -6,6 +6,7 @@ meantime, and a digest that binds it to the list: its method and its parameters.
 
 import hashlib
 import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ Key = tuple[int | str, ...]
 T = TypeVar("T")
 
 DEFAULT_SIZE: Final = 50
+MAX_SIZE: Final = 1000
 _DIGEST_BYTES: Final = 8
 _INT64: Final = range(-(2**63), 2**63)
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def page_of(request: Any, *key_types: type[int] | type[str]) -> QueryPage:
 
     Raises PolystreamError INVALID_PAGE_TOKEN for a token of another list, or none at all.
     """
-    page = QueryPage(request.page_size or DEFAULT_SIZE, None, _list_id(request))
+    page = QueryPage(min(request.page_size or DEFAULT_SIZE, MAX_SIZE), None, _list_id(request))
     if not request.page_token:
         return page
     return QueryPage(page.size, _key(page, request.page_token, key_types), page.list_id)
@@ -65,6 +68,8 @@ def foreign_token() -> PolystreamError:
 def _key(page: QueryPage, token: str, key_types: Sequence[type]) -> Key:
     try:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        if urlsafe_b64encode(raw).rstrip(b"=").decode() != token:  # the decoder passes over what is no base64
+            raise foreign_token()
         digest, body = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
         # What the digest does not cover was not written here, and is not read.
         key = tuple(json.loads(body)) if digest == page.digest(body) else ()
@@ -72,7 +77,7 @@ def _key(page: QueryPage, token: str, key_types: Sequence[type]) -> Key:
         raise foreign_token() from error
     if [type(value) for value in key] != list(key_types):
         raise foreign_token()
-    if any(isinstance(value, int) and value not in _INT64 for value in key):
+    if any(value not in _INT64 if isinstance(value, int) else _UNSTORABLE.search(value) for value in key):
         raise foreign_token()
     return key
 

@@ -24,7 +24,8 @@ def add_reflection(service_names: Sequence[str], server: Any) -> None:
     """Let clients ask an asyncio server for its services, `service_names` and reflection itself, and their types."""
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(_newer_file().SerializeToString())
-    servicer = reflection_aio.ReflectionServicer((*service_names, *_SERVICES), _Symbols(pool, service_names))
+    names = (*service_names, *_SERVICES)
+    servicer = reflection_aio.ReflectionServicer(names, _Symbols(pool, names))
     methods = {
         "ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(
             servicer.ServerReflectionInfo,
