@@ -45,6 +45,7 @@ class EdgeLimits:
     max_requests_per_s: int = 50_000
     request_timeout_s: float = 300.0  # for a request to arrive whole
     wait_timeout_s: float = 75.0  # nothing said either way over HTTP: WaitOperation waits for 60 s at the most
+    gateway_connection_s: float = 15.0  # then a connection to a gateway takes nothing new: another one does
     max_stream_s: float = 3600.0  # for a whole call, a stream of answers too
 
 

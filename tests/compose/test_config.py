@@ -130,6 +130,13 @@ def test_ports_are_those_of_every_other_engine_set() -> None:
     assert {name: published[getattr(ports, name)] for name in here} == here
 
 
+def test_pages_are_known_by_the_names_that_containers_have_for_them(composed: Composition) -> None:
+    """The monitor would refuse any other name; the gateway, which is bound wide, takes names without a dot."""
+    allowed = composed.services["monitor"].environment["MONITOR_ALLOWED_HOSTS"].split(",")
+    assert "monitor" in composed.services
+    assert allowed == ["monitor"]
+
+
 def test_whatever_runs_on_says_whether_it_is_well(composed: Composition) -> None:
     """Each service has a health check, bounded in time, and comes back when it ends; a task has neither."""
     for service in composed.services.values():

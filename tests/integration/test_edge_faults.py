@@ -94,6 +94,18 @@ def test_gateway_that_drains_gets_nothing_new(tmp_path: Path, call: Callable[[Ed
         assert {call(edge) for _ in range(20)} == {"echo-0"}
 
 
+@pytest.mark.parametrize(("kind", "call"), [("http", _by_http), ("grpc", _create_user)])
+def test_connections_to_gateways_are_replaced(tmp_path: Path, kind: str, call: Callable[[Edge], str]) -> None:
+    """So that a gateway that came back on a port which it shares gets its part; no call notices."""
+    with running_edge(tmp_path, limits=EdgeLimits(gateway_connection_s=0.2)) as edge:
+
+        def replaced() -> bool:
+            assert call(edge) == "echo-0"
+            return edge.stat(f"cluster.gateway_{kind}.upstream_cx_max_duration_reached") >= 3
+
+        eventually(replaced, 20)
+
+
 def test_gateway_that_takes_no_connections_is_ejected(tmp_path: Path) -> None:
     """After three failed connections in a row it is left alone for a while, before any health check has failed."""
     with running_edge(tmp_path, gateways=2) as edge:

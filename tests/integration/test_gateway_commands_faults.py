@@ -240,7 +240,7 @@ async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: st
             async def is_ready() -> bool:
                 return bool(json.loads(ready.read_text()) == {"pid": process.pid})
 
-            await eventually_async(is_ready, 20)
+            await eventually_async(is_ready, 60)
             await stub.CreateUser(VALID)
             with frozen(running.pid("kafka")):
                 sent = [asyncio.ensure_future(stub.CreateUser(VALID)) for _ in range(SENT)]

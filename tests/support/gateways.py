@@ -25,7 +25,7 @@ from tests.support.headers import header_texts
 from tests.support.waiting import eventually
 
 SERVERS = ("native", "native-tasks", "grpcio")
-_READ_TIMEOUT_S = 10.0
+_READ_TIMEOUT_S = 30.0
 
 
 @dataclass
