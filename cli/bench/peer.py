@@ -65,7 +65,7 @@ def build_app(bootstrap_servers: str, topic: str) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
 
-    @app.get("/health")
+    @app.get("/healthz")
     async def health() -> dict[str, bool]:
         return {"idempotent": idempotent, "httptools": find_spec("httptools") is not None}
 

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 
 import psutil
@@ -25,18 +25,21 @@ from cli.bench.sink import span_sink
 from mesh import topics
 from mesh.settings import KafkaSettings, PostgresSettings
 from stack import probes
-from stack.engines import EMBEDDED
+from stack.engines import EMBEDDED, native
 from stack.engines import process as processes
-from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext
+from stack.engines.spec import HOST, CommandLine, EngineSpec, ProcessSpec, StackContext, StackError
 from stack.ports import Ports
 from stack.supervisor.free_ports import is_free
-from stack.supervisor.services import ENVOY, GATEWAY
+from stack.supervisor.services import ENVOY, GATEWAY, gateway
 
 PEER_TOPIC = "user_events.bench_peer"
 BROKER = "kafka"
 GRPCIO = "gateway-grpcio"
 PEER = "peer"
 PEER_H11 = "peer-h11"
+PEER_EDGE = "envoy-peer"
+PAIR = ("gateway-a", "gateway-b")
+PAIR_NAME = "pair"  # the two, which share their ports
 _PORT_RANGE = range(11_000, 32_000)  # below what Linux gives to outgoing connections
 _POLL_S = 0.02
 _LOG_ERRORS = 3  # librdkafka's level; it writes to the terminal
@@ -50,16 +53,20 @@ class Stage:
 
     context: StackContext
     kafka: Mapping[str, str | int | bool]  # the common part of a client's configuration
-    embedded_broker: bool
+    owns_broker: bool
+    elsewhere: Mapping[str, StackContext]  # where each process is that the platform has none of
     _running: dict[str, tuple[subprocess.Popen[bytes], CommandLine]] = field(default_factory=dict)
 
-    def start(self, spec: ProcessSpec, context: StackContext | None = None, **settings: str) -> None:
-        """Start a process, with settings beyond its own, and wait until it is ready.
+    def start(self, spec: ProcessSpec, place: str = "", **settings: str) -> None:
+        """Start a process, with settings beyond its own, and wait until it is ready. `place` is one of `elsewhere`.
 
         Raises LoadError, with the end of its log, when it ends or is not ready in time.
         """
-        where = context or self.context
-        spec.prepare(where)
+        where = self.elsewhere[place] if place else self.context
+        try:
+            spec.prepare(where)
+        except StackError as error:
+            raise LoadError(str(error)) from error
         command = spec.command(where)
         command = replace(command, env={**command.env, **settings})
         process = processes.spawn(command, where.log(spec.name))
@@ -83,17 +90,17 @@ class Stage:
 
 
 @contextmanager
-def stage(broker: str, *, everything: bool) -> Iterator[Stage]:
+def stage(broker: str, *, native_kafka: bool, everything: bool) -> Iterator[Stage]:
     """Run everything while the block runs.
 
-    `broker` is the address of an empty broker to use; where it is empty, one is started. `everything` adds what only
-    a long run measures. Raises LoadError.
+    `broker` is the address of an empty broker to use; where it is empty, one is started: the embedded set's, or Apache
+    Kafka. `everything` adds what only a long run measures. Raises LoadError.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="polystream-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        context = StackContext(folder, _free_ports(), PostgresSettings(_env_file=None))
-        engines = [engine for engine in EMBEDDED if engine.name != BROKER or not broker]
+        context = StackContext(folder, Ports(*_draw_ports(len(fields(Ports)))), PostgresSettings(_env_file=None))
+        engines = _engines(broker, native_kafka=native_kafka)
         settings = {name: value for engine in engines for name, value in engine.environment(context).items()}
         if broker:
             settings["KAFKA_BOOTSTRAP_SERVERS"] = broker
@@ -103,7 +110,7 @@ def stage(broker: str, *, everything: bool) -> Iterator[Stage]:
         kafka = KafkaSettings(bootstrap_servers=settings["KAFKA_BOOTSTRAP_SERVERS"]).client_config("bench")
         kafka["log_level"] = _LOG_ERRORS
 
-        running = Stage(context, kafka, embedded_broker=not broker)
+        running = Stage(context, kafka, not broker, _contexts(context))
         stack.callback(running.stop)
         stack.enter_context(span_sink(otlp))
         for engine in engines:
@@ -113,29 +120,44 @@ def stage(broker: str, *, everything: bool) -> Iterator[Stage]:
         running.start(GATEWAY)
         running.start(ENVOY)
         peer = _peer(settings["KAFKA_BOOTSTRAP_SERVERS"])
-        running.start(peer)
+        running.start(peer, PEER)
+        running.start(replace(ENVOY, name=PEER_EDGE), PEER_EDGE)
         if everything:
-            running.start(replace(peer, name=PEER_H11), h11_context(context), PEER_HTTP="h11")
-            running.start(
-                replace(GATEWAY, name=GRPCIO), grpcio_context(context), GATEWAY_SERVER="grpcio", GATEWAY_NAME=GRPCIO
-            )
+            _start_more(running, peer)
         yield running
 
 
-def grpcio_context(context: StackContext) -> StackContext:
-    """Return where the gateway on plain grpcio listens."""
-    ports = context.ports
-    return replace(context, ports=replace(ports, gateway=ports.jaeger_grpc, rest=ports.jaeger_otlp))
+def _engines(broker: str, *, native_kafka: bool) -> list[EngineSpec]:
+    engines = [engine for engine in EMBEDDED if engine.name != BROKER]
+    if not broker:
+        among = native.NATIVE if native_kafka else EMBEDDED
+        engines.insert(0, next(engine for engine in among if engine.name == BROKER))
+    return engines
 
 
-def h11_context(context: StackContext) -> StackContext:
-    """Return where the peer on uvicorn's own HTTP parser listens."""
-    return replace(context, ports=replace(context.ports, dashboard=context.ports.jaeger))
+def _start_more(running: Stage, peer: ProcessSpec) -> None:
+    running.start(replace(peer, name=PEER_H11), PEER_H11, PEER_HTTP="h11")
+    running.start(replace(GATEWAY, name=GRPCIO), GRPCIO, GATEWAY_SERVER="grpcio", GATEWAY_NAME=GRPCIO)
+    for index, name in enumerate(PAIR):
+        running.start(replace(gateway(index + 1, shares_ports=True), name=name), PAIR_NAME, GATEWAY_NAME=name)
 
 
-def peer_port(context: StackContext) -> int:
-    """Return the peer's port: the one that the platform has for a monitor, which does not run here."""
-    return context.ports.dashboard
+def _contexts(context: StackContext) -> dict[str, StackContext]:
+    """Return where each process is that the platform has none of: ports and a folder of its own."""
+    names = (PEER, PEER_H11, PEER_EDGE, GRPCIO, PAIR_NAME)
+    free = iter(_draw_ports(3 * len(names), astuple(context.ports)))
+    contexts = {
+        name: replace(
+            context,
+            data_dir=context.data_dir / name,
+            ports=replace(context.ports, rest=next(free), gateway=next(free), edge=next(free)),
+        )
+        for name in names
+    }
+    # The Envoy before the peer is given the peer's port as the one of a gateway's REST.
+    before_peer = replace(context.ports, rest=contexts[PEER].ports.rest, edge=contexts[PEER_EDGE].ports.edge)
+    contexts[PEER_EDGE] = replace(contexts[PEER_EDGE], ports=before_peer)
+    return contexts
 
 
 def _peer(bootstrap_servers: str) -> ProcessSpec:
@@ -143,26 +165,26 @@ def _peer(bootstrap_servers: str) -> ProcessSpec:
         settings = {
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             "PEER_TOPIC": PEER_TOPIC,
-            "PEER_PORT": str(peer_port(context)),
+            "PEER_PORT": str(context.ports.rest),
         }
         environment = processes.bare_environment() | settings
         return CommandLine(argv=(sys.executable, "-m", "cli.bench.peer"), env=environment, cwd=context.work_dir)
 
     return ProcessSpec(
         name=PEER,
-        ports=("dashboard",),
+        ports=("rest",),
         command=command,
-        is_ready=lambda context: probes.http_answers(HOST, peer_port(context), "/health"),
+        is_ready=lambda context: probes.http_answers(HOST, context.ports.rest, "/healthz"),
     )
 
 
-def _free_ports() -> Ports:
-    drawn: dict[str, int] = {}
-    while len(drawn) < len(fields(Ports)):
+def _draw_ports(count: int, taken: Collection[int] = ()) -> list[int]:
+    drawn: list[int] = []
+    while len(drawn) < count:
         port = random.choice(_PORT_RANGE)  # noqa: S311 - no secret
-        if is_free(port) and port not in drawn.values():
-            drawn[fields(Ports)[len(drawn)].name] = port
-    return Ports(**drawn)
+        if is_free(port) and port not in drawn and port not in taken:
+            drawn.append(port)
+    return drawn
 
 
 def _create_topics(kafka: Mapping[str, str | int | bool]) -> None:

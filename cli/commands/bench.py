@@ -9,7 +9,14 @@ from pathlib import Path
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--short", action="store_true", help="less than a minute, and the main subjects only")
+    parser.add_argument(
+        "--engines",
+        choices=("embedded", "native"),
+        default="embedded",
+        help="the broker: embedded, from pip alone, or native, which is Apache Kafka; KAFKA_BOOTSTRAP_SERVERS, where "
+        "it is set, names another one, which must be empty",
+    )
+    parser.add_argument("--short", action="store_true", help="a minute or two, and the main subjects only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE, - for standard output")
 
 
@@ -26,7 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped then, too
     try:
         with console.status("") as status:
-            report = run_bench(SHORT if arguments.short else LONG, status.update, all_subjects=not arguments.short)
+            report = run_bench(
+                SHORT if arguments.short else LONG,
+                status.update,
+                native_kafka=arguments.engines == "native",
+                all_subjects=not arguments.short,
+            )
     except LoadError as error:
         console.print(str(error), markup=False)
         return 1

@@ -38,7 +38,7 @@ def peer(kafka: dict[str, str | int | bool]) -> Iterator[str]:
     }
     process = subprocess.Popen([sys.executable, "-m", "cli.bench.peer"], env=os.environ | settings)
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: httpx.get(f"{url}/health").is_success, 20)
+    eventually(lambda: httpx.get(f"{url}/healthz").is_success, 20)
     yield url
     process.terminate()
     process.wait(10)

@@ -1,81 +1,143 @@
-"""The benchmark's load: what it makes of h2load's logs, and what it says when it cannot measure."""
+"""The benchmark's load: what it sends, what it counts, and what it says when it cannot measure."""
 
-from pathlib import Path
+import asyncio
+import json
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
+import grpc
+import grpc.aio
 import pytest
 
-from cli.bench.load import LoadError, Target, apply_load, find_h2load
+from cli.bench.load import GENERATOR, LoadError, Target, apply_load
+from tests.support.load_generator import provide_load_generator
 
-TARGET = Target("http://127.0.0.1:1/path", [b"first", b"second"], [("content-type", "text/plain")], http2=True)
-
-# Stands in for h2load: writes what the test wants as its log, and its arguments beside it.
-SCRIPT = """#!/bin/sh
-for argument in "$@"; do case "$argument" in
-  --log-file=*) log="${argument#--log-file=}" ;;
-  --data=*) echo "$(cat "${argument#--data=}")" >> "$FOLDER/bodies" ;;
-esac; done
-echo "$@" >> "$FOLDER/arguments"
-[ -n "$LOG" ] && printf "$LOG" > "$log"
-exit "${CODE:-0}"
-"""
+_BODIES = [b"first", b"second"]
 
 
-@pytest.fixture
-def h2load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A stand-in for h2load, steered by the environment variables LOG and CODE."""
-    program = tmp_path / "h2load"
-    program.write_text(SCRIPT)
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setenv("FOLDER", str(tmp_path))
-    return monkeypatch
+@pytest.fixture(autouse=True)
+def _generator() -> None:
+    provide_load_generator()
 
 
-def test_the_command_that_installs_h2load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without h2load nothing can be measured, and the message says what to do."""
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(LoadError, match="apt-get install nghttp2-client"):
-        find_h2load()
+class Server:
+    """An HTTP/1.1 server that gives every request the next of its answers, and keeps what it was sent."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = answers
+        self.bodies: Counter[bytes] = Counter()
+        self.heads: list[bytes] = []
+        self.connections = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer all requests of one connection."""
+        self.connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                self.bodies[await reader.readexactly(length)] += 1
+                answer = self.answers[len(self.heads) % len(self.answers)]
+                self.heads.append(head)
+                writer.write(answer)
+                if b"close" in answer:
+                    break
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
 
 
-def test_figures_are_of_all_senders_together(h2load: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Time runs from the first request to the last answer; each sender has its body and its part of the load."""
-    h2load.setenv("LOG", r"1000000\t200\t10000\n1500000\t200\t500000\n")
-    result = apply_load(TARGET, requests=4, streams=8)
-    assert (result.requests, result.answered_2xx) == (4, 4)
-    assert result.elapsed_s == pytest.approx(1.0)
-    assert result.p50_ms == pytest.approx(255)
-    assert sorted((tmp_path / "bodies").read_text().split()) == ["first", "second"]
-    for line in (tmp_path / "arguments").read_text().splitlines():
-        assert "--requests=2" in line
-        assert "--max-concurrent-streams=4" in line
+@asynccontextmanager
+async def serving(server: Server) -> AsyncIterator[Target]:
+    """Serve while the block runs, and give what leads there."""
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    async with listening:
+        yield Target(listening.sockets[0].getsockname()[1], "/path", _BODIES, [("content-type", "a/b")], http2=False)
 
 
-def test_only_answers_with_a_2xx_status_count(h2load: pytest.MonkeyPatch) -> None:
-    """Failed streams and error statuses are no acknowledgements."""
-    h2load.setenv("LOG", r"1\t200\t1000\n2\t503\t1000\n3\t-1\t1000\n4\t202\t1000\n")
-    assert apply_load(TARGET, requests=8, streams=2).answered_2xx == 4
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+CLOSING = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+REFUSED = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
 
 
-def test_http_1_has_one_connection_a_stream(h2load: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """REST is measured as its clients speak it."""
-    h2load.setenv("LOG", r"1\t200\t1000\n2\t200\t1000\n")
-    apply_load(Target(TARGET.url, [b"one"], [], http2=False), requests=2, streams=16)
-    arguments = (tmp_path / "arguments").read_text()
-    assert "--h1" in arguments
-    assert "--clients=16" in arguments
+async def test_http_1_has_one_connection_a_stream_and_every_sender_its_part() -> None:
+    """REST is measured as its clients speak it; each sender has its body and its part of the load."""
+    server = Server(OK, CHUNKED)
+    async with serving(server) as target:
+        result = await asyncio.to_thread(apply_load, target, 100, 8)
+    assert (result.requests, result.accepted) == (100, 100)
+    assert result.elapsed_s > 0
+    assert result.p99_ms >= result.p50_ms > 0
+    assert server.connections == 8
+    assert server.bodies.total() == 100
+    assert set(server.bodies) == set(_BODIES)
+    assert all(head.startswith(b"POST /path HTTP/1.1\r\n") and b"content-type: a/b" in head for head in server.heads)
 
 
-def test_a_measurement_without_answers_is_refused(h2load: pytest.MonkeyPatch) -> None:
-    """No figures are made up from nothing."""
-    with pytest.raises(LoadError, match="0 of 4 requests"):
-        apply_load(TARGET, requests=4, streams=2)
-    h2load.setenv("CODE", "1")
-    with pytest.raises(LoadError, match="ended with 1"):
-        apply_load(TARGET, requests=4, streams=2)
+async def test_a_connection_that_the_server_closes_is_opened_again() -> None:
+    """A server may close after an answer: the next request has a connection of its own."""
+    server = Server(CLOSING)
+    async with serving(server) as target:
+        result = await asyncio.to_thread(apply_load, target, 10, 2)
+    assert result.accepted == server.connections == 10
+
+
+async def test_only_answers_with_a_2xx_status_count() -> None:
+    """An error is no acknowledgement."""
+    async with serving(Server(OK, REFUSED)) as target:
+        result = await asyncio.to_thread(apply_load, target, 100, 2)
+    assert (result.requests, result.accepted) == (100, 50)
+
+
+async def _accept(request: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    return request
+
+
+async def _refuse_second(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    if request == b"second":
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "no")
+    return request
+
+
+@pytest.mark.parametrize(("answer", "share"), [(_accept, 1.0), (_refuse_second, 0.5)])
+async def test_grpc_counts_what_has_the_status_0(answer: Callable[..., Awaitable[bytes]], share: float) -> None:
+    """Over gRPC every answer is a 200: only grpc-status tells."""
+    server = grpc.aio.server()
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", {"C": handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    bodies = [b"\0" + len(body).to_bytes(4, "big") + body for body in _BODIES]
+    target = Target(port, "/a.B/C", bodies, [("content-type", "application/grpc"), ("te", "trailers")], http2=True)
+    result = await asyncio.to_thread(apply_load, target, 3000, 32)
+    await server.stop(None)
+    assert result.requests == 3000
+    # The two connections take from one supply: which has how many depends on the machine.
+    assert (result.accepted == 3000) if share == 1.0 else (0 < result.accepted < 3000)
+
+
+async def test_a_load_without_answers_is_no_measurement() -> None:
+    """No figures are made up from nothing: nobody listens, or what answers is no HTTP."""
+    async with serving(Server(b"220 mail.example.com\r\n\r\n")) as target:
+        with pytest.raises(LoadError, match=r"no answer in HTTP/1\.1"):
+            await asyncio.to_thread(apply_load, target, 4, 2)
+    with pytest.raises(LoadError, match="connection refused"):
+        apply_load(target, 4, 2)
 
 
 def test_streams_that_cannot_be_divided_are_refused() -> None:
     """Each sender must have as many streams as the others."""
     with pytest.raises(ValueError, match="divided"):
-        apply_load(TARGET, requests=4, streams=3)
+        apply_load(Target(1, "/", _BODIES, [], http2=True), requests=4, streams=3)
+
+
+def test_the_load_ends_by_itself() -> None:
+    """A server that never answers ends nothing but the measurement."""
+    order = {"address": "127.0.0.1:9", "path": "/", "bodies": [""], "requests": 1, "streams": 1, "timeout_s": 0.1}
+    run = subprocess.run([GENERATOR.program], input=json.dumps(order), capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr

@@ -13,7 +13,7 @@ from tests.support.browser import chromium
 from tests.support.compose_programs import health_programs
 from tests.support.elasticsearch import provide_elasticsearch
 from tests.support.engine_sets import chosen_set
-from tests.support.h2load import provide_h2load
+from tests.support.load_generator import provide_load_generator
 from tests.support.native import provide_native
 from tests.support.npm_tools import newman
 from tests.support.store_engines import provide_debian_stores
@@ -51,7 +51,11 @@ _THINGS: Final = (
     Thing("kfake", lambda: go_tool("kfake"), ("tests/conformance",)),
     Thing("newman", newman, ("tests/acceptance/test_postman.py", "tests/docs")),
     Thing("Chromium", chromium, ("tests/ui",)),
-    Thing("h2load", provide_h2load, ("tests/bench", "tests/docs")),
+    Thing(
+        "the load generator",
+        provide_load_generator,
+        ("tests/bench", "tests/docs", "tests/integration/test_bench_load.py"),
+    ),
 )
 
 

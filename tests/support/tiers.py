@@ -42,6 +42,7 @@ _NATIVE_PARAMETERS: Final = frozenset({"apicurio", "elasticsearch", "kafka", "na
 _ON_THE_CHOSEN_SET: Final = frozenset({"command_path", "lease", "platform"})  # fixtures that run engines of that set
 _SLOW: Final = (
     "tests/acceptance/test_dead_letters.py",
+    "tests/acceptance/test_fuzz.py",
     "tests/acceptance/test_integrity.py",
     "tests/acceptance/test_kills.py",
     "tests/acceptance/test_native.py",

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from cli.bench.load import Target
-from cli.bench.report import build_report, print_report
+from cli.bench.report import build_report, name_broker, print_report
 from cli.bench.rounds import Round, order, ratio, summary
-from cli.bench.subjects import GATEWAY_GRPC, GATEWAY_REST, PEER_REST, Subject
+from cli.bench.subjects import EDGE_PEER_REST, EDGE_REST, GATEWAY_GRPC, GATEWAY_REST, PEER_REST, Subject
 
 PEER = {"idempotent": False, "httptools": True}
 
@@ -29,10 +29,10 @@ def figures(rps: float, cpu_us: float = 100.0) -> Round:
     )
 
 
-def subject(name: str) -> Subject:
+def subject(name: str, peer: str = PEER_REST) -> Subject:
     """A subject that is compared with the peer."""
-    target = Target("http://127.0.0.1:1", [b""], [], http2=False)
-    return Subject(name, f"title of {name}", target, ("gateway-0",), "topic", peer=PEER_REST)
+    target = Target(1, "/path", [b""], [], http2=False)
+    return Subject(name, f"title of {name}", target, ("gateway-0",), peer)
 
 
 def test_each_round_begins_with_another_subject() -> None:
@@ -46,39 +46,57 @@ def test_the_summary_has_the_medians_and_every_round() -> None:
     """One slow round does not move the figures."""
     found = summary([figures(100), figures(5000), figures(4000)])
     assert found["rps_median"] == 4000
+    assert (found["rps_lowest"], found["rps_highest"]) == (100, 5000)
+    assert found["cpu_us_by_process"] == {"gateway-0": 100}
     assert [one["rps"] for one in found["rounds"]] == [100, 5000, 4000]
 
 
 def test_ratios_are_taken_round_by_round() -> None:
     """A round in which the whole machine was slow has its own comparison."""
     fast, slow = [figures(400), figures(4000), figures(4400)], [figures(100), figures(1000), figures(1000)]
-    assert ratio(fast, slow, "rps") == 4.0
+    assert ratio(fast, slow, "rps") == {"median": 4.0, "lowest": 4.0, "highest": 4.4}
 
 
 @pytest.mark.integration  # it starts a process
 def test_the_report_compares_with_the_peer_and_says_what_it_ran_on() -> None:
-    """The JSON has every key that its readers rely on, and the table has every subject."""
+    """The JSON has every key that its readers rely on; what is printed has every subject and explains itself."""
     subjects = [subject(name) for name in (PEER_REST, GATEWAY_GRPC, GATEWAY_REST)]
-    results = {PEER_REST: [figures(1000, 200)], GATEWAY_GRPC: [figures(4500, 50)], GATEWAY_REST: [figures(1200, 150)]}
-    report = json.loads(json.dumps(build_report(subjects, results, broker="embedded", peer=PEER)))
-    assert report["ratios"]["grpc_to_peer"] == 4.5
-    assert report["ratios"]["rest_to_peer"] == 1.2
-    assert report["ratios"]["cpu_to_peer"][GATEWAY_GRPC] == 0.25
+    subjects += [subject(name, EDGE_PEER_REST) for name in (EDGE_PEER_REST, EDGE_REST)]
+    results = {
+        PEER_REST: [figures(1000, 200)],
+        GATEWAY_GRPC: [figures(4500, 50)],
+        GATEWAY_REST: [figures(1200, 150)],
+        EDGE_PEER_REST: [figures(500, 300)],
+        EDGE_REST: [figures(800, 250)],
+    }
+    report = json.loads(json.dumps(build_report(subjects, results, broker="a broker", peer=PEER)))
+    assert report["ratios"]["grpc_to_peer"]["median"] == 4.5
+    assert report["ratios"]["rest_to_peer"]["median"] == 1.2
+    assert report["ratios"]["edge_rest_to_edge_peer"]["median"] == 1.6
+    assert report["ratios"]["cpu_to_peer"][GATEWAY_GRPC]["median"] == 0.25
     assert {"rps_median", "cpu_us_per_command", "p50_ms", "p99_ms", "rounds"} <= set(report["subjects"][PEER_REST])
     assert report["machine"]["cpus"] >= 1
     assert report["versions"]["aiokafka"]
 
-    console = Console(record=True, width=150)
+    console = Console(record=True, width=200)
     print_report(report, console)
     text = console.export_text()
     for one in subjects:
         assert one.title in text
     assert "without idempotence" in text
-    assert "grpc_to_peer: 4.50, expected at least 4.0: reached" in text
-    assert "rest_to_peer: 1.20, expected at least 1.3: NOT reached" in text
+    assert "gRPC: 4.50 (4.50 to 4.50) times as many commands a second as the peer" in text
+    assert "REST behind Envoy: 1.60 (1.60 to 1.60) times" in text
+    assert "Broker: a broker." in text
 
 
-@pytest.mark.parametrize("option", ["--short", "--json"])
+def test_the_broker_is_named_with_its_version() -> None:
+    """A figure without the broker's name says little."""
+    assert name_broker("kafka.example:9092", native_kafka=True) == "the one at kafka.example:9092"
+    assert "Tansu" in name_broker("", native_kafka=False)
+    assert name_broker("", native_kafka=True).startswith("Apache Kafka 4.")
+
+
+@pytest.mark.parametrize("option", ["--short", "--json", "--engines"])
 def test_the_command_line_has_its_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`polystream bench --help` names them."""
     from cli.__main__ import main  # noqa: PLC0415 - the command line is not loaded by the others

@@ -1,4 +1,4 @@
-"""Building an engine from a Go module: once into the cache, of the versions and hashes that its go.sum pins."""
+"""Building a program from a Go module: once into the cache, of the versions and hashes that its go.sum pins."""
 
 import hashlib
 import os
@@ -37,9 +37,9 @@ _provision = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class GoModule:
-    """The module in `deploy/native/NAME`, which pins what the engine is built of."""
+    """The module in `deploy/native/NAME`, which pins what the program is built of, and may have sources of its own."""
 
-    name: str  # of the engine
+    name: str  # of the program
     package: str  # its main package
 
     @property
@@ -50,8 +50,8 @@ class GoModule:
     @property
     def program(self) -> Path:
         """Return the path of the program, which may not be built yet."""
-        pinned = [(self.folder / file).read_text(encoding="ascii") for file in ("go.mod", "go.sum")]
-        deciding = "\n".join((*pinned, self.package, *_FLAGS))
+        files = [self.folder / "go.mod", self.folder / "go.sum", *sorted(self.folder.glob("*.go"))]
+        deciding = "\n".join((*(file.read_text(encoding="utf-8") for file in files), self.package, *_FLAGS))
         return cache_folder() / f"{self.name}-{hashlib.sha256(deciding.encode()).hexdigest()[:16]}" / self.name
 
     @property
