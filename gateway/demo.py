@@ -57,7 +57,10 @@ def is_silent(request: Message, fields: Collection[str], named: Collection[str] 
     `fields` are the names of those with a demo kind: any of them, an identifier too, says something. `named` are the
     names of the fields that were given a value, even an empty one, which binary protobuf does not tell.
     """
-    said = {field.name for field, _ in request.ListFields()}.union(named)
+    # What is named is known already, and settles it for most requests.
+    if any(name in fields or not name.endswith("_id") for name in named):
+        return False
+    said = [field.name for field, _ in request.ListFields()]
     return all(name.endswith("_id") and name not in fields for name in said)
 
 

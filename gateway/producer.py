@@ -1,11 +1,15 @@
-"""Commands to Kafka: one producer, one thread that polls it, and the event loop told once a burst."""
+"""Commands to Kafka: one producer, which the event loop itself polls while records are under way.
+
+A thread that polled would take the interpreter from the event loop for every answer of the broker. One looks after the
+producer ten times a second instead: what must not wait for the event loop, or would hold it up.
+"""
 
 import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -17,12 +21,15 @@ from mesh.threads import CriticalThreads
 
 _LINGER_MS = 1  # 0.2 did worse: more requests to the broker, and more wake-ups here
 _SCAN_MARGIN_S = 1.5  # librdkafka looks for expired messages once a second
-_POLL_S = 0.1
+_TICK_S = 0.001  # how often the event loop asks for the broker's answers while there are records under way
+_HOLD_TICKS = 5  # how long records are held back for one another at most
+_LOOK_AFTER_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _REPLACE_PAUSE_S = 1.0
 
 # librdkafka's own codes.
 _ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
+_QUEUE_FULL = KafkaError._QUEUE_FULL  # noqa: SLF001
 _TIMED_OUT = KafkaError._MSG_TIMED_OUT  # noqa: SLF001
 _GIVEN_BACK = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)  # noqa: SLF001
 
@@ -43,7 +50,7 @@ class PendingRecord:
     record: Message
 
     def reported(self, error: KafkaError | None, record: Message) -> None:
-        """Take Kafka's answer, on the polling thread."""
+        """Take Kafka's answer, on whichever thread polls."""
         self.error = error
         self.record = record
         self.settled.append(self)
@@ -87,6 +94,11 @@ class CommandProducer:
             "queue.buffering.max.messages": max_in_flight * 2,
             "error_cb": self._on_error,
         }
+        # Held back while others are under way, as Nagle's algorithm has it (RFC 896): a request to the broker costs
+        # more than a record, and there is one for each partition.
+        self._held: list[PendingRecord] = []  # bounded by max_in_flight
+        self._ticks = 0  # since records were handed to librdkafka
+        self._ticker: asyncio.TimerHandle | None = None  # while there are records under way
         self._settled: deque[PendingRecord] = deque()  # bounded by max_in_flight
         self._in_flight = 0
         self._answers = True  # whether Kafka answered last time
@@ -98,7 +110,7 @@ class CommandProducer:
         self._idle: asyncio.Event | None = None
         self._producer: Any = None
         self._retired: list[Any] = []  # producers that were replaced and have records still
-        self._thread = threads.new("kafka-poll", self._poll)
+        self._thread = threads.new("kafka-producer", self._look_after)
 
     @property
     def in_flight(self) -> int:
@@ -113,7 +125,7 @@ class CommandProducer:
         self._thread.start()
 
     def send(self, pending: PendingRecord) -> None:
-        """Hand a record to Kafka; its `settle` is called with Kafka's answer.
+        """Hand a record to Kafka, alone or soon with others; its `settle` is called with Kafka's answer.
 
         Raises PolystreamError, and then nothing was sent: TOO_MANY_COMMANDS when as many wait as may,
         KAFKA_UNAVAILABLE when Kafka has stopped answering and enough commands try it already.
@@ -122,13 +134,18 @@ class CommandProducer:
             raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
         pending.settled = self._settled
         pending.give_up_s = time.monotonic() + self._timeout_s
-        try:
-            self._produce(pending)
-        except BufferError as error:
-            raise PolystreamError(Reason.TOO_MANY_COMMANDS) from error
-        except KafkaException as error:
-            # A producer that has failed for good; the polling thread is replacing it.
-            raise PolystreamError(Reason.KAFKA_UNAVAILABLE) from error
+        if self._ticker is not None:
+            self._held.append(pending)
+        else:
+            try:
+                self._produce(pending)
+            except BufferError as error:
+                raise PolystreamError(Reason.TOO_MANY_COMMANDS) from error
+            except KafkaException as error:
+                # A producer that has failed for good; the thread is replacing it.
+                raise PolystreamError(Reason.KAFKA_UNAVAILABLE) from error
+            self._ticks = 0
+            self._ticker = self._next_tick()
         self._in_flight += 1
 
     async def drain(self, timeout_s: float) -> bool:
@@ -150,10 +167,39 @@ class CommandProducer:
         self._stopping.set()
         await asyncio.to_thread(self._thread.join)
 
-    def _poll(self) -> None:
-        """Serve the producer's callbacks until it is closed."""
-        while not self._stopping.is_set():
-            self._producer.poll(_POLL_S)
+    def _next_tick(self) -> asyncio.TimerHandle:
+        return cast(asyncio.AbstractEventLoop, self._loop).call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        """Take the broker's answers, and hand it the records that were held back if it is time."""
+        try:
+            self._producer.poll(0)
+            self._settle_all()
+            self._ticks += 1
+            if self._held and (self._ticks >= _HOLD_TICKS or len(self._held) == self._in_flight):
+                self._ticks = 0
+                held, self._held = self._held, []
+                for pending in held:
+                    self._produce_held(pending)
+                self._settle_all()
+        finally:
+            self._ticker = self._next_tick() if self._in_flight else None
+
+    def _produce_held(self, pending: PendingRecord) -> None:
+        """Hand a record to librdkafka; one that it does not take is settled with the error."""
+        try:
+            self._produce(pending)
+        except BufferError:
+            pending.error = KafkaError(_QUEUE_FULL)
+            self._settled.append(pending)
+        except KafkaException as error:
+            pending.error = error.args[0]
+            self._settled.append(pending)
+
+    def _look_after(self) -> None:
+        """Serve the producer's callbacks where the event loop does not, and replace it where that is due."""
+        while not self._stopping.wait(_LOOK_AFTER_S):
+            self._producer.poll(0)
             if self._retired:
                 self._take_back()
             self._announce()
@@ -206,7 +252,7 @@ class CommandProducer:
         return True
 
     def _on_error(self, error: KafkaError) -> None:
-        """Take an error that concerns no single record, on the polling thread."""
+        """Take an error that concerns no single record, on whichever thread polls."""
         if error.fatal():
             log.error("the kafka producer failed for good and is replaced", error=error.name())
             self._worn_out = True

@@ -104,6 +104,7 @@ class Exchange:
     def detach(self) -> None:
         """Forget the connection, which has ended or has sent the answer."""
         self._connection = None
+        self.context = None  # it leads back to here: two that hold each other would wait for the garbage collector
         leave, self._leave = self._leave, None
         turn, self.turn = self.turn, None
         if turn is not None and not turn.done():
