@@ -26,6 +26,7 @@ _HOLD_TICKS = 5  # how long records are held back for one another at most
 _LOOK_AFTER_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _REPLACE_PAUSE_S = 1.0
+_RETIRED_MIN_S = 1.0  # far longer than the loop takes from reading which producer it is to handing it a record
 
 # librdkafka's own codes.
 _ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
@@ -109,7 +110,7 @@ class CommandProducer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Event | None = None
         self._producer: Any = None
-        self._retired: list[Any] = []  # producers that were replaced and have records still
+        self._retired: list[tuple[Any, float]] = []  # producers that were replaced, and when, on the monotonic clock
         self._thread = threads.new("kafka-producer", self._look_after)
 
     @property
@@ -264,7 +265,7 @@ class CommandProducer:
 
     def _replace(self) -> None:
         """Put a new producer in the place of one that cannot go on, which gives back what it had."""
-        self._retired.append(self._producer)
+        self._retired.append((self._producer, time.monotonic()))
         self._producer = Producer(self._config)
         self._worn_out = False
         self._replace_after_s = time.monotonic() + _REPLACE_PAUSE_S
@@ -272,10 +273,12 @@ class CommandProducer:
     def _take_back(self) -> None:
         """Make the retired producers give back what they have, and let go of those that have nothing.
 
-        Once is not enough: what comes back from a broken connection is queued again, after the purge. Each ends at
-        the latest when its records' time is up.
+        Once is not enough: what comes back from a broken connection is queued again, after the purge, and the event
+        loop may be in the middle of handing a record to one that was just replaced. Each ends at the latest when its
+        records' time is up.
         """
-        for old in self._retired:
+        for old, _ in self._retired:
             old.purge()
             old.poll(0)
-        self._retired = [old for old in self._retired if len(old)]
+        latest_s = time.monotonic() - _RETIRED_MIN_S
+        self._retired = [(old, since_s) for old, since_s in self._retired if since_s > latest_s or len(old)]
