@@ -23,9 +23,9 @@ _COMMAND_PATH: Final = "the command path"  # Kafka and the registry, with the st
 _EVENT_STORE: Final = "the event store"  # OpenSearch, Elasticsearch and Jaeger
 _STORES: Final = "the stores"  # PostgreSQL, MongoDB and Redis
 # On the platform of the run's set, which is the acceptance tests' too.
-_ON_CHOSEN_SET: Final = ("tests/sdk/", "tests/ui/")
+_ON_CHOSEN_SET: Final = ("tests/sdk/", "tests/ui/", "tests/acceptance/test_fuzz")
 _ON_NATIVE: Final = "tests/docs/test_pages"
-_LAST_OF_ALL: Final = "tests/acceptance/test_schemathesis"  # it deletes what is there
+_LAST_OF_ALL: Final = ("tests/acceptance/test_schemathesis", "tests/acceptance/test_fuzz")  # they delete what is there
 # By the beginning of a path: the first that fits.
 _GROUPS: Final = {
     "tests/compose/": "tests/compose",
