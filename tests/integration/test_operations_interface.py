@@ -68,8 +68,8 @@ async def test_unknown_is_said_only_by_those_who_know(monitor: MonitorDouble) ->
         assert caught.value.reason is Reason.EVENT_LOG_UNAVAILABLE
 
 
-async def test_a_fresh_id_gets_a_second(monitor: MonitorDouble) -> None:
-    """An ID made a moment ago may be known in a moment; one that stays unknown is given up after a second."""
+async def test_a_fresh_id_gets_two_seconds(monitor: MonitorDouble) -> None:
+    """An ID made a moment ago may be known in a moment; one that stays unknown is given up after two seconds."""
     fresh, never = new_correlation_id(), new_correlation_id()
     async with gateway("g-fresh") as here:
         finding = asyncio.create_task(here.tracker.find(fresh))
@@ -82,7 +82,7 @@ async def test_a_fresh_id_gets_a_second(monitor: MonitorDouble) -> None:
         assert await finding == accepted(fresh)
         began_s = time.monotonic()
         assert await here.tracker.find(never) is None
-        assert 0.5 < time.monotonic() - began_s < 2
+        assert 1 < time.monotonic() - began_s < 10
 
 
 def told(correlation_id: str, age_s: float) -> Operation:
