@@ -1,41 +1,49 @@
 """Whatever is sent to the platform's port, it answers as it says, ends each connection, and goes on.
 
-`POLYSTREAM_FUZZ_COUNT` sets how many requests are sent. For 200,000 of them and more, by hand:
-`python -m tests.support.fuzz HOST:PORT --pid PID`.
+`POLYSTREAM_FUZZ_COUNT` sets how many requests are sent. Both are programs of their own here, too: connections by the
+thousand are kept apart from those of the tests' other clients.
 """
 
 import os
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.fuzz.__main__ import reproductions, summary
-from tests.support.fuzz.hold import Holding, hold, raise_open_files, report
-from tests.support.fuzz.run import Options, fuzz
+from tests.support.bounded import run_bounded
 from tests.support.platform import Platform
 
+_ROOT = Path(__file__).parents[2]
 _COUNT = int(os.environ.get("POLYSTREAM_FUZZ_COUNT", "5000"))
 _CASES_A_SECOND_MIN = 100
+_FUZZ_TIMEOUT_S = 120 + _COUNT / _CASES_A_SECOND_MIN
+_HOLD_TIMEOUT_S = 240.0
 _SEED = 20261128
 
 
-@pytest.mark.timeout(120 + _COUNT / _CASES_A_SECOND_MIN)
-async def test_nothing_that_is_sent_disturbs_the_platform(platform: Platform) -> None:
+@pytest.mark.timeout(_FUZZ_TIMEOUT_S + 60)
+def test_nothing_that_is_sent_disturbs_the_platform(platform: Platform) -> None:
     """Raw bytes, odd HTTP, odd JSON and odd gRPC-Web frames: no error but those that are promised, and no leak."""
-    url = httpx.URL(platform.endpoints["rest"])
-    assert url.port is not None
-    outcome = await fuzz(
-        Options(host=url.host, port=url.port, seed=_SEED, count=_COUNT, pids=(platform.pid("gateway-0"),))
-    )
-    assert outcome.is_good, "\n".join([*summary(outcome), *await reproductions(outcome)])
-    assert outcome.sent.total() == _COUNT
+    options = ("--seed", str(_SEED), "--count", str(_COUNT), "--pid", str(platform.pid("gateway-0")))
+    told = _run("tests.support.fuzz", _address(platform), *options, timeout_s=_FUZZ_TIMEOUT_S)
+    assert f"seed {_SEED}, {_COUNT} cases" in told
+    assert "memory grew by" in told
 
 
-@pytest.mark.timeout(300)
-async def test_nobody_is_kept_out_by_what_others_hold_open(platform: Platform) -> None:
+@pytest.mark.timeout(_HOLD_TIMEOUT_S + 60)
+def test_nobody_is_kept_out_by_what_others_hold_open(platform: Platform) -> None:
     """4,096 idle streams and as many idle connections, slow heads, slow bodies and uploads that stop: all at once."""
+    told = _run("tests.support.fuzz.hold", _address(platform), timeout_s=_HOLD_TIMEOUT_S)
+    assert "4096 of 4096 streams, 4096 of 4096 idle connections" in told
+
+
+def _address(platform: Platform) -> str:
     url = httpx.URL(platform.endpoints["rest"])
-    assert url.port is not None
-    raise_open_files()
-    held = await hold(Holding(url.host, url.port))
-    assert held.is_good, "\n".join(report(held))
+    return f"{url.host}:{url.port}"
+
+
+def _run(module: str, *arguments: str, timeout_s: float) -> str:
+    done = run_bounded((sys.executable, "-m", module, *arguments), timeout_s=timeout_s, cwd=_ROOT)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
