@@ -222,6 +222,8 @@ def main() -> int:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
     parser.add_argument("--hold-s", type=float, default=15.0)
     parser.add_argument("--ended-s", type=float, default=0.0)
+    parser.add_argument("--p99-ms", type=float, help="how long calls may take meanwhile, all but one in a hundred")
+    parser.add_argument("--longest-ms", type=float, help="how long each of them may take")
     arguments = vars(parser.parse_args())
     host, _, port = arguments.pop("address").rpartition(":")
     given = {name: value for name, value in arguments.items() if value is not None}
