@@ -19,7 +19,7 @@ from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
 from gateway.doors.deadlines import deadline_s, timeout_s
 from gateway.doors.statuses import CORRELATION_ID, Header, grpc_trailers, unknown_method
-from gateway.doors.tasks import CallTasks
+from gateway.doors.tasks import CallTasks, answer_query
 from gateway.http.exchange import Exchange
 from gateway.operations.accepted import Serializable
 from mesh.errors import PolystreamError, Reason
@@ -87,17 +87,10 @@ class GrpcWebDoor:
             decoded = error
         if rpc.kind is RpcKind.COMMAND:
             self._calls.command(rpc, decoded, caller, call)
-            return
-        answer = self._stream if rpc.kind is RpcKind.STREAM else self._query
-        self._tasks.run(answer(call, rpc, decoded, caller), call.exchange)
-
-    async def _query(self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller) -> None:
-        try:
-            correlation_id, response = await self._calls.query(rpc, decoded, caller)
-        except CallError as error:
-            call.fail(error.correlation_id, error.status)
+        elif rpc.kind is RpcKind.STREAM:
+            self._tasks.run(self._stream(call, rpc, decoded, caller), call.exchange)
         else:
-            call.succeed(correlation_id, response)
+            self._tasks.run(answer_query(self._calls, rpc, decoded, caller, call), call.exchange)
 
     async def _stream(self, call: "GrpcWebCall", rpc: Rpc, decoded: Message | PolystreamError, caller: Caller) -> None:
         begun = False

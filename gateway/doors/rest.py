@@ -18,7 +18,7 @@ from gateway.doors import content
 from gateway.doors.deadlines import deadline_s, timeout_s
 from gateway.doors.statuses import CORRELATION_ID, JSON, Header, as_http
 from gateway.doors.streams import OFFERED, StreamAnswer
-from gateway.doors.tasks import CallTasks
+from gateway.doors.tasks import CallTasks, answer_query
 from gateway.http.exchange import Exchange
 from gateway.operations.accepted import Serializable
 from gateway.rest.bindings import Binding
@@ -98,17 +98,10 @@ class RestDoor:
             decoded = error
         if bound.rpc.kind is RpcKind.COMMAND:
             self._calls.command(bound.rpc, decoded, caller, call)
-            return
-        answer = self._stream if bound.rpc.kind is RpcKind.STREAM else self._query
-        self._tasks.run(answer(call, decoded, caller), call.exchange)
-
-    async def _query(self, call: "RestCall", decoded: Message | PolystreamError, caller: Caller) -> None:
-        try:
-            correlation_id, response = await self._calls.query(call.bound.rpc, decoded, caller)
-        except CallError as error:
-            call.fail(error.correlation_id, error.status)
+        elif bound.rpc.kind is RpcKind.STREAM:
+            self._tasks.run(self._stream(call, decoded, caller), call.exchange)
         else:
-            call.succeed(correlation_id, response)
+            self._tasks.run(answer_query(self._calls, bound.rpc, decoded, caller, call), call.exchange)
 
     async def _stream(self, call: "RestCall", decoded: Message | PolystreamError, caller: Caller) -> None:
         messages = self._calls.stream(call.bound.rpc, decoded, caller)

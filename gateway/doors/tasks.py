@@ -4,6 +4,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from google.protobuf.message import Message
+
+from gateway.calls import Caller, CallError, Calls, Responder, Rpc
+from mesh.errors import PolystreamError
+
 
 class Leaving(Protocol):
     """What tells that a client has left; an Exchange."""
@@ -24,3 +29,15 @@ class CallTasks:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         exchange.on_leave(task.cancel)
+
+
+async def answer_query(
+    calls: Calls, rpc: Rpc, decoded: Message | PolystreamError, caller: Caller, responder: Responder
+) -> None:
+    """Answer a query's caller by the responder, as `Calls.command` does a command's."""
+    try:
+        correlation_id, response = await calls.query(rpc, decoded, caller)
+    except CallError as error:
+        responder.fail(error.correlation_id, error.status)
+    else:
+        responder.succeed(correlation_id, response)
