@@ -16,9 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind, answer_by_s, until
-from gateway.doors.native import CORRELATION_ID_METADATA, STATUS_METADATA, EventServer, misfit
+from gateway.doors.native import EventServer, misfit, read_trace
 from gateway.doors.reflection import add_reflection
-from gateway.doors.statuses import unknown_method
+from gateway.doors.statuses import CORRELATION_ID, STATUS_DETAILS, unknown_method
 from gateway.operations.accepted import Serializable
 from mesh.errors import PolystreamError
 from mesh.ids import new_correlation_id
@@ -146,7 +146,7 @@ def _stream(calls: Calls, rpc: Rpc) -> Callable[[Any, Any], AsyncIterator[Messag
         try:
             async for correlation_id, response in calls.stream(rpc, decoded, _caller(context)):
                 if not begun:
-                    await context.send_initial_metadata(((CORRELATION_ID_METADATA, correlation_id),))
+                    await context.send_initial_metadata(((CORRELATION_ID, correlation_id),))
                     begun = True
                 yield response
         except CallError as error:
@@ -160,18 +160,13 @@ async def _respond(answer: Awaitable[tuple[str, Serializable]], context: Any) ->
         correlation_id, response = await answer
     except CallError as error:
         await _refuse(context, error.status, error.correlation_id)
-    await context.send_initial_metadata(((CORRELATION_ID_METADATA, correlation_id),))
+    await context.send_initial_metadata(((CORRELATION_ID, correlation_id),))
     return response
 
 
 def _caller(context: Any) -> Caller:
     """Return what a servicer's context knows of the caller."""
-    traceparent = tracestate = None
-    for key, value in context.invocation_metadata():
-        if key == "traceparent":
-            traceparent = value
-        elif key == "tracestate":
-            tracestate = value
+    traceparent, tracestate = read_trace(context.invocation_metadata())
     remaining_s: float | None = context.time_remaining()
     if remaining_s is None or remaining_s > _NO_DEADLINE_S:
         return Caller(traceparent, tracestate)
@@ -190,7 +185,7 @@ async def _refuse(context: Any, status: status_pb2.Status, correlation_id: str) 
     await context.abort(
         _CODES[status.code],
         status.message,
-        ((STATUS_METADATA, status.SerializeToString()), (CORRELATION_ID_METADATA, correlation_id)),
+        ((STATUS_DETAILS, status.SerializeToString()), (CORRELATION_ID, correlation_id)),
     )
     raise AssertionError("abort never returns")
 

@@ -6,7 +6,7 @@ version is pinned, and `misfit` tells whether they are as they were.
 
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import pygrpc_native
@@ -14,12 +14,10 @@ import pygrpc_native.aio
 from google.rpc import status_pb2
 
 from gateway.calls import NOTHING_NAMED, Caller, Calls, Rpc
+from gateway.doors.statuses import CORRELATION_ID, STATUS_DETAILS
 from gateway.operations.accepted import Serializable
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
-
-CORRELATION_ID_METADATA: Final = "x-correlation-id"
-STATUS_METADATA: Final = "grpc-status-details-bin"  # a google.rpc.Status, as every gRPC library reads it
 
 _VERSION: Final = "0.5.0"  # whose source was read
 _SERVER_PARTS: Final = ("_on_events", "_dispatch", "start", "stop")
@@ -47,6 +45,17 @@ def misfit() -> str | None:
     return None
 
 
+def read_trace(metadata: Iterable[tuple[str, Any]]) -> tuple[str | None, str | None]:
+    """Return `traceparent` and `tracestate` of a call's metadata, each None where it is not there."""
+    traceparent = tracestate = None
+    for key, value in metadata:
+        if key == "traceparent":
+            traceparent = value
+        elif key == "tracestate":
+            tracestate = value
+    return traceparent, tracestate
+
+
 class NativeCommand(Caller):
     """A command that came over gRPC: what is known of its caller, and the way back."""
 
@@ -56,12 +65,7 @@ class NativeCommand(Caller):
         self._front = front
         self._call_id = call_id
         metadata, _, remaining_s = details
-        self.traceparent = self.tracestate = None
-        for key, value in metadata:
-            if key == "traceparent":
-                self.traceparent = value
-            elif key == "tracestate":
-                self.tracestate = value
+        self.traceparent, self.tracestate = read_trace(metadata)
         self.deadline_s = None if remaining_s is None else time.monotonic() + remaining_s
         self.named = NOTHING_NAMED
         self.may_fill = False
@@ -72,7 +76,7 @@ class NativeCommand(Caller):
         self._front.respond(
             self._call_id,
             response.SerializeToString(),
-            initial_metadata=((CORRELATION_ID_METADATA, correlation_id),),
+            initial_metadata=((CORRELATION_ID, correlation_id),),
         )
 
     def fail(self, correlation_id: str, status: status_pb2.Status) -> None:
@@ -82,8 +86,8 @@ class NativeCommand(Caller):
             status.code,
             status.message,
             trailing_metadata=(
-                (STATUS_METADATA, status.SerializeToString()),
-                (CORRELATION_ID_METADATA, correlation_id),
+                (STATUS_DETAILS, status.SerializeToString()),
+                (CORRELATION_ID, correlation_id),
             ),
         )
 

@@ -14,6 +14,7 @@ from mesh.http_status import http_status
 Header = tuple[str, str]
 
 CORRELATION_ID: Final = "x-correlation-id"
+STATUS_DETAILS: Final = "grpc-status-details-bin"  # a google.rpc.Status, as every gRPC library reads it
 JSON: Final[Header] = ("content-type", "application/json")
 
 # Headers that say the remedy in HTTP's own words.
@@ -38,7 +39,7 @@ def grpc_trailers(status: status_pb2.Status, correlation_id: str) -> list[Header
     return [
         ("grpc-status", str(status.code)),
         ("grpc-message", quote(status.message, safe=_PLAIN)),
-        ("grpc-status-details-bin", details),
+        (STATUS_DETAILS, details),
         (CORRELATION_ID, correlation_id),
     ]
 
