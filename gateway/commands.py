@@ -5,6 +5,7 @@ There is no code for any one command: what differs is in the catalog.
 
 import asyncio
 import time
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -63,13 +64,13 @@ class PendingCommand(PendingRecord):
     operation: AcceptedOperation
     tick: int  # of the waiting room; 0 where its caller waits no longer
 
+    @abstractmethod
     def succeed(self, operation: Serializable) -> None:
         """Answer the caller with the operation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fail(self, error: Exception) -> None:
         """Answer the caller with an error; what is no PolystreamError is unexpected."""
-        raise NotImplementedError
 
     def settle(self) -> None:
         """Take Kafka's answer, on the event loop."""

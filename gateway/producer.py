@@ -7,6 +7,7 @@ producer ten times a second instead: what must not wait for the event loop, or w
 import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, cast
@@ -37,7 +38,7 @@ _GIVEN_BACK = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._
 log = structlog.stdlib.get_logger(__name__)
 
 
-class PendingRecord:
+class PendingRecord(ABC):
     """One record on its way to Kafka. Who sends it makes a class of this that takes Kafka's answer."""
 
     __slots__ = ("error", "give_up_s", "headers", "key", "record", "settled", "value")
@@ -56,9 +57,9 @@ class PendingRecord:
         self.record = record
         self.settled.append(self)
 
+    @abstractmethod
     def settle(self) -> None:
         """Pass the answer on, on the event loop."""
-        raise NotImplementedError
 
 
 class CommandProducer:
