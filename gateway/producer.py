@@ -27,6 +27,7 @@ _HOLD_TICKS = 5  # how long records are held back for one another at most
 _LOOK_AFTER_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _REPLACE_PAUSE_S = 1.0
+_UNREACHED = "no broker is reached"
 _RETIRED_MIN_S = 1.0  # far longer than the loop takes from reading which producer it is to handing it a record
 
 # librdkafka's own codes.
@@ -104,6 +105,8 @@ class CommandProducer:
         self._settled: deque[PendingRecord] = deque()  # bounded by max_in_flight
         self._in_flight = 0
         self._answers = True  # whether Kafka answered last time
+        self._trouble = ""  # what was wrong with the last record that was settled
+        self.settled_bursts = 0  # how often Kafka has answered, with however many records
         self._down = False  # whether every broker is out of reach, as far as is known
         self._worn_out = False
         self._replace_after_s = 0.0  # on the monotonic clock: a broker that stays away does not wear out one a moment
@@ -113,6 +116,11 @@ class CommandProducer:
         self._producer: Any = None
         self._retired: list[tuple[Any, float]] = []  # producers that were replaced, and when, on the monotonic clock
         self._thread = threads.new("kafka-producer", self._look_after)
+
+    @property
+    def trouble(self) -> str:
+        """Why Kafka took no command the last time, in a few words; empty where it did."""
+        return self._trouble or (_UNREACHED if self._down else "")
 
     @property
     def in_flight(self) -> int:
@@ -219,17 +227,20 @@ class CommandProducer:
             self._stopping.set()
 
     def _settle_all(self) -> None:
+        if self._settled:
+            self.settled_bursts += 1
         while self._settled:
             pending = self._settled.popleft()
             error = pending.error
             if error is None:
-                if not self._answers or self._down:
-                    self._answers, self._down = True, False
+                if self._trouble or self._down:
+                    self._answers, self._down, self._trouble = True, False, ""
                     log.info("kafka answers again")
-            elif error.code() == _TIMED_OUT:
-                self._answers = False
             elif error.code() in _GIVEN_BACK and self._send_again(pending):
                 continue
+            else:
+                self._answers = self._answers and error.code() != _TIMED_OUT
+                self._trouble = f"commands are not acknowledged: {error.name()}"
             self._in_flight -= 1
             try:
                 pending.settle()

@@ -176,7 +176,7 @@ class GatewaySettings(_Settings):
     # Bound to more than loopback, a gateway also takes addresses, and names that only a local network has.
     allowed_hosts: str = ""
     access_log: bool = False  # whether each request over HTTP leaves a JSON line in the gateway's log
-    ready_file: str = ""  # a file that is there while the gateway serves; it has the process's ID in JSON
+    ready_file: str = ""  # a JSON file in which the gateway tells its health every second, while it runs
     http_max_connections: int = 10_000  # how many HTTP connections may be open at once
     max_streams: int = 5000  # how many streams may be open at once, over every door
     # Whether a POST to one of the earlier demo's paths that says nothing gets fake data.
@@ -224,7 +224,10 @@ class LaneSettings(_Settings):
     user_wait_max_s: float = 60.0  # how long such a command may wait, in seconds; then it is refused
     # How long a store remembers that it applied a command, in seconds; as long as Kafka keeps commands.
     marker_ttl_s: int = 7 * 24 * 3600
-    ready_file: str = Field("", validation_alias="READY_FILE")  # a file that is there while the lane works
+    # A JSON file in which the lane tells its health every second, while it runs.
+    ready_file: str = Field("", validation_alias="READY_FILE")
+    # `host:port` of the monitor, which the lane tells its health.
+    monitor_address: str = Field("127.0.0.1:4317", validation_alias="MONITOR_ADDRESS")
 
 
 class MigrationSettings(_Settings):
@@ -278,3 +281,4 @@ class MonitorSettings(_Settings):
     endpoints_json: str = "{}"  # the addresses that the dashboard links to, as a JSON object
     # `host:port` of a gateway, which the monitor asks for the platform's health.
     gateway_address: str = "127.0.0.1:50051"
+    ready_file: str = ""  # a JSON file in which the monitor tells its health every second, while it runs

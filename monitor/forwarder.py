@@ -64,6 +64,7 @@ class TraceForwarder:
         self._drained.set()
         self._task: asyncio.Task[None] | None = None
         self._losses = _Losses()
+        self._absence = ""
 
     @property
     def dropped_spans(self) -> int:
@@ -71,13 +72,19 @@ class TraceForwarder:
         return self._losses.total
 
     @property
+    def absence(self) -> str:
+        """The gRPC code by which Jaeger does not answer now; empty where it does."""
+        return self._absence
+
+    @property
     def waiting_bytes(self) -> int:
         """How much waits, with what is being sent."""
         return self._waiting_bytes
 
-    def start(self) -> None:
-        """Begin to send."""
+    def start(self) -> "asyncio.Task[None]":
+        """Begin to send, and return the task that does. It ends with `stop` alone, or by an error."""
         self._task = asyncio.create_task(self._run(), name="forward spans")
+        return self._task
 
     def offer(self, content: bytes, span_count: int) -> None:
         """Take a serialized export request, and return at once. Where the queue is full, the oldest are dropped."""
@@ -132,10 +139,13 @@ class TraceForwarder:
             )
         except grpc.aio.AioRpcError as error:
             if error.code() in _TRANSIENT:
+                self._absence = error.code().name
                 self._losses.note_absence(error.code().name)
                 return False
+            self._absence = ""
             self._losses.add(request.span_count, f"Jaeger refused them: {error.code().name}")
             return True
+        self._absence = ""
         self._losses.note_presence()
         if answer.partial_success.rejected_spans:
             self._losses.add(answer.partial_success.rejected_spans, "Jaeger refused some of a request")

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from mesh.errors import PolystreamError
 from mesh.settings import LaneSettings, MigrationSettings, TelemetrySettings
 from mesh.telemetry.logs import configure_logging
+from mesh.threads import CriticalThreads
 from processor.bootstrap import SERVICE, open_lane
 from processor.lanes.receipts import SendError
 from processor.migrations.runner import MigrationError
@@ -29,23 +30,24 @@ _STORES = [name.lower() for name, number in options_pb2.Store.items() if number 
 
 
 def run_lane(store: str, settings: LaneSettings, telemetry: TelemetrySettings) -> int:
-    """Run a lane until a signal comes; 0 after a clean stop."""
-    stop = Event()
+    """Run a lane until a signal comes, or a thread dies; 0 after a clean stop."""
+    stop, threads = Event(), CriticalThreads()
+    threads.on_death(stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     structlog.contextvars.bind_contextvars(lane=settings.name, store=store)
     try:
-        with open_lane(store.upper(), settings, telemetry, stop) as lane:
+        with open_lane(store.upper(), settings, telemetry, stop, threads) as lane:
             startup.end()
             _LOG.info("lane starts")
             lane.run()
     except (PolystreamError, SendError) as error:
-        if stop.is_set():
+        if stop.is_set() and threads.all_alive:
             return 0
         _LOG.error("lane ends", error=str(error))
         return 1
     _LOG.info("lane stopped")
-    return 0
+    return 0 if threads.all_alive else 1
 
 
 def run_migrations(settings: MigrationSettings) -> int:

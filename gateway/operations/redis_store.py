@@ -22,6 +22,7 @@ from redis.retry import Retry
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import RedisSettings
 from mesh.store_names.redis import operation_key, request_key
+from mesh.telemetry.logs import describe
 
 _TIMEOUT_S: Final = 1.0  # Redis answers in a millisecond, or is away
 _STORE: Final = "REDIS"
@@ -69,7 +70,9 @@ class ReceiptWriter:
         try:
             self._save(keys=[operation_key(receipt.correlation_id) for receipt in receipts], args=arguments)
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise PolystreamError(
+                Reason.STORE_UNAVAILABLE, metadata={"store": _STORE, "error": describe(error)}
+            ) from error
 
     def answers(self) -> bool:
         """Whether Redis answers now."""

@@ -23,25 +23,22 @@ class HealthFile:
     """JSON, written anew every second and as soon as something changes, by a thread of its own.
 
     It has the report's fields, and beside them `beats`, which grows while the process's main loop makes progress:
-    a reader who finds the same number for long by its own clock knows that the process stands still. `more` gives
-    further fields.
+    a reader who finds the same number for long by its own clock knows that the process stands still.
     """
 
-    def __init__(
-        self,
-        path: str,
-        health: PartHealth,
-        threads: CriticalThreads,
-        more: Callable[[], Mapping[str, object]] = dict,
-    ) -> None:
+    def __init__(self, path: str, health: PartHealth, threads: CriticalThreads) -> None:
         """`path` is empty for no file. One that a killed process left is removed: it says nothing of this one."""
         self._path = Path(path) if path else None
         self._health = health
-        self._more = more
+        self._more: Callable[[], Mapping[str, object]] = dict
         self._stopping = threading.Event()
         self._failures = RepeatCounter()
         self._thread = threads.new("health-file", self._run)
         self._take_away()
+
+    def add(self, more: Callable[[], Mapping[str, object]]) -> None:
+        """Have the file tell further fields, which are JSON."""
+        self._more = more
 
     def start(self) -> None:
         """Begin to write. Before the part is ready, the file says so."""
@@ -51,6 +48,7 @@ class HealthFile:
     def stop(self) -> None:
         """Remove the file, unless another process has written its own by now."""
         self._stopping.set()
+        self._health.ending()
         if self._path is None:
             return
         if self._thread.is_alive():
@@ -58,9 +56,10 @@ class HealthFile:
         self._take_away(of_pid=os.getpid())
 
     def _run(self) -> None:
+        seen = 0
         while not self._stopping.is_set():
             self._write()
-            self._health.wait_for_change(_INTERVAL_S)
+            seen = self._health.wait_for_change(seen, _INTERVAL_S)
 
     def _write(self) -> None:
         """Write what there is to say, all at once. A disk that is full must not end what works without it."""

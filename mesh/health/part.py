@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from mesh.health.report import HealthState, Lag, PartReport, Wait
+from mesh.health.report import NEWEST_MS, HealthState, Lag, PartReport, Wait
 
 WAIT_GRACE_S: Final = 3.0  # a wait that ends sooner degrades nothing: a restart of a store takes as long
 STALL_MAX_S: Final = 8.0  # how long a part may have work at hand and finish none of it
@@ -46,9 +46,10 @@ class PartHealth:
         self._clock_s = clock_s
         self._now_ms = now_ms
         self._lock = threading.Lock()
-        self._changed = threading.Event()
+        self._changed = threading.Condition(self._lock)
+        self._changes = 0
         self._waits: dict[str, _Waiting] = {}
-        self._calls: dict[tuple[int, str], float] = {}  # when it began, by thread and dependency
+        self._calls: dict[tuple[int, str], _Waiting] = {}  # by thread and dependency
         self._doing = "starts"
         self._is_ready = False
         self._since_s = clock_s()  # since when nothing is wrong, or since the start
@@ -64,9 +65,17 @@ class PartHealth:
                 return
             self._is_ready = True
             self._since_s = self._clock_s()
+            for wait in self._waits.values():  # what the start has waited for is over, or begins to be missed now
+                wait.since_s = self._since_s
             if self._doing == "starts":
                 self._doing = "works"
-        self._changed.set()
+            self._note_change()
+
+    def ending(self) -> None:
+        """Say that the part stops. Whoever waits for a change hears of it."""
+        with self._lock:
+            self._doing = "stops"
+            self._note_change()
 
     def waiting(self, dependency: str, reason: str, detail: str = "") -> None:
         """Say that work waits for a dependency. Said again, it keeps the time since when, and takes the new detail.
@@ -76,12 +85,11 @@ class PartHealth:
         with self._lock:
             known = self._waits.get(dependency)
             if known is None:
-                began_s = min((s for (_, of), s in self._calls.items() if of == dependency), default=self._clock_s())
-                self._waits[dependency] = _Waiting(reason, detail, began_s)
+                began_s = [call.since_s for (_, of), call in list(self._calls.items()) if of == dependency]
+                self._waits[dependency] = _Waiting(reason, detail, min(began_s, default=self._clock_s()))
+                self._note_change()
             else:
                 known.reason, known.detail = reason, detail
-        if known is None:
-            self._changed.set()
 
     def going_on(self, dependency: str) -> None:
         """Say that a dependency answers again, or that nothing is wanted of it any more."""
@@ -90,21 +98,23 @@ class PartHealth:
         with self._lock:
             if self._waits.pop(dependency, None) is not None and not self._waits:
                 self._since_s = self._clock_s()
-        self._changed.set()
+            self._note_change()
 
     @contextmanager
-    def calling(self, dependency: str) -> Iterator[None]:
+    def calling(self, dependency: str, detail: str = _UNANSWERED) -> Iterator[None]:
         """Surround a call that may hang: one that takes longer than three seconds counts as a wait.
 
         Meanwhile beats go on, for two minutes at most. What goes wrong in it is told by `waiting`, inside of it, so
         that the wait began with the call.
         """
         key = (threading.get_ident(), dependency)
-        self._calls[key] = self._clock_s()
+        self._calls[key] = _Waiting(_UNAVAILABLE.get(dependency, "STORE_UNAVAILABLE"), detail, self._clock_s())
         try:
             yield
         finally:
-            self._calls.pop(key, None)
+            call = self._calls.pop(key, None)
+            if call is not None:  # beats never go back
+                self._beats += int(min(self._clock_s() - call.since_s, _CALL_MAX_S))
 
     def doing(self, text: str) -> None:
         """Say in a few words what the part does."""
@@ -112,7 +122,7 @@ class PartHealth:
 
     def lag(self, records: int, oldest_age_ms: int) -> None:
         """Say how far the part is behind: records that are not done, and the age of the oldest of them."""
-        self._lag = Lag(max(0, records), max(0, oldest_age_ms))
+        self._lag = Lag(max(0, records), min(max(0, oldest_age_ms), NEWEST_MS))
 
     def working(self) -> None:
         """Say that there is work at hand. What is not `finished` within eight seconds degrades the part."""
@@ -128,6 +138,10 @@ class PartHealth:
         with self._lock:
             self._counts[name] += n
 
+    def gauge(self, name: str, value: int) -> None:
+        """Say how much there is of something, such as `spool_bytes`: it stands beside what is counted."""
+        self._counts[name] = value
+
     def beat(self) -> None:
         """Say that the main loop goes round, also while it waits."""
         self._beats += 1
@@ -135,15 +149,19 @@ class PartHealth:
     @property
     def beats(self) -> int:
         """A number that grows while the main loop makes progress, or is in a call that is not too long."""
-        began_s = min(list(self._calls.values()), default=None)
-        if began_s is None:
+        began_s = [call.since_s for call in list(self._calls.values())]
+        if not began_s:
             return self._beats
-        return self._beats + int(min(self._clock_s() - began_s, _CALL_MAX_S))
+        return self._beats + int(min(self._clock_s() - min(began_s), _CALL_MAX_S))
 
-    def wait_for_change(self, timeout_s: float) -> None:
-        """Wait until a wait begins or ends, or the part is ready. One thread at a time."""
-        self._changed.wait(timeout_s)
-        self._changed.clear()
+    def wait_for_change(self, seen: int, timeout_s: float) -> int:
+        """Wait until more than `seen` waits have begun or ended; return how many that are now.
+
+        That the part is ready counts too.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._changes > seen, timeout_s)
+            return self._changes
 
     def report(self) -> PartReport:
         """Return how the part is now."""
@@ -168,11 +186,15 @@ class PartHealth:
             counts=counts,
         )
 
+    def _note_change(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
+
     def _current_waits(self, now_s: float) -> dict[str, _Waiting]:
         waits = dict(self._waits)
-        for (_, dependency), began_s in list(self._calls.items()):
-            if now_s - began_s > WAIT_GRACE_S and dependency not in waits:
-                waits[dependency] = _Waiting(_UNAVAILABLE.get(dependency, "STORE_UNAVAILABLE"), _UNANSWERED, began_s)
+        for (_, dependency), call in list(self._calls.items()):
+            if now_s - call.since_s > WAIT_GRACE_S:
+                waits.setdefault(dependency, call)
         return waits
 
     def _state(self, waits: dict[str, _Waiting], now_s: float) -> tuple[HealthState, str, float]:

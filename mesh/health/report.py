@@ -13,7 +13,7 @@ _MAX_TEXT_CHARACTERS: Final = 500
 _MAX_WAITS: Final = 16
 _MAX_COUNTS: Final = 64
 _MAX_NUMBER: Final = 2**63 - 1
-_NEWEST_MS: Final = 253_402_300_799_999  # the end of the year 9999, the last that a Timestamp can tell
+NEWEST_MS: Final = 253_402_300_799_999  # the end of the year 9999, the last that a Timestamp can tell
 
 
 class HealthState(StrEnum):
@@ -115,7 +115,7 @@ class PartReport:
             pid=_number(fields, "pid"),
             state=HealthState(_text(fields, "state")),
             doing=_text(fields, "doing"),
-            since_ms=_number(fields, "since_ms", _NEWEST_MS),
+            since_ms=_number(fields, "since_ms", NEWEST_MS),
             waits=tuple(_wait(_object(wait)) for wait in _list(fields, "waits")),
             lag=None if lag is None else _lag(_object(lag)),
             counts=_counts(_object(fields.get("counts", {}))),
@@ -145,12 +145,12 @@ def _object(told: object) -> Mapping[str, object]:
 
 def _wait(told: Mapping[str, object]) -> Wait:
     return Wait(
-        _text(told, "dependency"), _text(told, "reason"), _text(told, "detail"), _number(told, "since_ms", _NEWEST_MS)
+        _text(told, "dependency"), _text(told, "reason"), _text(told, "detail"), _number(told, "since_ms", NEWEST_MS)
     )
 
 
 def _lag(told: Mapping[str, object]) -> Lag:
-    return Lag(_number(told, "records"), _number(told, "oldest_age_ms"))
+    return Lag(_number(told, "records"), _number(told, "oldest_age_ms", NEWEST_MS))
 
 
 def _counts(told: Mapping[str, object]) -> dict[str, int]:

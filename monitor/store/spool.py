@@ -54,6 +54,28 @@ class SpooledEventStore:
         self._drainer = threading.Thread(target=self._drain, name="drain-spool", daemon=True)
         self._drainer.start()
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the store behind it did not take or answer what it was last given."""
+        return self._down
+
+    @property
+    def spooled_bytes(self) -> int:
+        """How much the spool holds."""
+        return self._spool.size_bytes
+
+    def ask(self) -> None:
+        """Ask the store for a sign of life: one that is down is to be told of before anything is written."""
+        try:
+            self._inner.operations(OperationFilter(), None, 1)
+        except PolystreamError as error:
+            if not self._down:
+                log.warning("the event store does not answer", reason=error.reason.name)
+            self._down = True
+        else:
+            if not self._spool.backlog:
+                self._down = False
+
     def append(self, events: Sequence[TracedEvent]) -> None:
         """Keep events, in the store or in the spool."""
         if not self._is_taken(lambda: self._inner.append(events)):

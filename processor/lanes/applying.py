@@ -48,7 +48,7 @@ class Applying:
             return [Applied(item, receipt) for item, receipt in zip(rest, receipts, strict=True)]
 
         try:
-            return self._retry.until_done(items, step)
+            return self._retry.until_done(items, step, of=self._store.name.lower())
         except Stopped:
             raise
         except Exception as error:  # noqa: BLE001 - one bad command must not hold up the others of its batch
