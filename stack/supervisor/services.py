@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from mesh.health.report import HealthState, read_file
 from stack import probes
 from stack.edge.admin import admin_socket, finds_gateways
 from stack.engines.process import bare_environment
@@ -34,12 +35,21 @@ def _monitor_command(context: StackContext) -> CommandLine:
         "MONITOR_OTLP_PORT": str(context.ports.otlp),
         "MONITOR_DATA_DIR": str(context.folder("monitor")),
         "MONITOR_GATEWAY_ADDRESS": f"{HOST}:{context.ports.gateway}",
+        "MONITOR_READY_FILE": str(_ready_file(context, "monitor")),
     }
     return _service(context, ("-m", "monitor"), settings)
 
 
 def _ready_file(context: StackContext, name: str) -> Path:
     return context.folder("run") / f"{name}.ready.json"
+
+
+def _is_ready(file: Path) -> bool:
+    """Whether a part has said in its health file that its start is over."""
+    try:
+        return read_file(file).report.state is not HealthState.UNHEALTHY
+    except (OSError, ValueError):
+        return False
 
 
 def default_gateways() -> int:
@@ -72,7 +82,7 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
         return _service(context, ("-m", "gateway"), settings)
 
     def is_ready(context: StackContext) -> bool:
-        if not _ready_file(context, name).exists():
+        if not _is_ready(_ready_file(context, name)):
             return False
         ports = context.ports
         return shares_ports or (
@@ -92,7 +102,11 @@ def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpe
     name = f"lane-{store}-0"
 
     def command(context: StackContext) -> CommandLine:
-        settings = {"LANE_NAME": name, "READY_FILE": str(_ready_file(context, name))}
+        settings = {
+            "LANE_NAME": name,
+            "READY_FILE": str(_ready_file(context, name)),
+            "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
+        }
         return _service(context, ("-m", "processor", "--store", store), settings)
 
     return ProcessSpec(
@@ -100,7 +114,7 @@ def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpe
         ports=(),
         prepare=lambda context: _ready_file(context, name).unlink(missing_ok=True),  # of one that was killed
         command=command,
-        is_ready=lambda context: _ready_file(context, name).exists(),
+        is_ready=lambda context: _is_ready(_ready_file(context, name)),
         follows_broker=True,
         before_stop=before_stop,
     )
