@@ -63,12 +63,11 @@ class HealthQueries:
         return await asyncio.shield(self._asking)
 
     async def _ask(self) -> Health:
-        *components, parts = await asyncio.gather(
-            *(_component(name, probe) for name, probe in self._probes.items()), self._part_components()
-        )
-        for component in components:
+        asking = asyncio.gather(*(_component(name, probe) for name, probe in self._probes.items()))
+        engines, parts = await asyncio.gather(asking, self._part_components())
+        for component in engines:
             self._date(component)
-        components += parts
+        components = [*engines, *parts]
         return Health(status=overall(components), components=components)
 
     async def _part_components(self) -> list[Health.Component]:

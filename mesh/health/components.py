@@ -58,11 +58,11 @@ def part_components(parts: Sequence[HeardPart], *, monitor_answers: bool) -> lis
 
 
 def overall(components: Sequence[Health.Component]) -> Health.Status:
-    """Return how the whole is: HEALTHY when every part is, DEGRADED when a part is not."""
-    healthy = [component.status == Health.HEALTHY for component in components]
-    if all(healthy):
+    """Return how the whole is: HEALTHY when every part is, DEGRADED when a part is not, UNHEALTHY when none works."""
+    statuses = {component.status for component in components}
+    if statuses == {Health.HEALTHY}:
         return Health.HEALTHY
-    return Health.DEGRADED if any(healthy) else Health.UNHEALTHY
+    return Health.UNHEALTHY if statuses == {Health.UNHEALTHY} else Health.DEGRADED
 
 
 def _missing(kind: str, detail: str) -> Health.Component:
@@ -71,13 +71,8 @@ def _missing(kind: str, detail: str) -> Health.Component:
 
 def _component(kind: str, parts: Sequence[HeardPart]) -> Health.Component:
     """Sum up the parts of one kind: what is wrong with one of them degrades it, while another one works."""
-    states = [part.state for part in parts]
-    if all(state is HealthState.HEALTHY for state in states):
-        status = Health.HEALTHY
-    elif all(state is HealthState.UNHEALTHY for state in states):
-        status = Health.UNHEALTHY
-    else:
-        status = Health.DEGRADED
+    states = {part.state for part in parts}
+    status = (states.pop() if len(states) == 1 else HealthState.DEGRADED).value
     component = Health.Component(name=kind, status=status)
     sick = [part for part in parts if part.state is not HealthState.HEALTHY]
     component.detail = "; ".join(_told(part, of_many=len(parts) > 1) for part in sick[:_MAX_CAUSES])

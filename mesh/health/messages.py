@@ -1,12 +1,15 @@
 """A part's report as the message that services send one another."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.monitor.v1 import part_health_pb2 as pb
 from polystream.v1.system_pb2 import Health
 
 from mesh.health.report import NEWEST_MS, HealthState, Lag, PartReport, Wait
 
-_STATES = {
+_STATES: Final[Mapping[Health.Status, HealthState]] = {
     Health.HEALTHY: HealthState.HEALTHY,
     Health.DEGRADED: HealthState.DEGRADED,
     Health.UNHEALTHY: HealthState.UNHEALTHY,
@@ -19,7 +22,7 @@ def to_message(report: PartReport) -> pb.PartHealth:
         name=report.name,
         kind=report.kind,
         pid=report.pid,
-        state=Health.Status.Value(report.state.value),
+        state=report.state.value,
         doing=report.doing,
         since_time=timestamp(report.since_ms),
         counts=report.counts,

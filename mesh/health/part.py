@@ -172,7 +172,7 @@ class PartHealth:
             counts = dict(self._counts)
 
         def time_ms(of_s: float) -> int:
-            return max(0, now_ms - int((now_s - of_s) * 1000))
+            return max(0, now_ms - round((now_s - of_s) * 1000))
 
         return PartReport(
             name=self._name,

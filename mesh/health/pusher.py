@@ -75,4 +75,5 @@ class HealthPusher:
 
 
 def _code(error: grpc.RpcError) -> str:
-    return error.code().name if isinstance(error, grpc.Call) else type(error).__name__
+    code = getattr(error, "code", None)  # an error of a call is a call too, which its type does not say
+    return str(code().name) if callable(code) else type(error).__name__

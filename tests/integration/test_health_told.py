@@ -44,7 +44,7 @@ def _statements(engines: EngineSet, harm: str, mend: str, *, ends_sessions: bool
         names = {"database": sql.Identifier(connection.info.dbname), "role": sql.Identifier(connection.info.user)}
 
         def run(statement: str) -> None:
-            connection.execute(sql.SQL(statement).format(**names))  # type: ignore[arg-type] # of this file
+            connection.execute(sql.SQL(statement).format(**names))
 
         run(harm)
         if ends_sessions:
@@ -176,8 +176,7 @@ def test_a_store_that_takes_nothing_is_told_by_every_door(parts: Parts, user_id:
         assert not parts.serves("polystream")
         assert all(parts.serves(name) for name in ("", "polystream.v1.UserService", *others))
     mended_s = time.monotonic()
-    for correlation_id in sent:
-        eventually(lambda id_=correlation_id: parts.operation(id_).get("state") == "SUCCEEDED", 60)
+    eventually(lambda: {parts.operation(id_).get("state") for id_ in sent} == {"SUCCEEDED"}, 60)
     eventually(parts.is_healthy, 60)
     assert time.monotonic() - mended_s < _MENDED_WITHIN_S
     assert parts.serves("polystream")

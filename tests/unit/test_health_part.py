@@ -119,7 +119,12 @@ def test_a_change_wakes_who_waits_for_one(health: PartHealth) -> None:
     """A reader that is told of every change loses none that came in between."""
     seen = health.wait_for_change(0, 10)
     woken = threading.Event()
-    threading.Thread(target=lambda: (health.wait_for_change(seen, 30), woken.set()), daemon=True).start()
+
+    def wait() -> None:
+        health.wait_for_change(seen, 30)
+        woken.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     health.waiting("kafka", "KAFKA_UNAVAILABLE")
     assert woken.wait(10)
     assert health.wait_for_change(seen, 0) > seen
