@@ -59,6 +59,17 @@ def _ordinary_uid() -> int:
     raise StackError("postgresql may not run as root, and this system has no user nobody: start as an ordinary user")
 
 
+def _require_name() -> None:
+    """Raise StackError for a user that the system has no name of, as some containers have it: initdb looks it up."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError as error:
+        raise StackError(
+            f"postgresql runs for a user with a name alone, and the system has none for the user {os.geteuid()}: "
+            "give it a line in /etc/passwd, or start as another user"
+        ) from error
+
+
 def _process(context: StackContext, *argv: str) -> CommandLine:
     """Return the command for one of PostgreSQL's programs, which refuse to run as root."""
     folder = context.folder("postgresql")
@@ -88,6 +99,7 @@ def _cluster(context: StackContext) -> Path:
 
 def prepare(find: Callable[[], Installation], context: StackContext) -> None:
     """Make the cluster, its role and its database, where they are missing or other credentials are set."""
+    _require_name()
     installation = find()
     folder = context.folder("postgresql")
     if os.geteuid() == 0:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 
 from stack.engines.spec import StackError
+from stack.supervisor.data_folder import unwritable
 
 _CLOCK_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which follows the clock's corrections
 
@@ -74,10 +75,7 @@ class RunFolder:
             self._folder.chmod(0o700)
             (self._folder / "lock").touch()
         except OSError as error:
-            raise StackError(
-                f"the data folder {self._folder.parent} can't be written ({error.strerror}). "
-                "Give it to your user, or choose another with --data-dir."
-            ) from error
+            raise StackError(unwritable(self._folder.parent, error)) from error
 
     def lock(self) -> TextIO:
         """Take the lock and return the file that holds it while it is open. Raises AlreadyRunningError."""
