@@ -181,10 +181,22 @@ def install_all(chosen: str) -> None:
     into = ["--python", str(PYTHON)]
     sync = [str(UV), "pip", "sync", "--require-hashes", "--compile-bytecode", *into, str(lock)]
     step("installing the locked packages", sync)  # not counted: some are for one Python or system alone
-    editable = [str(UV), "pip", "install", "--no-deps", "--no-build-isolation", *into, "--editable", str(ROOT)]
+    # By the folder that it runs in: a # in the path would end it.
+    editable = [str(UV), "pip", "install", "--no-deps", "--no-build-isolation", *into, "--editable", "."]
     step("installing polystream", editable)
+    make_paths_relative()
     step("compiling polystream", [str(PYTHON), "-m", "compileall", "-q", *(str(ROOT / source) for source in SOURCES)])
     STAMP.write_text(json.dumps({"fingerprint": fingerprint(), "set": chosen}))
+
+
+def make_paths_relative() -> None:
+    """Lead the environment to the checkout by a relative path: Python reads an absolute one in the user's locale.
+
+    In the C locale, a path with other letters would end every Python of the environment at its start.
+    """
+    for file in VENV.glob("lib/python*/site-packages/_polystream.pth"):
+        folders = [os.fsdecode(line) for line in file.read_bytes().splitlines()]
+        file.write_bytes(os.fsencode("".join(os.path.relpath(each, str(file.parent)) + "\n" for each in folders)))
 
 
 def give_to_owner() -> None:
@@ -256,7 +268,7 @@ def step(title: str, command: "list[str]") -> None:
     with INSTALL_LOG.open("ab+") as log:
         start = log.seek(0, os.SEEK_END)
         process = subprocess.Popen(  # noqa: S603 - pip, uv and Python, with arguments from above
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=installer_environment()
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=installer_environment(), cwd=str(ROOT)
         )
         with process:
             while not has_ended(process):

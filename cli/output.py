@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, TextIO
 
-_BROKEN_PIPE: Final = 128 + 13  # what a shell shows of a program that SIGPIPE ended
 _UNWRITABLE: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 _STREAMS: Final = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
@@ -28,7 +27,7 @@ def with_streams(command: Callable[[], int]) -> int:
         finally:  # argparse leaves by an exception
             sys.stdout.flush()
     except BrokenPipeError:
-        return _BROKEN_PIPE
+        return 1
     except OSError as error:
         if error.errno not in _UNWRITABLE or error.filename is not None:
             raise

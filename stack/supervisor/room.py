@@ -36,7 +36,7 @@ class Needs:
 NEEDS: Final = {
     "embedded": Needs(400 * _MIB, 2048 * _MIB, 256 * _MIB, 64 * _MIB, 256, 200),
     "native": Needs(1200 * _MIB, 4096 * _MIB, 512 * _MIB, 128 * _MIB, 1024, 400),
-    "external": Needs(250 * _MIB, 1024 * _MIB, 64 * _MIB, 32 * _MIB, 256, 150),
+    "external": Needs(250 * _MIB, 2048 * _MIB, 64 * _MIB, 32 * _MIB, 256, 150),
 }
 
 
