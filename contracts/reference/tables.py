@@ -19,6 +19,7 @@ from mesh.catalog import load_catalog
 from mesh.http_status import http_status
 from mesh.telemetry import names
 from stack import ports
+from stack.supervisor import room
 
 _REACTIONS: Final = {
     errors.Reaction.REFUSE: "refuses: the operation fails",
@@ -126,6 +127,21 @@ def span_table() -> str:
     said = comments_in(names)
     spans = ("GATEWAY_SEND", "LANE_PROCESS", "LANE_STORE", "LANE_SEND", "GATEWAY_PROCESS")
     return table(("span", "is"), [(code(getattr(names, name)), said[name]) for name in spans])
+
+
+def room_table() -> str:
+    """Return what a machine has to have free for a platform, on each set of engines."""
+    told = comments_in(room, "Needs")
+    sets = room.NEEDS
+    rows = [
+        (told[field.name], *(_amount(field.name, getattr(needs, field.name)) for needs in sets.values()))
+        for field in dataclasses.fields(room.Needs)
+    ]
+    return table(("free", *map(code, sets)), rows)
+
+
+def _amount(name: str, value: int) -> str:
+    return f"{value >> 20:,} MiB" if name.endswith("_bytes") else f"{value:,}"
 
 
 def port_table() -> str:
