@@ -16,9 +16,10 @@ from typing import Any, Final
 from cli import compose
 from cli.folders import add_data_dir, work_dir
 from cli.progress import Progress
-from stack.engines.process import rotate, tail
+from stack.engines.process import appended, tail
 from stack.engines.spec import StackError
 from stack.supervisor.data_folder import require_owner, unwritable
+from stack.supervisor.state import RunFolder
 
 _GATEWAYS_MAX: Final = 64
 
@@ -68,8 +69,6 @@ def run(arguments: argparse.Namespace) -> int:
     log = data_dir / "logs" / "supervisor.log"
     try:
         require_owner(data_dir)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        rotate(log)
         supervisor = _start_supervisor(arguments, log)
     except StackError as error:
         progress.failed(str(error))
@@ -132,10 +131,14 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
     options += ["--gateways", str(arguments.gateways)] if arguments.gateways else []
     options += ["--edge"] if arguments.edge else []
     options += ["--detached"] if arguments.detach else []
+    folder = RunFolder(arguments.data_dir.resolve())
+    folder.make()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with log.open("ab") as output:
+    # Taken here and handed on: whoever looks finds, from now on, that a platform starts.
+    with folder.lock() as lock, appended(log) as output:
         return subprocess.Popen(  # noqa: S603 - its arguments are checked by the parser
-            [sys.executable, "-m", "stack.supervisor", *options],
+            [sys.executable, "-m", "stack.supervisor", *options, "--lock-descriptor", str(lock.descriptor)],
+            pass_fds=(lock.descriptor,),
             # It stops when this end of the pipe is closed, however this process ends.
             stdin=subprocess.DEVNULL if arguments.detach else subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from mesh.settings import (
 from stack.engines import ENGINE_SETS
 from stack.engines.spec import HOST, EngineSpec, ProcessSpec, StackContext, StackError
 from stack.ports import Ports
-from stack.supervisor.services import PROVISION, default_gateways, service_stages
+from stack.supervisor.services import PROVISION, default_gateways, is_settled, service_stages
 from stack.supervisor.state import for_display
 
 _LOOPBACK: Final = f"{HOST},localhost"
@@ -39,6 +39,7 @@ class Plan:
     port_offset: int
     settings: dict[str, str]  # what the platform itself sets for its services
     endpoints: dict[str, str | None]  # credentials included
+    is_settled: Callable[[StackContext], bool]  # whether the parts, all ready, have heard of each other
 
 
 def make_plan(
@@ -81,6 +82,7 @@ def make_plan(
         port_offset=port_offset,
         settings=settings,
         endpoints=endpoints,
+        is_settled=is_settled,
     )
 
 
