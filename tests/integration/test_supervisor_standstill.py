@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from mesh.health.part import PartHealth
-from stack.supervisor import standstill
 from stack.supervisor.standstill import BEATS_MAX_STILL_S, SILENCE_MAX_S, HealthFileWatch, SilenceWatch
 
 _LOOK_S = 2.0
@@ -21,7 +20,7 @@ _LOOK_S = 2.0
 def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Return what moves the clock by which it is judged."""
     now_s = [1000.0]
-    monkeypatch.setattr(standstill.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr("stack.supervisor.standstill.time.monotonic", lambda: now_s[0])
 
     def move(by_s: float) -> None:
         now_s[0] += by_s
