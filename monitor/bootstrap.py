@@ -9,6 +9,8 @@ from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Decoder
+from mesh.direct import GRPC_OPTIONS
+from mesh.hosts import host_and_port
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
 from mesh.threads import CriticalThreads
@@ -55,7 +57,7 @@ def build() -> Monitor:
     grpc_server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_OTLP_MESSAGE_BYTES)])
     TraceReceiver(store, forwarder).add_to(grpc_server)
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
-    grpc_server.add_insecure_port(f"{settings.host}:{settings.otlp_port}")
+    grpc_server.add_insecure_port(host_and_port(settings.host, settings.otlp_port))
 
     receipts = Decoder(
         CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
@@ -63,7 +65,7 @@ def build() -> Monitor:
     threads = CriticalThreads()
     ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads)
 
-    gateway = grpc.aio.insecure_channel(settings.gateway_address)
+    gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
     pages = Pages(log, catalog, settings, gateway, ingest.is_following)
     http_server = uvicorn.Server(
         uvicorn.Config(
