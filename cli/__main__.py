@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if command is named:
             _load(command).configure(subparser)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.read(arguments)
     if named is None:
         return 0
     try:

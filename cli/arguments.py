@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 USAGE_EXIT_CODE: Final = 2
 _NEAR: Final = 0.6  # as `difflib` measures it: `extrenal` and `external` have 0.88
@@ -19,11 +19,11 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong and where to read on, and end with 2."""
         self._refuse(self.prog, _plain(message))
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        """Read the arguments. One that is none of them is told with the nearest that is."""
-        read, unknown = self.parse_known_args(args, namespace)
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Read a command and its arguments. One that is none of them is told with the nearest that is."""
+        read, unknown = self.parse_known_args(arguments)
         if unknown:
-            command = " ".join((self.prog, *(args or ())[:1]))
+            command = f"{self.prog} {arguments[0]}"
             self._refuse(
                 command, f"{unknown[0]} is not known here{meant(unknown[0].partition('=')[0], _options(self))}"
             )

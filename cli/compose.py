@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from cli.folders import CHECKOUT
 from mesh.env_file import SettingsError, read_env_file
 from mesh.settings import PostgresSettings
@@ -147,8 +149,13 @@ def settings(data_dir: Path) -> dict[str, str]:
 
 
 def _endpoints(given: Mapping[str, str]) -> dict[str, str | None]:
-    names = {field: given[f"POSTGRES_{field.upper()}"] for field in ("host", "user", "password", "db")}
-    postgresql = PostgresSettings(port=int(given["POSTGRES_PORT"]), **names).dsn
+    postgresql = PostgresSettings.model_construct(
+        host=given["POSTGRES_HOST"],
+        port=int(given["POSTGRES_PORT"]),
+        user=given["POSTGRES_USER"],
+        password=SecretStr(given["POSTGRES_PASSWORD"]),
+        db=given["POSTGRES_DB"],
+    ).dsn
     return {
         "rest": "http://127.0.0.1:8000",
         "grpc": "127.0.0.1:50051",

@@ -34,8 +34,8 @@ class EnvFile:
 def read_env_file(path: Path) -> EnvFile:
     """Return what the file says: `NAME=value` a line, quoted or not, after `export` or not, with `#` comments.
 
-    `${OTHER}`, or `${OTHER:-default}`, in a value without single quotes is replaced, by the environment or a line above.
-    Raises SettingsError where the file can't be read, where a line is none of these, where a value names what
+    `${OTHER}`, or `${OTHER:-default}`, in a value without single quotes is replaced, by the environment or a line
+    above. Raises SettingsError where the file can't be read, where a line is none of these, where a value names what
     nothing sets, and where two lines set one name.
     """
     values: dict[str, str] = {}

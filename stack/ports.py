@@ -1,6 +1,6 @@
 """Every port of the platform, in one place."""
 
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Final
 
 _PORT_MIN: Final = 1024  # below, only root may listen
@@ -36,4 +36,4 @@ class Ports:
         return Ports(**moved)
 
 
-OFFSET_MAX = _PORT_MAX - max(field.default for field in fields(Ports))
+OFFSET_MAX: Final = _PORT_MAX - max(astuple(Ports()))

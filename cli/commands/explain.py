@@ -63,5 +63,5 @@ def _sentence(error: grpc.RpcError, address: str) -> str:
     status = rpc_status.from_call(error)  # type: ignore[arg-type] # the error is the call too
     if status is None:  # it is not the platform's own answer
         return f"the gateway at {address} does not answer ({error.code().name}): `status` shows how every part is"
-    faults = [f"{fault.field} {fault.description}" for fault in read_details(status).faults]
+    faults = [f"{fault.field}: {fault.description}" for fault in read_details(status).faults]
     return "\n".join(faults) or str(status.message)

@@ -46,7 +46,7 @@ class Tracing:
             endpoint=settings.otlp_endpoint,
             insecure=not settings.otlp_endpoint.startswith("https"),
             timeout=_EXPORT_TIMEOUT_S,
-            channel_options=GRPC_OPTIONS,
+            channel_options=GRPC_OPTIONS,  # type: ignore[arg-type] # gRPC takes numbers, too
         )
         self._provider.add_span_processor(
             BatchSpanProcessor(

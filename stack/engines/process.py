@@ -11,6 +11,7 @@ import sysconfig
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +21,13 @@ _LAUNCHER = Path(__file__).with_name("exec_child.py")
 _ROTATE_BYTES = 4 * 1024 * 1024
 # What any program needs: where programs and the user's files are, the language, the time zone.
 _PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+_OWN_PACKAGES: Final = ("mesh", "polystream", "pydantic")  # one of each folder that an installation may have
 
 
 def bare_environment() -> dict[str, str]:
     """Return what every program needs of the environment, and nothing else: all that an engine inherits."""
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _python_library()
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | _python_library() | _python_path()
 
 
 def _python_library() -> dict[str, str]:
@@ -35,6 +38,17 @@ def _python_library() -> dict[str, str]:
         os.pathsep
     )
     return {variable: str(folder)} if is_needed else {}
+
+
+def _python_path() -> dict[str, str]:
+    """Return the folders on Python's path that the platform itself was found in, for a Python that has it nowhere else."""
+    given = os.environ.get("PYTHONPATH", "")
+    if not given:
+        return {}
+    specs = filter(None, map(find_spec, _OWN_PACKAGES))
+    homes = {Path(place).resolve().parent for spec in specs for place in spec.submodule_search_locations or ()}
+    needed = [folder for folder in given.split(os.pathsep) if folder and Path(folder).resolve() in homes]
+    return {"PYTHONPATH": os.pathsep.join(needed)} if needed else {}
 
 
 def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
