@@ -118,7 +118,7 @@ def given_settings(environment: Mapping[str, str], file: EnvFile | None) -> dict
     known = setting_names()
     given: dict[str, str] = {}
     for source in (file.values if file else {}, environment):
-        # As pydantic reads them, names in small letters count too.
+        # As pydantic reads them, names in lower case count too.
         spelled = {name.upper(): value for name, value in source.items() if name.upper() in known}
         given |= spelled | {name: value for name, value in source.items() if name in known}
     return given

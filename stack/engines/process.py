@@ -41,7 +41,7 @@ def _python_library() -> dict[str, str]:
 
 
 def _python_path() -> dict[str, str]:
-    """Return the folders on Python's path that the platform itself was found in, for a Python that has it nowhere else."""
+    """Return the folders on Python's path that have the platform itself, for a Python that finds it nowhere else."""
     given = os.environ.get("PYTHONPATH", "")
     if not given:
         return {}
