@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import httpx
 
+from mesh.direct import http_options
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import RegistrySettings
 
@@ -38,7 +39,10 @@ class RegistryClient:
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._http = httpx.Client(
-            base_url=settings.url, timeout=settings.timeout_s, headers={"content-type": _CONTENT_TYPE}
+            base_url=settings.url,
+            timeout=settings.timeout_s,
+            headers={"content-type": _CONTENT_TYPE},
+            **http_options(ca_file=settings.ca_file, proxy_url=settings.proxy_url),
         )
 
     def register(self, topic: str, record: str, schema: Mapping[str, Any]) -> int:

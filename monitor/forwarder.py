@@ -5,6 +5,7 @@ import contextlib
 import math
 import time
 from collections import deque
+from pathlib import Path
 from typing import NamedTuple
 
 import grpc
@@ -12,6 +13,7 @@ import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from mesh.backoff import Backoff
+from mesh.direct import GRPC_OPTIONS
 from mesh.settings import JaegerSettings
 
 FORWARDED_KEY = "polystream-forwarded"  # metadata of what is passed on: it is not passed on once more, in a circle
@@ -21,6 +23,7 @@ _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
 _TELL_INTERVAL_S = 10.0
 _CHANNEL_OPTIONS = (
+    *GRPC_OPTIONS,
     # A Jaeger that comes back is to be noticed within seconds, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -52,7 +55,7 @@ class TraceForwarder:
     def __init__(self, settings: JaegerSettings) -> None:
         """Prepare to send to `settings.otlp_endpoint`, which is set."""
         self._settings = settings
-        self._channel = _open_channel(settings.otlp_endpoint)
+        self._channel = _open_channel(settings.otlp_endpoint, settings.ca_file)
         # Without a serializer: the bytes as they came.
         self._export: grpc.aio.UnaryUnaryMultiCallable[bytes, ExportTraceServiceResponse] = self._channel.unary_unary(
             _METHOD, response_deserializer=ExportTraceServiceResponse.FromString
@@ -205,8 +208,9 @@ class _Pace:
         self._last_s = time.monotonic()
 
 
-def _open_channel(endpoint: str) -> grpc.aio.Channel:
+def _open_channel(endpoint: str, ca_file: str) -> grpc.aio.Channel:
     scheme, separator, address = endpoint.rstrip("/").rpartition("://")
     if separator and scheme == "https":
-        return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(), options=_CHANNEL_OPTIONS)
+        credentials = grpc.ssl_channel_credentials(Path(ca_file).read_bytes() if ca_file else None)
+        return grpc.aio.secure_channel(address, credentials, options=_CHANNEL_OPTIONS)
     return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)

@@ -3,7 +3,6 @@
 import argparse
 import json
 import operator
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 from cli.dead_letters import describe, describe_redriven, show_end, show_entries, show_entry, show_plan, show_redriven
 from cli.folders import add_data_dir
-from cli.running import NothingRunsError, settings_for
+from cli.running import NothingRunsError, take_settings_of
 from mesh.catalog import load_catalog
 from mesh.codec import read_record
 from mesh.dead_letters.dead_letter import RecordPosition
@@ -68,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it: 0 when it is done, 1 when something of what was asked for is left, 2 when it can't be done."""
     act: Callable[[argparse.Namespace], int] = arguments.act
     try:
-        os.environ.update(settings_for(arguments.data_dir))
+        take_settings_of(arguments.data_dir)
         return act(arguments)
     except (_UsageError, NothingRunsError, TopicError) as error:
         sys.stderr.write(f"{error}\n")

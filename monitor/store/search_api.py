@@ -1,13 +1,13 @@
 """The few calls of OpenSearch's HTTP API that the event store makes; Elasticsearch 7 answers them too."""
 
 import json
-import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import httpx
 import structlog
 
+from mesh.direct import http_options
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import EventStoreSettings
 
@@ -29,8 +29,8 @@ class SearchApi:
             base_url=host if "://" in host else f"http://{host}",
             timeout=settings.timeout_s,
             auth=(settings.user, settings.password.get_secret_value()) if settings.user else None,
-            verify=ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True,
             headers={"content-type": "application/json"},
+            **http_options(ca_file=settings.ca_file, proxy_url=settings.proxy_url),
         )
 
     def call(self, method: str, path: str, body: Answer | None = None, **parameters: str | int) -> Answer:

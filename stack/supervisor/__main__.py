@@ -20,6 +20,7 @@ from stack.engines.spec import StackError
 from stack.supervisor.events import EventPipe, log_event
 from stack.supervisor.free_ports import require_free
 from stack.supervisor.plan import Plan, make_plan
+from stack.supervisor.reach import wait_for_engines
 from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import RunFolder
 from stack.supervisor.supervisor import Report, Supervisor
@@ -60,9 +61,13 @@ def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool) -> in
         folder.make()
         with folder.lock():
             made = plan()
+            for note in made.notes:
+                report({"event": "note", "message": note})
             _make_room(made, folder, report)
             with _stoppable():
                 provide(made.engine_set, lambda message: report({"event": "note", "message": message}))
+                if not made.engines:
+                    wait_for_engines(lambda message: report({"event": "note", "message": message}))
             return asyncio.run(_run(made, folder, report, detached=detached))
     except StackError as error:
         report({"event": "failed", "message": str(error)})

@@ -42,7 +42,7 @@ class PlatformState:
     port_offset: int
     status: str = "starting"  # starting, ready, degraded, stopping, stopped, failed
     endpoints: dict[str, str | None] = field(default_factory=dict)  # credentials included
-    environment: dict[str, str] = field(default_factory=dict)  # what leads a service to the engines
+    environment: dict[str, str] = field(default_factory=dict)  # every setting of its services
     processes: list[ProcessState] = field(default_factory=list)
 
     @classmethod
