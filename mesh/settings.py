@@ -219,8 +219,9 @@ class LaneSettings(_Settings):
     max_batch_wait_s: float = 0.05  # how long the lane waits for a batch to fill, in seconds
     # The longest pause before the lane tries a store again that does not answer, in seconds.
     store_backoff_max_s: float = 2.0
-    # How many commands may wait until the lane can tell whether their user exists.
-    max_deferred_records: int = 2000
+    # How much memory the commands may take that wait until the lane can tell whether their user exists, in bytes; above
+    # that, those that have waited longest are answered early.
+    max_deferred_bytes: int = 64 * 1024 * 1024
     user_wait_max_s: float = 60.0  # how long such a command may wait, in seconds; then it is refused
     # How long a store remembers that it applied a command, in seconds; as long as Kafka keeps commands.
     marker_ttl_s: int = 7 * 24 * 3600

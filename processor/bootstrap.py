@@ -74,7 +74,7 @@ def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySetti
             decoder=CommandDecoder(store_name, catalog, registry),
             store=store,
             receipts=ReceiptSender(producer, encoder, spans, store_name, settings.name),
-            deferral=Deferral(settings.max_deferred_records, settings.user_wait_max_s),
+            deferral=Deferral(settings.max_deferred_bytes, settings.user_wait_max_s, settings.max_batch_records),
             ready=ReadyFile(Path(settings.ready_file) if settings.ready_file else None, store_name),
             stop=stop,
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),

@@ -19,6 +19,7 @@ import structlog
 
 from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError
+from mesh.telemetry.repeats import RepeatCounter
 from processor.lanes.applying import Applying
 from processor.lanes.decoding import CommandDecoder, Item, Reject
 from processor.lanes.deferral import Deferral
@@ -112,6 +113,8 @@ class Lane:
         self._offsets = Offsets()
         self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget)
         self._applying = Applying(store, self._retry)
+        self._cut_short = 0  # commands answered before their time, since the start
+        self._cut_short_told = RepeatCounter()
 
     def run(self) -> None:
         """Work until told to stop. Raises SendError when Kafka takes no receipts for minutes."""
@@ -129,23 +132,20 @@ class Lane:
         records = self._read()
         items, rejects = self._decode(records)
         items = self._deferral.hold_back(items)
-        due, overdue = self._deferral.due()
+        due = self._deferral.due()
+        waiting, spoilt = self._decode(due.records)
         start_ns = time.time_ns()
-        applied = self._applying.apply([*due, *items], overdue)
+        applied = self._applying.apply([*waiting, *items], due.overdue(waiting))
         step = Step(start_ns, time.time_ns(), len(applied))
-        self._deferral.settle(applied)
-        self._receipts.send(rejects, applied, step, self._retry.linger)
+        self._deferral.settle(applied, spoilt)
+        self._receipts.send([*rejects, *spoilt], applied, step, self._retry.linger)
+        self._tell_cut_short(due.cut_short)
         self._commit()
 
     def _read(self) -> list[KafkaRecord]:
         next_try_s = self._deferral.next_try_in_s()
         wait_s = self._limits.max_read_wait_s if next_try_s is None else min(next_try_s, self._limits.max_read_wait_s)
-        max_records = min(self._limits.max_batch_records, self._deferral.room)
-        records: list[KafkaRecord] = []
-        if max_records > 0:
-            records = self._source.read(max_records, wait_s)
-        else:
-            self._source.idle(wait_s)
+        records = self._source.read(self._limits.max_batch_records, wait_s)
         self._forget(self._source.take_lost())
         if self._offsets.advance(records):
             self._on_doubt()
@@ -153,6 +153,17 @@ class Lane:
         if partitions is not None:
             self._ready.write(partitions)
         return records
+
+    def _tell_cut_short(self, commands: int) -> None:
+        """Log now and then that commands were answered early, because more wait for their users than fit."""
+        self._cut_short += commands
+        if commands and self._cut_short_told.count():
+            _LOG.warning(
+                "more commands wait for their users than fit: those that waited longest are answered early",
+                answered_early=self._cut_short,
+                waiting=len(self._deferral),
+                waiting_bytes=self._deferral.size_bytes,
+            )
 
     def _decode(self, records: Sequence[KafkaRecord]) -> tuple[list[Item], list[Reject]]:
         taken = self._retry.until_done(records, lambda rest: [self._decoder.decode(record) for record in rest])
