@@ -276,6 +276,8 @@ class MonitorSettings(_Settings):
     otlp_port: int = 4317  # the port of OTLP and of the monitor's own gRPC service
     retention_days: int = 7  # how long events and spans are kept, in days
     max_spans: int = 500_000  # how many spans are kept at the most
+    # How much the event log may take where it is a file, in bytes; above that, the oldest of it is forgotten.
+    max_bytes: int = 2 * 1024 * 1024 * 1024
     endpoints_json: str = "{}"  # the addresses that the dashboard links to, as a JSON object
     # `host:port` of a gateway, which the monitor asks for the platform's health.
     gateway_address: str = "127.0.0.1:50051"
