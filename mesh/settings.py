@@ -188,6 +188,12 @@ class GatewaySettings(_Settings):
     kafka_ack_timeout_s: float = 10.0
     max_request_bytes: int = 64 * 1024  # how large a request may be, in bytes
     operation_ttl_s: int = 24 * 3600  # how long Redis keeps an operation, in seconds
+    # How much of Redis's memory all operations may take together, in bytes; above that, the oldest give way before
+    # their time, and the event log answers for them.
+    operations_max_bytes: int = 64 * 1024 * 1024
+    # How much of Redis's memory the request IDs may take that were used, in bytes; above that, the oldest are
+    # forgotten before their time.
+    requests_max_bytes: int = 32 * 1024 * 1024
     operation_memory_max: int = 50_000  # how many operations the gateway keeps in memory
     drain_timeout_s: float = 10.0  # how long a gateway that stops waits for the calls under way, in seconds
 
@@ -225,6 +231,8 @@ class LaneSettings(_Settings):
     user_wait_max_s: float = 60.0  # how long such a command may wait, in seconds; then it is refused
     # How long a store remembers that it applied a command, in seconds; as long as Kafka keeps commands.
     marker_ttl_s: int = 7 * 24 * 3600
+    # How much of Redis's memory its lane's marks may take, in bytes; above that, the oldest give way before their time.
+    redis_marks_max_bytes: int = 64 * 1024 * 1024
     ready_file: str = Field("", validation_alias="READY_FILE")  # a file that is there while the lane works
 
 

@@ -103,11 +103,10 @@ def _open_store(
 
         return MongoStore(MongoSettings(), PostgresSettings(), handlers, incarnation), _tell_nobody
     if name == "REDIS":
-        from processor.stores.redis import RedisStore  # noqa: PLC0415
+        from processor.stores.redis import MarkerBounds, RedisStore  # noqa: PLC0415
 
-        return RedisStore(
-            RedisSettings(), PostgresSettings(), handlers, incarnation, settings.marker_ttl_s
-        ), _tell_nobody
+        markers = MarkerBounds(settings.marker_ttl_s, settings.redis_marks_max_bytes)
+        return RedisStore(RedisSettings(), PostgresSettings(), handlers, incarnation, markers), _tell_nobody
     raise ValueError(f"there is no store {name}")
 
 
