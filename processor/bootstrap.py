@@ -96,7 +96,13 @@ def _open_store(
     if name == "POSTGRESQL":
         from processor.stores.postgresql import PostgresStore  # noqa: PLC0415
 
-        postgres = PostgresStore(PostgresSettings(), handlers, incarnation, settings.marker_ttl_s)
+        postgres = PostgresStore(
+            PostgresSettings(),
+            handlers,
+            incarnation,
+            inbox_ttl_s=settings.marker_ttl_s,
+            max_batch=settings.max_batch_records,
+        )
         return postgres, postgres.record_positions
     if name == "MONGODB":
         from processor.stores.mongodb import MongoStore  # noqa: PLC0415
