@@ -58,7 +58,7 @@ def store(engine: EngineSet) -> Iterator[PostgresStore]:
 
 def count(db: psycopg.Connection[Any], where: str = "true") -> int:
     """Return how many rows the inbox has."""
-    row = db.execute(f"SELECT count(*) FROM inbox WHERE {where}").fetchone()  # type: ignore[arg-type] # noqa: S608
+    row = db.execute(f"SELECT count(*) FROM inbox WHERE {where}").fetchone()  # type: ignore[arg-type]
     assert row is not None
     return int(row[0])
 
