@@ -218,6 +218,12 @@ class GatewaySettings(Settings):
     kafka_ack_timeout_s: Positive = 10.0
     max_request_bytes: Count = 64 * 1024  # how large a request may be, in bytes
     operation_ttl_s: Count = 24 * 3600  # how long Redis keeps an operation, in seconds
+    # How much of Redis's memory all operations may take together, in bytes; above that, the oldest give way before
+    # their time, and the event log answers for them.
+    operations_max_bytes: Count = 64 * 1024 * 1024
+    # How much of Redis's memory the request IDs may take that were used, in bytes; above that, the oldest are
+    # forgotten before their time.
+    requests_max_bytes: Count = 32 * 1024 * 1024
     operation_memory_max: Count = 50_000  # how many operations the gateway keeps in memory
     drain_timeout_s: NotNegative = 10.0  # how long a gateway that stops waits for the calls under way, in seconds
 
@@ -252,11 +258,14 @@ class LaneSettings(Settings):
     max_batch_wait_s: NotNegative = 0.05  # how long the lane waits for a batch to fill, in seconds
     # The longest pause before the lane tries a store again that does not answer, in seconds.
     store_backoff_max_s: Positive = 2.0
-    # How many commands may wait until the lane can tell whether their user exists.
-    max_deferred_records: Count = 2000
+    # How much memory the commands may take that wait until the lane can tell whether their user exists, in bytes; above
+    # that, those that have waited longest are answered early.
+    max_deferred_bytes: Count = 64 * 1024 * 1024
     user_wait_max_s: NotNegative = 60.0  # how long such a command may wait, in seconds; then it is refused
     # How long a store remembers that it applied a command, in seconds; as long as Kafka keeps commands.
     marker_ttl_s: Count = 7 * 24 * 3600
+    # How much of Redis's memory its lane's marks may take, in bytes; above that, the oldest give way before their time.
+    redis_marks_max_bytes: Count = 64 * 1024 * 1024
     # A JSON file in which the lane tells its health every second, while it runs.
     ready_file: str = Field("", validation_alias="READY_FILE")
     # `host:port` of the monitor, which the lane tells its health.
@@ -316,6 +325,8 @@ class MonitorSettings(Settings):
     otlp_port: Port = 4317  # the port of OTLP and of the monitor's own gRPC service
     retention_days: Count = 7  # how long events and spans are kept, in days
     max_spans: Count = 500_000  # how many spans are kept at the most
+    # How much the event log may take where it is a file, in bytes; above that, the oldest of it is forgotten.
+    max_bytes: Count = 2 * 1024 * 1024 * 1024
     endpoints_json: JsonObject = "{}"  # the addresses that the dashboard links to, as a JSON object
     # `host:port` of a gateway, which the monitor asks for the platform's health.
     gateway_address: Address = "127.0.0.1:50051"

@@ -3,12 +3,15 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.catalog import Catalog
+from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
+from monitor.store.selection import SpanPlace
 from monitor.story import fold
 
 T = TypeVar("T")
@@ -32,9 +35,10 @@ class _Groups(Generic[T]):
             if len(self._groups) > self._max_groups:
                 self._groups.popitem(last=False)
 
-    def of(self, group: str) -> list[T]:
+    def of(self, group: str, keys: AbstractSet[str] | None = None) -> list[T]:
         with self._lock:
-            return list(self._groups.get(group, {}).values())
+            items = self._groups.get(group, {})
+            return [item for key, item in items.items() if keys is None or key in keys]
 
     def all(self) -> dict[str, list[T]]:
         with self._lock:
@@ -68,16 +72,25 @@ class RecentEvents:
 
 
 class RecentSpans:
-    """The spans of the newest traces. Thread-safe."""
+    """The spans of the newest commands, and those of the newest traces that name no command. Thread-safe."""
 
-    def __init__(self, max_traces: int, max_spans: int = 200) -> None:
-        self._spans: _Groups[bytes] = _Groups(max_traces, max_spans)
+    def __init__(self, max_commands: int, max_spans: int = 200) -> None:
+        self._own: _Groups[bytes] = _Groups(max_commands, max_spans)
+        self._others: _Groups[bytes] = _Groups(max_commands, max_spans)
 
     def add(self, spans: Sequence[Span]) -> None:
         """Remember spans."""
         for span in spans:
-            self._spans.add(span.trace_id, span.span_id, span.SerializeToString())
+            correlation_id = span.attributes.get(CONVERSATION_ID)
+            group, spans_of = (correlation_id, self._own) if correlation_id else (span.trace_id, self._others)
+            spans_of.add(group, f"{span.trace_id}:{span.span_id}", span.SerializeToString())
 
-    def of(self, trace_id: str) -> list[Span]:
-        """Return what is remembered of a trace."""
-        return [Span.FromString(span) for span in self._spans.of(trace_id)]
+    def of(self, correlation_id: str) -> list[Span]:
+        """Return what is remembered of the spans that name a command."""
+        return [Span.FromString(span) for span in self._own.of(correlation_id)]
+
+    def at(self, places: Sequence[SpanPlace]) -> list[Span]:
+        """Return those of some spans that are remembered and name no command."""
+        wanted = {f"{trace_id}:{span_id}" for trace_id, span_id in places}
+        traces = dict.fromkeys(trace_id for trace_id, _ in places)
+        return [Span.FromString(span) for trace_id in traces for span in self._others.of(trace_id, wanted)]

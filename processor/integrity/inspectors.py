@@ -30,6 +30,13 @@ class StoreInspector(Protocol):
         """Return which of the commands the store has applied or refused, as it remembers."""
         ...
 
+    def remembers_since_ms(self) -> int:
+        """Return from when on it knows of every command, in milliseconds since the epoch.
+
+        That is 0, but where marks gave way to newer ones. That each is kept only so long is not in this.
+        """
+        ...
+
     def close(self) -> None:
         """Close the connections."""
         ...
@@ -65,6 +72,10 @@ class PostgresInspector:
         """Return which of the commands have a row in the inbox."""
         return set(self._column(_APPLIED, correlation_ids))
 
+    def remembers_since_ms(self) -> int:
+        """Return 0: rows go in time alone."""
+        return 0
+
     def existing(self, user_ids: Collection[int]) -> set[int]:
         """Return which of the users there are."""
         return set(self._column(_EXISTING, user_ids))
@@ -91,6 +102,10 @@ class MongoInspector:
         """Return which of the commands have a receipt."""
         with _errors(self.name, mongodb.store_errors):
             return {document["_id"] for document in find_by_id(self._db[INBOX], correlation_ids, ["_id"])}
+
+    def remembers_since_ms(self) -> int:
+        """Return 0: documents go in time alone."""
+        return 0
 
     def users(self) -> Iterator[int]:
         """Yield the users with views, with recommendations, or remembered and not erased."""
@@ -139,6 +154,12 @@ class RedisInspector:
             for correlation_id in correlation_ids:
                 pipeline.exists(keys.marker_key(correlation_id))
             return {id_ for id_, there in zip(correlation_ids, pipeline.execute(), strict=True) if there}
+
+    def remembers_since_ms(self) -> int:
+        """Return when the newest marker was written that gave way to others."""
+        with _errors(self.name, redis.store_errors):
+            told: Any = self._client.get(keys.MARKERS_GONE)
+        return int(told) if told and told.isdigit() else 0
 
     def users(self) -> Iterator[int]:
         """Yield the users with sessions, or remembered and not erased."""

@@ -17,6 +17,7 @@ from processor.batches import answer_batch, group_by_command, split_batch, witho
 from processor.handlers import AnyHandler
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
+from processor.stores.postgresql_tidying import Tidying
 
 _LOG = structlog.get_logger(__name__)
 
@@ -25,8 +26,6 @@ _DEAD_PEER_TIMEOUT_MS = 10_000  # a server that vanished without a word is notic
 # Plans are made for the tables as they are: one kept from when they were empty would read them whole.
 _SESSION = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; SET plan_cache_mode = force_custom_plan"
 _MAX_CONFLICTS = 5  # repetitions of a batch that met another lane's transaction
-_TIDY_INTERVAL_S = 30.0
-_MAX_TIDY_ROWS = 5000
 
 _READ_INBOX = "SELECT correlation_id::text, receipt FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
 _WRITE_INBOX = """
@@ -39,25 +38,6 @@ SELECT %s, * FROM unnest(%s::integer[], %s::bigint[])
     ON CONFLICT (topic_id, partition) DO UPDATE
    SET next_offset = greatest(known.next_offset, excluded.next_offset)
 """
-_FORGET_APPLIED = """
-DELETE FROM inbox
- WHERE correlation_id IN (
-           SELECT correlation_id FROM inbox
-            WHERE complete_time < now() - make_interval(secs => %s)
-            ORDER BY complete_time LIMIT %s
-              FOR UPDATE SKIP LOCKED
-       )
-"""
-_EXPIRE_SUBSCRIPTIONS = """
-UPDATE assinaturas SET status = 'expirada'
- WHERE id IN (
-           SELECT id FROM assinaturas
-            WHERE status = 'ativa' AND fim <= now()
-            ORDER BY fim LIMIT %s
-              FOR UPDATE SKIP LOCKED
-       )
-"""
-
 # Another lane had its transaction in the way: the same batch succeeds when it is repeated. A collision of unique
 # values is one too, since handlers look for those that are there before.
 _CONFLICTS: Final = (
@@ -91,15 +71,17 @@ class PostgresStore:
         settings: PostgresSettings,
         handlers: Mapping[str, AnyHandler],
         incarnation: Callable[[], str],
+        *,
         inbox_ttl_s: float,
+        max_batch: int = 500,
     ) -> None:
+        """`max_batch` is how many commands `apply` is given at once at the most."""
         self._settings = settings
         self._handlers = handlers
         self._incarnation = incarnation
-        self._inbox_ttl_s = inbox_ttl_s
         self._connection: psycopg.Connection[Any] | None = None
         self._recorded: dict[tuple[str, int], int] = {}  # next offset in the table, by topic ID and partition
-        self._next_tidy_s = 0.0
+        self._tidying = Tidying(self._transaction, inbox_ttl_s, 2 * max_batch)
 
     def ping(self) -> None:
         """Ask the server for a sign of life, and for the tables. Raises PolystreamError."""
@@ -111,7 +93,6 @@ class PostgresStore:
         del overdue
         if not batch:
             return []
-        self._tidy_when_due()
         for _ in range(_MAX_CONFLICTS):
             try:
                 return self._apply_once(batch)
@@ -122,8 +103,10 @@ class PostgresStore:
     def record_positions(self, next_offsets: Mapping[int, int]) -> None:
         """Record that every command below these offsets, one a partition, is applied: those skipped too.
 
-        Raises PolystreamError with STORE_UNAVAILABLE; the next call then records these offsets too.
+        Called in every round, it tidies up besides, a step at a time. Raises PolystreamError with STORE_UNAVAILABLE;
+        the next call then records these offsets too.
         """
+        self._tidying.step_when_due()
         if not next_offsets:
             return
         topic_id = self._incarnation()
@@ -172,16 +155,6 @@ class PostgresStore:
     def _remember(self, topic_id: str, positions: Mapping[int, int]) -> None:
         for partition, offset in positions.items():
             self._recorded[topic_id, partition] = max(offset, self._recorded.get((topic_id, partition), 0))
-
-    def _tidy_when_due(self) -> None:
-        """Forget what was applied long ago, and mark subscriptions past their term: a bounded number at a time."""
-        now_s = time.monotonic()
-        if now_s < self._next_tidy_s:
-            return
-        self._next_tidy_s = now_s + _TIDY_INTERVAL_S
-        with self._transaction() as cursor:
-            cursor.execute(_FORGET_APPLIED, (self._inbox_ttl_s, _MAX_TIDY_ROWS))
-            cursor.execute(_EXPIRE_SUBSCRIPTIONS, (_MAX_TIDY_ROWS,))
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
