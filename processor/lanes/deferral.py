@@ -117,7 +117,7 @@ class Deferral:
         return self._size_bytes
 
     def oldest(self) -> tuple[int, float] | None:
-        """Return the time of the record that has waited longest, in ms since the epoch, and how long it has, in seconds.
+        """Return the time of the record that has waited longest, in ms since the epoch, and for how long, in s.
 
         None where none waits.
         """
@@ -196,17 +196,6 @@ class Deferral:
             if heap:
                 lowest[partition] = heap[0].offset
         return lowest
-
-    def oldest(self) -> tuple[int, float] | None:
-        """Return the time of the oldest record that waits, in ms since the epoch, and how long one has waited at most.
-
-        None where none waits.
-        """
-        firsts = [queue.waiting[0] for queue in self._queues.values()]  # of each key: the others came after it
-        if not firsts:
-            return None
-        waited_s = self._clock_s() - min(first.since_s for first in firsts)
-        return min(first.item.record.timestamp_ms for first in firsts), waited_s
 
     def drop(self, partitions: Collection[int]) -> None:
         """Forget the commands of partitions that were taken away."""
