@@ -192,7 +192,9 @@ def _settings() -> dict[str, str]:
     for name in ("POSTGRES_USER", "POSTGRES_DB"):
         if not _COMPOSED_NAME.fullmatch(said[name]):
             place = "in the environment" if name in os.environ else file.place(name)
-            raise ComposeError(f"{name}, {place}, goes into addresses as it stands: use a to z, A to Z, digits, _ and - only")
+            raise ComposeError(
+                f"{name}, {place}, goes into addresses as it stands: use a to z, A to Z, digits, _ and - only"
+            )
     return {name: said[name] for name in names} | {
         "POSTGRES_HOST": "127.0.0.1",
         "POSTGRES_PORT": "5432",
