@@ -79,7 +79,8 @@ def _mistake(arguments: Sequence[str]) -> str | None:
     if first in {"-h", "--help"}:
         return None
     if not first.startswith("-"):
-        return f"there is no command {first!r}{meant(first, names) or f'; there are {chr(44).join(names)}'}"
+        near = meant(first, names) or f"; there are {', '.join(names)}"
+        return f"there is no command {first!r}{near}"
     if command := next((argument for argument in arguments if argument in names), None):
         rest = list(arguments)
         rest.remove(command)

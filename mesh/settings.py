@@ -88,9 +88,8 @@ class KafkaSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_")
 
-    bootstrap_servers: Addresses = (
-        "127.0.0.1:9092"  # `host:port` of some brokers, separated by commas; they name the others
-    )
+    # `host:port` of some brokers, separated by commas; they name the others.
+    bootstrap_servers: Addresses = "127.0.0.1:9092"
     # Whether connections are encrypted (SSL), and whether the client logs in (SASL).
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: str = ""  # how the client logs in, such as `SCRAM-SHA-512`; empty without a login

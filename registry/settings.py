@@ -18,8 +18,7 @@ class PocketRegistrySettings(BaseSettings):
     # Further names of this machine that clients know it by, separated by commas; `*` is any.
     allowed_hosts: str = ""
     data_dir: Path = Path(".data/schema-registry")  # its folder
-    compatibility: Level = (
-        Level.FULL_TRANSITIVE
-    )  # the level that subjects are held to until `PUT /config` says otherwise
+    # The level that subjects are held to until `PUT /config` says otherwise.
+    compatibility: Level = Level.FULL_TRANSITIVE
     max_body_bytes: int = Field(1024 * 1024, ge=1)  # how large a request's body may be, in bytes
     max_schemas: int = Field(10_000, ge=1)  # how many schemas it takes, deleted ones included

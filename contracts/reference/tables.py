@@ -3,7 +3,9 @@
 import dataclasses
 import inspect
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Any, Final, Literal, get_args, get_origin
 
 from google.rpc import code_pb2
@@ -17,7 +19,9 @@ from contracts.reference.sources import comments_in
 from mesh import errors, settings, topics
 from mesh.catalog import load_catalog
 from mesh.http_status import http_status
+from mesh.settings_base import variable
 from mesh.telemetry import names
+from registry.settings import PocketRegistrySettings
 from stack import ports
 
 _REACTIONS: Final = {
@@ -25,7 +29,6 @@ _REACTIONS: Final = {
     errors.Reaction.RETRY: "tries again: nothing is lost",
     errors.Reaction.DEAD_LETTER: "dead-letters the record",
 }
-_SERVICE_SETTINGS: Final = "_Settings"
 _ONLY_IN_DOCUMENTS: Final = {
     "reason": "The error's reason alone, to count by.",
     "sampled": "Whether spans of its trace are to be expected.",
@@ -148,9 +151,10 @@ def settings_tables() -> str:
 
 def _settings_classes() -> Iterator[type[BaseSettings]]:
     for found in vars(settings).values():
-        ours = isinstance(found, type) and issubclass(found, BaseSettings) and found.__module__ == settings.__name__
-        if ours and found.__name__ != _SERVICE_SETTINGS:
+        if isinstance(found, type) and issubclass(found, BaseSettings) and found.__module__ == settings.__name__:
             yield found
+            if found is settings.RegistrySettings:
+                yield PocketRegistrySettings
 
 
 def _title(found: type[BaseSettings]) -> str:
@@ -160,6 +164,7 @@ def _title(found: type[BaseSettings]) -> str:
         "RedisSettings": "Redis",
         "KafkaSettings": "Kafka",
         "RegistrySettings": "Schema registry",
+        "PocketRegistrySettings": "Pocket schema registry",
         "EventStoreSettings": "Event store",
         "TelemetrySettings": "Logs and spans",
         "GatewaySettings": "Gateway",
@@ -170,15 +175,16 @@ def _title(found: type[BaseSettings]) -> str:
 
 
 def _settings_rows(found: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
-    said = comments_in(settings, found.__name__)
+    said = comments_in(sys.modules[found.__module__], found.__name__)
     for name, field in found.model_fields.items():
-        variable = field.validation_alias or f"{found.model_config.get('env_prefix', '')}{name}".upper()
-        meaning = _demand(said.get(name, ""), f"the setting {found.__name__}.{name} in mesh/settings.py")
-        yield code(str(variable)), _default(field), _with_choices(meaning, field)
+        meaning = _demand(said.get(name, ""), f"the setting {found.__name__}.{name}")
+        yield code(variable(found, name, field)), _default(field), _with_choices(meaning, field)
 
 
 def _default(field: FieldInfo) -> str:
     value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    if isinstance(value, Enum):
+        return code(str(value.value))
     if isinstance(value, bool):
         return code(json.dumps(value))
     return code(str(value)) or "empty"
