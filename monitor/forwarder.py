@@ -22,6 +22,7 @@ _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
 _TELL_INTERVAL_S = 10.0
+_REQUEST_BYTES = 200  # beside its content
 _CHANNEL_OPTIONS = (
     *GRPC_OPTIONS,
     # A Jaeger that comes back is to be noticed within seconds, not after gRPC's two minutes.
@@ -47,6 +48,11 @@ log = structlog.stdlib.get_logger(__name__)
 class _Request(NamedTuple):
     content: bytes
     span_count: int
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory: a million small ones are not little."""
+        return len(self.content) + _REQUEST_BYTES
 
 
 class TraceForwarder:
@@ -91,11 +97,12 @@ class TraceForwarder:
 
     def offer(self, content: bytes, span_count: int) -> None:
         """Take a serialized export request, and return at once. Where the queue is full, the oldest are dropped."""
-        self._waiting.append(_Request(content, span_count))
-        self._waiting_bytes += len(content)
+        request = _Request(content, span_count)
+        self._waiting.append(request)
+        self._waiting_bytes += request.size_bytes
         while self._waiting and self._waiting_bytes > self._settings.queue_max_bytes:
             oldest = self._waiting.popleft()
-            self._waiting_bytes -= len(oldest.content)
+            self._waiting_bytes -= oldest.size_bytes
             self._losses.add(oldest.span_count, "too many wait for Jaeger")
         if self._waiting:
             self._drained.clear()
@@ -125,7 +132,7 @@ class TraceForwarder:
                     self._waiting.appendleft(request)
                     raise
                 if done:
-                    self._waiting_bytes -= len(request.content)
+                    self._waiting_bytes -= request.size_bytes
                     backoff.reset()
                 else:
                     # Back in its place: it is the oldest, and the first to go where others need the room.

@@ -113,7 +113,7 @@ async def _is(condition: bool) -> bool:
 async def test_while_jaeger_is_down_the_newest_wait_within_the_bound(jaeger: Receiver) -> None:
     """Offering never waits, the queue never exceeds its bytes, and what is left arrives in its order later."""
     requests = [_request(f"{number:04}", padding=1000) for number in range(500)]
-    bound = 50 * len(requests[0])
+    bound = 50 * (len(requests[0]) + 200)  # what a request takes beside its content
     forwarder = TraceForwarder(_settings(jaeger, queue_max_bytes=bound))
     forwarder.start()
     for number, request in enumerate(requests):
