@@ -8,7 +8,8 @@ from typing import TypeVar
 import structlog
 
 from mesh.backoff import Backoff
-from mesh.errors import PolystreamError, Reaction
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import PolystreamError
 from processor.lanes.decoding import Partitioned
 from processor.lanes.source import Source
 
@@ -49,7 +50,7 @@ class LaneRetry:
             try:
                 result = step(items)
             except PolystreamError as error:
-                if error.reason.value.reaction is not Reaction.RETRY:
+                if error.reason.value.error_class is not ErrorClass.WAIT:
                     raise
                 if not waited:
                     _LOG.warning("waiting", reason=error.reason.name, records=len(items), **error.metadata)
