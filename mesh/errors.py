@@ -93,6 +93,9 @@ class Reason(Enum):
     KAFKA_UNAVAILABLE = Row(
         _UNAVAILABLE, ErrorClass.WAIT, "Kafka did not take the command; nothing was done, send it again", 1.0
     )
+    REFUSED_BY_KAFKA = Row(
+        _PRECONDITION, _R, "Kafka does not take the command's record, by its size or a rule of the topic; send less"
+    )
     REGISTRY_UNAVAILABLE = Row(_UNAVAILABLE, ErrorClass.WAIT, "the schema registry does not answer; try again", 1.0)
     STORE_UNAVAILABLE = Row(_UNAVAILABLE, ErrorClass.WAIT, "the store does not answer; try again", 1.0)
     EVENT_LOG_UNAVAILABLE = Row(_UNAVAILABLE, ErrorClass.WAIT, "the event log does not answer; try again", 1.0)

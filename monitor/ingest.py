@@ -10,6 +10,8 @@ from confluent_kafka import Consumer, KafkaException
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.envelope import KafkaRecord
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError
 from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
@@ -64,9 +66,10 @@ class Ingest:
             messages = self._consumer.consume(_BATCH_MAX_RECORDS, _BATCH_WAIT_S)
             records, errors = read_batch(messages, time.time_ns(), self._pass_over)
             for error in errors:
-                if error.fatal():
+                verdict = classify_kafka(error)
+                if verdict.error_class is ErrorClass.STOP:
                     raise KafkaException(error)
-                log.warning("kafka", error=error.name())
+                log.warning("kafka", error=verdict.cause)
             if records and self._keep(records):
                 self._commit()
 

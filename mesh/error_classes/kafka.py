@@ -14,7 +14,7 @@ _WAIT, _REFUSE, _STOP = ErrorClass.WAIT, ErrorClass.REFUSE, ErrorClass.STOP
 RULES: Final = (
     Rule(("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"), _REFUSE, "the record is larger than the topic takes"),
     Rule(("INVALID_RECORD", "POLICY_VIOLATION"), _REFUSE, "a rule of the broker's refuses the record"),
-    Rule(("_FATAL", "_FENCED", "FENCED_INSTANCE_ID", "UNSUPPORTED_VERSION"), _STOP, "the client can go on no more"),
+    Rule(("_FATAL", "_FENCED", "FENCED_INSTANCE_ID"), _STOP, "the client can go on no more"),
     Rule(
         ("TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"),
         _WAIT,

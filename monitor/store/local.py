@@ -2,16 +2,19 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.catalog import Catalog
+from mesh.error_classes.event_store import classify_sqlite
 from mesh.errors import PolystreamError, Reason
 from monitor.records import TracedEvent
 from monitor.store.port import OperationFilter, Position
+from monitor.store.set_apart import SetApartFile
 from monitor.story import fold
 
 _SCHEMA = """
@@ -43,6 +46,8 @@ CREATE TABLE IF NOT EXISTS spans (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS spans_by_time ON spans (start_us);
 """
+T = TypeVar("T")
+
 _BUSY_TIMEOUT_S = 10.0
 _VARIABLES_MAX = 500  # bound parameters a statement
 
@@ -50,8 +55,10 @@ _VARIABLES_MAX = 500  # bound parameters a statement
 class LocalEventStore:
     """Events and spans in a SQLite file. See `monitor.store.port.EventStore`."""
 
-    def __init__(self, folder: Path, catalog: Catalog) -> None:
+    def __init__(self, folder: Path, catalog: Catalog, on_set_apart: Callable[[], None] = lambda: None) -> None:
+        """`on_set_apart` is called for each event or span that can never be kept."""
         self._catalog = catalog
+        self._set_apart = SetApartFile(folder, on_set_apart)
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(
@@ -63,7 +70,13 @@ class LocalEventStore:
         self._db.executescript(_SCHEMA)
 
     def append(self, events: Sequence[TracedEvent]) -> None:
-        """Keep events, and bring the operations they belong to up to date, in one transaction."""
+        """Keep events, and bring the operations they belong to up to date, in one transaction.
+
+        One that can never be kept is set apart.
+        """
+        self._isolate(events, self._append, lambda traced: (f"event/{traced.event.event_id}", str(traced.event)))
+
+    def _append(self, events: Sequence[TracedEvent]) -> None:
         with self._transaction() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)",
@@ -96,7 +109,10 @@ class LocalEventStore:
             )
 
     def add_spans(self, spans: Sequence[Span]) -> None:
-        """Keep spans in one transaction."""
+        """Keep spans in one transaction. One that can never be kept is set apart."""
+        self._isolate(spans, self._add_spans, lambda span: (f"span/{span.trace_id}:{span.span_id}", str(span)))
+
+    def _add_spans(self, spans: Sequence[Span]) -> None:
         with self._transaction() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?)",
@@ -133,7 +149,7 @@ class LocalEventStore:
 
     def purge(self, *, before_us: int, max_spans: int) -> int:
         """Forget what is older than a time, and the oldest spans over a number."""
-        with self._transaction() as db:
+        with _unavailable(), self._transaction() as db:
             gone = db.execute("DELETE FROM events WHERE timestamp_us < ?", (before_us,)).rowcount
             gone += db.execute("DELETE FROM operations WHERE accept_time_us < ?", (before_us,)).rowcount
             gone += db.execute("DELETE FROM spans WHERE start_us < ?", (before_us,)).rowcount
@@ -151,26 +167,52 @@ class LocalEventStore:
         with self._lock:
             self._db.close()
 
+    def _isolate(
+        self, items: Sequence[T], write: Callable[[Sequence[T]], None], told: Callable[[T], tuple[str, str]]
+    ) -> None:
+        """Write items, in halves where one of them is at fault, until that one is found and set apart.
+
+        `told` returns an item's identifier and its text.
+        """
+        try:
+            write(items)
+        except (sqlite3.Error, OverflowError, ValueError) as error:
+            verdict = classify_sqlite(error)
+            if verdict.waits:
+                raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE, metadata={"error": verdict.cause}) from error
+            if len(items) == 1:
+                identifier, document = told(items[0])
+                self._set_apart.keep(identifier, document, verdict.cause)
+                return
+            middle = len(items) // 2
+            self._isolate(items[:middle], write, told)
+            self._isolate(items[middle:], write, told)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
+                yield self._db
                 self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE) from error
+            except BaseException:
+                # A full disk has ended it already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
     def _read(self, statement: str, values: Sequence[object]) -> list[tuple[bytes, int]]:
-        with self._lock:
-            try:
-                return self._db.execute(statement, values).fetchall()
-            except sqlite3.Error as error:
-                raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE) from error
+        with self._lock, _unavailable():
+            return self._db.execute(statement, values).fetchall()
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        cause = classify_sqlite(error).cause
+        raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE, metadata={"error": cause}) from error
 
 
 def _events_by_command(db: sqlite3.Connection, correlation_ids: Sequence[str]) -> Iterator[list[Event]]:

@@ -8,6 +8,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mesh.envelope import KafkaRecord
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
@@ -156,9 +158,10 @@ def _records(messages: Iterable[Message | None], pass_over: PassOver) -> list[Ka
     """Return the records. Raises KafkaException for an error that the consumer will not get over."""
     records, errors = read_batch(messages, time.time_ns(), pass_over)
     for error in errors:
-        if error.fatal():
+        verdict = classify_kafka(error)
+        if verdict.error_class is ErrorClass.STOP:
             raise KafkaException(error)
-        _LOG.info("consumer reported an error", error=error.name())
+        _LOG.info("consumer reported an error", error=verdict.cause)
     return records
 
 
