@@ -16,6 +16,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from mesh.envelope import HeaderList
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError, Reason
 from mesh.kafka import PRODUCER_CONFIG, QUIET_CONFIG
 from mesh.threads import CriticalThreads
@@ -61,6 +63,14 @@ class PendingRecord(ABC):
     @abstractmethod
     def settle(self) -> None:
         """Pass the answer on, on the event loop."""
+
+
+def not_sent(error: KafkaError) -> PolystreamError:
+    """Return what a caller is told of a command that is not in Kafka, for certain."""
+    verdict = classify_kafka(error)
+    if verdict.error_class is not ErrorClass.REFUSE:
+        return PolystreamError(Reason.KAFKA_UNAVAILABLE, metadata={"error": verdict.cause})
+    return PolystreamError(Reason.REFUSED_BY_KAFKA, metadata={"error": verdict.cause})
 
 
 class CommandProducer:
@@ -152,8 +162,8 @@ class CommandProducer:
             except BufferError as error:
                 raise PolystreamError(Reason.TOO_MANY_COMMANDS) from error
             except KafkaException as error:
-                # A producer that has failed for good; the thread is replacing it.
-                raise PolystreamError(Reason.KAFKA_UNAVAILABLE) from error
+                # One record that Kafka would not take; or a producer that has failed for good: it is being replaced.
+                raise not_sent(error.args[0]) from error
             self._ticks = 0
             self._ticker = self._next_tick()
         self._in_flight += 1

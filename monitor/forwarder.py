@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from mesh.backoff import Backoff
 from mesh.direct import GRPC_OPTIONS
+from mesh.error_classes.otlp import classify_otlp
 from mesh.settings import JaegerSettings
 
 FORWARDED_KEY = "polystream-forwarded"  # metadata of what is passed on: it is not passed on once more, in a circle
@@ -29,17 +30,6 @@ _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-)
-# As OTLP has it, less RESOURCE_EXHAUSTED: what is too large for Jaeger now will be so again.
-_TRANSIENT = frozenset(
-    {
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
-    }
 )
 
 log = structlog.stdlib.get_logger(__name__)
@@ -148,12 +138,13 @@ class TraceForwarder:
                 request.content, timeout=self._settings.export_timeout_s, metadata=((FORWARDED_KEY, "1"),)
             )
         except grpc.aio.AioRpcError as error:
-            if error.code() in _TRANSIENT:
-                self._absence = error.code().name
-                self._losses.note_absence(error.code().name)
+            verdict = classify_otlp(error.code())
+            if verdict.waits:
+                self._absence = verdict.cause
+                self._losses.note_absence(verdict.cause)
                 return False
             self._absence = ""
-            self._losses.add(request.span_count, f"Jaeger refused them: {error.code().name}")
+            self._losses.add(request.span_count, verdict.cause)
             return True
         self._absence = ""
         self._losses.note_presence()
@@ -188,10 +179,10 @@ class _Losses:
             self._untold = 0
             self._told.begin()
 
-    def note_absence(self, code: str) -> None:
+    def note_absence(self, cause: str) -> None:
         """Log that Jaeger takes nothing now."""
         if not self._is_absence_open and self._absence_told.is_due():
-            log.warning("Jaeger takes no spans now: they wait", code=code)
+            log.warning("Jaeger takes no spans now: they wait", cause=cause)
             self._absence_told.begin()
             self._is_absence_open = True
 

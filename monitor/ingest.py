@@ -10,6 +10,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.envelope import KafkaRecord
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError
 from mesh.health.lag import AtHand, Backlog, Place
 from mesh.health.part import PartHealth
@@ -103,10 +105,11 @@ class Ingest:
             messages = self._consumer.consume(_BATCH_MAX_RECORDS, _BATCH_WAIT_S)
             records, errors = read_batch(messages, time.time_ns(), self._pass_over)
             for error in errors:
-                if error.fatal():
+                verdict = classify_kafka(error)
+                if verdict.error_class is ErrorClass.STOP:
                     raise KafkaException(error)
-                self._error = error.name()
-                log.warning("kafka", error=error.name())
+                self._error = verdict.cause
+                log.warning("kafka", error=verdict.cause)
             self._at_hand = records
             for record in records:
                 self._position[record.topic, record.partition] = record.offset + 1

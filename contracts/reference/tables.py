@@ -18,16 +18,17 @@ from contracts.reference.markdown import code, codes, table
 from contracts.reference.sources import comments_in
 from mesh import errors, settings, topics
 from mesh.catalog import load_catalog
+from mesh.error_classes.classes import ErrorClass
 from mesh.http_status import http_status
 from mesh.settings_base import variable
 from mesh.telemetry import names
 from registry.settings import PocketRegistrySettings
 from stack import ports
 
-_REACTIONS: Final = {
-    errors.Reaction.REFUSE: "refuses: the operation fails",
-    errors.Reaction.RETRY: "tries again: nothing is lost",
-    errors.Reaction.DEAD_LETTER: "dead-letters the record",
+_IN_A_LANE: Final = {
+    ErrorClass.REFUSE: "refuses: the operation fails",
+    ErrorClass.WAIT: "tries again: nothing is lost",
+    ErrorClass.SET_APART: "dead-letters the record",
 }
 _ONLY_IN_DOCUMENTS: Final = {
     "reason": "The error's reason alone, to count by.",
@@ -49,7 +50,7 @@ def error_table() -> str:
         name = code_pb2.Code.Name(row.code)
         delay = "" if row.retry_delay_s is None else f"{row.retry_delay_s:g} s"
         status = str(http_status(row.code, reason.name))
-        rows.append((code(reason.name), code(name), status, delay, row.message, _REACTIONS[row.reaction]))
+        rows.append((code(reason.name), code(name), status, delay, row.message, _IN_A_LANE[row.error_class]))
     return table(
         ("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do", "a lane that meets it"),
         rows,

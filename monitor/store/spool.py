@@ -8,6 +8,7 @@ A full spool refuses: events then wait in Kafka, and spans are dropped by whoeve
 """
 
 import contextlib
+import hashlib
 import itertools
 import json
 import threading
@@ -25,6 +26,7 @@ from monitor.store.documents import Document, event_document, read_event, read_s
 from monitor.store.port import Bounds, EventStore, FoundSpans, OperationFilter, Position
 from monitor.store.recent import RecentEvents, RecentSpans
 from monitor.store.selection import SPANS_MAX, SpanPlace, ends_of, with_ancestors
+from monitor.store.set_apart import SetApartFile
 from monitor.store.spool_file import SpoolFile
 
 _BATCH_LINES: Final = 1000
@@ -50,6 +52,7 @@ class SpooledEventStore:
         """Begin at once to drain what the spool has from before."""
         self._inner = inner
         self._spool = spool
+        self._set_apart = SetApartFile(spool.folder)
         self._events = RecentEvents(catalog, _RECENT_COMMANDS)
         self._spans = RecentSpans(_RECENT_TRACES)
         self._down = spool.backlog  # until the store has taken something
@@ -181,7 +184,7 @@ class SpooledEventStore:
         try:
             write()
         except PolystreamError as error:
-            log.warning("the event store does not answer: the spool takes over", reason=error.reason.name)
+            log.warning("the event store does not answer: the spool takes over", **error.metadata)
             self._down = True
             return False
         self._down = False
@@ -246,7 +249,8 @@ class SpooledEventStore:
                 else:
                     spans.append(read_span(entry["document"]))
             except (ValueError, KeyError, TypeError):
-                log.error("a line of the spool is damaged, and left out", characters=len(line))
+                text = line.decode("utf-8", "replace")
+                self._set_apart.keep(hashlib.sha256(line).hexdigest(), text, "a line of the spool is damaged")
         if events:
             self._inner.append(events)
         if spans:

@@ -8,6 +8,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mesh.envelope import KafkaRecord
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.health.lag import Backlog, Place
 from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
@@ -141,10 +143,11 @@ class KafkaSource:
         """Return the records. Raises KafkaException for an error that the consumer will not get over."""
         records, errors = read_batch(messages, time.time_ns(), self._pass_over)
         for error in errors:
-            if error.fatal():
+            verdict = classify_kafka(error)
+            if verdict.error_class is ErrorClass.STOP:
                 raise KafkaException(error)
-            self._error = error.name()
-            _LOG.info("consumer reported an error", error=error.name())
+            self._error = verdict.cause
+            _LOG.info("consumer reported an error", error=verdict.cause)
         return records
 
     def _pause(self, paused: bool) -> None:

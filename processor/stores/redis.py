@@ -22,18 +22,10 @@ from typing import Any, Final
 from polystream.v1.events_pb2 import CommandReceipt
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError,  # noqa: A004 - the client's own, under its own name
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    TimeoutError,  # noqa: A004 - likewise
-)
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
+from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
 from mesh.redis_budget import KEEP_WITHIN
 from mesh.settings import PostgresSettings, RedisSettings
@@ -45,7 +37,6 @@ from mesh.store_names.redis import (
     MARKERS_GONE,
     marker_key,
 )
-from mesh.telemetry.logs import describe
 from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery
@@ -71,16 +62,6 @@ if last then
 end
 """
 )
-
-_UNAVAILABLE: Final = (
-    ConnectionError,
-    TimeoutError,
-    AuthenticationError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-)
-_UNAVAILABLE_WORDS: Final = ("BUSY ", "LOADING ", "MASTERDOWN ", "MISCONF ", "NOREPLICAS ", "OOM ", "READONLY ")
 
 
 def connect(settings: RedisSettings) -> Redis:
@@ -253,6 +234,9 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        if not isinstance(error, _UNAVAILABLE) and not str(error).startswith(_UNAVAILABLE_WORDS):
+        verdict = classify_redis(error)
+        if not verdict.waits:
             raise
-        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+        raise PolystreamError(
+            Reason.STORE_UNAVAILABLE, metadata={"store": RedisStore.name, "error": verdict.cause}
+        ) from error
