@@ -14,7 +14,7 @@ from mesh.ids import new_correlation_id
 from processor.handlers import find_handlers
 from processor.migrations.runner import load_migrations, migrate
 from processor.stores.postgresql import PostgresStore
-from processor.stores.postgresql_tidying import FORGET_APPLIED, STEP_ROWS
+from processor.stores.postgresql_tidying import EXPIRE_SUBSCRIPTIONS, FORGET_APPLIED, STEP_ROWS
 from tests.support.engine_pool import Lease
 from tests.support.lanes import CATALOG, delivery
 from tests.support.platform import EngineSet
@@ -93,12 +93,13 @@ def test_a_step_is_short_and_reads_no_more_than_it_deletes(store: PostgresStore,
     db.execute(_FILL, (b"x" * 100, 0, 100_000))
     db.execute(_FILL, (b"x" * 100, _TTL_S, 5000))
     db.execute("ANALYZE inbox")
-    with db.transaction(force_rollback=True):
-        db.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-        (plan,) = db.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {FORGET_APPLIED}", (_TTL_S, STEP_ROWS)).fetchone() or ()
-    text = json.dumps(plan)
-    assert "inbox_por_tempo" in text
-    assert "Seq Scan" not in text
+    for statement, values in ((FORGET_APPLIED, (_TTL_S, STEP_ROWS)), (EXPIRE_SUBSCRIPTIONS, (STEP_ROWS,))):
+        with db.transaction(force_rollback=True):
+            db.execute("SET LOCAL enable_seqscan = off" if statement is EXPIRE_SUBSCRIPTIONS else "SELECT 1")
+            (plan,) = db.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).fetchone() or ()
+        text = json.dumps(plan)
+        assert "inbox_por_tempo" in text or "assinaturas_ativas_por_fim" in text
+        assert "Seq Scan" not in text
     began_s = time.monotonic()
     store.record_positions({})
     assert time.monotonic() - began_s < 2
