@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Final, Protocol
 
 from cli.arguments import Parser, meant, refuse
+from cli.output import with_streams
 from mesh.env_file import SettingsError
 
 
@@ -45,7 +46,10 @@ COMMANDS: Final = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    return with_streams(lambda: _run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(arguments: list[str]) -> int:
     named = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
     if named and named.passes_arguments_on:
         return _load(named).run(argparse.Namespace(arguments=arguments[1:]))

@@ -37,8 +37,8 @@ class Progress:
     """Shows the supervisor's events."""
 
     def __init__(self) -> None:
-        self._console = make_console()
-        self._errors = make_console(stderr=True)
+        self._console = make_console(tolerant=True)
+        self._errors = make_console(stderr=True, tolerant=True)
         self._began = time.monotonic()
         self._rows: dict[str, tuple[str, str]] = {}
         self._live: Live | None = None

@@ -66,6 +66,7 @@ def _tables(descriptors: Descriptors) -> Mapping[str, Callable[[], str]]:
         "headers": lambda: tables.header_table(dead_letters=False),
         "ports": tables.port_table,
         "records": lambda: tables.record_table(descriptors),
+        "room": tables.room_table,
         "settings": tables.settings_tables,
         "spans": tables.span_table,
         "topics": lambda: tables.topic_table(descriptors),

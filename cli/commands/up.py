@@ -21,6 +21,7 @@ from stack.engines.process import rotate, tail
 from stack.engines.spec import StackError
 from stack.environments import supervisor_environment
 from stack.ports import OFFSET_MAX
+from stack.supervisor.data_folder import require_owner, unwritable
 
 _GATEWAYS_MAX: Final = 64
 
@@ -57,22 +58,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the platform. Without `--detach`, stay until it is stopped."""
-    # Seconds since the epoch; `start.py` hands on when it began itself.
-    began = float(os.environ.get("POLYSTREAM_START_TIME") or time.time())
+    began = _start_s()
     progress = Progress()
     if arguments.compose:
         return _run_compose(arguments, progress, began)
     arguments.engines = arguments.engines or "embedded"
-    log = arguments.data_dir.resolve() / "logs" / "supervisor.log"
+    data_dir = arguments.data_dir.resolve()
+    log = data_dir / "logs" / "supervisor.log"
     try:
+        require_owner(data_dir)
         log.parent.mkdir(parents=True, exist_ok=True)
         rotate(log)
         supervisor = _start_supervisor(arguments, log)
+    except StackError as error:
+        progress.failed(str(error))
+        return 1
     except OSError as error:
-        progress.failed(
-            f"the data folder {arguments.data_dir} can't be written ({error.strerror}). "
-            "Give it to your user, or choose another with --data-dir."
-        )
+        progress.failed(unwritable(data_dir, error))
         return 1
     is_asked_to_stop = _pass_signals_on(supervisor)
     for event in _events(supervisor):
@@ -80,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress.stopping()
         progress.show(event)
         if event["event"] == "ready":
-            progress.ready(time.time() - began, event["endpoints"])
+            progress.ready(time.monotonic() - began, event["endpoints"])
             if arguments.detach:
                 return 0
             if not arguments.no_browser and _has_display():
@@ -90,6 +92,14 @@ def run(arguments: argparse.Namespace) -> int:
         progress.failed(f"the supervisor ended with {code}. The end of {log}:\n{tail(log)}")
     progress.close()
     return 0 if code == 0 else 1
+
+
+def _start_s() -> float:
+    """Return when this start began, by the clock that never jumps: `start.py` hands on when it began itself."""
+    try:
+        return float(os.environ["POLYSTREAM_START_TIME"])
+    except (KeyError, ValueError):
+        return time.monotonic()
 
 
 def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float) -> int:
@@ -109,7 +119,7 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
     except (compose.ComposeError, StackError, OSError) as error:
         progress.failed(str(error))
         return 1
-    progress.ready(time.time() - began, endpoints)
+    progress.ready(time.monotonic() - began, endpoints)
     if not arguments.no_browser and _has_display():
         webbrowser.open(str(endpoints["dashboard"]))
     return 0
@@ -136,19 +146,21 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
 
 
 def _pass_signals_on(supervisor: subprocess.Popen[bytes]) -> Callable[[], bool]:
-    """Let SIGINT and SIGTERM stop the supervisor; the second one kills it, and its children with it.
+    """Let SIGINT, SIGTERM and a closed terminal stop the supervisor; the second one kills it, with its children.
 
     Returns what tells whether one came. The handler shows nothing: it may have come in the middle of a line.
     """
     asked = False
 
-    def handle(_: int, __: FrameType | None) -> None:
+    def handle(number: int, __: FrameType | None) -> None:
         nonlocal asked
-        supervisor.send_signal(signal.SIGKILL if asked else signal.SIGTERM)
+        again = asked and number != signal.SIGHUP  # which may come twice, from the shell and from the system
+        supervisor.send_signal(signal.SIGKILL if again else signal.SIGTERM)
         asked = True
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, handle)
     return lambda: asked
 
 

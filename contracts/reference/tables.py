@@ -24,6 +24,7 @@ from mesh.settings_base import variable
 from mesh.telemetry import names
 from registry.settings import PocketRegistrySettings
 from stack import ports
+from stack.supervisor import room
 
 _IN_A_LANE: Final = {
     ErrorClass.REFUSE: "refuses: the operation fails",
@@ -130,6 +131,21 @@ def span_table() -> str:
     said = comments_in(names)
     spans = ("GATEWAY_SEND", "LANE_PROCESS", "LANE_STORE", "LANE_SEND", "GATEWAY_PROCESS")
     return table(("span", "is"), [(code(getattr(names, name)), said[name]) for name in spans])
+
+
+def room_table() -> str:
+    """Return what a machine has to have free for a platform, on each set of engines."""
+    told = comments_in(room, "Needs")
+    sets = room.NEEDS
+    rows = [
+        (told[field.name], *(_amount(field.name, getattr(needs, field.name)) for needs in sets.values()))
+        for field in dataclasses.fields(room.Needs)
+    ]
+    return table(("free", *map(code, sets)), rows)
+
+
+def _amount(name: str, value: int) -> str:
+    return f"{value >> 20:,} MiB" if name.endswith("_bytes") else f"{value:,}"
 
 
 def port_table() -> str:

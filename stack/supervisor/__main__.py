@@ -21,6 +21,7 @@ from stack.supervisor.events import EventPipe, log_event
 from stack.supervisor.free_ports import require_free
 from stack.supervisor.plan import Plan, make_plan
 from stack.supervisor.reach import wait_for_engines
+from stack.supervisor.room import NEEDS, require_room
 from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import RunFolder
 from stack.supervisor.supervisor import Report, Supervisor
@@ -40,12 +41,14 @@ def main() -> int:
     arguments = parser.parse_args()
     data_dir = arguments.data_dir.resolve()
 
-    def plan() -> Plan:
-        return make_plan(
+    def plan_with_room() -> Plan:
+        made = make_plan(
             arguments.engines, data_dir, arguments.port_offset, gateways=arguments.gateways, edge=arguments.edge
         )
+        require_room(data_dir, NEEDS[made.engine_set])
+        return made
 
-    return supervise(plan, data_dir, detached=arguments.detached)
+    return supervise(plan_with_room, data_dir, detached=arguments.detached)
 
 
 def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool) -> int:

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 
 from stack.engines.spec import StackError
+from stack.supervisor.data_folder import unwritable
 
-_CLOCK_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which follows the clock's corrections
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_START_FIELD = 19  # of /proc/PID/stat, behind the name: ticks since the system began
 
 
 @dataclass(slots=True)
@@ -23,13 +25,13 @@ class ProcessState:
     kind: str  # engine, service
     status: str  # waiting, starting, ready, unhealthy, restarting, stopping, stopped
     pid: int | None = None
-    start_time: float | None = None  # seconds since the epoch
+    start_id: str | None = None  # with the process ID, it is of this process alone
     restarts: int = 0
     last_exit: int | None = None  # exit code, or minus the signal
 
     def is_alive(self) -> bool:
         """Tell whether the process of that ID is still this one, and no zombie."""
-        return self.pid is not None and is_same_process(self.pid, self.start_time)
+        return self.pid is not None and is_same_process(self.pid, self.start_id)
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class PlatformState:
     """A whole platform, as `status` shows it."""
 
     pid: int  # the supervisor's
-    start_time: float
+    start_id: str
     engines: str  # the set
     port_offset: int
     status: str = "starting"  # starting, ready, degraded, stopping, stopped, failed
@@ -53,7 +55,7 @@ class PlatformState:
 
     def is_alive(self) -> bool:
         """Tell whether the supervisor still runs."""
-        return is_same_process(self.pid, self.start_time)
+        return is_same_process(self.pid, self.start_id)
 
 
 class AlreadyRunningError(StackError):
@@ -74,10 +76,7 @@ class RunFolder:
             self._folder.chmod(0o700)
             (self._folder / "lock").touch()
         except OSError as error:
-            raise StackError(
-                f"the data folder {self._folder.parent} can't be written ({error.strerror}). "
-                "Give it to your user, or choose another with --data-dir."
-            ) from error
+            raise StackError(unwritable(self._folder.parent, error)) from error
 
     def lock(self) -> TextIO:
         """Take the lock and return the file that holds it while it is open. Raises AlreadyRunningError."""
@@ -109,21 +108,27 @@ class RunFolder:
         temporary.replace(self._state)
 
 
-def is_same_process(pid: int, start_time: float | None) -> bool:
-    """Tell whether `pid` is alive, no zombie, and started at `start_time`."""
+def is_same_process(pid: int, start_id: str | None) -> bool:
+    """Tell whether `pid` is alive, no zombie, and the process of that `start_id`."""
     try:
-        process = psutil.Process(pid)
-        started = process.create_time()
-        zombie = process.status() == psutil.STATUS_ZOMBIE
+        zombie = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-    return not zombie and start_time is not None and abs(started - start_time) < _CLOCK_TOLERANCE_S
+    return not zombie and start_id is not None and start_id_of(pid) == start_id
 
 
-def start_time_of(pid: int) -> float | None:
-    """Return when a process started, in seconds since the epoch, or None where it is gone."""
+def start_id_of(pid: int) -> str | None:
+    """Return what tells a process from every other one of the same ID, or None where it is gone.
+
+    On Linux, that is when it began, in ticks since the system did: a time of day would move when the clock is set.
+    """
     try:
-        return psutil.Process(pid).create_time()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return f"{fields[_START_FIELD].decode()} of {_BOOT_ID.read_text(encoding='ascii').strip()}"
+    except (OSError, IndexError):
+        pass
+    try:
+        return f"{psutil.Process(pid).create_time():.2f}"
     except psutil.Error:
         return None
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from mesh.backoff import Backoff
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine, ProcessSpec, StackContext, StackError
-from stack.supervisor.state import ProcessState, start_time_of
+from stack.supervisor.state import ProcessState, start_id_of
 
 _PROBE_INTERVAL_S = 0.02
 _PROBE_INTERVAL_MAX_S = 0.1
@@ -174,7 +174,7 @@ class SupervisedProcess:
         except OSError as error:
             raise StackError(f"{self.spec.name} can't be started: {error}") from error
         self.state.pid = self._process.pid
-        self.state.start_time = start_time_of(self._process.pid)
+        self.state.start_id = start_id_of(self._process.pid)
         self._tell("starting")
         return self._process
 
@@ -197,7 +197,7 @@ class SupervisedProcess:
         self._tell("restarting", _describe_exit(process.returncode))
 
     def _forget(self) -> None:
-        self.state.pid = self.state.start_time = None
+        self.state.pid = self.state.start_id = None
 
     def _tell(self, status: str, detail: str = "") -> None:
         self.state.status = status

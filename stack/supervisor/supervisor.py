@@ -12,7 +12,7 @@ from mesh.backoff import Backoff
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine, ProcessSpec, StackError
 from stack.supervisor.plan import Plan
-from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
+from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_id_of
 from stack.supervisor.supervised_process import ChildExits, SupervisedProcess
 
 Report = Callable[[dict[str, Any]], None]
@@ -37,7 +37,7 @@ class Supervisor:
         self._services = [process for stage in self._stages for process in stage]
         self._state = PlatformState(
             pid=os.getpid(),
-            start_time=start_time_of(os.getpid()) or 0.0,
+            start_id=start_id_of(os.getpid()) or "",
             engines=plan.engine_set,
             port_offset=plan.port_offset,
             endpoints=plan.endpoints,
