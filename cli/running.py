@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from cli import compose
+from stack.engines.spec import StackError
 from stack.environments import service_environment
+from stack.supervisor.finding import find_state
 from stack.supervisor.state import PlatformState, RunFolder
 
 _T = TypeVar("_T")
@@ -18,14 +20,27 @@ class NothingRunsError(Exception):
 
 
 def find_platform(data_dir: Path) -> PlatformState | None:
-    """Return the platform whose processes run on the data folder, or None."""
-    state = RunFolder(data_dir.resolve()).read()
-    return state if state and state.is_alive() else None
+    """Return the platform whose processes run on the data folder, as its supervisor tells it, or None.
+
+    Raises NothingRunsError where this user may not know.
+    """
+    try:
+        return find_state(RunFolder(data_dir.resolve()))
+    except StackError as error:
+        raise NothingRunsError(str(error)) from error
+
+
+def _find_started(data_dir: Path) -> PlatformState | None:
+    """Return the same, once it has addresses and settings. Raises NothingRunsError before that."""
+    state = find_platform(data_dir)
+    if state is not None and not state.endpoints:
+        raise NothingRunsError(f"the platform on {data_dir} is {state.status}: `status` shows how far it is")
+    return state
 
 
 def endpoints_for(data_dir: Path) -> dict[str, str | None]:
     """Return the addresses of the platform on a data folder, credentials included. Raises NothingRunsError."""
-    if (state := find_platform(data_dir)) is not None:
+    if (state := _find_started(data_dir)) is not None:
         return state.endpoints
     return _composed(data_dir, compose.endpoints)
 
@@ -35,7 +50,7 @@ def settings_for(data_dir: Path) -> dict[str, str]:
 
     Raises NothingRunsError where none runs, and where its settings are not known.
     """
-    if (state := find_platform(data_dir)) is not None:
+    if (state := _find_started(data_dir)) is not None:
         return dict(state.environment)
     return _composed(data_dir, compose.settings)
 

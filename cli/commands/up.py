@@ -17,11 +17,12 @@ from cli import compose
 from cli.arguments import one_of, whole_number
 from cli.folders import add_data_dir, name_env_file, work_dir
 from cli.progress import Progress
-from stack.engines.process import rotate, tail
+from stack.engines.process import appended, tail
 from stack.engines.spec import StackError
 from stack.environments import supervisor_environment
 from stack.ports import OFFSET_MAX
 from stack.supervisor.data_folder import require_owner, unwritable
+from stack.supervisor.state import RunFolder
 
 _GATEWAYS_MAX: Final = 64
 
@@ -67,8 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     log = data_dir / "logs" / "supervisor.log"
     try:
         require_owner(data_dir)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        rotate(log)
         supervisor = _start_supervisor(arguments, log)
     except StackError as error:
         progress.failed(str(error))
@@ -132,9 +131,13 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
     options += ["--edge"] if arguments.edge else []
     options += ["--detached"] if arguments.detach else []
     name_env_file()
-    with log.open("ab") as output:
+    folder = RunFolder(arguments.data_dir.resolve())
+    folder.make()
+    # Taken here and handed on: whoever looks finds, from now on, that a platform starts.
+    with folder.lock() as lock, appended(log) as output:
         return subprocess.Popen(  # noqa: S603 - its arguments are checked by the parser
-            [sys.executable, "-m", "stack.supervisor", *options],
+            [sys.executable, "-m", "stack.supervisor", *options, "--lock-descriptor", str(lock.descriptor)],
+            pass_fds=(lock.descriptor,),
             # It stops when this end of the pipe is closed, however this process ends.
             stdin=subprocess.DEVNULL if arguments.detach else subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from stack.engines.spec import CommandLine
 
@@ -52,12 +52,13 @@ def _python_path() -> dict[str, str]:
 
 
 def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
-    """Start the process, its output appended to `log`. It is killed when this process dies.
+    """Start the process, its output appended to `log`. It is killed when this process dies. Raises OSError.
+
+    A log that can't be written keeps nothing from starting: what it would have taken is lost.
 
     Call it from a thread that lives as long as the process shall: Linux ties the child to the thread.
     """
-    rotate(log)
-    with log.open("ab") as output:
+    with appended(log) as output:
         return subprocess.Popen(  # noqa: S603 - the arguments are the specifications' own
             launcher_argv(command),
             stdin=subprocess.DEVNULL,
@@ -67,6 +68,16 @@ def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
             env=dict(command.env),
             start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
         )
+
+
+def appended(log: Path) -> BinaryIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            rotate(log)
+        return log.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 def run(command: CommandLine, log: Path, *, timeout_s: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -83,7 +94,7 @@ def run(command: CommandLine, log: Path, *, timeout_s: float, stdin: str = "") -
         timeout=timeout_s,
         check=False,
     )
-    with log.open("a", encoding="utf-8") as output:
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as output:
         output.write(result.stdout)
     return result
 
@@ -172,22 +183,29 @@ def rotate(log: Path, limit_bytes: int = _ROTATE_BYTES) -> None:
 
 
 def shorten(log: Path, limit_bytes: int = 4 * _ROTATE_BYTES) -> None:
-    """Do the same for a log that is being written: copy it, and empty it in place.
+    """Do the same for a log that is being written: copy it, and empty it in place. Raises OSError.
 
-    Works since children append; what is written between the two steps is lost.
+    Works since children append; what is written between the two steps is lost, and all of it where the disk has no
+    room for a copy.
     """
     if log.exists() and log.stat().st_size > limit_bytes:
-        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        copy = log.with_name(f"{log.name}.1")
+        try:
+            shutil.copyfile(log, copy)
+        except OSError:
+            with contextlib.suppress(OSError):
+                copy.unlink()
         os.truncate(log, 0)
 
 
 def tail(log: Path, lines: int = 15, max_bytes: int = 16_384) -> str:
-    """Return the last lines of a log."""
-    if not log.exists():
+    """Return the last lines of a log; none of one that can't be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - max_bytes))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
         return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - max_bytes))
-        text = file.read().decode("utf-8", "replace")
     return "\n".join(text.splitlines()[-lines:])
 
 
