@@ -56,6 +56,7 @@ class OwnHealth:
         self._tell("kafka", Reason.KAFKA_UNAVAILABLE, await self._kafka_trouble() or following.kafka_trouble)
         self._tell("redis", Reason.STORE_UNAVAILABLE, following.redis_trouble)
         self._tell("schema_registry", Reason.REGISTRY_UNAVAILABLE, following.registry_trouble)
+        self._health.gauge("passed_over", following.passed_over)
         self._health.lag(following.behind, following.behind_ms)
 
     async def _kafka_trouble(self) -> str:

@@ -1,7 +1,6 @@
 """`polystream dlq list|show|redrive`: the dead letters, and sending them again."""
 
 import argparse
-import json
 import operator
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from cli.dead_letters import describe, describe_redriven, show_end, show_entries, show_entry, show_plan, show_redriven
 from cli.folders import add_data_dir
+from cli.printable import json_text, write_error
 from cli.running import NothingRunsError, settings_for
 from mesh.catalog import load_catalog
 from mesh.codec import read_record
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         os.environ.update(settings_for(arguments.data_dir))
         return act(arguments)
     except (_UsageError, NothingRunsError, TopicError) as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
         return 2
 
 
@@ -204,4 +204,4 @@ def _payload(entry: DeadLetterEntry) -> object:
 
 
 def _write_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json_text(document) + "\n")

@@ -8,6 +8,7 @@ import grpc
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
 from cli.folders import add_data_dir
+from cli.printable import printable_json, write_error
 from cli.running import NothingRunsError, endpoints_for
 from cli.story import show
 from mesh.proto_json import to_json
@@ -35,10 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
             stub = operations_pb2_grpc.OperationServiceStub(channel)
             story: operations_pb2.OperationStory = stub.ExplainOperation(request, timeout=_TIMEOUT_S)
     except grpc.RpcError as error:
-        sys.stderr.write(f"{error.code().name}: {error.details()}\n")
+        write_error(f"{error.code().name}: {error.details()}")
         return 2
     if arguments.json:
-        sys.stdout.write(to_json(story) + "\n")
+        sys.stdout.write(printable_json(to_json(story)) + "\n")
     else:
         show(story)
     return 1 if story.missing else 0
