@@ -81,7 +81,7 @@ def open_lane(
         closing.callback(store.close)
         producer = ReceiptProducer(client_config)
         closing.callback(producer.close)
-        source = KafkaSource(kafka, settings.name, group)
+        source = KafkaSource(kafka, settings.name, group, lambda: health.count("passed_over"))
         closing.callback(source.close)
         file.add(lambda: {"partitions": _sorted(source.partitions())})
         spans = LaneSpans(tracing, store_name, group)

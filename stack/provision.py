@@ -17,7 +17,7 @@ from mesh.kafka import QUIET_CONFIG
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings, TelemetrySettings
 from mesh.telemetry.logs import configure_logging
-from mesh.topics import COMMANDS, RECEIPTS, create_topics
+from mesh.topics import COMMANDS, RECEIPTS, WrongPartitionsError, create_topics
 
 COMPATIBILITY = "FULL_TRANSITIVE"
 RECEIPT_RECORD = "polystream.v1.CommandReceipt"
@@ -46,6 +46,9 @@ def main() -> int:
         create_topics({**KafkaSettings().client_config("provision"), **QUIET_CONFIG})
     except KafkaException as error:
         log.error("kafka does not answer: check KAFKA_BOOTSTRAP_SERVERS", error=str(error))
+        return 1
+    except WrongPartitionsError as error:
+        log.error(str(error))
         return 1
     registry = RegistryClient(RegistrySettings())
     try:

@@ -1,7 +1,6 @@
 """`polystream dlq list|show|redrive`: the dead letters, and sending them again."""
 
 import argparse
-import json
 import operator
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from cli.dead_letters import describe, describe_redriven, show_end, show_entries, show_entry, show_plan, show_redriven
 from cli.folders import add_data_dir
+from cli.printable import json_text, write_error
 from cli.running import NothingRunsError, take_settings_of
 from mesh.catalog import load_catalog
 from mesh.codec import read_record
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         take_settings_of(arguments.data_dir)
         return act(arguments)
     except (_UsageError, NothingRunsError, TopicError) as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
         return 2
 
 
@@ -203,4 +203,4 @@ def _payload(entry: DeadLetterEntry) -> object:
 
 
 def _write_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json_text(document) + "\n")

@@ -10,6 +10,7 @@ from grpc_status import rpc_status
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
 from cli.folders import add_data_dir
+from cli.printable import printable_json, write_error
 from cli.running import NothingRunsError, endpoints_for
 from cli.story import show
 from mesh.direct import GRPC_OPTIONS, forget_ambient_variables
@@ -40,10 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
             stub = operations_pb2_grpc.OperationServiceStub(channel)
             story: operations_pb2.OperationStory = stub.ExplainOperation(request, timeout=_TIMEOUT_S)
     except grpc.RpcError as error:
-        sys.stderr.write(f"{_sentence(error, address)}\n")
+        write_error(_sentence(error, address))
         return 2
     if arguments.json:
-        sys.stdout.write(to_json(story) + "\n")
+        sys.stdout.write(printable_json(to_json(story)) + "\n")
     else:
         show(story)
     return 1 if story.missing else 0

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from cli.folders import add_data_dir
+from cli.printable import write_error
 from cli.running import NothingRunsError, take_settings_of
 
 
@@ -38,10 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
         take_settings_of(arguments.data_dir)
         return _check(arguments) if arguments.action == "check" else _repair(arguments)
     except (NothingRunsError, TopicError, LanesBehindError) as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
     except PolystreamError as error:
         details = ", ".join(f"{name}: {value}" for name, value in error.metadata.items())
-        sys.stderr.write(f"{error.message} ({details})\n" if details else f"{error.message}\n")
+        write_error(f"{error.message} ({details})" if details else error.message)
     return 2
 
 

@@ -1,7 +1,7 @@
 """A lane's reading end of Kafka: one consumer group, offsets committed by hand, and how far the lane has come."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -61,7 +61,14 @@ class Source(Protocol):
 class KafkaSource:
     """The source on Kafka."""
 
-    def __init__(self, settings: KafkaSettings, client_id: str, group: str) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        client_id: str,
+        group: str,
+        on_passed_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_passed_over` is called for each record of a batch that cannot be unpacked."""
         self._owned: set[int] = set()
         self._was_assigned = False
         self._is_member = False
@@ -77,7 +84,7 @@ class KafkaSource:
             "on_commit": self._on_commit,
         }
         self._consumer = Consumer(config, logger=KAFKA_LOG)
-        self._pass_over = PassOver(self._consumer)
+        self._pass_over = PassOver(self._consumer, on_passed_over)
         self._backlog = Backlog(self._consumer)
         self._consumer.subscribe(
             [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost

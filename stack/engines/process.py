@@ -71,6 +71,7 @@ def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
 
 
 def appended(log: Path) -> BinaryIO:
+    """Open a log to be added to; where it cannot be written, nowhere: a process is worth more than its log."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):
