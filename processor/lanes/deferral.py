@@ -38,7 +38,7 @@ class _Waiting:
     __slots__ = ("gone", "offset", "packed", "partition", "queue", "since_s")
 
     def __init__(self, record: KafkaRecord, since_s: float, queue: "_Queue") -> None:
-        self.packed = marshal.dumps(tuple(record))
+        self.packed = marshal.dumps(tuple(record))  # type: ignore[arg-type] # its stub knows no named tuple
         self.partition = record.partition
         self.offset = record.offset
         self.since_s = since_s

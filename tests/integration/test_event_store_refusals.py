@@ -13,6 +13,7 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
+from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
 from monitor.store.local import LocalEventStore
 from monitor.store.opensearch import OpenSearchEventStore, daily_index
@@ -190,7 +191,8 @@ def test_what_can_never_be_stored_is_set_apart(
 ) -> None:
     """Once, however often it comes; it is counted, and holds up neither its neighbours nor its own operation."""
     unfit = make(search)
-    spans = [Span(trace_id="1" * 32, span_id="a", start_time=unfit.event.timestamp)]
+    named = {CONVERSATION_ID: unfit.event.correlation_id}
+    spans = [Span(trace_id="1" * 32, span_id="a", start_time=unfit.event.timestamp, attributes=named)]
     for _ in range(2):
         store.append([unfit])
         store.add_spans(spans)
@@ -199,7 +201,7 @@ def test_what_can_never_be_stored_is_set_apart(
     assert kept["document"]["event_id"] == unfit.event.event_id
     assert kept["cause"]
     assert [o.correlation_id for o in store.operations(OperationFilter(), None, 5)] == [unfit.event.correlation_id]
-    assert len(store.spans_of("1" * 32)) == 1
+    assert len(store.spans_of(unfit.event.correlation_id).spans) == 1
 
 
 def test_a_document_too_large_for_the_server_is_found_and_set_apart(tmp_path: Path) -> None:

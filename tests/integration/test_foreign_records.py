@@ -270,6 +270,10 @@ class _RemembersNothing:
         del correlation_ids
         return set()
 
+    def remembers_since_ms(self) -> int:
+        """Return the beginning of time."""
+        return 0
+
     def close(self) -> None:
         """Do nothing."""
 
