@@ -11,6 +11,7 @@ SESSION_PREFIX: Final = "sessao:"
 USER_SESSIONS_PREFIX: Final = "sessoes:"
 
 KNOWN_USERS: Final = "usuarios:conhecidos"  # hash, by user ID: empty for who was found to exist, else the erasure
+PING_KEY: Final = "lane:ping"  # written and forgotten, to see whether the server takes writes
 
 
 class ContentHash(TypedDict, total=False):

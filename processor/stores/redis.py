@@ -27,7 +27,7 @@ from redis.retry import Retry
 from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import PostgresSettings, RedisSettings
-from mesh.store_names.redis import KNOWN_USERS, marker_key
+from mesh.store_names.redis import KNOWN_USERS, PING_KEY, marker_key
 from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery
@@ -39,6 +39,7 @@ from processor.users import BatchUsers, Erasure, UserDirectory
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
+_PING_TTL_MS: Final = 1000
 _SCRIPT: Final = "apply.lua"
 
 
@@ -75,9 +76,12 @@ class RedisStore:
         self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
 
     def ping(self) -> None:
-        """Ask the server for a sign of life. Raises PolystreamError."""
+        """Ask the server for a sign of life, and whether it takes writes: a replica answers to PING.
+
+        Raises PolystreamError.
+        """
         with store_errors():
-            self._client.ping()
+            self._client.set(PING_KEY, b"", px=_PING_TTL_MS)
 
     def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
         """Apply a batch, as `processor.model.Store` has it."""
