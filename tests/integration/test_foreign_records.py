@@ -319,10 +319,6 @@ class _Saved:
         done.set_result(None)
         return done
 
-    def answers(self) -> bool:
-        """Answer."""
-        return True
-
     def close(self) -> None:
         """Do nothing."""
 
