@@ -61,6 +61,8 @@ class Progress:
         elif kind == "stopped" and not self.is_told:
             self.is_told = True
             self._console.print("stopped")
+            if event.get("message"):
+                self._errors.print(f"[bold red]not all was done:[/bold red] {escape(event['message'])}")
 
     def ready(self, seconds: float, endpoints: dict[str, str | None]) -> None:
         """Show that all is ready, and the addresses."""

@@ -14,11 +14,15 @@ from types import FrameType
 from typing import Any, Final
 
 from cli import compose
-from cli.folders import add_data_dir, work_dir
+from cli.arguments import one_of, whole_number
+from cli.folders import add_data_dir, name_env_file, work_dir
 from cli.progress import Progress
-from stack.engines.process import rotate, tail
+from stack.engines.process import appended, tail
 from stack.engines.spec import StackError
+from stack.environments import supervisor_environment
+from stack.ports import OFFSET_MAX
 from stack.supervisor.data_folder import require_owner, unwritable
+from stack.supervisor.state import RunFolder
 
 _GATEWAYS_MAX: Final = 64
 
@@ -27,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "--engines",
-        choices=("embedded", "native", "external"),
+        type=one_of("embedded", "native", "external"),
+        metavar="SET",
         help="embedded: from pip alone, the default; native: real engines as processes; "
         "external: what the environment names",
     )
@@ -39,22 +44,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gateways",
-        type=_gateways,
+        type=whole_number(1, _GATEWAYS_MAX),
         metavar="N",
         help="run N gateways on the same ports; without it, as many as suit the machine's processors",
     )
     parser.add_argument("--edge", action="store_true", help="put Envoy before the gateways, on port 8443")
     add_data_dir(parser)
-    parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="move every port by N")
+    parser.add_argument(
+        "--port-offset", type=whole_number(0, OFFSET_MAX), default=0, metavar="N", help="move every port by N"
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open the dashboard")
     parser.add_argument("--detach", action="store_true", help="leave when it is ready; `down` stops it")
-
-
-def _gateways(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= _GATEWAYS_MAX:
-        raise argparse.ArgumentTypeError(f"{count} is not between 1 and {_GATEWAYS_MAX}")
-    return count
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,8 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     log = data_dir / "logs" / "supervisor.log"
     try:
         require_owner(data_dir)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        rotate(log)
         supervisor = _start_supervisor(arguments, log)
     except StackError as error:
         progress.failed(str(error))
@@ -132,16 +130,20 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
     options += ["--gateways", str(arguments.gateways)] if arguments.gateways else []
     options += ["--edge"] if arguments.edge else []
     options += ["--detached"] if arguments.detach else []
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with log.open("ab") as output:
+    name_env_file()
+    folder = RunFolder(arguments.data_dir.resolve())
+    folder.make()
+    # Taken here and handed on: whoever looks finds, from now on, that a platform starts.
+    with folder.lock() as lock, appended(log) as output:
         return subprocess.Popen(  # noqa: S603 - its arguments are checked by the parser
-            [sys.executable, "-m", "stack.supervisor", *options],
+            [sys.executable, "-m", "stack.supervisor", *options, "--lock-descriptor", str(lock.descriptor)],
+            pass_fds=(lock.descriptor,),
             # It stops when this end of the pipe is closed, however this process ends.
             stdin=subprocess.DEVNULL if arguments.detach else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
             cwd=work_dir(),
-            env=environment,
+            env=supervisor_environment(),
             start_new_session=True,  # Ctrl-C comes to this process, which passes it on
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
+from stack.engines.postgresql_lock import remove_dead_owners_lock
 from stack.engines.process import bare_environment, run, tail
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext, StackError
 from stack.engines.wheels import wheel_program
@@ -125,7 +126,10 @@ def prepare(find: Callable[[], Installation], context: StackContext) -> None:
             f"{cluster} was made by PostgreSQL {version} and this is {installation.major_version}: "
             "export its data with that version, or use another --data-dir"
         )
-    (cluster / "pg_hba.conf").write_text(_ACCESS)
+    access = cluster / "pg_hba.conf"
+    if access.read_text(encoding="utf-8") != _ACCESS:  # a full disk would leave none of it
+        access.write_text(_ACCESS, encoding="utf-8")
+    remove_dead_owners_lock(cluster)
     _make_role(installation, context, cluster)
 
 
@@ -196,11 +200,15 @@ def _settings(context: StackContext) -> dict[str, str]:
         "POSTGRES_USER": context.postgres.user,
         "POSTGRES_PASSWORD": context.postgres.password.get_secret_value(),
         "POSTGRES_DB": context.postgres.db,
+        # It has no certificate. One that was set was meant for another server.
+        "POSTGRES_SSLMODE": "disable",
+        "POSTGRES_SSLROOTCERT": "",
     }
 
 
 def _endpoint(context: StackContext) -> str:
-    return context.postgres.model_copy(update={"host": HOST, "port": context.ports.postgresql}).dsn
+    own = {"host": HOST, "port": context.ports.postgresql, "sslmode": "disable", "sslrootcert": ""}
+    return context.postgres.model_copy(update=own).dsn
 
 
 def make_engine(find: Callable[[], Installation]) -> EngineSpec:

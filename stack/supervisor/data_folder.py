@@ -36,6 +36,14 @@ def unwritable(data_dir: Path, error: OSError) -> str:
     )
 
 
+def owner_of(path: Path) -> str:
+    """Return the name of the user whom a file or folder belongs to."""
+    try:
+        return _name(path.stat().st_uid)
+    except OSError:
+        return "another user"
+
+
 def _name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name

@@ -225,7 +225,7 @@ def test_stale_processes_are_ended_by_identity(start: Callable[..., Dummy], tmp_
         ]
         folder = RunFolder(tmp_path)
         folder.make()
-        folder.write(PlatformState(1, 0.0, "dummy", 0, processes=processes))
+        folder.write(PlatformState(1, "", "dummy", 0, processes=processes))
         dummy = start()
         assert "ended what an earlier run had left: left" in dummy.until("note")["message"]
         dummy.until("ready")

@@ -1,13 +1,12 @@
 """The lane's loop: what it applies, answers, commits and sets apart, whatever its surroundings do."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 from polystream.v1.operations_pb2 import Operation
 
 from mesh import topics
+from mesh.health.report import HealthState
 from mesh.ids import new_correlation_id
 from processor.lanes.receipts import SendError
 from tests.support.headers import header_texts
@@ -15,9 +14,9 @@ from tests.support.lane_rig import STORE, UNAVAILABLE, Rig, delete
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
+def rig() -> Rig:
     """Return a lane that has partitions 0 and 1."""
-    return Rig(tmp_path)
+    return Rig()
 
 
 def test_a_round_applies_answers_and_commits(rig: Rig) -> None:
@@ -158,7 +157,7 @@ def test_a_deferred_command_holds_its_key_and_its_offset(rig: Rig) -> None:
     rig.lane.run_once()
     assert rig.store.applied == [other]
     assert rig.source.committed == {0: 0}
-    for _ in range(2):
+    for _ in range(3):  # its user is told of at the second, and what is behind it comes right after
         rig.now_s += 1
         rig.lane.run_once()
     assert rig.store.applied == [other, waiting, behind]
@@ -194,23 +193,26 @@ def test_a_command_that_has_waited_long_enough_is_named_overdue(rig: Rig) -> Non
     assert rig.store.applied == [waiting]
 
 
-def test_a_lane_full_of_waiting_commands_reads_no_more(tmp_path: Path) -> None:
-    """What waits is bounded; the lane stays in its group, and reads on as soon as there is room."""
-    rig = Rig(tmp_path, max_deferred=2)
-    for user_id in (7, 8, 9):
-        rig.source.put(delete(user_id))
-        rig.store.plans[user_id] = [None]
+def test_a_lane_full_of_waiting_commands_reads_on() -> None:
+    """Known users' commands are applied at once; of the others, those that waited longest are answered early."""
+    rig = Rig(max_deferred_bytes=2000)
+    unknown = [rig.source.put(delete(user_id)) for user_id in range(10, 20)]
+    rig.store.plans = {user_id: [None] * 9 for user_id in range(10, 20)}
     rig.lane.run_once()
+    known = rig.source.put(delete(7))
     rig.lane.run_once()
-    assert len(rig.source.waiting) == 1
-    assert rig.source.idles == 1
+    assert known in rig.store.applied
+    cut_short = rig.store.overdue
+    assert cut_short == set(unknown[: len(cut_short)])
+    assert 5 < len(cut_short) < 10
     rig.now_s += 1
-    for _ in range(2):
-        rig.lane.run_once()
-    rig.now_s += 1
     rig.lane.run_once()
-    assert len(rig.store.applied) == 3
-    assert rig.source.committed == {0: 3}
+    assert rig.store.overdue == cut_short  # what fits waits for its time
+    assert rig.source.committed == {0: len(cut_short)}
+    rig.now_s += 60
+    rig.lane.run_once()
+    assert set(rig.receipts()) == {known, *unknown}
+    assert rig.source.committed == {0: 11}
 
 
 def test_deferred_commands_of_a_partition_taken_away_are_dropped(rig: Rig) -> None:
@@ -253,18 +255,14 @@ def test_progress_that_can_not_be_recorded_stops_nothing(rig: Rig) -> None:
     assert calls == [{0: 1}, {0: 1}]
 
 
-def test_the_ready_file_tells_the_partitions_until_the_lane_ends(rig: Rig) -> None:
-    """It is there once the group has given partitions and the store has answered, and not afterwards."""
+def test_a_lane_is_unhealthy_until_the_group_has_given_it_partitions(rig: Rig) -> None:
+    """Then it works, be it with none of them."""
     rig.source.owned = None
     rig.lane.run_once()
-    assert not rig.ready_file.exists()
-    rig.source.owned = frozenset({4, 1})
+    assert rig.health.report().state is HealthState.UNHEALTHY
+    rig.source.owned = frozenset()
     rig.lane.run_once()
-    content = json.loads(rig.ready_file.read_text())
-    assert (content["store"], content["partitions"]) == (STORE, [1, 4])
-    rig.stop.set()
-    rig.lane.run()
-    assert not rig.ready_file.exists()
+    assert rig.health.report().state is HealthState.HEALTHY
 
 
 def test_a_lane_that_is_told_to_stop_while_it_waits_stops(rig: Rig) -> None:
