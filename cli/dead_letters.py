@@ -1,6 +1,5 @@
 """Dead letters on the terminal and in JSON."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import make_console
+from cli.printable import json_text
 from mesh import topics
 from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
@@ -81,7 +81,7 @@ def show_entry(entry: DeadLetterEntry, payload: object, console: Console | None 
     console.print(table)
     console.print(escape(_remedy(entry)))
     if payload is not None:
-        console.print(json.dumps(payload, indent=2, ensure_ascii=False, default=str), markup=False)
+        console.print(json_text(payload), markup=False)
 
 
 def show_plan(sent: Sequence[DeadLetterEntry], kept: Sequence[DeadLetterEntry], console: Console | None = None) -> None:

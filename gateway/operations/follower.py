@@ -86,9 +86,16 @@ class ReceiptFollower:
         self.kafka_trouble = ""
         self.redis_trouble = ""
         self.registry_trouble = ""
+        self._no_receipts = 0
+        self._not_unpacked = 0
         self.behind = 0  # records that are not in Redis yet
         self.behind_ms = 0  # for how long there have been any
         self.caught_up = False  # true from when everything that came before the start has been handed on
+
+    @property
+    def passed_over(self) -> int:
+        """How many records were no receipts, or older than what Redis keeps. Any thread may read it."""
+        return self._no_receipts + self._not_unpacked
 
     def start(self) -> None:
         """Begin. Does not wait for Kafka."""
@@ -139,6 +146,7 @@ class ReceiptFollower:
         self._lag_told_s = now_s
         self.kafka_trouble = receipts.trouble
         self.behind = receipts.behind()
+        self._not_unpacked = receipts.passed_over
         if not self.behind:
             self._level_s = now_s
         self.behind_ms = int((now_s - self._level_s) * 1000)
@@ -176,6 +184,7 @@ class ReceiptFollower:
         batch = []
         for record in records:
             if record.timestamp_ms < oldest_ms:
+                self._no_receipts += 1
                 continue  # Redis would have forgotten it by now
             receipt = self._decode(record)
             if receipt is not None:
@@ -205,6 +214,7 @@ class ReceiptFollower:
             return receipt
 
     def _pass_over(self, record: KafkaRecord, why: str) -> None:
+        self._no_receipts += 1
         passed_over = self._passed_over.count()
         if passed_over:
             log.warning(

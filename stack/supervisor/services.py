@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from mesh.health.report import HealthState, read_file
 from stack import probes
 from stack.edge.admin import admin_socket, finds_gateways
 from stack.engines.process import bare_environment
@@ -35,21 +34,13 @@ def _monitor_command(context: StackContext) -> CommandLine:
         "MONITOR_OTLP_PORT": str(context.ports.otlp),
         "MONITOR_DATA_DIR": str(context.folder("monitor")),
         "MONITOR_GATEWAY_ADDRESS": f"{HOST}:{context.ports.gateway}",
-        "MONITOR_READY_FILE": str(_ready_file(context, "monitor")),
+        "MONITOR_READY_FILE": str(_health_file(context, "monitor")),
     }
     return _service(context, ("-m", "monitor"), settings)
 
 
-def _ready_file(context: StackContext, name: str) -> Path:
-    return context.folder("run") / f"{name}.ready.json"
-
-
-def _is_ready(file: Path) -> bool:
-    """Whether a part has said in its health file that its start is over."""
-    try:
-        return read_file(file).report.state is not HealthState.UNHEALTHY
-    except (OSError, ValueError):
-        return False
+def _health_file(context: StackContext, name: str) -> Path:
+    return context.data_dir / "run" / f"{name}.ready.json"
 
 
 def default_gateways() -> int:
@@ -66,7 +57,7 @@ def default_gateways() -> int:
 
 
 def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
-    """Return one gateway. Those that share their ports are told apart by their ready files alone."""
+    """Return one gateway. Those that share their ports are told apart by their health files alone."""
     name = f"gateway-{index}"
 
     def command(context: StackContext) -> CommandLine:
@@ -76,14 +67,12 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
             "GATEWAY_PORT": str(context.ports.gateway),
             "GATEWAY_HTTP_PORT": str(context.ports.rest),
             "GATEWAY_SHARES_PORTS": "1" if shares_ports else "0",
-            "GATEWAY_READY_FILE": str(_ready_file(context, name)),
+            "GATEWAY_READY_FILE": str(_health_file(context, name)),
             "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
         }
         return _service(context, ("-m", "gateway"), settings)
 
     def is_ready(context: StackContext) -> bool:
-        if not _is_ready(_ready_file(context, name)):
-            return False
         ports = context.ports
         return shares_ports or (
             probes.grpc_serves(HOST, ports.gateway) and probes.http_answers(HOST, ports.rest, "/healthz")
@@ -92,9 +81,9 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
     return ProcessSpec(
         name=name,
         ports=("gateway", "rest"),
-        prepare=lambda context: _ready_file(context, name).unlink(missing_ok=True),  # of one that was killed
         command=command,
         is_ready=is_ready,
+        health_file=lambda context: _health_file(context, name),
     )
 
 
@@ -104,7 +93,7 @@ def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpe
     def command(context: StackContext) -> CommandLine:
         settings = {
             "LANE_NAME": name,
-            "READY_FILE": str(_ready_file(context, name)),
+            "READY_FILE": str(_health_file(context, name)),
             "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
         }
         return _service(context, ("-m", "processor", "--store", store), settings)
@@ -112,9 +101,9 @@ def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpe
     return ProcessSpec(
         name=name,
         ports=(),
-        prepare=lambda context: _ready_file(context, name).unlink(missing_ok=True),  # of one that was killed
         command=command,
-        is_ready=lambda context: _is_ready(_ready_file(context, name)),
+        is_ready=lambda _: True,  # it has no port: all there is to know is in its health file
+        health_file=lambda context: _health_file(context, name),
         follows_broker=True,
         before_stop=before_stop,
     )
@@ -142,6 +131,7 @@ MONITOR: Final = ProcessSpec(
     ports=("dashboard", "otlp"),
     command=_monitor_command,
     is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/healthz"),
+    health_file=lambda context: _health_file(context, "monitor"),
     follows_broker=True,
 )
 ENVOY: Final = ProcessSpec(
@@ -154,6 +144,11 @@ ENVOY: Final = ProcessSpec(
 )
 # What must have run before the services start; each waits for the engines that it needs by itself.
 PROVISION: Final = (("-m", "stack.provision"), ("-m", "processor", "migrate"))
+
+
+def is_settled(context: StackContext) -> bool:
+    """Tell whether the gateway, asked for its health, says that all is well."""
+    return probes.says_healthy(HOST, context.ports.rest, "/health")
 
 
 def service_stages(*, volatile: bool, gateways: int, edge: bool) -> tuple[tuple[ProcessSpec, ...], ...]:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis
 
-from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
+from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_id_of
 from tests.support.freezing import frozen
 from tests.support.platform import CHECKOUT
 from tests.support.ports import free_port_run
@@ -220,12 +220,12 @@ def test_stale_processes_are_ended_by_identity(start: Callable[..., Dummy], tmp_
     left, stranger = subprocess.Popen(sleeper), subprocess.Popen(sleeper)
     try:
         processes = [
-            ProcessState("left", "service", "ready", left.pid, start_time_of(left.pid)),
-            ProcessState("stranger", "service", "ready", stranger.pid, (start_time_of(stranger.pid) or 0) - 1000),
+            ProcessState("left", "service", "ready", left.pid, start_id_of(left.pid)),
+            ProcessState("stranger", "service", "ready", stranger.pid, "another start"),
         ]
         folder = RunFolder(tmp_path)
         folder.make()
-        folder.write(PlatformState(1, 0.0, "dummy", 0, processes=processes))
+        folder.write(PlatformState(1, "", "dummy", 0, processes=processes))
         dummy = start()
         assert "ended what an earlier run had left: left" in dummy.until("note")["message"]
         dummy.until("ready")
