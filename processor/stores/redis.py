@@ -184,7 +184,7 @@ class RedisStore:
     ) -> Sequence[Word]:
         """Return the arguments of the script that keeps markers within their bytes: a batch's and all others."""
         now_ms = time.time_ns() // 1_000_000
-        sizes = {applied.correlation_id: len(words[2]) + _MARKER_BYTES for words, applied, _ in prepared}
+        sizes = {applied.correlation_id: applied.ByteSize() + _MARKER_BYTES for _, applied, _ in prepared}
         return [self._markers.max_bytes, MARKER_PREFIX, sum(sizes.values()), now_ms, *sizes]
 
     def _run(self, calls: Sequence[Sequence[Word]], markers: Sequence[Word]) -> list[Any]:
@@ -231,7 +231,7 @@ class RedisUserMemory:
         _, remembered = pipeline.execute()
         if remembered <= _KNOWN_USERS_MAX:
             return
-        drawn: list[bytes] = self._client.hrandfield(KNOWN_USERS, 2 * len(user_ids) + 10, withvalues=True)
+        drawn: Any = self._client.hrandfield(KNOWN_USERS, 2 * len(user_ids) + 10, withvalues=True)
         if forgotten := [user for user, erasure in zip(drawn[::2], drawn[1::2], strict=True) if not erasure]:
             self._client.hdel(KNOWN_USERS, *forgotten)
 

@@ -269,6 +269,10 @@ class _RemembersNothing:
         del correlation_ids
         return set()
 
+    def remembers_since_ms(self) -> int:
+        """Return that nothing gave way."""
+        return 0
+
     def close(self) -> None:
         """Do nothing."""
 
