@@ -237,7 +237,6 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         server=server,
         http=http,
         threads=threads,
-        topic_watch=topic_watch,
         health=health,
         own_health=OwnHealth(health, producer, topic_watch, tracker, probes.ask_kafka),
         health_file=HealthFile(settings.ready_file, health, threads),

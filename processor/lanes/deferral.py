@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Final
+from typing import Any, Final
 
 from mesh.envelope import KafkaRecord
 from processor.lanes.applying import Applied
@@ -39,7 +39,8 @@ class _Waiting:
     __slots__ = ("gone", "offset", "packed", "partition", "queue", "since_s")
 
     def __init__(self, record: KafkaRecord, since_s: float, queue: "_Queue") -> None:
-        self.packed = marshal.dumps(tuple(record))  # type: ignore[arg-type] # its stub knows no named tuple
+        fields: Any = tuple(record)
+        self.packed = marshal.dumps(fields)
         self.partition = record.partition
         self.offset = record.offset
         self.since_s = since_s

@@ -271,7 +271,7 @@ class _RemembersNothing:
         return set()
 
     def remembers_since_ms(self) -> int:
-        """Return the beginning of time."""
+        """Return that nothing gave way."""
         return 0
 
     def close(self) -> None:
