@@ -1,13 +1,23 @@
 """The terminal, as every command writes to it."""
 
 import sys
-from typing import Final, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 from rich.console import Console
+from rich.text import Text
 
 from cli.output import ToleratedStream
+from cli.printable import printable
 
 _WIDTH_ELSEWHERE: Final = 200  # columns, in a file or a pipe, where nothing is gained by a narrow table
+
+
+class PrintableConsole(Console):
+    r"""A console that writes out, as `\x1b`, what a terminal would take for an order, wherever a text comes from."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make a text of a string: every string that is printed, a table's and a tree's too, comes here."""
+        return super().render_str(printable(text), **options)
 
 
 def make_console(*, stderr: bool = False, tolerant: bool = False) -> Console:
@@ -18,4 +28,4 @@ def make_console(*, stderr: bool = False, tolerant: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_ELSEWHERE
     file = cast(TextIO, ToleratedStream(stream)) if tolerant else None
-    return Console(file=file, stderr=stderr, highlight=False, width=width, soft_wrap=True)
+    return PrintableConsole(file=file, stderr=stderr, highlight=False, emoji=False, width=width, soft_wrap=True)

@@ -23,6 +23,7 @@ from gateway.queries import build_queries
 from gateway.queries.health import HealthQueries, PlatformProbes
 from gateway.queries.stores import Stores
 from gateway.rest.routes import Routes
+from gateway.topic_watch import TopicWatch
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.catalog import Catalog, load_catalog
@@ -72,6 +73,7 @@ class Gateway:
     probes: PlatformProbes
     tracker: OperationTracker
     producer: CommandProducer
+    topic_watch: TopicWatch
     commands: CommandPath
     calls: Calls
     server: GrpcServer
@@ -93,6 +95,7 @@ class Gateway:
         self.health_file.start()
         self.health_pusher.start()
         self.producer.start()
+        self.topic_watch.start()
         await self.tracker.start()
         self.own_health.start(self.threads)
         registered = asyncio.create_task(self._registered_encoders())
@@ -119,6 +122,7 @@ class Gateway:
         """
         give_up_s = time.monotonic() + self.settings.drain_timeout_s
         self.own_health.stop()
+        await asyncio.to_thread(self.topic_watch.stop)
         await asyncio.to_thread(self.health_file.stop)
         await asyncio.to_thread(self.health_pusher.stop)
         self.calls.serving = False
@@ -191,6 +195,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         max_in_flight=settings.max_in_flight_commands,
         ack_timeout_s=settings.kafka_ack_timeout_s,
     )
+    topic_watch = TopicWatch(kafka.client_config(f"{settings.name}-topics"), threads, producer)
     commands = CommandPath(
         producer,
         tracker,
@@ -226,13 +231,14 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         probes=probes,
         tracker=tracker,
         producer=producer,
+        topic_watch=topic_watch,
         commands=commands,
         calls=calls,
         server=server,
         http=http,
         threads=threads,
         health=health,
-        own_health=OwnHealth(health, producer, tracker, probes.ask_kafka),
+        own_health=OwnHealth(health, producer, topic_watch, tracker, probes.ask_kafka),
         health_file=HealthFile(settings.ready_file, health, threads),
         health_pusher=HealthPusher(settings.monitor_address, health, threads),
     )

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaException
 
 from gateway.operations.tracker import OperationTracker
 from gateway.producer import CommandProducer
+from gateway.topic_watch import TopicWatch
 from mesh.errors import Reason
 from mesh.health.part import PartHealth
 from mesh.threads import CriticalThreads
@@ -23,12 +24,14 @@ class OwnHealth:
         self,
         health: PartHealth,
         producer: CommandProducer,
+        topic_watch: TopicWatch,
         tracker: OperationTracker,
         ask_kafka: Callable[[], Awaitable[object]],
     ) -> None:
         """`ask_kafka` raises KafkaException where no broker answers."""
         self._health = health
         self._producer = producer
+        self._topic_watch = topic_watch
         self._tracker = tracker
         self._ask_kafka = ask_kafka
         self._task: asyncio.Task[None] | None = None
@@ -53,9 +56,14 @@ class OwnHealth:
         """Look once."""
         self._health.beat()
         following = self._tracker.following
-        self._tell("kafka", Reason.KAFKA_UNAVAILABLE, await self._kafka_trouble() or following.kafka_trouble)
+        self._tell(
+            "kafka",
+            Reason.KAFKA_UNAVAILABLE,
+            self._topic_watch.trouble or await self._kafka_trouble() or following.kafka_trouble,
+        )
         self._tell("redis", Reason.STORE_UNAVAILABLE, following.redis_trouble)
         self._tell("schema_registry", Reason.REGISTRY_UNAVAILABLE, following.registry_trouble)
+        self._health.gauge("passed_over", following.passed_over)
         self._health.lag(following.behind, following.behind_ms)
 
     async def _kafka_trouble(self) -> str:

@@ -12,7 +12,15 @@ import sys
 import structlog
 import uvloop
 
-from mesh.settings import TelemetrySettings
+from mesh.settings import (
+    EventStoreSettings,
+    JaegerSettings,
+    KafkaSettings,
+    MonitorSettings,
+    RegistrySettings,
+    TelemetrySettings,
+)
+from mesh.settings_base import check_settings
 from mesh.telemetry.logs import configure_logging
 from monitor.bootstrap import build
 
@@ -64,10 +72,12 @@ async def run() -> int:
 
 
 def main() -> int:
-    """Run the monitor, and return its exit code."""
+    """Run the monitor, and return its exit code. Raises SettingsError."""
+    own = (MonitorSettings, TelemetrySettings, EventStoreSettings, JaegerSettings)
+    check_settings((*own, KafkaSettings, RegistrySettings))
     configure_logging("monitor", TelemetrySettings())
     return uvloop.run(run())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(startup.run(main))

@@ -10,9 +10,11 @@ from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Decoder
+from mesh.direct import GRPC_OPTIONS
 from mesh.health.file import HealthFile
 from mesh.health.lag import LagWatch
 from mesh.health.part import PartHealth
+from mesh.hosts import host_and_port
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
 from mesh.threads import CriticalThreads
@@ -67,7 +69,7 @@ def build() -> Monitor:
     health = PartHealth("monitor", "monitor")
     keeper = PartHealthKeeper(health)
     add_PartHealthServiceServicer_to_server(PartHealthServicer(keeper), grpc_server)
-    grpc_server.add_insecure_port(f"{settings.host}:{settings.otlp_port}")
+    grpc_server.add_insecure_port(host_and_port(settings.host, settings.otlp_port))
 
     receipts = Decoder(
         CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
@@ -75,7 +77,7 @@ def build() -> Monitor:
     threads = CriticalThreads()
     ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health)
 
-    gateway = grpc.aio.insecure_channel(settings.gateway_address)
+    gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
     pages = Pages(log, catalog, settings, gateway, is_following=ingest.is_following, parts=keeper.parts)
     http_server = uvicorn.Server(
         uvicorn.Config(

@@ -10,6 +10,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.envelope import KafkaRecord
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError
 from mesh.health.lag import AtHand, Backlog, Place
 from mesh.health.part import PartHealth
@@ -43,7 +45,7 @@ class Ingest:
         self._consumer = Consumer(
             {**settings.client_config("monitor"), **settings.group_config(_GROUP), **CONSUMER_CONFIG}, logger=KAFKA_LOG
         )
-        self._pass_over = PassOver(self._consumer)
+        self._pass_over = PassOver(self._consumer, lambda: health.count("passed_over"))
         self._backlog = Backlog(self._consumer)
         self._health = health
         self._owned: list[Place] = []
@@ -103,10 +105,11 @@ class Ingest:
             messages = self._consumer.consume(_BATCH_MAX_RECORDS, _BATCH_WAIT_S)
             records, errors = read_batch(messages, time.time_ns(), self._pass_over)
             for error in errors:
-                if error.fatal():
+                verdict = classify_kafka(error)
+                if verdict.error_class is ErrorClass.STOP:
                     raise KafkaException(error)
-                self._error = error.name()
-                log.warning("kafka", error=error.name())
+                self._error = verdict.cause
+                log.warning("kafka", error=verdict.cause)
             self._at_hand = records
             for record in records:
                 self._position[record.topic, record.partition] = record.offset + 1
@@ -116,14 +119,20 @@ class Ingest:
 
     def _keep(self, records: Sequence[KafkaRecord]) -> bool:
         """Append the records' events; False when stopped before they were kept."""
-        events: list[TracedEvent] = []
+        told: list[Sequence[TracedEvent]] = []  # of each record
 
         def read() -> None:
-            events[:] = [event for record in records for event in self._reader.read(record)]
+            told[:] = map(self._reader.read, records)
 
-        return self._until_done(read, of="schema_registry") and self._until_done(
-            lambda: self._store.append(events), of="event_store"
-        )
+        if not self._until_done(read, of="schema_registry"):
+            return False
+        events = [event for each in told for event in each]
+        if not self._until_done(lambda: self._store.append(events), of="event_store"):
+            return False
+        passed_over = sum(not each for each in told)
+        if passed_over:
+            self._health.count("passed_over", passed_over)
+        return True
 
     def _until_done(self, step: Callable[[], None], *, of: str) -> bool:
         """Repeat a step until it succeeds or the monitor stops, with a bounded pause between tries.

@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from polystream.v1.operations_pb2 import Span
 
 from mesh.errors import PolystreamError
+from mesh.telemetry.names import CONVERSATION_ID
 from monitor.forwarder import FORWARDED_KEY, TraceForwarder
 from monitor.store.port import EventStore
 
@@ -25,6 +26,13 @@ _SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 _MAX_WAITING_SPANS = 20_000  # beyond this, what arrives is refused rather than kept in memory
 _MAX_ATTRIBUTES = 64
 _MAX_ATTRIBUTE_CHARACTERS = 500
+_MAX_ATTRIBUTES_CHARACTERS = 8000  # of all of a span's, with their names
+_MAX_NAME_CHARACTERS = 200  # of a span, a service, an attribute
+_MAX_VALUES = 100  # of an attribute that is a list
+_SERVICE_NAME = "service.name"
+_OWN_ATTRIBUTES = frozenset({CONVERSATION_ID, _SERVICE_NAME})
+_TRACE_ID_BYTES = 16
+_SPAN_ID_BYTES = 8
 _KINDS = {
     trace_pb2.Span.SPAN_KIND_INTERNAL: "INTERNAL",
     trace_pb2.Span.SPAN_KIND_SERVER: "SERVER",
@@ -79,7 +87,7 @@ def _was_forwarded(context: grpc.aio.ServicerContext[Any, Any]) -> bool:
 def read_spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
     """Yield the request's spans in the platform's own form."""
     for of_resource in request.resource_spans:
-        service = _attributes(of_resource.resource.attributes).get("service.name", "")
+        service = _attributes(of_resource.resource.attributes).get(_SERVICE_NAME, "")
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
                 yield _span(span, service)
@@ -89,11 +97,11 @@ def _span(span: trace_pb2.Span, service: str) -> Span:
     start = Timestamp()
     start.FromNanoseconds(span.start_time_unix_nano)
     return Span(
-        trace_id=span.trace_id.hex(),
-        span_id=span.span_id.hex(),
-        parent_span_id=span.parent_span_id.hex(),
-        name=span.name,
-        service=service,
+        trace_id=span.trace_id[:_TRACE_ID_BYTES].hex(),
+        span_id=span.span_id[:_SPAN_ID_BYTES].hex(),
+        parent_span_id=span.parent_span_id[:_SPAN_ID_BYTES].hex(),
+        name=span.name[:_MAX_NAME_CHARACTERS],
+        service=service[:_MAX_NAME_CHARACTERS],
         kind=_KINDS.get(span.kind, "INTERNAL"),
         start_time=start,
         duration_ms=max(0, span.end_time_unix_nano - span.start_time_unix_nano) / 1e6,
@@ -103,7 +111,16 @@ def _span(span: trace_pb2.Span, service: str) -> Span:
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> dict[str, str]:
-    return {pair.key: _text(pair.value)[:_MAX_ATTRIBUTE_CHARACTERS] for pair in list(pairs)[:_MAX_ATTRIBUTES]}
+    """Return the attributes that are kept: those that the monitor reads itself, then the first ones."""
+    kept: dict[str, str] = {}
+    room = _MAX_ATTRIBUTES_CHARACTERS
+    for pair in sorted(pairs, key=lambda pair: pair.key not in _OWN_ATTRIBUTES)[:_MAX_ATTRIBUTES]:
+        name, text = pair.key[:_MAX_NAME_CHARACTERS], _text(pair.value)[:_MAX_ATTRIBUTE_CHARACTERS]
+        room -= len(name) + len(text)
+        if room < 0:
+            break
+        kept[name] = text
+    return kept
 
 
 def _text(value: AnyValue) -> str:
@@ -113,7 +130,7 @@ def _text(value: AnyValue) -> str:
     if kind == "bool_value":
         return "true" if value.bool_value else "false"
     if kind == "array_value":
-        return ",".join(_text(item) for item in value.array_value.values)
+        return ",".join(_text(item) for item in value.array_value.values[:_MAX_VALUES])
     return str(getattr(value, kind))
 
 

@@ -13,6 +13,7 @@ from mesh.catalog import Catalog
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.pages import page_of
 from monitor.store.port import EventStore, OperationFilter, Position
+from monitor.store.selection import EVENTS_MAX
 from monitor.story import fold, tell
 
 T = TypeVar("T")
@@ -38,9 +39,17 @@ class EventLog:
         traced = self._store.events_of(correlation_id)
         if not traced:
             raise _not_found()
-        trace_ids = {item.event.trace_id for item in traced if item.event.trace_id}
-        spans = [span for trace_id in sorted(trace_ids) for span in self._store.spans_of(trace_id)]
-        return tell([item.event for item in traced], spans, self._catalog, sampled=any(item.sampled for item in traced))
+        is_cut = len(traced) >= EVENTS_MAX
+        events_left_out = max(0, self._store.count_events(correlation_id) - len(traced)) if is_cut else 0
+        found = self._store.spans_of(correlation_id)
+        return tell(
+            [item.event for item in traced],
+            found.spans,
+            self._catalog,
+            sampled=any(item.sampled for item in traced),
+            events_left_out=events_left_out,
+            spans_left_out=found.left_out,
+        )
 
     def page(self, request: pb.ListOperationsRequest) -> pb.ListOperationsResponse:
         """Return a page of operations, newest first. Raises PolystreamError: INVALID_PAGE_TOKEN."""

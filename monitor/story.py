@@ -1,13 +1,16 @@
 """Events and spans to an operation and its story. Pure."""
 
+import itertools
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.options.v1.options_pb2 import Store
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 
 from mesh.catalog import Catalog, Command
-from mesh.errors import Reaction, Reason
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import Reason
 from mesh.operation import Acceptance, StoreAnswer, fold_answers
 from mesh.store_errors import text_status
 from mesh.telemetry import names
@@ -15,6 +18,10 @@ from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, REDRIVEN,
 
 # At the same instant, what causes comes before what follows.
 _ORDER = {ACCEPTED: 0, REDRIVEN: 0, RECEIVED: 1, DEAD_LETTERED: 2, SUCCEEDED: 3, FAILED: 3}
+
+# gRPC's clients take messages of 4 MiB, if they are not told otherwise.
+_HOPS_MAX_BYTES: Final = 1_000_000
+_SPANS_MAX_BYTES: Final = 1_500_000
 
 _STORES = frozenset(Store.keys())
 
@@ -31,15 +38,34 @@ def fold(events: Sequence[Event], catalog: Catalog) -> Operation:
     return fold_answers(_acceptance(hops), answers, catalog.commands)
 
 
-def tell(events: Sequence[Event], spans: Sequence[Span], catalog: Catalog, *, sampled: bool) -> OperationStory:
-    """Return the whole story of one correlation ID. `sampled` says whether its trace was to be recorded."""
+def tell(
+    events: Sequence[Event],
+    spans: Sequence[Span],
+    catalog: Catalog,
+    *,
+    sampled: bool,
+    events_left_out: int = 0,
+    spans_left_out: int = 0,
+) -> OperationStory:
+    """Return the whole story of one correlation ID, of at most two and a half million bytes.
+
+    `sampled` says whether its trace was to be recorded; the others, how many more events and spans there are. What is
+    left out is among what is missing.
+    """
     operation = fold(events, catalog)
-    tree = parents_first(spans)
     command = catalog.commands.get(operation.command)
     missing = [*_missing_hops(events, command)]
-    if sampled:
+    tree = parents_first(spans)
+    shown = _first_within(_SPANS_MAX_BYTES, tree)
+    spans_left_out += len(tree) - len(shown)
+    if spans_left_out:
+        missing.append(f"{spans_left_out} more spans name the command: a story has its first {len(shown)}")
+    elif sampled:
         missing += _missing_spans(tree, operation, command)
-    return OperationStory(operation=operation, hops=ordered(events), spans=tree, missing=missing)
+    hops = _ends_within(_HOPS_MAX_BYTES, ordered(events))
+    if more := events_left_out + len(events) - len(hops):
+        missing.append(f"{more} more hops are left out: a story has its first and its last ones")
+    return OperationStory(operation=operation, hops=hops, spans=shown, missing=missing)
 
 
 def parents_first(spans: Sequence[Span]) -> list[Span]:
@@ -56,6 +82,23 @@ def parents_first(spans: Sequence[Span]) -> list[Span]:
         result.append(span)
         waiting.extend(reversed(children.get(span.span_id, [])))
     return result
+
+
+def _first_within(max_bytes: int, spans: Sequence[Span]) -> Sequence[Span]:
+    for position, size in enumerate(itertools.accumulate(span.ByteSize() for span in spans)):
+        if size > max_bytes:
+            return spans[:position]
+    return spans
+
+
+def _ends_within(max_bytes: int, hops: Sequence[Event]) -> Sequence[Event]:
+    """Return the hops whole, or what fits of their beginning and of their end, a quarter of it from the end."""
+    sizes = [hop.ByteSize() for hop in hops]
+    if sum(sizes) <= max_bytes:
+        return hops
+    last = next(n for n, size in enumerate(itertools.accumulate(reversed(sizes))) if size > max_bytes / 4)
+    first = next(n for n, size in enumerate(itertools.accumulate(sizes)) if size > max_bytes * 3 / 4)
+    return [*hops[:first], *hops[len(hops) - last :]]
 
 
 def _acceptance(hops: Sequence[Event]) -> Acceptance:
@@ -95,7 +138,7 @@ def _tells_of_dead_letter(hop: Event) -> bool:
     """Whether the reason alone says so: events of earlier versions have nothing else that does."""
     reason = Reason.__members__.get(hop.error.partition(": ")[0])
     is_earlier = not hop.HasField("error_status")
-    return is_earlier and reason is not None and reason.value.reaction is Reaction.DEAD_LETTER
+    return is_earlier and reason is not None and reason.value.error_class is ErrorClass.SET_APART
 
 
 def _missing_hops(events: Sequence[Event], command: Command | None) -> list[str]:

@@ -81,7 +81,7 @@ def open_lane(
         closing.callback(store.close)
         producer = ReceiptProducer(client_config)
         closing.callback(producer.close)
-        source = KafkaSource(kafka, settings.name, group)
+        source = KafkaSource(kafka, settings.name, group, lambda: health.count("passed_over"))
         closing.callback(source.close)
         file.add(lambda: {"partitions": _sorted(source.partitions())})
         spans = LaneSpans(tracing, store_name, group)
@@ -90,7 +90,7 @@ def open_lane(
             decoder=CommandDecoder(store_name, catalog, registry),
             store=store,
             receipts=ReceiptSender(producer, encoder, spans, store_name, settings.name),
-            deferral=Deferral(settings.max_deferred_records, settings.user_wait_max_s),
+            deferral=Deferral(settings.max_deferred_bytes, settings.user_wait_max_s, settings.max_batch_records),
             health=health,
             stop=stop,
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),
@@ -116,18 +116,23 @@ def _open_store(
     if name == "POSTGRESQL":
         from processor.stores.postgresql import PostgresStore  # noqa: PLC0415
 
-        postgres = PostgresStore(PostgresSettings(), handlers, incarnation, settings.marker_ttl_s)
+        postgres = PostgresStore(
+            PostgresSettings(),
+            handlers,
+            incarnation,
+            inbox_ttl_s=settings.marker_ttl_s,
+            max_batch=settings.max_batch_records,
+        )
         return postgres, postgres.record_positions
     if name == "MONGODB":
         from processor.stores.mongodb import MongoStore  # noqa: PLC0415
 
         return MongoStore(MongoSettings(), PostgresSettings(), handlers, incarnation), _tell_nobody
     if name == "REDIS":
-        from processor.stores.redis import RedisStore  # noqa: PLC0415
+        from processor.stores.redis import MarkerBounds, RedisStore  # noqa: PLC0415
 
-        return RedisStore(
-            RedisSettings(), PostgresSettings(), handlers, incarnation, settings.marker_ttl_s
-        ), _tell_nobody
+        markers = MarkerBounds(settings.marker_ttl_s, settings.redis_marks_max_bytes)
+        return RedisStore(RedisSettings(), PostgresSettings(), handlers, incarnation, markers), _tell_nobody
     raise ValueError(f"there is no store {name}")
 
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -39,14 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Show the status: 0 when everything is ready, 1 when it is not, 3 when nothing runs."""
     try:
         engine = compose.started_with(arguments.data_dir)
-        report = compose.describe(engine) if engine else describe(find_platform(arguments.data_dir))
+        report = compose.describe(engine, arguments.data_dir) if engine else describe(find_platform(arguments.data_dir))
     except (compose.ComposeError, NothingRunsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     if arguments.json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
-        _show(report)
+        _show(report, arguments.data_dir)
     return {"ready": 0, "stopped": 3}.get(str(report["status"]), 1)
 
 
@@ -99,16 +100,17 @@ def _own_memory_bytes(process: psutil.Process) -> int | None:
         return None
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(report: dict[str, Any], data_dir: Path) -> None:
     from rich.markup import escape  # noqa: PLC0415 - as below
     from rich.table import Table  # noqa: PLC0415 - for people only; JSON comes faster without
 
     from cli.console import make_console  # noqa: PLC0415
 
     console = make_console()
-    console.print(f"[bold]{report['status']}[/bold]")
     if report["status"] == "stopped":
+        console.print(f"[bold]stopped[/bold]: nothing runs on {escape(str(data_dir))}; `up` starts it")
         return
+    console.print(f"[bold]{report['status']}[/bold]")
     if report.get("detail"):
         console.print(escape(str(report["detail"])))
     table = Table("part", "status", "pid", "restarts", "memory", box=None)
@@ -127,5 +129,5 @@ def _show(report: dict[str, Any]) -> None:
     addresses = Table("address", "", box=None, show_header=False)
     for name, address in report["endpoints"].items():
         if address:
-            addresses.add_row(name, for_display(address))
+            addresses.add_row(name, escape(str(for_display(address))))
     console.print(addresses)

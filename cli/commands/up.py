@@ -14,10 +14,13 @@ from types import FrameType
 from typing import Any, Final
 
 from cli import compose
-from cli.folders import add_data_dir, work_dir
+from cli.arguments import one_of, whole_number
+from cli.folders import add_data_dir, name_env_file, work_dir
 from cli.progress import Progress
 from stack.engines.process import appended, tail
 from stack.engines.spec import StackError
+from stack.environments import supervisor_environment
+from stack.ports import OFFSET_MAX
 from stack.supervisor.data_folder import require_owner, unwritable
 from stack.supervisor.state import RunFolder
 
@@ -28,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "--engines",
-        choices=("embedded", "native", "external"),
+        type=one_of("embedded", "native", "external"),
+        metavar="SET",
         help="embedded: from pip alone, the default; native: real engines as processes; "
         "external: what the environment names",
     )
@@ -40,22 +44,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gateways",
-        type=_gateways,
+        type=whole_number(1, _GATEWAYS_MAX),
         metavar="N",
         help="run N gateways on the same ports; without it, as many as suit the machine's processors",
     )
     parser.add_argument("--edge", action="store_true", help="put Envoy before the gateways, on port 8443")
     add_data_dir(parser)
-    parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="move every port by N")
+    parser.add_argument(
+        "--port-offset", type=whole_number(0, OFFSET_MAX), default=0, metavar="N", help="move every port by N"
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open the dashboard")
     parser.add_argument("--detach", action="store_true", help="leave when it is ready; `down` stops it")
-
-
-def _gateways(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= _GATEWAYS_MAX:
-        raise argparse.ArgumentTypeError(f"{count} is not between 1 and {_GATEWAYS_MAX}")
-    return count
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -131,9 +130,9 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
     options += ["--gateways", str(arguments.gateways)] if arguments.gateways else []
     options += ["--edge"] if arguments.edge else []
     options += ["--detached"] if arguments.detach else []
+    name_env_file()
     folder = RunFolder(arguments.data_dir.resolve())
     folder.make()
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     # Taken here and handed on: whoever looks finds, from now on, that a platform starts.
     with folder.lock() as lock, appended(log) as output:
         return subprocess.Popen(  # noqa: S603 - its arguments are checked by the parser
@@ -144,7 +143,7 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
             stdout=subprocess.PIPE,
             stderr=output,
             cwd=work_dir(),
-            env=environment,
+            env=supervisor_environment(),
             start_new_session=True,  # Ctrl-C comes to this process, which passes it on
         )
 

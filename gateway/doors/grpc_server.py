@@ -23,6 +23,7 @@ from gateway.doors.statuses import CORRELATION_ID, STATUS_DETAILS, unknown_metho
 from gateway.operations.accepted import Serializable
 from gateway.queries.health import HealthQueries
 from mesh.errors import PolystreamError
+from mesh.hosts import host_and_port
 from mesh.ids import new_correlation_id
 from mesh.settings import GatewaySettings
 
@@ -57,7 +58,7 @@ class GrpcServer:
         self._names = ["", *(service.full_name for service in calls.services)]
         add_reflection((*self._names[1:], "grpc.health.v1.Health"), self._server)
         self._server.add_generic_rpc_handlers((_UnknownMethods(),))
-        self._address = f"{settings.host}:{settings.port}"
+        self._address = host_and_port(settings.host, settings.port)
         # The servers listen as they bind: the system would deal out connections to a gateway that takes none yet.
         self._binds_late = settings.shares_ports
         self.port = settings.port if self._binds_late else _bind(self._server, self._address)

@@ -17,6 +17,7 @@ from polystream.v1.operations_pb2 import (
     OperationStory,
 )
 
+from mesh.direct import GRPC_OPTIONS
 from mesh.errors import PolystreamError, Reason
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 _TIMEOUT_S: Final = 2.0
 _CHANNEL_OPTIONS: Final = (
+    *GRPC_OPTIONS,
     # A monitor that comes back must be found within a second, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),

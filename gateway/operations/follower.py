@@ -45,9 +45,6 @@ class Writer(Protocol):
     def save(self, receipts: Sequence[CommandReceipt]) -> None:
         """Save a batch. Raises PolystreamError where that is not possible now."""
 
-    def answers(self) -> bool:
-        """Whether `save` would be possible now."""
-
     def close(self) -> None:
         """Close the connections."""
 
@@ -77,6 +74,7 @@ class ReceiptFollower:
         self._stopping = threading.Event()
         self._thread = threads.new("receipt-follower", self._run)
         self._passed_over = RepeatCounter()
+        self._unsaved: Sequence[CommandReceipt] = ()  # the first batch that Redis did not take, while it takes none
         self._redis_away = False
         self._backoff = _new_backoff()
         self._retry_at_s = 0.0
@@ -86,9 +84,16 @@ class ReceiptFollower:
         self.kafka_trouble = ""
         self.redis_trouble = ""
         self.registry_trouble = ""
+        self._no_receipts = 0
+        self._not_unpacked = 0
         self.behind = 0  # records that are not in Redis yet
         self.behind_ms = 0  # for how long there have been any
         self.caught_up = False  # true from when everything that came before the start has been handed on
+
+    @property
+    def passed_over(self) -> int:
+        """How many records were no receipts, or older than what Redis keeps. Any thread may read it."""
+        return self._no_receipts + self._not_unpacked
 
     def start(self) -> None:
         """Begin. Does not wait for Kafka."""
@@ -139,6 +144,7 @@ class ReceiptFollower:
         self._lag_told_s = now_s
         self.kafka_trouble = receipts.trouble
         self.behind = receipts.behind()
+        self._not_unpacked = receipts.passed_over
         if not self.behind:
             self._level_s = now_s
         self.behind_ms = int((now_s - self._level_s) * 1000)
@@ -151,9 +157,11 @@ class ReceiptFollower:
             self._writer.save([received.receipt for received in batch])
         except PolystreamError as error:
             if not self.redis_trouble:
-                log.warning("redis is away: operations are kept in memory alone", error=error.reason.name)
+                log.warning("redis takes no receipts: operations are kept in memory alone", **error.metadata)
             self.redis_trouble = f"{_FROM_ELSEWHERE}: {error.metadata.get('error', error.message)}"
             self._redis_away = True
+            self._unsaved = [received.receipt for received in batch]
+            self._backoff.reset()
             self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
         receipts.done()
@@ -164,11 +172,15 @@ class ReceiptFollower:
     def _try_again(self, receipts: ReceiptLog) -> None:
         if time.monotonic() < self._retry_at_s:
             return
-        if not self._writer.answers():
+        # Nothing less would tell: a server whose memory is full, or that became a replica, answers all but this.
+        try:
+            self._writer.save(self._unsaved)
+        except PolystreamError:
             self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
-        log.info("redis is back: the receipts it has missed are read again")
+        log.info("redis takes receipts again: those that it has missed are read again")
         self._redis_away = False
+        self._unsaved = ()
         receipts.rewind()
 
     def _decoded(self, records: Sequence[KafkaRecord]) -> list[Received]:
@@ -176,6 +188,7 @@ class ReceiptFollower:
         batch = []
         for record in records:
             if record.timestamp_ms < oldest_ms:
+                self._no_receipts += 1
                 continue  # Redis would have forgotten it by now
             receipt = self._decode(record)
             if receipt is not None:
@@ -205,6 +218,7 @@ class ReceiptFollower:
             return receipt
 
     def _pass_over(self, record: KafkaRecord, why: str) -> None:
+        self._no_receipts += 1
         passed_over = self._passed_over.count()
         if passed_over:
             log.warning(

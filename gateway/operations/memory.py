@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
@@ -14,6 +15,8 @@ from polystream.v1.operations_pb2 import Operation
 from gateway.operations.accepted import AcceptedOperation
 from gateway.operations.assembly import assemble
 from mesh.catalog import Command
+
+_MAX_RECEIPTS_BYTES: Final = 64 * 1024 * 1024
 
 
 class _Entry:
@@ -27,11 +30,18 @@ class _Entry:
 
 
 class OperationMemory:
-    """Operations by correlation ID, at most `max_operations` of them: the oldest gives way."""
+    """Operations by correlation ID, within a number of them and of their receipts' bytes: the oldest give way.
 
-    def __init__(self, commands: Mapping[str, Command], max_operations: int) -> None:
+    Receipts are a few hundred bytes each, and as large as a record may be where somebody else writes them.
+    """
+
+    def __init__(
+        self, commands: Mapping[str, Command], max_operations: int, max_receipts_bytes: int = _MAX_RECEIPTS_BYTES
+    ) -> None:
         self._commands = commands
         self._max_operations = max_operations
+        self._max_receipts_bytes = max_receipts_bytes
+        self._receipts_bytes = 0
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._watchers: dict[str, set[asyncio.Event]] = {}
 
@@ -55,7 +65,11 @@ class OperationMemory:
         for known in map(CommandReceipt.FromString, entry.receipts):
             if known.store == receipt.store and known.dead_lettered <= receipt.dead_lettered:
                 return False
-        entry.receipts = (*entry.receipts, receipt.SerializeToString())
+        content = receipt.SerializeToString()
+        entry.receipts = (*entry.receipts, content)
+        self._receipts_bytes += len(content)
+        while self._receipts_bytes > self._max_receipts_bytes and len(self._entries) > 1:
+            self._forget_oldest()
         self.wake(receipt.correlation_id)
         return True
 
@@ -96,5 +110,9 @@ class OperationMemory:
         if entry is None:
             entry = self._entries[correlation_id] = _Entry()
             if len(self._entries) > self._max_operations:
-                self._entries.popitem(last=False)
+                self._forget_oldest()
         return entry
+
+    def _forget_oldest(self) -> None:
+        _, oldest = self._entries.popitem(last=False)
+        self._receipts_bytes -= sum(map(len, oldest.receipts))

@@ -51,7 +51,8 @@ class ReceiptLog:
                 "error_cb": self._suspect,
             }
         )
-        self._pass_over = PassOver(self._consumer)
+        self.passed_over = 0  # records of batches that cannot be unpacked
+        self._pass_over = PassOver(self._consumer, self._count_passed_over)
         self._admin = AdminClient({**kafka.client_config(f"{group}-admin"), **QUIET_CONFIG})
         self.trouble = ""  # why the topic could not be looked at the last time; empty where it could
         self._topic_id = ""
@@ -172,6 +173,9 @@ class ReceiptLog:
         for position in found:
             starts[position.partition] = position.offset if position.offset > _UNSET else ends[position.partition]
         return starts
+
+    def _count_passed_over(self) -> None:
+        self.passed_over += 1
 
     def _end_when_last_fetched(self, partition: int) -> int:
         """Return a partition's end; below 0 before the first fetch."""

@@ -3,38 +3,83 @@
 `operation:{correlation_id}` is a hash with one field a store: its serialized CommandReceipt. A field is written
 once, whoever comes first, so that gateways need no agreement. A dead letter has a field of its own, beside that of
 the answer which a redrive may bring. `request:{correlation_id}` holds the fingerprint of the request that a
-client's `request_id` stands for.
+client's `request_id` stands for. Both expire, and each kind keeps within a number of bytes: where more come in that
+time, the oldest give way, and the event log is asked for those operations.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
 import redis
 import redis.asyncio
+import structlog
 from google.protobuf.message import DecodeError
 from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
+from mesh.redis_budget import KEEP_WITHIN
 from mesh.settings import RedisSettings
-from mesh.store_names.redis import operation_key, request_key
+from mesh.store_names.redis import (
+    OPERATION_PREFIX,
+    OPERATIONS,
+    OPERATIONS_BYTES,
+    REQUEST_PREFIX,
+    REQUESTS,
+    REQUESTS_BYTES,
+    operation_key,
+    request_key,
+)
 from mesh.telemetry.logs import describe
+from mesh.telemetry.repeats import RepeatCounter
+
+log = structlog.stdlib.get_logger(__name__)
 
 _TIMEOUT_S: Final = 1.0  # Redis answers in a millisecond, or is away
 _STORE: Final = "REDIS"
-# A lifetime counts from the last news. KEYS: an operation's key for each receipt. ARGV: seconds to live, then a field
+_MAX_CLAIMS_HERE: Final = 10_000  # about 2 MB
+# Measured in Redis 7 and Valkey 9: what a receipt takes beside its own bytes, as the first of its operation, and what
+# a claim takes; with their places in the lists by age.
+RECEIPT_BYTES: Final = 450
+CLAIM_BYTES: Final = 300
+# A lifetime counts from the last news. KEYS: 1 the list by age, 2 its sum, then an operation's key for each receipt.
+# ARGV: 1 seconds to live, 2 the bound in bytes, 3 what a receipt takes beside its own, 4 the keys' prefix, then a field
 # and a value for each key.
-_SAVE: Final = """
-for i, key in ipairs(KEYS) do
-  if redis.call('HSETNX', key, ARGV[2 * i], ARGV[2 * i + 1]) == 1 then
-    redis.call('EXPIRE', key, ARGV[1])
+_SAVE: Final = (
+    KEEP_WITHIN
+    + """
+local names, added = {}, 0
+for i = 3, #KEYS do
+  local value = ARGV[2 * i]
+  if redis.call('HSETNX', KEYS[i], ARGV[2 * i - 1], value) == 1 then
+    redis.call('EXPIRE', KEYS[i], ARGV[1])
+    names[#names + 1] = string.sub(KEYS[i], #ARGV[4] + 1)
+    added = added + #value + ARGV[3]
   end
 end
+keep_within(KEYS[1], KEYS[2], ARGV[4], names, added, 0, tonumber(ARGV[2]))
 """
+)
+# KEYS: 1 the list by age, 2 its sum, 3 the request's key. ARGV: 1 seconds to live, 2 the bound in bytes, 3 what a claim
+# takes, 4 the keys' prefix, 5 the fingerprint. Returns who has the key already.
+_CLAIM: Final = (
+    KEEP_WITHIN
+    + """
+local holder = redis.call('GET', KEYS[3])
+if not holder then
+  redis.call('SET', KEYS[3], ARGV[5], 'EX', ARGV[1])
+  local name = string.sub(KEYS[3], #ARGV[4] + 1)
+  keep_within(KEYS[1], KEYS[2], ARGV[4], {name}, ARGV[3], 0, tonumber(ARGV[2]))
+end
+return holder
+"""
+)
 
 
 class Claim(Enum):
@@ -47,9 +92,12 @@ class Claim(Enum):
 
 
 class ReceiptWriter:
-    """Writes receipts, which Redis keeps for `ttl_s` seconds. Synchronous, for the follower's thread."""
+    """Writes receipts, which Redis keeps for `ttl_s` seconds, and the newest of them within `max_bytes`.
 
-    def __init__(self, settings: RedisSettings, ttl_s: int) -> None:
+    Synchronous, for the follower's thread.
+    """
+
+    def __init__(self, settings: RedisSettings, ttl_s: int, max_bytes: int) -> None:
         self._redis = redis.Redis.from_url(
             settings.url,
             socket_timeout=_TIMEOUT_S,
@@ -58,28 +106,34 @@ class ReceiptWriter:
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         )
         self._save = self._redis.register_script(_SAVE)
-        self._ttl_s = ttl_s
+        self._refused = RepeatCounter()
+        self._limits = (ttl_s, max_bytes, RECEIPT_BYTES, OPERATION_PREFIX)
 
     def save(self, receipts: Sequence[CommandReceipt]) -> None:
-        """Write a batch in one call. Raises PolystreamError with STORE_UNAVAILABLE: repeat the batch then."""
+        """Write a batch in one call. Raises PolystreamError with STORE_UNAVAILABLE: repeat the batch then.
+
+        A receipt whose key holds somebody else's value is left out, and counted: memory and the event log have it.
+        """
         if not receipts:
             return
-        arguments: list[Any] = [self._ttl_s]
+        try:
+            self._save_all(receipts)
+        except redis.RedisError as error:
+            if classify_redis(error).waits:
+                raise _unavailable(error) from error
+            if len(receipts) > 1:
+                for receipt in receipts:
+                    self.save([receipt])
+                return
+            if times := self._refused.count():
+                log.error("redis cannot take receipts: they are left out", times=times, error=describe(error))
+
+    def _save_all(self, receipts: Sequence[CommandReceipt]) -> None:
+        arguments: list[Any] = [*self._limits]
         for receipt in receipts:
             arguments += (_field(receipt), receipt.SerializeToString())
-        try:
-            self._save(keys=[operation_key(receipt.correlation_id) for receipt in receipts], args=arguments)
-        except redis.RedisError as error:
-            raise PolystreamError(
-                Reason.STORE_UNAVAILABLE, metadata={"store": _STORE, "error": describe(error)}
-            ) from error
-
-    def answers(self) -> bool:
-        """Whether Redis answers now."""
-        try:
-            return bool(self._redis.ping())
-        except redis.RedisError:
-            return False
+        keys = [operation_key(receipt.correlation_id) for receipt in receipts]
+        self._save(keys=[OPERATIONS, OPERATIONS_BYTES, *keys], args=arguments)
 
     def close(self) -> None:
         """Close the connection."""
@@ -87,14 +141,16 @@ class ReceiptWriter:
 
 
 class RedisOperationStore:
-    """Reads receipts, and claims request IDs for `ttl_s` seconds. Belongs to the event loop.
+    """Reads receipts, and claims request IDs for `ttl_s` seconds, the newest of them within `max_claims_bytes`.
 
-    Redis answers within a second, or counts as away.
+    Belongs to the event loop. Redis answers within a second, or counts as away.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, ttl_s: int) -> None:
+    def __init__(self, client: redis.asyncio.Redis, ttl_s: int, max_claims_bytes: int) -> None:
         self._redis = client
-        self._ttl_s = ttl_s
+        self._claim = client.register_script(_CLAIM)
+        self._limits = (ttl_s, max_claims_bytes, CLAIM_BYTES, REQUEST_PREFIX)
+        self._claims_here: OrderedDict[str, bytes] = OrderedDict()  # made while Redis took none
 
     async def receipts(self, correlation_id: str) -> list[CommandReceipt]:
         """Return the operation's receipts. Raises PolystreamError with STORE_UNAVAILABLE."""
@@ -102,7 +158,7 @@ class RedisOperationStore:
             async with asyncio.timeout(_TIMEOUT_S):
                 values = await self._redis.hvals(operation_key(correlation_id))
         except (redis.RedisError, TimeoutError) as error:
-            raise _unavailable() from error
+            raise _unavailable(error) from error
         return [receipt for receipt in map(_parsed, values) if receipt is not None]
 
     async def is_claimed(self, correlation_id: str) -> bool:
@@ -114,20 +170,43 @@ class RedisOperationStore:
             return False
 
     async def claim(self, correlation_id: str, fingerprint: bytes) -> Claim:
-        """Take a request ID for a request, or tell who has it; UNKNOWN while Redis is away.
+        """Take a request ID for a request, or tell who has it; UNKNOWN where nobody knows while Redis takes nothing.
+
+        A server that is full, or a replica, still tells who has an ID. What it could not be told is known here, of the
+        last claims.
 
         `correlation_id` is the one derived from the request ID, `fingerprint` what tells one request from another.
         """
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                holder = await self._redis.set(
-                    request_key(correlation_id), fingerprint, nx=True, get=True, ex=self._ttl_s
-                )
-        except (redis.RedisError, TimeoutError):
-            return Claim.UNKNOWN
+                keys = (REQUESTS, REQUESTS_BYTES, request_key(correlation_id))
+                holder = await self._claim(keys=keys, args=(*self._limits, fingerprint))
+        except (redis.ConnectionError, redis.TimeoutError, TimeoutError):
+            return self._claim_here(correlation_id, fingerprint)
+        except redis.RedisError:
+            holder = await self._holder(correlation_id)
+            if holder is None:
+                return self._claim_here(correlation_id, fingerprint)
         if holder is None:
             return Claim.NEW
         return Claim.SAME if holder == fingerprint else Claim.OTHER
+
+    def _claim_here(self, correlation_id: str, fingerprint: bytes) -> Claim:
+        holder = self._claims_here.get(correlation_id)
+        if holder is not None:
+            return Claim.SAME if holder == fingerprint else Claim.OTHER
+        self._claims_here[correlation_id] = fingerprint
+        if len(self._claims_here) > _MAX_CLAIMS_HERE:
+            self._claims_here.popitem(last=False)
+        return Claim.UNKNOWN
+
+    async def _holder(self, correlation_id: str) -> bytes | None:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                holder = await self._redis.get(request_key(correlation_id))
+        except (redis.RedisError, TimeoutError):
+            return None
+        return holder.encode() if isinstance(holder, str) else holder
 
 
 def _field(receipt: CommandReceipt) -> str:
@@ -142,5 +221,6 @@ def _parsed(value: bytes | str) -> CommandReceipt | None:
         return None  # somebody else's field: the operation is told without it
 
 
-def _unavailable() -> PolystreamError:
-    return PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"store": _STORE})
+def _unavailable(error: redis.RedisError | TimeoutError) -> PolystreamError:
+    cause = classify_redis(error).cause if isinstance(error, redis.RedisError) else "the server does not answer in time"
+    return PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"store": _STORE, "error": cause})

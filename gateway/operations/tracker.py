@@ -70,7 +70,7 @@ class OperationTracker:
     ) -> None:
         self._commands = catalog.commands
         self._memory = OperationMemory(catalog.commands, settings.operation_memory_max)
-        self._redis = RedisOperationStore(redis_client, settings.operation_ttl_s)
+        self._redis = RedisOperationStore(redis_client, settings.operation_ttl_s, settings.requests_max_bytes)
         self._event_log = event_log
         self._tracing = tracing
         self._ttl_s = settings.operation_ttl_s
@@ -80,7 +80,7 @@ class OperationTracker:
         self._follower = ReceiptFollower(
             open_log=lambda: ReceiptLog(kafka, self._group),
             decoder=Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), schemas),
-            writer=ReceiptWriter(redis_settings, settings.operation_ttl_s),
+            writer=ReceiptWriter(redis_settings, settings.operation_ttl_s, settings.operations_max_bytes),
             deliver=self._deliver,
             threads=threads,
             max_age_s=settings.operation_ttl_s,

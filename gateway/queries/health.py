@@ -14,6 +14,7 @@ from polystream.monitor.v1.part_health_pb2 import ListPartHealthResponse
 from polystream.v1.system_pb2 import GetHealthRequest, Health
 
 from gateway.queries.stores import Stores
+from mesh.direct import http_options
 from mesh.errors import PolystreamError
 from mesh.health.components import KINDS, HeardPart, overall, part_components
 from mesh.health.messages import from_message
@@ -122,7 +123,11 @@ class PlatformProbes:
     async def ask_registry(self) -> None:
         """Ask for the registry's configuration. Raises httpx.HTTPError."""
         if self._http is None:
-            self._http = httpx.AsyncClient(base_url=self._registry.url, timeout=_PROBE_TIMEOUT_S)
+            self._http = httpx.AsyncClient(
+                base_url=self._registry.url,
+                timeout=_PROBE_TIMEOUT_S,
+                **http_options(ca_file=self._registry.ca_file, proxy_url=self._registry.proxy_url),
+            )
         (await self._http.get("/config")).raise_for_status()
 
     async def close(self) -> None:

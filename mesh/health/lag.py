@@ -15,6 +15,7 @@ _INTERVAL_S: Final = 1.0
 _ASK_TIMEOUT_S: Final = 0.5
 _STOP_TIMEOUT_S: Final = 10.0  # far longer than a look takes: the consumer must not be closed in the middle of one
 _KAFKA: Final = "kafka"
+_UNTOLD: Final = "the broker does not tell how many records there are"
 _NO_PARTITIONS: Final = "the consumer group has given it no partitions"
 
 Place = tuple[str, int]  # a topic and its partition
@@ -117,11 +118,12 @@ class LagWatch:
     def look(self) -> None:
         """Look once."""
         now_ms, at_hand, position = self._now_ms(), self._followed.at_hand(), self._followed.position()
-        try:
-            unread = self._followed.unread()
-        except KafkaException as error:
-            self._wait(f"the broker does not tell how many records there are: {error.args[0].name()}")
-            return
+        with self._health.calling(_KAFKA, _UNTOLD, beats=False):
+            try:
+                unread = self._followed.unread()
+            except KafkaException as error:
+                self._wait(f"{_UNTOLD}: {error.args[0].name()}")
+                return
         if not unread:
             self._unread_since_ms = now_ms
         oldest_ms = self._unread_since_ms if at_hand.oldest_ms is None else at_hand.oldest_ms

@@ -24,6 +24,11 @@ class _Waiting:
     since_s: float
 
 
+@dataclass(slots=True)
+class _Call(_Waiting):
+    beats: bool
+
+
 class PartHealth:
     """One process's health. Thread-safe.
 
@@ -49,7 +54,7 @@ class PartHealth:
         self._changed = threading.Condition(self._lock)
         self._changes = 0
         self._waits: dict[str, _Waiting] = {}
-        self._calls: dict[tuple[int, str], _Waiting] = {}  # by thread and dependency
+        self._calls: dict[tuple[int, str], _Call] = {}  # by thread and dependency
         self._doing = "starts"
         self._is_ready = False
         self._since_s = clock_s()  # since when nothing is wrong, or since the start
@@ -101,19 +106,19 @@ class PartHealth:
             self._note_change()
 
     @contextmanager
-    def calling(self, dependency: str, detail: str = _UNANSWERED) -> Iterator[None]:
+    def calling(self, dependency: str, detail: str = _UNANSWERED, *, beats: bool = True) -> Iterator[None]:
         """Surround a call that may hang: one that takes longer than three seconds counts as a wait.
 
-        Meanwhile beats go on, for two minutes at most. What goes wrong in it is told by `waiting`, inside of it, so
-        that the wait began with the call.
+        Meanwhile beats go on, for two minutes at most, unless it is not the main loop that calls. What goes wrong in it
+        is told by `waiting`, inside of it, so that the wait began with the call.
         """
         key = (threading.get_ident(), dependency)
-        self._calls[key] = _Waiting(_UNAVAILABLE.get(dependency, "STORE_UNAVAILABLE"), detail, self._clock_s())
+        self._calls[key] = _Call(_UNAVAILABLE.get(dependency, "STORE_UNAVAILABLE"), detail, self._clock_s(), beats)
         try:
             yield
         finally:
             call = self._calls.pop(key, None)
-            if call is not None:  # beats never go back
+            if call is not None and call.beats:  # they never go back
                 self._beats += int(min(self._clock_s() - call.since_s, _CALL_MAX_S))
 
     def doing(self, text: str) -> None:
@@ -149,7 +154,7 @@ class PartHealth:
     @property
     def beats(self) -> int:
         """A number that grows while the main loop makes progress, or is in a call that is not too long."""
-        began_s = [call.since_s for call in list(self._calls.values())]
+        began_s = [call.since_s for call in list(self._calls.values()) if call.beats]
         if not began_s:
             return self._beats
         return self._beats + int(min(self._clock_s() - min(began_s), _CALL_MAX_S))

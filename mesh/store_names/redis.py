@@ -10,7 +10,20 @@ CACHE_MISSES: Final = "app:stats:cache_misses"
 SESSION_PREFIX: Final = "sessao:"
 USER_SESSIONS_PREFIX: Final = "sessoes:"
 
+MARKER_PREFIX: Final = "comando:"
+MARKERS: Final = "comandos:por_idade"  # list: what mesh.redis_budget says of each marker
+MARKERS_BYTES: Final = "comandos:bytes"  # what the markers take
+MARKERS_GONE: Final = "comandos:esquecidos_ate"  # when the newest marker that gave way was written, in milliseconds
+
+OPERATION_PREFIX: Final = "operation:"
+OPERATIONS: Final = "operations:by_age"  # as MARKERS
+OPERATIONS_BYTES: Final = "operations:bytes"
+REQUEST_PREFIX: Final = "request:"
+REQUESTS: Final = "requests:by_age"  # as MARKERS
+REQUESTS_BYTES: Final = "requests:bytes"
+
 KNOWN_USERS: Final = "usuarios:conhecidos"  # hash, by user ID: empty for who was found to exist, else the erasure
+PING_KEY: Final = "lane:ping"  # written and forgotten, to see whether the server takes writes
 
 
 class ContentHash(TypedDict, total=False):
@@ -51,14 +64,14 @@ def user_sessions_key(user_id: int) -> str:
 
 def marker_key(correlation_id: str) -> str:
     """Return the key of the marker that a command leaves, with its receipt."""
-    return f"comando:{correlation_id}"
+    return f"{MARKER_PREFIX}{correlation_id}"
 
 
 def operation_key(correlation_id: str) -> str:
     """Return the key of an operation's hash: its receipts, a field a store."""
-    return f"operation:{correlation_id}"
+    return f"{OPERATION_PREFIX}{correlation_id}"
 
 
 def request_key(correlation_id: str) -> str:
     """Return the key of the fingerprint of the request that a client's `request_id` stands for."""
-    return f"request:{correlation_id}"
+    return f"{REQUEST_PREFIX}{correlation_id}"

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from polystream.v1.operations_pb2 import Operation, Span
@@ -19,13 +20,14 @@ from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
 from monitor.records import TracedEvent
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
-from monitor.store.port import OperationFilter, Position
+from monitor.store.port import Bounds, FoundSpans, OperationFilter, Position
 from monitor.store.search_api import Action, Answer, SearchApi
+from monitor.store.selection import EVENTS_MAX, SPANS_MAX, SpanPlace, ends_of, with_ancestors
 from monitor.store.templates import EVENTS, OPERATIONS, SPANS, index_templates
 from monitor.story import fold
 
 _MERGES_MAX: Final = 10  # tries to write operations that other monitors write at the same moment
-_SPANS_MAX: Final = 10_000  # of one trace; what a search gives at the most
+_DELETED_MAX: Final = 5000  # documents by one request
 _NO_INDEX: Final = "index_not_found_exception"
 _DAY_FORMAT: Final = "%Y.%m.%d"
 _PAST_DAYS_MAX: Final = 60  # of an index's name; a topic that is read anew after a fault goes back a week or two
@@ -38,7 +40,8 @@ _JAEGER: Final = ("polystream-jaeger-span", "polystream-jaeger-service")
 class OpenSearchEventStore:
     """Events, operations and spans in OpenSearch. See `monitor.store.port.EventStore`.
 
-    `purge` forgets events and spans by whole days; operations, and with them their stories, to the moment.
+    `purge` forgets events and spans by whole days; operations, and with them their stories, to the moment. The bound in
+    bytes is not for it: what its server's disk holds is its operator's.
     """
 
     def __init__(self, api: SearchApi, catalog: Catalog) -> None:
@@ -61,7 +64,10 @@ class OpenSearchEventStore:
         """Keep spans."""
         documents = map(span_document, spans)
         self._write(
-            [_create(daily_index(SPANS, d["start_time"]), f"{d['trace_id']}:{d['span_id']}", d) for d in documents]
+            [
+                _create(daily_index(SPANS, d["start_time"]), _span_identifier(d["trace_id"], d["span_id"]), d)
+                for d in documents
+            ]
         )
         self._spans.wrote()
 
@@ -70,10 +76,28 @@ class OpenSearchEventStore:
         known = self._known([_identifier(correlation_id)])
         return [read_event(event) for document in known.values() for event in document["_source"]["events"]]
 
-    def spans_of(self, trace_id: str) -> Sequence[Span]:
-        """Return the spans of a trace, in no order."""
+    def count_events(self, correlation_id: str) -> int:
+        """Return how many events of a command there are, as far as searches show them."""
+        query = {"query": {"term": {"correlation_id": correlation_id}}}
+        return int(self._api.call("POST", f"/{EVENTS}-*/_count", query).get("count", 0))
+
+    def spans_of(self, correlation_id: str) -> FoundSpans:
+        """Return the spans that name a command, and their ancestors, in no order."""
         self._spans.refresh()
-        query = {"query": {"term": {"trace_id": trace_id}}, "size": _SPANS_MAX}
+        query: Answer = {
+            "query": {"term": {"correlation_id": correlation_id}},
+            "sort": [{"start_time": "asc"}],
+            "size": SPANS_MAX,
+            "track_total_hits": True,
+        }
+        answer = self._answer_of(f"{SPANS}-*", query)
+        own = [read_span(hit["_source"]) for hit in answer["hits"]["hits"]] if answer else []
+        left_out = answer["hits"]["total"]["value"] - len(own) if answer else 0
+        return FoundSpans(with_ancestors(own, self._spans_at), left_out)
+
+    def _spans_at(self, places: Sequence[SpanPlace]) -> list[Span]:
+        identifiers = [_span_identifier(trace_id, span_id) for trace_id, span_id in places]
+        query: Answer = {"query": {"ids": {"values": identifiers}}, "size": len(identifiers)}
         return [read_span(document) for document in self._search(f"{SPANS}-*", query)]
 
     def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
@@ -93,17 +117,28 @@ class OpenSearchEventStore:
             query["search_after"] = [after.accept_time_us, after.correlation_id]
         return [self._fold(document["events"]) for document in self._search(OPERATIONS, query)]
 
-    def purge(self, *, before_us: int, max_spans: int) -> int:
-        """Forget the days, and the operations, that are older than a time, and the oldest spans over a number.
+    def purge(self, bounds: Bounds) -> int:
+        """Forget days and operations that are too old, and the oldest spans over a number.
 
-        Jaeger's days go too, where it keeps its spans in the same place: it never deletes any.
+        Whole days go first: that needs no room, and a server that is full takes it too. Jaeger's days go with them,
+        where it keeps its spans in the same place: it never deletes any. Operations are deleted to the moment.
         """
-        gone = sum(self._drop_days(prefix, before_us) for prefix in (EVENTS, SPANS, *_JAEGER))
-        self._operations.refresh()
-        old = {"query": {"range": {"accept_time_us": {"lt": before_us}}}}
-        gone += _deleted(self._api.call("POST", f"/{OPERATIONS}/_delete_by_query", old, conflicts="proceed"))
-        self._operations.wrote()
-        return gone + self._drop_spans_over(max_spans)
+        steps = [partial(self._drop_days, prefix, bounds.since_us) for prefix in (EVENTS, SPANS, *_JAEGER)]
+        steps += [
+            partial(self._drop_span_days_over, bounds.max_spans),
+            partial(self._drop_operations, bounds.since_us),
+            partial(self._drop_spans_over, bounds.max_spans),
+        ]
+        gone = 0
+        failure: PolystreamError | None = None
+        for step in steps:
+            try:
+                gone += step()
+            except PolystreamError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return gone
 
     def close(self) -> None:
         """Close the connections."""
@@ -156,9 +191,13 @@ class OpenSearchEventStore:
         """Return what is to be written so that an operation has the added events; None where it has them."""
         before = known["_source"]["events"] if known else []
         by_id = {document["event_id"]: document for document in [*added, *before]}
-        if len(by_id) == len(before):
+        kept = list(by_id.values())
+        if len(kept) > EVENTS_MAX:
+            # Of a command that was repeated without an end: all of its events are in their own indices.
+            kept = [by_id[traced.event.event_id] for traced in ends_of(map(read_event, kept))]
+        if {event["event_id"] for event in kept} == {event["event_id"] for event in before}:
             return None
-        document = self._operation_document(list(by_id.values()))
+        document = self._operation_document(kept)
         if known is None:
             return _create(OPERATIONS, identifier, document)
         state = {"if_seq_no": known["_seq_no"], "if_primary_term": known["_primary_term"]}
@@ -184,29 +223,64 @@ class OpenSearchEventStore:
         return fold([read_event(document).event for document in events], self._catalog)
 
     def _search(self, index: str, query: Answer) -> list[Document]:
-        """Return what is found in every shard: raises where one does not answer, as just after a start."""
-        answer = self._api.call("POST", f"/{index}/_search", query, allow_partial_search_results="false")
+        """Return the documents that are found in every shard."""
+        answer = self._answer_of(index, query)
         return [hit["_source"] for hit in answer["hits"]["hits"]] if answer else []
+
+    def _answer_of(self, index: str, query: Answer) -> Answer:
+        """Search every shard: raises where one does not answer, as just after a start; empty without an index."""
+        return self._api.call("POST", f"/{index}/_search", query, allow_partial_search_results="false")
 
     def _drop_days(self, prefix: str, before_us: int) -> int:
         """Delete the daily indices that end before a time; return how many documents they had."""
         first_kept = f"{prefix}-{datetime.fromtimestamp(before_us / 1e6, UTC).strftime(_DAY_FORMAT)}"
-        stats = self._api.call("GET", f"/{prefix}-*/_stats/docs").get("indices", {})
-        old = {name: stat["primaries"]["docs"]["count"] for name, stat in stats.items() if name < first_kept}
+        old = {name: count for name, count in self._counts(prefix).items() if name < first_kept}
         for name in old:
             self._api.call("DELETE", f"/{name}")
         return sum(old.values())
+
+    def _drop_span_days_over(self, max_spans: int) -> int:
+        """Delete the oldest days of spans that are over a number as a whole."""
+        days = sorted(self._counts(SPANS).items())
+        over = sum(count for _, count in days) - max_spans
+        gone = 0
+        for name, count in days:
+            if over - gone < count:
+                break
+            self._api.call("DELETE", f"/{name}")
+            gone += count
+        return gone
+
+    def _drop_operations(self, since_us: int) -> int:
+        self._operations.refresh()
+        return self._delete(OPERATIONS, {"query": {"range": {"accept_time_us": {"lt": since_us}}}}, self._operations)
 
     def _drop_spans_over(self, max_spans: int) -> int:
         self._spans.refresh()
         over = self._api.call("GET", f"/{SPANS}-*/_count").get("count", 0) - max_spans
         if over <= 0:
             return 0
-        everything: Answer = {"query": {"match_all": {}}}
-        oldest = {"sort": "start_time:asc", "max_docs": over, "conflicts": "proceed"}
-        gone = _deleted(self._api.call("POST", f"/{SPANS}-*/_delete_by_query", everything, **oldest))
-        self._spans.wrote()
-        return gone
+        return self._delete(f"{SPANS}-*", {"query": {"match_all": {}}}, self._spans, over, sort="start_time:asc")
+
+    def _delete(
+        self, index: str, query: Answer, freshness: "_Freshness", max_docs: int = _DELETED_MAX, **parameters: str
+    ) -> int:
+        """Delete a bounded number of documents: a request that takes longer than it may would be asked for ever."""
+        answer = self._api.call(
+            "POST",
+            f"/{index}/_delete_by_query",
+            query,
+            max_docs=min(max_docs, _DELETED_MAX),
+            conflicts="proceed",
+            **parameters,
+        )
+        freshness.wrote()
+        return int(answer.get("deleted", 0))
+
+    def _counts(self, prefix: str) -> dict[str, int]:
+        """Return how many documents the daily indices of a prefix have, by their names."""
+        stats = self._api.call("GET", f"/{prefix}-*/_stats/docs").get("indices", {})
+        return {name: int(stat["primaries"]["docs"]["count"]) for name, stat in stats.items()}
 
 
 class _Freshness:
@@ -230,6 +304,10 @@ class _Freshness:
             if self._written_at >= self._fresh_at:
                 self._api.call("POST", f"/{self._index}/_refresh")
                 self._fresh_at = began
+
+
+def _span_identifier(trace_id: str, span_id: str) -> str:
+    return f"{trace_id}:{span_id}"
 
 
 def _create(index: str, identifier: str, document: Document) -> Action:
@@ -256,7 +334,3 @@ def daily_index(prefix: str, timestamp: str) -> str:
 def _is_out_of_reach(document: Answer) -> bool:
     """Whether a document could not be looked for: the answer as a whole is a success all the same."""
     return bool(document.get("error", {}).get("type", _NO_INDEX) != _NO_INDEX)
-
-
-def _deleted(answer: Answer) -> int:
-    return int(answer.get("deleted", 0))

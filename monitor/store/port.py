@@ -26,6 +26,23 @@ class Position:
     correlation_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a store keeps."""
+
+    since_us: int  # of what is older than that, nothing; microseconds since the epoch
+    max_spans: int
+    max_bytes: int  # of a file of this machine's; a search engine's room is its own
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSpans:
+    """Spans of a command, at most `monitor.store.selection.SPANS_MAX` of them: the earliest and their ancestors."""
+
+    spans: Sequence[Span]
+    left_out: int  # how many more name the command
+
+
 class EventStore(Protocol):
     """Keeps events, the operations they add up to, and spans. Methods may be called from several threads.
 
@@ -42,19 +59,30 @@ class EventStore(Protocol):
         ...
 
     def events_of(self, correlation_id: str) -> Sequence[TracedEvent]:
-        """Return the events of a command, in no order; none for one that is not known."""
+        """Return the events of a command, in no order; none for one that is not known.
+
+        Of more than `monitor.store.selection.EVENTS_MAX`, the first and the last in time are returned.
+        """
         ...
 
-    def spans_of(self, trace_id: str) -> Sequence[Span]:
-        """Return the spans of a trace, in no order."""
+    def count_events(self, correlation_id: str) -> int:
+        """Return how many events of a command there are, or a little less: the newest may not be counted yet."""
+        ...
+
+    def spans_of(self, correlation_id: str) -> FoundSpans:
+        """Return the spans that name a command, and their ancestors, in no order."""
         ...
 
     def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
         """Return operations, newest first, those after a position where one is given."""
         ...
 
-    def purge(self, *, before_us: int, max_spans: int) -> int:
-        """Forget what is older than a time, and the oldest spans over a number; return how many rows went."""
+    def purge(self, bounds: Bounds) -> int:
+        """Forget a bounded number of what is beyond the bounds, the oldest first; return how many rows went.
+
+        0 says that nothing is beyond them any more. Raises PolystreamError with EVENT_LOG_UNAVAILABLE, once it has
+        tried each bound: one that cannot be kept now does not keep it from the others.
+        """
         ...
 
     def close(self) -> None:

@@ -7,6 +7,9 @@ spans by their identifiers, so that one which it took without its answer getting
 A full spool refuses: events then wait in Kafka, and spans are dropped by whoever sent them.
 """
 
+import contextlib
+import hashlib
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,8 +23,10 @@ from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
 from monitor.records import ACCEPTED, TracedEvent
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
-from monitor.store.port import EventStore, OperationFilter, Position
+from monitor.store.port import Bounds, EventStore, FoundSpans, OperationFilter, Position
 from monitor.store.recent import RecentEvents, RecentSpans
+from monitor.store.selection import SPANS_MAX, SpanPlace, ends_of, with_ancestors
+from monitor.store.set_apart import SetApartFile
 from monitor.store.spool_file import SpoolFile
 
 _BATCH_LINES: Final = 1000
@@ -31,6 +36,7 @@ _RETRY_MAX_S: Final = 2.0
 _STOP_TIMEOUT_S: Final = 15.0
 _RECENT_COMMANDS: Final = 5_000  # about 10 MB
 _RECENT_TRACES: Final = 2_000  # about 10 MB, 7 spans each
+_SPOOLED_PARENTS_MAX: Final = 8  # each is looked for in the whole spool
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,6 +52,7 @@ class SpooledEventStore:
         """Begin at once to drain what the spool has from before."""
         self._inner = inner
         self._spool = spool
+        self._set_apart = SetApartFile(spool.folder)
         self._events = RecentEvents(catalog, _RECENT_COMMANDS)
         self._spans = RecentSpans(_RECENT_TRACES)
         self._down = spool.backlog  # until the store has taken something
@@ -97,8 +104,8 @@ class SpooledEventStore:
                 return self._whole(self._events.of(correlation_id))
         at_hand = {traced.event.event_id: traced for traced in self._events.of(correlation_id)}
         if not _is_whole(at_hand.values()):
-            needle = f'"correlation_id": {json.dumps(correlation_id)}'.encode()
-            found = [read_event(document) for kind, document in self._spooled(needle) if kind == "event"]
+            spooled = self._spooled(_needle("correlation_id", correlation_id))
+            found = ends_of(read_event(document) for kind, document in spooled if kind == "event")
             at_hand = {traced.event.event_id: traced for traced in found} | at_hand
         if self._down and _is_whole(at_hand.values()):
             return list(at_hand.values())
@@ -106,22 +113,44 @@ class SpooledEventStore:
             stored = self._inner.events_of(correlation_id)
         except PolystreamError:
             return self._whole(list(at_hand.values()))
-        return list(({traced.event.event_id: traced for traced in stored} | at_hand).values())
+        return ends_of(({traced.event.event_id: traced for traced in stored} | at_hand).values())
 
-    def spans_of(self, trace_id: str) -> Sequence[Span]:
-        """Return the spans of a trace, in no order."""
-        stored: Sequence[Span] = []
+    def count_events(self, correlation_id: str) -> int:
+        """Return how many events of a command the store has; while it does not answer, those at hand."""
+        if not self._down:
+            with contextlib.suppress(PolystreamError):
+                return self._inner.count_events(correlation_id)
+        return len(self.events_of(correlation_id))
+
+    def spans_of(self, correlation_id: str) -> FoundSpans:
+        """Return the spans that name a command, and their ancestors, in no order."""
+        stored = FoundSpans((), 0)
         if not self._down:
             try:
-                stored = self._inner.spans_of(trace_id)
+                stored = self._inner.spans_of(correlation_id)
             except PolystreamError as error:
                 log.info("spans at hand only", reason=error.reason.name)
             else:
                 if not self._spool.backlog:
                     return stored
-        needle = f'"trace_id": {json.dumps(trace_id)}'.encode()
-        spooled = [read_span(document) for kind, document in self._spooled(needle) if kind == "span"]
-        return list({span.span_id: span for span in (*stored, *self._spans.of(trace_id), *spooled)}.values())
+        spooled = self._spooled_spans(_needle("correlation_id", correlation_id))
+        found = {(s.trace_id, s.span_id): s for s in (*stored.spans, *self._spans.of(correlation_id), *spooled)}
+        own = sorted(found.values(), key=lambda span: span.start_time.ToNanoseconds())
+        return FoundSpans(with_ancestors(own, self._spans_at), stored.left_out + max(0, len(own) - SPANS_MAX))
+
+    def _spans_at(self, places: Sequence[SpanPlace]) -> list[Span]:
+        """Return those of some spans that are in memory, or else in the spool."""
+        found = self._spans.at(places)
+        missing = set(places) - {(span.trace_id, span.span_id) for span in found}
+        for _, span_id in sorted(missing)[:_SPOOLED_PARENTS_MAX]:
+            spooled = self._spooled_spans(_needle("span_id", span_id))
+            found += [span for span in spooled if (span.trace_id, span.span_id) in missing]
+        return found
+
+    def _spooled_spans(self, needle: bytes) -> list[Span]:
+        """Return the spans of the spool in whose lines a text is, as many as a story holds."""
+        spans = (read_span(document) for kind, document in self._spooled(needle) if kind == "span")
+        return list(itertools.islice(spans, SPANS_MAX))
 
     def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
         """Return operations, newest first."""
@@ -137,9 +166,9 @@ class SpooledEventStore:
         found += [operation for operation in recent.values() if _passes(operation, only, after)]
         return sorted(found, key=_sort_key, reverse=True)[:limit]
 
-    def purge(self, *, before_us: int, max_spans: int) -> int:
-        """Forget in the store what is old. What is in the spool is no older than the store's being away."""
-        return self._inner.purge(before_us=before_us, max_spans=max_spans)
+    def purge(self, bounds: Bounds) -> int:
+        """Forget in the store what is beyond its bounds. The spool has one of its own."""
+        return self._inner.purge(bounds)
 
     def close(self) -> None:
         """Stop draining, and close the store. What is in the spool is drained after the next start."""
@@ -155,7 +184,7 @@ class SpooledEventStore:
         try:
             write()
         except PolystreamError as error:
-            log.warning("the event store does not answer: the spool takes over", reason=error.reason.name)
+            log.warning("the event store does not answer: the spool takes over", **error.metadata)
             self._down = True
             return False
         self._down = False
@@ -220,7 +249,8 @@ class SpooledEventStore:
                 else:
                     spans.append(read_span(entry["document"]))
             except (ValueError, KeyError, TypeError):
-                log.error("a line of the spool is damaged, and left out", characters=len(line))
+                text = line.decode("utf-8", "replace")
+                self._set_apart.keep(hashlib.sha256(line).hexdigest(), text, "a line of the spool is damaged")
         if events:
             self._inner.append(events)
         if spans:
@@ -229,6 +259,10 @@ class SpooledEventStore:
 
 def _line(kind: str, document: Document) -> bytes:
     return json.dumps({"kind": kind, "document": document}).encode()
+
+
+def _needle(name: str, value: str) -> bytes:
+    return f'"{name}": {json.dumps(value)}'.encode()
 
 
 def _is_whole(events: Iterable[TracedEvent]) -> bool:

@@ -7,12 +7,11 @@ from typing import Any, Final, Protocol
 import psycopg
 from bson.int64 import Int64
 
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import PolystreamError
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from mesh.store_names import redis as keys
 from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
-from mesh.telemetry.logs import describe
-from processor.stores import mongodb, redis
+from processor.stores import mongodb, postgresql, redis
 from processor.stores.mongodb_documents import chunks, find_by_id
 
 _APPLIED = "SELECT correlation_id::text FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
@@ -28,6 +27,13 @@ class StoreInspector(Protocol):
 
     def applied(self, correlation_ids: Sequence[str]) -> set[str]:
         """Return which of the commands the store has applied or refused, as it remembers."""
+        ...
+
+    def remembers_since_ms(self) -> int:
+        """Return from when on it knows of every command, in milliseconds since the epoch.
+
+        That is 0, but where marks gave way to newer ones. That each is kept only so long is not in this.
+        """
         ...
 
     def close(self) -> None:
@@ -53,7 +59,7 @@ class PostgresInspector:
     name = "POSTGRESQL"
 
     def __init__(self, settings: PostgresSettings) -> None:
-        with _errors(self.name, _postgres_errors):
+        with _errors(self.name, postgresql.store_errors):
             self._connection = psycopg.connect(
                 settings.dsn,
                 autocommit=True,
@@ -65,6 +71,10 @@ class PostgresInspector:
         """Return which of the commands have a row in the inbox."""
         return set(self._column(_APPLIED, correlation_ids))
 
+    def remembers_since_ms(self) -> int:
+        """Return 0: rows go in time alone."""
+        return 0
+
     def existing(self, user_ids: Collection[int]) -> set[int]:
         """Return which of the users there are."""
         return set(self._column(_EXISTING, user_ids))
@@ -74,7 +84,7 @@ class PostgresInspector:
         self._connection.close()
 
     def _column(self, statement: str, values: Collection[Any]) -> list[Any]:
-        with _errors(self.name, _postgres_errors):
+        with _errors(self.name, postgresql.store_errors):
             return [row[0] for row in self._connection.execute(statement, (list(values),)).fetchall()]
 
 
@@ -91,6 +101,10 @@ class MongoInspector:
         """Return which of the commands have a receipt."""
         with _errors(self.name, mongodb.store_errors):
             return {document["_id"] for document in find_by_id(self._db[INBOX], correlation_ids, ["_id"])}
+
+    def remembers_since_ms(self) -> int:
+        """Return 0: documents go in time alone."""
+        return 0
 
     def users(self) -> Iterator[int]:
         """Yield the users with views, with recommendations, or remembered and not erased."""
@@ -113,7 +127,7 @@ class MongoInspector:
         self._client.close()
 
     def _users_in(self, collection: str) -> Iterator[int]:
-        """Yield each user once, by the index: from one to the next. A view that was deleted names none."""
+        """Yield each user once, by the index: from one to the next. A document that names none is nobody's."""
         wanted: dict[str, Any] = {"user_id": {"$gte": 0}}
         while True:
             found = self._db[collection].find(wanted, ["user_id"]).sort("user_id", 1).limit(1)
@@ -139,6 +153,12 @@ class RedisInspector:
             for correlation_id in correlation_ids:
                 pipeline.exists(keys.marker_key(correlation_id))
             return {id_ for id_, there in zip(correlation_ids, pipeline.execute(), strict=True) if there}
+
+    def remembers_since_ms(self) -> int:
+        """Return when the newest marker was written that gave way to others."""
+        with _errors(self.name, redis.store_errors):
+            told: Any = self._client.get(keys.MARKERS_GONE)
+        return int(told) if told and told.isdigit() else 0
 
     def users(self) -> Iterator[int]:
         """Yield the users with sessions, or remembered and not erased."""
@@ -177,11 +197,3 @@ def _errors(store: str, translated: Callable[[], AbstractContextManager[None]]) 
     except PolystreamError as error:
         message = f"{store} does not answer: start it, or check its settings"
         raise PolystreamError(error.reason, message, metadata=error.metadata) from error
-
-
-@contextmanager
-def _postgres_errors() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error

@@ -84,6 +84,7 @@ class LostCommandSearch:
             for position in (dead_letter.first, dead_letter.source)
         }
         self._oldest_ms = oldest_ms
+        self._since_ms = {inspector.name: inspector.remembers_since_ms() for inspector in inspectors}
         self._waiting: dict[str, list[DeadLetter]] = {name: [] for name in self._inspectors}
         self.lost: list[DeadLetter] = []
         self.compared = 0
@@ -95,10 +96,12 @@ class LostCommandSearch:
         if command is None or not headers.correlation_id or headers.is_ambiguous:
             return
         # It may have been sent again much later, when stores have forgotten it.
-        if min(record.timestamp_ms, record.accept_time_ms(headers)) < self._oldest_ms:
+        time_ms = min(record.timestamp_ms, record.accept_time_ms(headers))
+        if time_ms < self._oldest_ms:
             return
         for store in command.stores:
-            if record.offset < self._positions[store].get(record.partition, 0):
+            is_remembered = time_ms > self._since_ms[store]
+            if is_remembered and record.offset < self._positions[store].get(record.partition, 0):
                 self._compare(store, record, headers)
 
     def finish(self) -> None:

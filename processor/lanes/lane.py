@@ -18,6 +18,7 @@ from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.health.lag import AtHand
 from mesh.health.part import PartHealth
+from mesh.telemetry.repeats import RepeatCounter
 from processor.lanes.applying import Applied, Applying
 from processor.lanes.decoding import CommandDecoder, Item, Reject
 from processor.lanes.deferral import Deferral
@@ -86,6 +87,8 @@ class Lane:
         self._progress_waits = False
         self._users_wait = False
         self._deferred: tuple[int, int | None] = (0, None)  # how many wait for their users, and the oldest one's time
+        self._cut_short = 0  # commands answered before their time, since the start
+        self._cut_short_told = RepeatCounter()
 
     def run(self) -> None:
         """Work until told to stop. Raises SendError when Kafka takes no receipts for minutes."""
@@ -118,17 +121,20 @@ class Lane:
             self._health.working()
         items, rejects = self._decode(records)
         items = self._deferral.hold_back(items)
-        due, overdue = self._deferral.due()
+        due = self._deferral.due()
+        waiting, spoilt = self._decode(due.records)
         self._at_hand = items
         start_ns = time.time_ns()
-        applied = self._applying.apply([*due, *items], overdue)
+        applied = self._applying.apply([*waiting, *items], due.overdue(waiting))
         step = Step(start_ns, time.time_ns(), len(applied))
-        self._deferral.settle(applied)
+        self._deferral.settle(applied, spoilt)
+        rejects += spoilt
         if rejects or applied:
             with self._health.calling("kafka", _UNACKNOWLEDGED):
                 self._receipts.send(rejects, applied, step, self._retry.linger)
         self._at_hand = ()
         self._count(rejects, applied)
+        self._tell_cut_short(due.cut_short)
         self._commit()
         self._health.finished()
         self._look_around(is_idle=not applied)
@@ -181,12 +187,7 @@ class Lane:
     def _read(self) -> list[KafkaRecord]:
         next_try_s = self._deferral.next_try_in_s()
         wait_s = self._limits.max_read_wait_s if next_try_s is None else min(next_try_s, self._limits.max_read_wait_s)
-        max_records = min(self._limits.max_batch_records, self._deferral.room)
-        records: list[KafkaRecord] = []
-        if max_records > 0:
-            records = self._source.read(max_records, wait_s)
-        else:
-            self._source.idle(wait_s)
+        records = self._source.read(self._limits.max_batch_records, wait_s)
         self._forget(self._source.take_lost())
         if self._offsets.advance(records):
             self._on_doubt()
@@ -194,6 +195,17 @@ class Lane:
         if partitions is not None:
             self._health.ready()
         return records
+
+    def _tell_cut_short(self, commands: int) -> None:
+        """Log now and then that commands were answered early, because more wait for their users than fit."""
+        self._cut_short += commands
+        if commands and self._cut_short_told.count():
+            _LOG.warning(
+                "more commands wait for their users than fit: those that waited longest are answered early",
+                answered_early=self._cut_short,
+                waiting=len(self._deferral),
+                waiting_bytes=self._deferral.size_bytes,
+            )
 
     def _decode(self, records: Sequence[KafkaRecord]) -> tuple[list[Item], list[Reject]]:
         taken = self._retry.until_done(

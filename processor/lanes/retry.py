@@ -8,7 +8,8 @@ from typing import TypeVar
 import structlog
 
 from mesh.backoff import Backoff
-from mesh.errors import PolystreamError, Reaction, Reason
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import PolystreamError, Reason
 from mesh.health.part import PartHealth
 from processor.lanes.decoding import Partitioned
 from processor.lanes.source import Source
@@ -60,7 +61,7 @@ class LaneRetry:
                     try:
                         result = step(items)
                     except PolystreamError as error:
-                        if error.reason.value.reaction is not Reaction.RETRY:
+                        if error.reason.value.error_class is not ErrorClass.WAIT:
                             raise
                         if not waits:
                             _LOG.warning("waiting", reason=error.reason.name, records=len(items), **error.metadata)

@@ -1,13 +1,15 @@
 """A lane's reading end of Kafka: one consumer group, offsets committed by hand, and how far the lane has come."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mesh.envelope import KafkaRecord
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.health.lag import Backlog, Place
 from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
@@ -59,7 +61,14 @@ class Source(Protocol):
 class KafkaSource:
     """The source on Kafka."""
 
-    def __init__(self, settings: KafkaSettings, client_id: str, group: str) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        client_id: str,
+        group: str,
+        on_passed_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_passed_over` is called for each record of a batch that cannot be unpacked."""
         self._owned: set[int] = set()
         self._was_assigned = False
         self._is_member = False
@@ -75,7 +84,7 @@ class KafkaSource:
             "on_commit": self._on_commit,
         }
         self._consumer = Consumer(config, logger=KAFKA_LOG)
-        self._pass_over = PassOver(self._consumer)
+        self._pass_over = PassOver(self._consumer, on_passed_over)
         self._backlog = Backlog(self._consumer)
         self._consumer.subscribe(
             [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -141,10 +150,11 @@ class KafkaSource:
         """Return the records. Raises KafkaException for an error that the consumer will not get over."""
         records, errors = read_batch(messages, time.time_ns(), self._pass_over)
         for error in errors:
-            if error.fatal():
+            verdict = classify_kafka(error)
+            if verdict.error_class is ErrorClass.STOP:
                 raise KafkaException(error)
-            self._error = error.name()
-            _LOG.info("consumer reported an error", error=error.name())
+            self._error = verdict.cause
+            _LOG.info("consumer reported an error", error=verdict.cause)
         return records
 
     def _pause(self, paused: bool) -> None:

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 import structlog
 from polystream.v1.events_pb2 import CommandReceipt
 
+from mesh.error_classes.classes import Verdict
+from mesh.error_classes.postgresql import classify_postgresql
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import PostgresSettings
 from mesh.telemetry.logs import describe
@@ -17,6 +19,7 @@ from processor.batches import answer_batch, group_by_command, split_batch, witho
 from processor.handlers import AnyHandler
 from processor.model import Delivery, Outcome
 from processor.receipts import make_receipt
+from processor.stores.postgresql_tidying import Tidying
 
 _LOG = structlog.get_logger(__name__)
 
@@ -25,8 +28,6 @@ _DEAD_PEER_TIMEOUT_MS = 10_000  # a server that vanished without a word is notic
 # Plans are made for the tables as they are: one kept from when they were empty would read them whole.
 _SESSION = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; SET plan_cache_mode = force_custom_plan"
 _MAX_CONFLICTS = 5  # repetitions of a batch that met another lane's transaction
-_TIDY_INTERVAL_S = 30.0
-_MAX_TIDY_ROWS = 5000
 
 _READ_INBOX = "SELECT correlation_id::text, receipt FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
 _WRITE_INBOX = """
@@ -39,46 +40,15 @@ SELECT %s, * FROM unnest(%s::integer[], %s::bigint[])
     ON CONFLICT (topic_id, partition) DO UPDATE
    SET next_offset = greatest(known.next_offset, excluded.next_offset)
 """
-_FORGET_APPLIED = """
-DELETE FROM inbox
- WHERE correlation_id IN (
-           SELECT correlation_id FROM inbox
-            WHERE complete_time < now() - make_interval(secs => %s)
-            ORDER BY complete_time LIMIT %s
-              FOR UPDATE SKIP LOCKED
-       )
-"""
-_EXPIRE_SUBSCRIPTIONS = """
-UPDATE assinaturas SET status = 'expirada'
- WHERE id IN (
-           SELECT id FROM assinaturas
-            WHERE status = 'ativa' AND fim <= now()
-            ORDER BY fim LIMIT %s
-              FOR UPDATE SKIP LOCKED
-       )
-"""
 
-# Another lane had its transaction in the way: the same batch succeeds when it is repeated. A collision of unique
-# values is one too, since handlers look for those that are there before.
-_CONFLICTS: Final = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.UniqueViolation,
-)
-# Classes of SQLSTATE, or single ones, that say something of the server and nothing of the command.
-_UNAVAILABLE: Final = (
-    "08",  # connection
-    "28",  # credentials
-    "3D",  # no such database
-    "40",  # conflicts, when repetition did not help
-    "53",  # resources: disk, memory, connections
-    "55",  # locks
-    "57",  # shutdown, cancellation, timeouts
-    "58",  # input and output
-    "25006",  # a standby, or a disk that was set to read only
-    "42501",  # a privilege that was taken away
-    "42P01",  # no table: the migrations are yet to run
-)
+
+class _ConflictError(PolystreamError):
+    """Another lane, or anybody else, had its writes in the way: the same batch may succeed at once."""
+
+    def __init__(self, cause: psycopg.Error, verdict: Verdict) -> None:
+        super().__init__(Reason.STORE_UNAVAILABLE, metadata=_said(verdict))
+        self.cause = cause
+        self.is_waited_for = verdict.waits  # where no repetition helps
 
 
 class PostgresStore:
@@ -91,15 +61,17 @@ class PostgresStore:
         settings: PostgresSettings,
         handlers: Mapping[str, AnyHandler],
         incarnation: Callable[[], str],
+        *,
         inbox_ttl_s: float,
+        max_batch: int = 500,
     ) -> None:
+        """`max_batch` is how many commands `apply` is given at once at the most."""
         self._settings = settings
         self._handlers = handlers
         self._incarnation = incarnation
-        self._inbox_ttl_s = inbox_ttl_s
         self._connection: psycopg.Connection[Any] | None = None
         self._recorded: dict[tuple[str, int], int] = {}  # next offset in the table, by topic ID and partition
-        self._next_tidy_s = 0.0
+        self._tidying = Tidying(self._transaction, inbox_ttl_s, 2 * max_batch)
 
     def ping(self) -> None:
         """Ask the server for a sign of life, and for the tables. Raises PolystreamError."""
@@ -111,19 +83,25 @@ class PostgresStore:
         del overdue
         if not batch:
             return []
-        self._tidy_when_due()
         for _ in range(_MAX_CONFLICTS):
             try:
                 return self._apply_once(batch)
-            except _CONFLICTS as error:
-                _LOG.info("batch repeated after a conflict", error=describe(error), commands=len(batch))
-        return self._apply_once(batch)
+            except _ConflictError as error:
+                _LOG.info("batch repeated after a conflict", error=describe(error.cause), commands=len(batch))
+        try:
+            return self._apply_once(batch)
+        except _ConflictError as error:
+            if error.is_waited_for:
+                raise
+            raise error.cause from None
 
     def record_positions(self, next_offsets: Mapping[int, int]) -> None:
         """Record that every command below these offsets, one a partition, is applied: those skipped too.
 
-        Raises PolystreamError with STORE_UNAVAILABLE; the next call then records these offsets too.
+        Called in every round, it tidies up besides, a step at a time. Raises PolystreamError with STORE_UNAVAILABLE;
+        the next call then records these offsets too.
         """
+        self._tidying.step_when_due()
         if not next_offsets:
             return
         topic_id = self._incarnation()
@@ -173,21 +151,12 @@ class PostgresStore:
         for partition, offset in positions.items():
             self._recorded[topic_id, partition] = max(offset, self._recorded.get((topic_id, partition), 0))
 
-    def _tidy_when_due(self) -> None:
-        """Forget what was applied long ago, and mark subscriptions past their term: a bounded number at a time."""
-        now_s = time.monotonic()
-        if now_s < self._next_tidy_s:
-            return
-        self._next_tidy_s = now_s + _TIDY_INTERVAL_S
-        with self._transaction() as cursor:
-            cursor.execute(_FORGET_APPLIED, (self._inbox_ttl_s, _MAX_TIDY_ROWS))
-            cursor.execute(_EXPIRE_SUBSCRIPTIONS, (_MAX_TIDY_ROWS,))
-
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         """Open a transaction, on a new connection where there is none.
 
-        An error of the server's, or of the way to it, is raised as STORE_UNAVAILABLE and closes the connection.
+        An error of the server's, or of the way to it, is raised as STORE_UNAVAILABLE and closes the connection. One of
+        somebody else's writes is raised as _ConflictError.
         """
         try:
             if self._connection is None:
@@ -195,10 +164,13 @@ class PostgresStore:
             with self._connection.transaction(), self._connection.cursor() as cursor:
                 yield cursor
         except psycopg.Error as error:
-            if isinstance(error, _CONFLICTS) or not _is_unavailable(error):
+            verdict = classify_postgresql(error)
+            if verdict.at_once:
+                raise _ConflictError(error, verdict) from error
+            if not verdict.waits:
                 raise
             self.close()
-            raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+            raise _unavailable(verdict) from error
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(
@@ -209,6 +181,26 @@ class PostgresStore:
         )
         connection.execute(_SESSION)
         return connection
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise an error of the server's, or of the way to it, as STORE_UNAVAILABLE."""
+    try:
+        yield
+    except psycopg.Error as error:
+        verdict = classify_postgresql(error)
+        if not verdict.waits:
+            raise
+        raise _unavailable(verdict) from error
+
+
+def _unavailable(verdict: Verdict) -> PolystreamError:
+    return PolystreamError(Reason.STORE_UNAVAILABLE, metadata=_said(verdict))
+
+
+def _said(verdict: Verdict) -> dict[str, str]:
+    return {"store": PostgresStore.name, "error": verdict.cause}
 
 
 def _read_inbox(cursor: psycopg.Cursor[Any], correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
@@ -231,10 +223,3 @@ def _positions_after(batch: Sequence[Delivery]) -> dict[int, int]:
     for delivery in batch:
         positions[delivery.partition] = max(delivery.offset + 1, positions.get(delivery.partition, 0))
     return positions
-
-
-def _is_unavailable(error: psycopg.Error) -> bool:
-    if error.sqlstate is None:
-        # libpq's own errors, such as a connection that broke, have no state.
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith(_UNAVAILABLE)

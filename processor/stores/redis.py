@@ -5,7 +5,8 @@ append-only file has both or neither. So a repetition finds either nothing, and 
 it: whenever the lane or the server died, and though two lanes applied the same batch at the same time.
 
 The script writes keys that it does not declare, since one command's keys would be in several slots: a Redis Cluster
-is not supported. Markers must not be evicted: `maxmemory-policy` is to be `noeviction`.
+is not supported. Markers must not be evicted: `maxmemory-policy` is to be `noeviction`. They keep within a number of
+bytes by themselves: of more, the oldest give way, and up to when is noted.
 """
 
 import hashlib
@@ -14,29 +15,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any, Final
 
 from polystream.v1.events_pb2 import CommandReceipt
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError,  # noqa: A004 - the client's own, under its own name
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    TimeoutError,  # noqa: A004 - likewise
-)
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
+from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
+from mesh.redis_budget import KEEP_WITHIN
 from mesh.settings import PostgresSettings, RedisSettings
-from mesh.store_names.redis import KNOWN_USERS, marker_key
-from mesh.telemetry.logs import describe
+from mesh.store_names.redis import (
+    KNOWN_USERS,
+    MARKER_PREFIX,
+    MARKERS,
+    MARKERS_BYTES,
+    MARKERS_GONE,
+    PING_KEY,
+    marker_key,
+)
 from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery
@@ -48,17 +49,21 @@ from processor.users import BatchUsers, Erasure, UserDirectory
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
+_PING_TTL_MS: Final = 1000
 _SCRIPT: Final = "apply.lua"
-
-_UNAVAILABLE: Final = (
-    ConnectionError,
-    TimeoutError,
-    AuthenticationError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
+_MARKER_BYTES: Final = 250  # measured: what a marker takes beside its receipt, with its place in the list by age
+_KNOWN_USERS_MAX: Final = 200_000  # users who were found to exist; of more, some are forgotten, and asked for again
+# KEYS: 1 the markers by age, 2 the sum of their bytes, 3 when the newest that gave way was written. ARGV: 1 the bound
+# in bytes, 2 the keys' prefix, 3 what the new ones take, 4 the time in milliseconds, 5... their names less the prefix.
+_KEEP_MARKERS: Final = (
+    KEEP_WITHIN
+    + """
+local last = keep_within(KEYS[1], KEYS[2], ARGV[2], {unpack(ARGV, 5)}, ARGV[3], ARGV[4], tonumber(ARGV[1]))
+if last then
+  redis.call('SET', KEYS[3], last)
+end
+"""
 )
-_UNAVAILABLE_WORDS: Final = ("BUSY ", "LOADING ", "MASTERDOWN ", "MISCONF ", "NOREPLICAS ", "OOM ", "READONLY ")
 
 
 def connect(settings: RedisSettings) -> Redis:
@@ -73,6 +78,14 @@ def connect(settings: RedisSettings) -> Redis:
     return client
 
 
+@dataclass(frozen=True, slots=True)
+class MarkerBounds:
+    """How long markers are kept, in seconds, and how much of the server's memory they may take, in bytes."""
+
+    ttl_s: int
+    max_bytes: int
+
+
 class RedisStore:
     """The Redis lane's store. One caller at a time."""
 
@@ -84,19 +97,23 @@ class RedisStore:
         users_in: PostgresSettings,
         handlers: Mapping[str, AnyHandler],
         incarnation: Callable[[], str],
-        marker_ttl_s: int,
+        markers: MarkerBounds,
     ) -> None:
         self._client = connect(settings)
         self._handlers = handlers
         self._users = UserDirectory(RedisUserMemory(self._client), PostgresUsers(users_in), incarnation)
-        self._marker_ttl_s = marker_ttl_s
+        self._markers = markers
         self._script = resources.files(__package__).joinpath(_SCRIPT).read_bytes()
         self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
+        self._keep_sha = hashlib.sha1(_KEEP_MARKERS.encode(), usedforsecurity=False).hexdigest()
 
     def ping(self) -> None:
-        """Ask the server for a sign of life. Raises PolystreamError."""
+        """Ask the server for a sign of life, and whether it takes writes: a replica answers to PING.
+
+        Raises PolystreamError.
+        """
         with store_errors():
-            self._client.ping()
+            self._client.set(PING_KEY, b"", px=_PING_TTL_MS)
 
     def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
         """Apply a batch, as `processor.model.Store` has it."""
@@ -125,7 +142,7 @@ class RedisStore:
         plans |= run_handlers(batch, users, self._handlers, self._client)
         deliveries = [decided.delivery for decided in batch]
         prepared = [self._prepare(delivery, plans[delivery.correlation_id]) for delivery in deliveries]
-        results = self._run([call for call, _, _ in prepared])
+        results = self._run([call for call, _, _ in prepared], self._markers_of(prepared))
         return {
             delivery.correlation_id: _receipt(result, applied, refused)
             for delivery, (_, applied, refused), result in zip(deliveries, prepared, results, strict=True)
@@ -138,7 +155,7 @@ class RedisStore:
         refused = None if plan.refusal is None else make_receipt(delivery, plan.refusal, self.name, now_ns)
         words: list[Word] = [
             marker_key(delivery.correlation_id),
-            self._marker_ttl_s,
+            self._markers.ttl_s,
             applied.SerializeToString(),
             b"" if refused is None else refused.SerializeToString(),
             plan.requires,
@@ -148,21 +165,31 @@ class RedisStore:
             words += write
         return words, applied, refused
 
-    def _run(self, calls: Sequence[Sequence[Word]]) -> list[Any]:
-        results = self._evaluate(calls)
+    def _markers_of(
+        self, prepared: Sequence[tuple[list[Word], CommandReceipt, CommandReceipt | None]]
+    ) -> Sequence[Word]:
+        """Return the arguments of the script that keeps markers within their bytes: a batch's and all others."""
+        now_ms = time.time_ns() // 1_000_000
+        sizes = {applied.correlation_id: applied.ByteSize() + _MARKER_BYTES for _, applied, _ in prepared}
+        return [self._markers.max_bytes, MARKER_PREFIX, sum(sizes.values()), now_ms, *sizes]
+
+    def _run(self, calls: Sequence[Sequence[Word]], markers: Sequence[Word]) -> list[Any]:
+        results = self._evaluate(calls, markers)
         if any(isinstance(result, NoScriptError) for result in results):
             # The server has started anew, or was told to forget. In a transaction, none was found or all were.
             self._client.script_load(self._script)
-            results = self._evaluate(calls)
+            self._client.script_load(_KEEP_MARKERS)
+            results = self._evaluate(calls, markers)
         for result in results:
             if isinstance(result, Exception):
                 raise result
-        return results
+        return results[: len(calls)]
 
-    def _evaluate(self, calls: Sequence[Sequence[Word]]) -> list[Any]:
+    def _evaluate(self, calls: Sequence[Sequence[Word]], markers: Sequence[Word]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=True)
         for words in calls:
             pipeline.evalsha(self._sha, 1, *words)
+        pipeline.evalsha(self._keep_sha, 3, MARKERS, MARKERS_BYTES, MARKERS_GONE, *markers)
         results: list[Any] = pipeline.execute(raise_on_error=False)
         return results
 
@@ -183,8 +210,16 @@ class RedisUserMemory:
         }
 
     def remember(self, user_ids: Sequence[int]) -> None:
-        """Remember that the users exist."""
-        self._client.hset(KNOWN_USERS, items=[word for user_id in user_ids for word in (str(user_id), "")])
+        """Remember that the users exist. Of more than 200,000, some are forgotten: those who are drawn at random."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.hset(KNOWN_USERS, items=[word for user_id in user_ids for word in (str(user_id), "")])
+        pipeline.hlen(KNOWN_USERS)
+        _, remembered = pipeline.execute()
+        if remembered <= _KNOWN_USERS_MAX:
+            return
+        drawn: Any = self._client.hrandfield(KNOWN_USERS, 2 * len(user_ids) + 10, withvalues=True)
+        if forgotten := [user for user, erasure in zip(drawn[::2], drawn[1::2], strict=True) if not erasure]:
+            self._client.hdel(KNOWN_USERS, *forgotten)
 
     def erase(self, erasures: Mapping[int, Erasure]) -> None:
         """Remember that the users were erased."""
@@ -204,6 +239,9 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        if not isinstance(error, _UNAVAILABLE) and not str(error).startswith(_UNAVAILABLE_WORDS):
+        verdict = classify_redis(error)
+        if not verdict.waits:
             raise
-        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+        raise PolystreamError(
+            Reason.STORE_UNAVAILABLE, metadata={"store": RedisStore.name, "error": verdict.cause}
+        ) from error

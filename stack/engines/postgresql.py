@@ -200,11 +200,15 @@ def _settings(context: StackContext) -> dict[str, str]:
         "POSTGRES_USER": context.postgres.user,
         "POSTGRES_PASSWORD": context.postgres.password.get_secret_value(),
         "POSTGRES_DB": context.postgres.db,
+        # It has no certificate. One that was set was meant for another server.
+        "POSTGRES_SSLMODE": "disable",
+        "POSTGRES_SSLROOTCERT": "",
     }
 
 
 def _endpoint(context: StackContext) -> str:
-    return context.postgres.model_copy(update={"host": HOST, "port": context.ports.postgresql}).dsn
+    own = {"host": HOST, "port": context.ports.postgresql, "sslmode": "disable", "sslrootcert": ""}
+    return context.postgres.model_copy(update=own).dsn
 
 
 def make_engine(find: Callable[[], Installation]) -> EngineSpec:

@@ -1,27 +1,54 @@
 """Starting, following and stopping processes."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from stack.engines.spec import CommandLine
 
 _LAUNCHER = Path(__file__).with_name("exec_child.py")
 _ROTATE_BYTES = 4 * 1024 * 1024
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "PYTHONPATH")
+# What any program needs: where programs and the user's files are, the language, the time zone.
+_PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+_OWN_PACKAGES: Final = ("mesh", "polystream", "pydantic")  # one of each folder that an installation may have
 
 
 def bare_environment() -> dict[str, str]:
-    """Return what every program needs of the environment, and none of the settings meant for others."""
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    """Return what every program needs of the environment, and nothing else: all that an engine inherits."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | _python_library() | _python_path()
+
+
+def _python_library() -> dict[str, str]:
+    """Return where the dynamic linker finds Python itself, for one that it finds in no other way."""
+    variable = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+    folder = sysconfig.get_config_var("LIBDIR")
+    is_needed = sysconfig.get_config_var("Py_ENABLE_SHARED") and folder in os.environ.get(variable, "").split(
+        os.pathsep
+    )
+    return {variable: str(folder)} if is_needed else {}
+
+
+def _python_path() -> dict[str, str]:
+    """Return the folders on Python's path that have the platform itself, for a Python that finds it nowhere else."""
+    given = os.environ.get("PYTHONPATH", "")
+    if not given:
+        return {}
+    specs = filter(None, map(find_spec, _OWN_PACKAGES))
+    homes = {Path(place).resolve().parent for spec in specs for place in spec.submodule_search_locations or ()}
+    needed = [folder for folder in given.split(os.pathsep) if folder and Path(folder).resolve() in homes]
+    return {"PYTHONPATH": os.pathsep.join(needed)} if needed else {}
 
 
 def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
@@ -63,7 +90,8 @@ def run(command: CommandLine, log: Path, *, timeout_s: float, stdin: str = "") -
         stderr=subprocess.STDOUT,
         cwd=command.cwd,
         env=dict(command.env),
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=timeout_s,
         check=False,
     )
@@ -81,7 +109,7 @@ def run_following(command: CommandLine, follow: Callable[[str], None], *, timeou
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
     ) as process:
         overdue = threading.Timer(timeout_s, process.kill)
@@ -180,3 +208,15 @@ def tail(log: Path, lines: int = 15, max_bytes: int = 16_384) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-lines:])
+
+
+def last_error(log: Path) -> str:
+    """Return the last error in a log of JSON lines, in one sentence; empty where it has none."""
+    for line in reversed(tail(log).splitlines()):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and said.get("level") == "error":
+            return ": ".join(str(said[name]) for name in ("event", "error") if said.get(name))
+    return ""

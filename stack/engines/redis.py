@@ -11,6 +11,7 @@ from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext, StackError
 from stack.engines.wheels import wheel_program
 
+_MAX_BYTES: Final = 384 * 1024 * 1024
 _DEBIAN: Final = Path("/usr/bin/redis-server")
 
 
@@ -49,6 +50,8 @@ def _command(server: Callable[[], str], context: StackContext) -> CommandLine:
             *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
             # A marker that was evicted would let its command be applied again.
             *("--maxmemory-policy", "noeviction"),
+            # Operations, request IDs and marks keep within 160 MiB of it; sessions and contents have the rest.
+            *("--maxmemory", str(_MAX_BYTES)),
         ),
         env=bare_environment(),
         cwd=folder,

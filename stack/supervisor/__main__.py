@@ -22,6 +22,7 @@ from stack.supervisor.events import EventPipe, log_event
 from stack.supervisor.free_ports import is_free, require_free
 from stack.supervisor.plan import Plan, make_plan
 from stack.supervisor.publisher import Publisher
+from stack.supervisor.reach import wait_for_engines
 from stack.supervisor.room import NEEDS, require_room
 from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import PlatformState, RunFolder, start_id_of
@@ -93,11 +94,18 @@ def _supervise(
         publisher.tell(state)
         report(event)
 
+    def note(message: str) -> None:
+        report_beginning({"event": "note", "message": message})
+
     try:
         publisher.tell(state)
         made = plan()
+        for message in made.notes:
+            note(message)
         _make_room(made, before, report_beginning)
-        provide(made.engine_set, lambda message: report_beginning({"event": "note", "message": message}))
+        provide(made.engine_set, note)
+        if not made.engines:
+            wait_for_engines(note)
         return asyncio.run(_run(Supervisor(made, state, publisher, report), detached=detached))
     except StackError as error:
         state.status, state.detail = "failed", str(error)

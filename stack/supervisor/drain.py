@@ -30,11 +30,13 @@ def drain_operations(context: StackContext) -> None:
     from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceStub  # noqa: PLC0415
     from polystream.v1.operations_pb2 import ListOperationsRequest, Operation  # noqa: PLC0415
 
+    from mesh.direct import GRPC_OPTIONS  # noqa: PLC0415
+
     request = ListOperationsRequest(state=Operation.ACCEPTED, page_size=_PAGE_SIZE)
     began = changed = time.monotonic()
     before: set[str] = set()
     try:
-        with grpc.insecure_channel(f"{HOST}:{context.ports.otlp}") as channel:
+        with grpc.insecure_channel(f"{HOST}:{context.ports.otlp}", options=GRPC_OPTIONS) as channel:
             log = EventLogServiceStub(channel)
             while time.monotonic() < min(began + _WAIT_MAX_S, changed + _STANDSTILL_S):
                 page = log.ListOperations(request, timeout=_CALL_TIMEOUT_S)

@@ -48,7 +48,7 @@ class PlatformState:
     detail: str = ""  # what it is doing, or why it is not ready, in one sentence
     unsettled: str = ""  # what a stop left undone of what was accepted, in one sentence
     endpoints: dict[str, str | None] = field(default_factory=dict)  # credentials included
-    environment: dict[str, str] = field(default_factory=dict)  # what leads a service to the engines
+    environment: dict[str, str] = field(default_factory=dict)  # every setting of its services
     processes: list[ProcessState] = field(default_factory=list)
 
     @classmethod

@@ -121,7 +121,12 @@ class Supervisor:
                 processes.kill(process)
                 process.wait()
         if code != 0:
-            raise StackError(f"`{name}` ended with {code}. The end of {log}:\n{processes.tail(log)}")
+            told = processes.last_error(log)
+            raise StackError(
+                f"{told}; all that it wrote is in {log}"
+                if told
+                else f"`{name}` ended with {code}. The end of {log}:\n{processes.tail(log)}"
+            )
 
     async def _provision_again(self) -> None:
         """Put back what a volatile engine has forgotten, however often that takes."""

@@ -39,7 +39,8 @@ _PATH: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 _ABOUT_INSTALLERS: Final = ("PIP_CERT", "PIP_INDEX_URL", "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
 _INSTALLER: Final = {name: os.environ[name] for name in _ABOUT_INSTALLERS if name in os.environ}
 _READY_TIMEOUT_S: Final = 90.0
-_RESTART_TIMEOUT_S: Final = 30.0
+_APPLY_TIMEOUT_S: Final = 30.0
+_RESTART_TIMEOUT_S: Final = 60.0
 _DAY_S: Final = 86_400
 _MIB: Final = 2**20
 
@@ -95,11 +96,11 @@ class Surroundings:
 
 
 def _apply(rest: str) -> None:
-    """Have a command applied by every store that it is for."""
+    """Have a command applied by its store."""
     with httpx.Client(base_url=rest, timeout=30) as client:
         accepted = client.post("/usuarios").raise_for_status().json()
-        done = client.post(f"/v1/operations/{accepted['correlation_id']}:wait").raise_for_status().json()
-    assert done["state"] == "SUCCEEDED"
+        wait = f"/v1/operations/{accepted['correlation_id']}:wait"  # for ten seconds, each time
+        eventually(lambda: client.post(wait).raise_for_status().json()["state"] == "SUCCEEDED", _APPLY_TIMEOUT_S)
 
 
 def _is_one_sentence(said: str) -> bool:

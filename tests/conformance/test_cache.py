@@ -280,7 +280,7 @@ class TestGateway:
 
     async def test_one_request_id_is_one_requests(self, db: Redis, stores: Stores) -> None:
         """Of many that come at once, one is new, and all others learn whose it is; it expires."""
-        store = RedisOperationStore(stores.redis_client, 60)
+        store = RedisOperationStore(stores.redis_client, 60, 1 << 30)
         claims = await asyncio.gather(*(store.claim("id", b"one") for _ in range(30)))
         assert sorted(claim.value for claim in claims) == ["new"] + ["same"] * 29
         assert await store.claim("id", b"two") is Claim.OTHER
@@ -293,14 +293,14 @@ class TestGateway:
             for number in range(300)
             for store in ("POSTGRESQL", "MONGODB")
         ]
-        writers = [ReceiptWriter(cache.redis, 60) for _ in range(3)]
+        writers = [ReceiptWriter(cache.redis, 60, 1 << 30) for _ in range(3)]
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda writer: writer.save(receipts), writers))
         late = CommandReceipt(correlation_id="5", store="MONGODB", command="late")
         writers[0].save([late])
         db.script_flush()
         writers[0].save([late])
-        found = await RedisOperationStore(stores.redis_client, 60).receipts("5")
+        found = await RedisOperationStore(stores.redis_client, 60, 1 << 30).receipts("5")
         assert sorted(found, key=lambda receipt: receipt.store) == sorted(
             (receipt for receipt in receipts if receipt.correlation_id == "5"), key=lambda receipt: receipt.store
         )

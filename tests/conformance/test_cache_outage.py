@@ -19,7 +19,7 @@ from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
 from processor.handlers import find_handlers
 from processor.model import Delivery
-from processor.stores.redis import RedisStore, RedisUserMemory, connect
+from processor.stores.redis import MarkerBounds, RedisStore, RedisUserMemory, connect
 from tests.support.closing import close_stores
 from tests.support.lanes import CATALOG, delivery
 from tests.support.store_engines import CACHE, StoreServer
@@ -53,7 +53,13 @@ def store(own_cache: StoreServer, db: redis.Redis) -> Iterator[RedisStore]:
 
 
 def _open(server: StoreServer) -> RedisStore:
-    return RedisStore(server.redis, _NO_POSTGRES, find_handlers(CATALOG, "REDIS"), lambda: TOPIC_ID, _MARKER_TTL_S)
+    return RedisStore(
+        server.redis,
+        _NO_POSTGRES,
+        find_handlers(CATALOG, "REDIS"),
+        lambda: TOPIC_ID,
+        MarkerBounds(_MARKER_TTL_S, 1 << 30),
+    )
 
 
 def _sign_in(user_id: int = 1) -> Delivery:
@@ -185,7 +191,7 @@ def test_two_lanes_with_the_same_batch(own_cache: StoreServer, db: redis.Redis) 
 
 def test_every_absence_is_told_as_one(own_cache: StoreServer, store: RedisStore, db: redis.Redis) -> None:
     """Stopped, killed, down: all of it is waited for, and the next attempt succeeds; one that was cut off connects."""
-    writer = ReceiptWriter(own_cache.redis, 60)
+    writer = ReceiptWriter(own_cache.redis, 60, 1 << 30)
     receipt = CommandReceipt(correlation_id="1", store="REDIS")
     writer.save([receipt])
     store.ping()

@@ -14,10 +14,13 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.ids import new_correlation_id
+from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
-from monitor.store.port import EventStore, OperationFilter, Position
+from monitor.store.port import Bounds, EventStore, FoundSpans, OperationFilter, Position
+from monitor.store.selection import EVENTS_MAX, SPANS_MAX
 from tests.support.engine_pool import Lease
 from tests.support.event_stores import STORE_ENGINES, LocalEngine, OpenSearchEngine, open_store, store_engine
+from tests.support.waiting import eventually
 
 EVERYTHING = OperationFilter()
 
@@ -71,11 +74,22 @@ def _event(correlation_id: str, kind: str, at_ms: int, command: str, user_id: in
     )
 
 
-def span(trace_id: str, span_id: str, at_ms: int = 1) -> Span:
-    """Return a span."""
+def span(trace_id: str, span_id: str, at_ms: int = 1, correlation_id: str = "c", parent: str = "") -> Span:
+    """Return a span, which names a command where `correlation_id` is not empty."""
     stamp = Timestamp()
     stamp.FromMilliseconds(at_ms)
-    return Span(trace_id=trace_id, span_id=span_id, name="n", start_time=stamp, attributes={"a": "1"})
+    attributes = {"a": "1"} | ({CONVERSATION_ID: correlation_id} if correlation_id else {})
+    return Span(
+        trace_id=trace_id, span_id=span_id, parent_span_id=parent, name="n", start_time=stamp, attributes=attributes
+    )
+
+
+def purge(store: EventStore, bounds: Bounds) -> int:
+    """Take the store's steps until nothing is beyond the bounds; return how many rows went."""
+    gone = 0
+    while rows := store.purge(bounds):
+        gone += rows
+    return gone
 
 
 def test_events_come_back_as_they_were(store: EventStore) -> None:
@@ -154,12 +168,65 @@ def test_operations_are_filtered(store: EventStore) -> None:
     assert listed(OperationFilter(state=Operation.ACCEPTED, user_id=1)) == {third}
 
 
-def test_spans_come_back_by_their_trace_and_once(store: EventStore) -> None:
-    """The same span sent twice is one span."""
-    store.add_spans([span("t1", "a"), span("t1", "b"), span("t2", "a")])
+def test_spans_come_back_by_their_command_and_once(store: EventStore) -> None:
+    """The same span sent twice is one span; another trace of the same command is told of too."""
+    store.add_spans([span("t1", "a"), span("t1", "b"), span("t2", "a"), span("t3", "a", correlation_id="other")])
     store.add_spans([span("t1", "a")])
-    assert sorted(s.span_id for s in store.spans_of("t1")) == ["a", "b"]
-    assert store.spans_of("t1")[0].attributes["a"] == "1"
+    found = store.spans_of("c")
+    assert sorted((s.trace_id, s.span_id) for s in found.spans) == [("t1", "a"), ("t1", "b"), ("t2", "a")]
+    assert found.left_out == 0
+    assert found.spans[0].attributes["a"] == "1"
+    assert store.spans_of("nobody") == FoundSpans([], 0)
+
+
+def test_of_a_trace_that_many_commands_share_each_has_its_own(store: EventStore) -> None:
+    """Two thousand commands below one span of their caller: each has its own spans, and those above them."""
+    store.add_spans([span("t", "root", 1, ""), span("t", "caller", 2, "", "root"), span("t", "aside", 2, "", "root")])
+    store.add_spans(
+        [
+            made
+            for number in range(2000)
+            for made in (
+                span("t", f"door{number}", 3, f"c{number}", "caller"),
+                span("t", f"send{number}", 4, f"c{number}", f"door{number}"),
+            )
+        ]
+    )
+    for number in (0, 1999):
+        found = store.spans_of(f"c{number}")
+        assert sorted(s.span_id for s in found.spans) == ["caller", f"door{number}", "root", f"send{number}"]
+        assert found.left_out == 0
+
+
+def test_of_very_many_spans_the_first_are_told_and_the_rest_counted(store: EventStore) -> None:
+    """Whoever sends a command's spans again and again makes no story longer than its bound."""
+    store.add_spans([span("t", "root", 1, "")])
+    store.add_spans([span("t", f"s{number}", 10 + number, parent="root") for number in range(SPANS_MAX + 200)])
+    found = store.spans_of("c")
+    assert found.left_out == 200
+    assert len(found.spans) <= SPANS_MAX
+    assert {f"s{number}" for number in range(SPANS_MAX)} == {s.span_id for s in found.spans}
+
+
+def test_of_very_many_events_the_first_and_the_last_are_told(store: EventStore) -> None:
+    """A command that was answered thousands of times is known by its beginning and its end; nothing is forgotten."""
+    correlation_id = new_correlation_id()
+    store.append([accepted(correlation_id, 1)])
+    for start in range(0, 2100, 700):
+        events = []
+        for number in range(start, start + 700):
+            answer = succeeded(correlation_id, 10 + number)
+            answer.event.event_id = f"{correlation_id}:succeeded:{number}"
+            events.append(answer)
+        store.append(events)
+        store.append(events)  # once more, as after a crash
+    found = sorted(traced.event.timestamp.ToMilliseconds() for traced in store.events_of(correlation_id))
+    assert len(found) == EVENTS_MAX
+    assert found[:2] == [1, 10]
+    assert found[-1] == 10 + 2099
+    assert eventually(lambda: store.count_events(correlation_id) == 2101, 10)
+    (listed,) = store.operations(EVERYTHING, None, 10)
+    assert listed.state == Operation.SUCCEEDED
 
 
 def test_purge_forgets_what_is_old_and_spans_over_the_number(store: EventStore) -> None:
@@ -167,11 +234,22 @@ def test_purge_forgets_what_is_old_and_spans_over_the_number(store: EventStore) 
     old, young = new_correlation_id(), new_correlation_id()
     store.append([accepted(old, 1), accepted(young, 3 * DAY_MS)])
     store.add_spans([span("t", "old", 1), span("t", "a", 3 * DAY_MS), span("t", "b", 3 * DAY_MS + 1)])
-    assert store.purge(before_us=2 * DAY_MS * 1000, max_spans=1) > 0
+    assert purge(store, Bounds(since_us=2 * DAY_MS * 1000, max_spans=1, max_bytes=1 << 40)) > 0
     assert store.events_of(old) == []
     assert len(store.events_of(young)) == 1
     assert [o.correlation_id for o in store.operations(EVERYTHING, None, 10)] == [young]
-    assert [s.span_id for s in store.spans_of("t")] == ["b"]
+    assert [s.span_id for s in store.spans_of("c").spans] == ["b"]
+
+
+def test_purge_goes_on_until_nothing_is_beyond_its_bounds(store: EventStore) -> None:
+    """However much there is: by steps, and with more than one of them."""
+    store.append([accepted(new_correlation_id(), 1) for _ in range(6000)])
+    store.add_spans([span("t", f"s{number}", 3 * DAY_MS + number) for number in range(6000)])
+    bounds = Bounds(since_us=2 * DAY_MS * 1000, max_spans=100, max_bytes=1 << 40)
+    assert 0 < store.purge(bounds) < 18_000
+    purge(store, bounds)
+    assert store.operations(EVERYTHING, None, 10) == []
+    assert sorted(s.span_id for s in store.spans_of("c").spans) == [f"s{number}" for number in range(5900, 6000)]
 
 
 def test_writers_at_the_same_time_lose_nothing(store: EventStore) -> None:

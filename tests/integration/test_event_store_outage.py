@@ -18,7 +18,7 @@ from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
 from monitor.service import EventLog
 from monitor.store.opensearch import OpenSearchEventStore
-from monitor.store.port import EventStore, OperationFilter
+from monitor.store.port import Bounds, EventStore, OperationFilter
 from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
@@ -204,8 +204,10 @@ def test_what_is_out_of_reach_is_not_taken_for_missing(engine: OpenSearchEngine,
     )
     correlation_id, trace_id = new_correlation_id(), os.urandom(16).hex()
     assert list(store.events_of(correlation_id)) == []  # there is no index yet
-    store.add_spans([Span(trace_id=trace_id, span_id="s", start_time=_now())])
-    assert len(store.spans_of(trace_id)) == 1
+    store.add_spans(
+        [Span(trace_id=trace_id, span_id="s", start_time=_now(), attributes={CONVERSATION_ID: correlation_id})]
+    )
+    assert len(store.spans_of(correlation_id).spans) == 1
     settings = {"index.number_of_replicas": 0, "index.routing.allocation.require._name": "no such node"}
     for index in ("api_operations", "api_spans-2000.01.01"):
         search.put(f"/{index}", json={"settings": settings}, params={"wait_for_active_shards": "0"}).raise_for_status()
@@ -213,7 +215,8 @@ def test_what_is_out_of_reach_is_not_taken_for_missing(engine: OpenSearchEngine,
         lambda: store.events_of(correlation_id),
         lambda: store.append(_events(correlation_id)),
         lambda: store.operations(OperationFilter(), None, 10),
-        lambda: store.spans_of(trace_id),
+        lambda: store.spans_of(correlation_id),
+        lambda: store.purge(Bounds(since_us=0, max_spans=0, max_bytes=1 << 40)),
     ):
         with pytest.raises(PolystreamError) as raised:
             read()

@@ -154,7 +154,7 @@ def test_a_lane_sets_them_apart_and_goes_on(around: Surroundings) -> None:
             decoder=CommandDecoder(_STORE, CATALOG, registry),
             store=store,
             receipts=ReceiptSender(producer, encoder, spans, _STORE, "lane-0"),
-            deferral=Deferral(100, 60),
+            deferral=Deferral(1_000_000, 60, 100),
             health=PartHealth("lane-0", "lane-postgresql"),
             stop=stop,
             limits=Limits(max_batch_records=50, max_read_wait_s=0.05, max_backoff_s=0.1),
@@ -270,6 +270,10 @@ class _RemembersNothing:
         del correlation_ids
         return set()
 
+    def remembers_since_ms(self) -> int:
+        """Return that nothing gave way."""
+        return 0
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -314,10 +318,6 @@ class _Saved:
         done: Future[None] = Future()
         done.set_result(None)
         return done
-
-    def answers(self) -> bool:
-        """Answer."""
-        return True
 
     def close(self) -> None:
         """Do nothing."""

@@ -372,6 +372,6 @@ def test_commands_of_one_user_keep_their_order_in_a_batch(store: PostgresStore) 
 
 
 def tidy_now(store: PostgresStore) -> None:
-    """Have the store do now what it does every half a minute."""
-    store._next_tidy_s = 0.0
-    existing_user(store)
+    """Have the store do now what it does every few seconds."""
+    store._tidying.next_step_s = 0.0
+    store.record_positions({})

@@ -22,7 +22,8 @@ from tests.support.waiting import eventually
 
 _TOLD_WITHIN_S = 10.0
 _MENDED_WITHIN_S = 30.0
-_START_S = 90.0
+_START_S = 180.0  # five processes, on a machine that has other work
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +103,9 @@ def _full(engines: EngineSet) -> AbstractContextManager[None]:
     return _redis(engines, ("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"))
 
 
-def _without_replicas(engines: EngineSet) -> AbstractContextManager[None]:
+def _forbidden(engines: EngineSet) -> AbstractContextManager[None]:
     return _redis(
-        engines, ("CONFIG", "SET", "min-replicas-to-write", "1"), ("CONFIG", "SET", "min-replicas-to-write", "0")
+        engines, ("ACL", "SETUSER", "default", "-evalsha", "-eval"), ("ACL", "SETUSER", "default", "+evalsha", "+eval")
     )
 
 
@@ -130,10 +131,7 @@ def _of_redis(harm: Callable[[EngineSet], AbstractContextManager[None]], words: 
 _CASES: Mapping[str, tuple[Fault, ...]] = {
     "renamed-and-replica": (_of_postgresql(_renamed, "UndefinedTable"), _of_redis(_replica, "ReadOnly")),
     "locked-and-full": (_of_postgresql(_locked, "a call to it has not been answered"), _of_redis(_full, "OutOfMemory")),
-    "revoked-and-without-replicas": (
-        _of_postgresql(_revoked, "InsufficientPrivilege"),
-        _of_redis(_without_replicas, ""),
-    ),
+    "revoked-and-forbidden": (_of_postgresql(_revoked, "InsufficientPrivilege"), _of_redis(_forbidden, "NoPermission")),
     "read-only": (_of_postgresql(_read_only, "ReadOnlySqlTransaction"),),
 }
 
@@ -180,7 +178,7 @@ def test_a_store_that_takes_nothing_is_told_by_every_door(parts: Parts, user_id:
     eventually(parts.is_healthy, 60)
     assert time.monotonic() - mended_s < _MENDED_WITHIN_S
     assert parts.serves("polystream")
-    assert parts.health()[f"lane-{faults[0].store}"]["lag_records"] == 0
+    eventually(lambda: {parts.health()[name]["lag_records"] for name in lanes} == {0}, _MENDED_WITHIN_S)
 
 
 def _is_told(component: Mapping[str, Any], fault: Fault) -> bool:

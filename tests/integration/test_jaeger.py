@@ -14,6 +14,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from mesh.catalog import load_catalog
 from mesh.settings import EventStoreSettings
 from monitor.store.opensearch import OpenSearchEventStore
+from monitor.store.port import Bounds
 from monitor.store.search_api import SearchApi
 from stack.engines import process as processes
 from stack.engines.native import NATIVE, jaeger
@@ -118,7 +119,7 @@ def test_its_old_days_are_forgotten_with_the_events(running: EngineSet) -> None:
     for index in (*old, another):
         httpx.put(f"{store}/{index}/_doc/1?refresh=true", json={}).raise_for_status()
     events = OpenSearchEventStore(SearchApi(EventStoreSettings(ELASTICSEARCH_HOST=store)), load_catalog())
-    assert events.purge(before_us=(time.time_ns() // 1000) - 86_400_000_000, max_spans=1000) == len(old)
+    assert events.purge(Bounds(time.time_ns() // 1000 - 86_400_000_000, max_spans=1000, max_bytes=1)) == len(old)
     events.close()
     assert [httpx.head(f"{store}/{index}").status_code for index in (*old, another)] == [404, 404, 200]
     assert _find(running, trace_id) == ["new"]

@@ -1,14 +1,20 @@
 """Event stores for tests, and the engines that keep what is in them."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 import httpx
+from google.protobuf.timestamp_pb2 import Timestamp
+from polystream.v1.operations_pb2 import Event, Span
 
 from mesh.catalog import load_catalog
+from mesh.ids import new_correlation_id
 from mesh.settings import EventStoreSettings
+from mesh.telemetry.names import CONVERSATION_ID
+from monitor.records import TracedEvent
 from monitor.store.local import LocalEventStore
 from monitor.store.opensearch import OpenSearchEventStore
 from monitor.store.port import EventStore
@@ -127,3 +133,33 @@ def store_engine(name: str, lease: Lease, folder: Path) -> LocalEngine | OpenSea
 
 
 STORE_ENGINES: Final = ("local", "opensearch", "elasticsearch", "spooled")
+
+
+def fill_store(store: EventStore, rows: int, start_us: int = 1) -> list[str]:
+    """Keep an event and a span each of so many commands, a microsecond apart; return their correlation IDs."""
+    made: list[str] = []
+    for first in range(0, rows, 1000):
+        ids = [new_correlation_id() for _ in range(min(1000, rows - first))]
+        at = [Timestamp(seconds=(start_us + first + number) // 1_000_000) for number in range(len(ids))]
+        store.append([TracedEvent(_event(id_, when), True) for id_, when in zip(ids, at, strict=True)])
+        store.add_spans([_span(id_, when) for id_, when in zip(ids, at, strict=True)])
+        made += ids
+    return made
+
+
+def _event(correlation_id: str, when: Timestamp) -> Event:
+    return Event(
+        event_id=f"{correlation_id}:command.accepted::0:1",
+        correlation_id=correlation_id,
+        event_type="command.accepted",
+        command="CreateUser",
+        timestamp=when,
+        error="x" * 300,
+    )
+
+
+def _span(correlation_id: str, when: Timestamp) -> Span:
+    attributes = {CONVERSATION_ID: correlation_id, "text": "x" * 300}
+    return Span(
+        trace_id=os.urandom(16).hex(), span_id=os.urandom(8).hex(), name="n", start_time=when, attributes=attributes
+    )

@@ -1,7 +1,8 @@
 /* A wall clock that can be moved: for every program that is started with it, see jumping_clock.py.
  *
  * The offset, in seconds, is the first eight bytes of OFFSET_FILE. The monotonic clock goes on as it is. What waits
- * until a time of the wall clock gets the time that the system knows by that name. */
+ * until a time of the wall clock gets the time that the system knows by that name; a wait that is under way goes on as
+ * it was. Programs that are linked statically keep the machine's clock. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,4 +90,18 @@ int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict unt
     if (!real) real = (__typeof__(&sem_timedwait))dlsym(RTLD_NEXT, "sem_timedwait");
     struct timespec when = as_the_system_knows(until);
     return real(semaphore, &when);
+}
+
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until) {
+    static __typeof__(&cnd_timedwait) real;
+    if (!real) real = (__typeof__(&cnd_timedwait))dlsym(RTLD_NEXT, "cnd_timedwait");
+    struct timespec when = as_the_system_knows(until);
+    return real(condition, mutex, &when);
+}
+
+int mtx_timedlock(mtx_t *restrict mutex, const struct timespec *restrict until) {
+    static __typeof__(&mtx_timedlock) real;
+    if (!real) real = (__typeof__(&mtx_timedlock))dlsym(RTLD_NEXT, "mtx_timedlock");
+    struct timespec when = as_the_system_knows(until);
+    return real(mutex, &when);
 }

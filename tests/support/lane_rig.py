@@ -168,7 +168,7 @@ class FakeProducer:
 class Rig:
     """A lane with all its surroundings."""
 
-    def __init__(self, *, max_deferred: int = 100, max_wait_s: float = 60) -> None:
+    def __init__(self, *, max_deferred_bytes: int = 1_000_000, max_wait_s: float = 60) -> None:
         self.source, self.store, self.producer = FakeSource(), FakeStore(), FakeProducer()
         self.schemas, self.stop = Schemas(), Event()
         self.now_s = 0.0
@@ -183,7 +183,7 @@ class Rig:
             decoder=CommandDecoder(STORE, CATALOG, self.schemas),
             store=self.store,
             receipts=ReceiptSender(self.producer, encoder, spans, STORE, "lane-0"),
-            deferral=Deferral(max_deferred, max_wait_s, lambda: self.now_s),
+            deferral=Deferral(max_deferred_bytes, max_wait_s, 100, lambda: self.now_s),
             health=self.health,
             stop=self.stop,
             limits=Limits(max_batch_records=100, max_read_wait_s=0.01, max_backoff_s=0.01),

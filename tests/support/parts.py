@@ -26,6 +26,7 @@ class Parts:
 
     def __init__(self, engines: EngineSet, folder: Path) -> None:
         self.engines = engines
+        self._folder = folder
         ports = free_ports()
         self.environment = engines.environment | {
             "DEMO_DATA": "1",
@@ -55,7 +56,7 @@ class Parts:
             for client in (self.rest, self.dashboard, self.channel):
                 ending.callback(client.close)
             for module in ("monitor", "gateway"):
-                ending.enter_context(_process(module, self.environment))
+                ending.enter_context(_process(module, self.environment, self._folder / f"{module}.log"))
             for lane in self.lanes.values():
                 ending.enter_context(lane)
                 lane.start(wait=False)
@@ -105,8 +106,11 @@ def _by_name(health: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def _process(module: str, environment: Mapping[str, str]) -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-m", module], env=environment, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
+def _process(module: str, environment: Mapping[str, str], log: Path) -> Iterator[None]:
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module], env=environment, cwd=CHECKOUT, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         yield
     finally:

@@ -16,11 +16,12 @@ from processor.handlers import find_handlers
 from processor.migrations.runner import load_migrations, migrate
 from processor.model import Delivery, Store
 from processor.stores.mongodb import MongoStore, connect, database_of, ensure_indexes
-from processor.stores.redis import RedisStore
+from processor.stores.redis import MarkerBounds, RedisStore
 from tests.support.people import person
 from tests.support.platform import EngineSet
 
 MARKER_TTL_S: Final = 3600
+MARKERS: Final = MarkerBounds(MARKER_TTL_S, 1 << 30)
 TOPIC_ID: Final = "topic-1"
 _CATALOG: Final = load_catalog()
 
@@ -50,7 +51,7 @@ def redis_store(engines: EngineSet) -> RedisStore:
     """Return the store of the set's Redis."""
     settings = RedisSettings(url=engines.endpoints["redis"])
     handlers = find_handlers(_CATALOG, "REDIS")
-    return RedisStore(settings, postgres_settings(engines), handlers, lambda: TOPIC_ID, MARKER_TTL_S)
+    return RedisStore(settings, postgres_settings(engines), handlers, lambda: TOPIC_ID, MARKERS)
 
 
 class Users:

@@ -30,10 +30,14 @@ class _Memory:
         self.name = name
         self.asked: list[str] = []
         self._known = known
+        self.since_ms = 0
 
     def applied(self, correlation_ids: Sequence[str]) -> set[str]:
         self.asked += correlation_ids
         return self._known.intersection(correlation_ids)
+
+    def remembers_since_ms(self) -> int:
+        return self.since_ms
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -111,6 +115,19 @@ def test_what_was_given_up_is_not_lost() -> None:
 def test_what_the_stores_need_not_remember_is_not_compared(one: KafkaRecord) -> None:
     """It was never applied, or is too old."""
     assert search([one]) == ([], 0)
+
+
+def test_a_store_whose_marks_gave_way_is_asked_for_younger_commands_alone() -> None:
+    """What it can have forgotten is not called lost; the other stores are asked all the same."""
+    memories = [_Memory(store, set()) for store in STORES]
+    memories[-1].since_ms = 6_000
+    looking = LostCommandSearch(load_catalog().commands, POSITIONS, memories, [], oldest_ms=OLDEST_MS)
+    looking.add(record(0, "DeleteUser", accept_ms=6_000))
+    looking.add(record(1, "DeleteUser", accept_ms=6_001))
+    looking.finish()
+    lost = [(part.store, part.correlation_id) for part in looking.lost]
+    assert len(lost) == 5
+    assert (STORES[-1], command_id(0)) not in lost
 
 
 def test_many_are_asked_for_in_bounded_batches() -> None:

@@ -157,7 +157,7 @@ def test_a_deferred_command_holds_its_key_and_its_offset(rig: Rig) -> None:
     rig.lane.run_once()
     assert rig.store.applied == [other]
     assert rig.source.committed == {0: 0}
-    for _ in range(2):
+    for _ in range(3):  # its user is told of at the second, and what is behind it comes right after
         rig.now_s += 1
         rig.lane.run_once()
     assert rig.store.applied == [other, waiting, behind]
@@ -193,23 +193,26 @@ def test_a_command_that_has_waited_long_enough_is_named_overdue(rig: Rig) -> Non
     assert rig.store.applied == [waiting]
 
 
-def test_a_lane_full_of_waiting_commands_reads_no_more() -> None:
-    """What waits is bounded; the lane stays in its group, and reads on as soon as there is room."""
-    rig = Rig(max_deferred=2)
-    for user_id in (7, 8, 9):
-        rig.source.put(delete(user_id))
-        rig.store.plans[user_id] = [None]
+def test_a_lane_full_of_waiting_commands_reads_on() -> None:
+    """Known users' commands are applied at once; of the others, those that waited longest are answered early."""
+    rig = Rig(max_deferred_bytes=2000)
+    unknown = [rig.source.put(delete(user_id)) for user_id in range(10, 20)]
+    rig.store.plans = {user_id: [None] * 9 for user_id in range(10, 20)}
     rig.lane.run_once()
+    known = rig.source.put(delete(7))
     rig.lane.run_once()
-    assert len(rig.source.waiting) == 1
-    assert rig.source.idles == 1
+    assert known in rig.store.applied
+    cut_short = rig.store.overdue
+    assert cut_short == set(unknown[: len(cut_short)])
+    assert 5 < len(cut_short) < 10
     rig.now_s += 1
-    for _ in range(2):
-        rig.lane.run_once()
-    rig.now_s += 1
     rig.lane.run_once()
-    assert len(rig.store.applied) == 3
-    assert rig.source.committed == {0: 3}
+    assert rig.store.overdue == cut_short  # what fits waits for its time
+    assert rig.source.committed == {0: len(cut_short)}
+    rig.now_s += 60
+    rig.lane.run_once()
+    assert set(rig.receipts()) == {known, *unknown}
+    assert rig.source.committed == {0: 11}
 
 
 def test_deferred_commands_of_a_partition_taken_away_are_dropped(rig: Rig) -> None:

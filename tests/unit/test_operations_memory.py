@@ -87,3 +87,16 @@ async def test_a_receipt_wakes_those_who_watch_its_operation_alone() -> None:
     memory.accept(operation("c"))
     assert memory._watchers == {}
     assert isinstance(one, asyncio.Event)
+
+
+def test_large_receipts_push_out_the_oldest_operations() -> None:
+    """By bytes, long before there are too many operations: a receipt may be as large as a record."""
+    memory = OperationMemory(COMMANDS, max_operations=1000, max_receipts_bytes=100_000)
+    for number in range(50):
+        large = CommandReceipt(correlation_id=str(number), store="MONGODB", command="RecordView")
+        large.result.value = b"x" * 10_000
+        memory.add(large)
+    kept = [number for number in range(50) if memory.receipts(str(number))]
+    assert kept == list(range(50 - len(kept), 50))
+    assert 8 <= len(kept) <= 10
+    assert len(memory) == len(kept)

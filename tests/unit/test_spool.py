@@ -11,9 +11,10 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
+from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
 from monitor.store.local import LocalEventStore
-from monitor.store.port import OperationFilter, Position
+from monitor.store.port import FoundSpans, OperationFilter, Position
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 from tests.support.waiting import eventually
@@ -21,6 +22,15 @@ from tests.support.waiting import eventually
 _EVERYTHING = OperationFilter()
 _BIG = 10_000_000
 _TIMEOUT_S = 10.0
+
+
+def _span(span_id: str, command: str = "c", parent: str = "") -> Span:
+    attributes = {CONVERSATION_ID: command} if command else {}
+    return Span(trace_id="t", span_id=span_id, parent_span_id=parent, name="n", attributes=attributes)
+
+
+def _span_ids(found: FoundSpans) -> list[str]:
+    return sorted(span.span_id for span in found.spans)
 
 
 class FlakyStore(LocalEventStore):
@@ -52,10 +62,10 @@ class FlakyStore(LocalEventStore):
         self._check()
         return super().events_of(correlation_id)
 
-    def spans_of(self, trace_id: str) -> Sequence[Span]:
+    def spans_of(self, correlation_id: str) -> FoundSpans:
         """Return spans, or not."""
         self._check()
-        return super().spans_of(trace_id)
+        return super().spans_of(correlation_id)
 
     def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
         """Return operations, or not."""
@@ -177,13 +187,13 @@ def test_stories_are_told_from_the_file_after_a_restart(bench: Bench) -> None:
     correlation_id = new_correlation_id()
     bench.inner.down = True
     bench.store.append([_event(correlation_id, "accepted"), _event(correlation_id, "succeeded")])
-    bench.store.add_spans([Span(trace_id="t", span_id="s", name="n")])
+    bench.store.add_spans([_span("s")])
     bench.reopen()
     assert _kinds(bench.store.events_of(correlation_id)) == {"command.accepted", "command.succeeded"}
-    assert [span.span_id for span in bench.store.spans_of("t")] == ["s"]
+    assert [span.span_id for span in bench.store.spans_of("c").spans] == ["s"]
     bench.come_back()
     assert len(bench.inner.events_of(correlation_id)) == 2
-    assert [span.span_id for span in bench.inner.spans_of("t")] == ["s"]
+    assert [span.span_id for span in bench.inner.spans_of("c").spans] == ["s"]
 
 
 def test_half_a_story_is_not_told(bench: Bench) -> None:
@@ -201,14 +211,16 @@ def test_half_a_story_is_not_told(bench: Bench) -> None:
 
 
 def test_spans_are_spooled_and_told_too(bench: Bench) -> None:
-    """They are at hand while the store is down, and in it afterwards, each once."""
-    bench.store.add_spans([Span(trace_id="t", span_id="a", name="n")])
+    """They are at hand while the store is down, and in it afterwards, each once, with the caller's above them."""
+    bench.store.add_spans([_span("a")])
     bench.inner.down = True
-    bench.store.add_spans([Span(trace_id="t", span_id="b", name="n", attributes={"k": "v"})])
-    assert sorted(span.span_id for span in bench.store.spans_of("t")) == ["a", "b"]
-    assert list(bench.store.spans_of("other")) == []
+    bench.store.add_spans([_span("b", parent="root"), _span("other", command="other"), _span("root", command="")])
+    assert _span_ids(bench.store.spans_of("c")) == ["a", "b", "root"]
+    assert _span_ids(bench.store.spans_of("nobody")) == []
+    bench.reopen()
+    assert _span_ids(bench.store.spans_of("c")) == ["b", "root"]  # `a` is in the store, which is down
     bench.come_back()
-    assert sorted(span.span_id for span in bench.inner.spans_of("t")) == ["a", "b"]
+    assert _span_ids(bench.inner.spans_of("c")) == ["a", "b", "root"]
 
 
 def test_lists_join_what_is_stored_with_what_waits(bench: Bench) -> None:
