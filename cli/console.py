@@ -13,7 +13,7 @@ _WIDTH_ELSEWHERE: Final = 200  # columns, in a file or a pipe, where nothing is 
 
 
 class PrintableConsole(Console):
-    """A console that writes out, as `\\x1b`, what a terminal would take for an order, wherever a text comes from."""
+    r"""A console that writes out, as `\x1b`, what a terminal would take for an order, wherever a text comes from."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Make a text of a string: every string that is printed, a table's and a tree's too, comes here."""
