@@ -231,6 +231,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         probes=probes,
         tracker=tracker,
         producer=producer,
+        topic_watch=topic_watch,
         commands=commands,
         calls=calls,
         server=server,

@@ -61,7 +61,7 @@ def classify_mongodb(error: PyMongoError) -> Verdict:
     A bulk of which anything is to be waited for is repeated as a whole, so its writes have to be repeatable.
     """
     if isinstance(error, BulkWriteError):
-        verdicts = [_classify_failure(failure) for failure in _failures(error.details)]
+        verdicts = [_classify_failure(failure) for failure in _failures(dict(error.details))]
         return next((found for found in verdicts if found.waits), verdicts[0] if verdicts else verdict(DEFAULT, None))
     label = next((label for label in LABELS.codes if error.has_error_label(label)), None)
     if isinstance(error, OperationFailure) and error.code is not None:

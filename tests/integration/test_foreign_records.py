@@ -270,6 +270,10 @@ class _RemembersNothing:
         del correlation_ids
         return set()
 
+    def remembers_since_ms(self) -> int:
+        """Return that nothing gave way."""
+        return 0
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -314,10 +318,6 @@ class _Saved:
         done: Future[None] = Future()
         done.set_result(None)
         return done
-
-    def answers(self) -> bool:
-        """Answer."""
-        return True
 
     def close(self) -> None:
         """Do nothing."""

@@ -58,7 +58,7 @@ def store(engine: EngineSet) -> Iterator[PostgresStore]:
 
 def count(db: psycopg.Connection[Any], where: str = "true") -> int:
     """Return how many rows the inbox has."""
-    row = db.execute(f"SELECT count(*) FROM inbox WHERE {where}").fetchone()  # type: ignore[arg-type]
+    row = db.execute(f"SELECT count(*) FROM inbox WHERE {where}").fetchone()
     assert row is not None
     return int(row[0])
 
@@ -96,7 +96,7 @@ def test_a_step_is_short_and_reads_no_more_than_it_deletes(store: PostgresStore,
     for statement, values in ((FORGET_APPLIED, (_TTL_S, STEP_ROWS)), (EXPIRE_SUBSCRIPTIONS, (STEP_ROWS,))):
         with db.transaction(force_rollback=True):
             db.execute("SET LOCAL enable_seqscan = off" if statement is EXPIRE_SUBSCRIPTIONS else "SELECT 1")
-            (plan,) = db.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).fetchone() or ()
+            plan = db.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).fetchone()
         text = json.dumps(plan)
         assert "inbox_por_tempo" in text or "assinaturas_ativas_por_fim" in text
         assert "Seq Scan" not in text

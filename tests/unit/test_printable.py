@@ -146,7 +146,7 @@ def test_neither_does_json_nor_an_error(capsys: pytest.CaptureFixture[str]) -> N
 def test_every_command_prints_by_it() -> None:
     """The console that they all make, and what the commands write beside it."""
     assert isinstance(make_console(), PrintableConsole)
-    assert dlq.write_error is explain.write_error is integrity.write_error is write_error
+    assert all(vars(command)["write_error"] is write_error for command in (dlq, explain, integrity))
 
 
 def _table() -> Table:
