@@ -194,6 +194,7 @@ class Platform:
         edge: bool = False,
         checkout: Path = CHECKOUT,
         settings: Mapping[str, str] | None = None,
+        start_timeout_s: float = _START_TIMEOUT_S,
     ) -> None:
         """`engine_set` is what `up --engines` takes, the run's if it is not given; `checkout` is what runs.
 
@@ -206,6 +207,7 @@ class Platform:
         self.checkout = checkout
         self._edge = edge
         self._settings = dict(settings or {})
+        self._start_timeout_s = start_timeout_s
         self._up: subprocess.Popen[bytes] | None = None
         self._output = self.data_dir / "up.log"
         self._endpoints: dict[str, Any] = {}  # asked for once a start
@@ -269,7 +271,7 @@ class Platform:
             command = CommandLine(argv=(*argv, *options, *edge), env=os.environ | self._settings, cwd=self.checkout)
             self._output.unlink(missing_ok=True)
             self._up = processes.spawn(command, self._output)
-            eventually(self._is_ready_or_dead, _START_TIMEOUT_S)
+            eventually(self._is_ready_or_dead, self._start_timeout_s)
             if self._up.poll() is None:
                 return
             if "ports are taken" not in self.output:

@@ -17,6 +17,7 @@ from tests.support.platform import EngineSet, Platform
 from tests.support.ports import free_port_run
 
 ENGINES: Final = ("postgresql", "mongodb", "redis", "kafka", "schema_registry", "opensearch", "jaeger")
+_START_TIMEOUT_S: Final = 180.0  # seven engines have just been started on the same machine
 
 
 class World:
@@ -75,8 +76,14 @@ def running_world(folder: Path) -> Iterator[World]:
         proxies["kafka"] = FaultProxy(proxied_kafka, kafka_port)
         for proxy in proxies.values():
             stack.enter_context(proxy)
-        platform = Platform(folder / "platform", engine_set="external", settings=_settings(engines, proxies))
-        stack.enter_context(platform)
+        platform = Platform(
+            folder / "platform",
+            engine_set="external",
+            settings=_settings(engines, proxies),
+            start_timeout_s=_START_TIMEOUT_S,
+        )
+        stack.callback(platform.stop)  # also of one that did not become ready
+        platform.start()
         yield World(engines, proxies, platform)
 
 
