@@ -32,6 +32,7 @@ LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.
 SOURCES = ("mesh", "gateway", "processor", "monitor", "registry", "stack", "contracts", "cli", "gen/python")
 NEEDS_DEV = ("bench", "test")  # what the benchmark compares with, and what its load is built with, are in that lock
 TICK_S = 0.2
+SHOWN_MAX = 200  # characters of an installer's line
 # Of Python's own variables. The others lead to modules, or an interpreter, that are none of the platform's.
 PASSED_ON = ("PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONDONTWRITEBYTECODE")
 
@@ -315,12 +316,15 @@ def has_cache(environment: "dict[str, str]") -> bool:
 
 def explain(title: str, output: str) -> str:
     """Return what went wrong, in one message with a remedy."""
-    lines = ["  " + line[:200] for line in output.splitlines() if line.strip()]
+    lines = [line for line in output.splitlines() if line.strip()]
     for pattern, remedy in REMEDIES.items():
-        if re.search(pattern, output):
-            said = next(line for line in reversed(lines) if re.search(pattern, line))
-            return f"{title} failed: {remedy}\n{said}"
-    return "\n".join([f"{title} failed; all of its output is in {INSTALL_LOG}. It ends:", *lines[-8:]])
+        found = [match for match in (re.search(pattern, line) for line in lines) if match]
+        if found:
+            # The end of a long line says what it is about; the paths before it may be long.
+            said = found[-1].string[max(0, found[-1].end() - SHOWN_MAX) :][:SHOWN_MAX]
+            return f"{title} failed: {remedy}\n  {said}"
+    ending = ["  " + line[:SHOWN_MAX] for line in lines[-8:]]
+    return "\n".join([f"{title} failed; all of its output is in {INSTALL_LOG}. It ends:", *ending])
 
 
 def remedy_for(said: str) -> str:

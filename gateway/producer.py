@@ -38,6 +38,18 @@ _QUEUE_FULL = KafkaError._QUEUE_FULL  # noqa: SLF001
 _TIMED_OUT = KafkaError._MSG_TIMED_OUT  # noqa: SLF001
 _GIVEN_BACK = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)  # noqa: SLF001
 
+# A broker that knows this producer no more, or takes it for another's, as of a topic that was made anew, says so of all
+# records from then on.
+_OUTLIVED = frozenset(
+    (
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.UNKNOWN_PRODUCER_ID,
+        KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        KafkaError.UNKNOWN,
+    )
+)
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -260,6 +272,7 @@ class CommandProducer:
             elif error.code() in _GIVEN_BACK and self._send_again(pending):
                 continue
             else:
+                self._worn_out = self._worn_out or error.code() in _OUTLIVED
                 self._answers = self._answers and error.code() != _TIMED_OUT
                 self._trouble = f"commands are not acknowledged: {error.name()}"
             self._in_flight -= 1

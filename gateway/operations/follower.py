@@ -45,9 +45,6 @@ class Writer(Protocol):
     def save(self, receipts: Sequence[CommandReceipt]) -> None:
         """Save a batch. Raises PolystreamError where that is not possible now."""
 
-    def answers(self) -> bool:
-        """Whether `save` would be possible now."""
-
     def close(self) -> None:
         """Close the connections."""
 
@@ -77,6 +74,7 @@ class ReceiptFollower:
         self._stopping = threading.Event()
         self._thread = threads.new("receipt-follower", self._run)
         self._passed_over = RepeatCounter()
+        self._unsaved: Sequence[CommandReceipt] = ()  # the first batch that Redis did not take, while it takes none
         self._redis_away = False
         self._backoff = _new_backoff()
         self._retry_at_s = 0.0
@@ -159,9 +157,11 @@ class ReceiptFollower:
             self._writer.save([received.receipt for received in batch])
         except PolystreamError as error:
             if not self.redis_trouble:
-                log.warning("redis is away: operations are kept in memory alone", error=error.reason.name)
+                log.warning("redis takes no receipts: operations are kept in memory alone", **error.metadata)
             self.redis_trouble = f"{_FROM_ELSEWHERE}: {error.metadata.get('error', error.message)}"
             self._redis_away = True
+            self._unsaved = [received.receipt for received in batch]
+            self._backoff.reset()
             self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
         receipts.done()
@@ -172,11 +172,15 @@ class ReceiptFollower:
     def _try_again(self, receipts: ReceiptLog) -> None:
         if time.monotonic() < self._retry_at_s:
             return
-        if not self._writer.answers():
+        # Nothing less would tell: a server whose memory is full, or that became a replica, answers all but this.
+        try:
+            self._writer.save(self._unsaved)
+        except PolystreamError:
             self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
-        log.info("redis is back: the receipts it has missed are read again")
+        log.info("redis takes receipts again: those that it has missed are read again")
         self._redis_away = False
+        self._unsaved = ()
         receipts.rewind()
 
     def _decoded(self, records: Sequence[KafkaRecord]) -> list[Received]:

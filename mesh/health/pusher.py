@@ -8,6 +8,7 @@ import structlog
 from polystream.monitor.v1.part_health_pb2 import ReportHealthRequest
 from polystream.monitor.v1.part_health_pb2_grpc import PartHealthServiceStub
 
+from mesh.direct import GRPC_OPTIONS
 from mesh.health.messages import to_message
 from mesh.health.part import PartHealth
 from mesh.threads import CriticalThreads
@@ -18,6 +19,7 @@ _TIMEOUT_S: Final = 1.5
 _FAREWELL_S: Final = 0.5
 _STOP_TIMEOUT_S: Final = 3.0
 _CHANNEL_OPTIONS: Final = (
+    *GRPC_OPTIONS,
     # A monitor that comes back must hear of every part within seconds, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),

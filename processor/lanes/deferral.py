@@ -1,9 +1,9 @@
 """Commands that wait until it can be told whether their user exists, while everybody else's go on.
 
 A command waits as the bytes of its record, and is decoded again when it is tried: a hundred thousand of them take some
-80 MB. Nothing in the lane stops for them. Each round tries a bounded number, beside the commands that have just come:
-young ones after 20 ms, then after pauses that double; those that have waited for a second in turn, and while none of
-them can be told, only a few of them ten times a second.
+80 MB. Nothing in the lane stops for them. Each round tries a bounded number, beside the commands that have just come,
+and only a few while most of them can't be told: young ones after 20 ms, then after pauses that double; those that have
+waited for a second in turn, ten times a second.
 
 Where more wait than the bound in bytes allows, those that have waited longest are answered before their time: they have
 had the most of what all of them wait for, and a flood of unknown users can keep nobody else from being read. Commands
@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Final
+from typing import Any, Final
 
 from mesh.envelope import KafkaRecord
 from processor.lanes.applying import Applied
@@ -26,7 +26,8 @@ from processor.lanes.decoding import Item, Reject
 _PAUSES_S: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # after so many tries of a key in vain
 _OLDEST: Final = len(_PAUSES_S) - 1
 _PROBE_PAUSE_S: Final = 0.1  # between tries of the oldest keys, while none of them can be told
-_PROBE_SHARE: Final = 4  # a quarter of a round's tries are theirs then
+_PROBES_MAX: Final = 64  # tries of a round, while most are in vain: what a store is asked for in one query
+_OLDEST_PROBES: Final = 16  # of them, for the oldest keys
 _FIRST_TAKE: Final = 8  # commands of a key that are tried at once; more as soon as its user is told of
 _COMMAND_BYTES: Final = 450  # measured: what a waiting command takes beside its record, a key of its own included
 _STALE_MAX: Final = 1000  # answered commands that are still listed, before the lists are made anew
@@ -38,7 +39,8 @@ class _Waiting:
     __slots__ = ("gone", "offset", "packed", "partition", "queue", "since_s")
 
     def __init__(self, record: KafkaRecord, since_s: float, queue: "_Queue") -> None:
-        self.packed = marshal.dumps(tuple(record))  # type: ignore[arg-type] # its stub knows no named tuple
+        fields: Any = tuple(record)
+        self.packed = marshal.dumps(fields)
         self.partition = record.partition
         self.offset = record.offset
         self.since_s = since_s
@@ -86,7 +88,7 @@ class Deferral:
     """Commands that wait, by key. Times are of the monotonic clock, in seconds.
 
     `max_bytes` bounds what they take in memory: with one round's commands beside it, no more is held. `max_tries` is
-    how many commands are tried in a round at the most.
+    how many commands are tried in a round at the most, beside as many that have waited long enough.
     """
 
     def __init__(
@@ -104,8 +106,10 @@ class Deferral:
         self._count = 0
         self._size_bytes = 0
         self._next_probe_s = 0.0
+        self._is_told = True  # whether most of what was last tried could be told
         # Of the round at hand:
         self._tried: dict[int, _Waiting] = {}  # by the identity of the record that was given out
+        self._late = 0  # how many of them are to be answered, whatever can be told
         self._taken: list[_Queue] = []  # out of their level
 
     def __len__(self) -> int:
@@ -158,16 +162,18 @@ class Deferral:
         """Return the commands to try again now. `settle` is to be told what became of them."""
         self._tried = {}
         self._taken = []
+        self._late = 0
         if not self._queues:
             return Due((), frozenset(), 0)
         now_s = self._clock_s()
         records: list[KafkaRecord] = []
         late, cut_short = self._take_late(records, now_s)
+        self._late = len(late)
+        tries = self._max_tries if self._is_told else min(_PROBES_MAX, self._max_tries)
         for level in range(_OLDEST):
-            self._take_level(records, level, now_s, self._max_tries)
+            self._take_level(records, level, now_s, len(late) + tries - tries // (_PROBES_MAX // _OLDEST_PROBES))
         if now_s >= self._next_probe_s:
-            share = max(1, self._max_tries // _PROBE_SHARE) if self._next_probe_s else self._max_tries
-            self._take_level(records, _OLDEST, now_s, min(self._max_tries, len(records) + share))
+            self._take_level(records, _OLDEST, now_s, len(late) + tries)
         return Due(records, late, cut_short)
 
     def settle(self, applied: Sequence[Applied], rejects: Sequence[Reject] = ()) -> None:
@@ -175,16 +181,21 @@ class Deferral:
         if not self._queues and all(one.receipt is not None for one in applied):
             return
         now_s = self._clock_s()
+        untold = 0
         for one in applied:
             waiting = self._tried.get(id(one.item.record))
             if waiting is not None:
                 if one.receipt is not None:
                     self._let_go(waiting)
+                else:
+                    untold += 1
             elif one.receipt is None:
                 self._add(self._queue_of(one.item.delivery.key, now_s), one.item.record, now_s)
         for reject in rejects:
             if (waiting := self._tried.get(id(reject.record))) is not None:
                 self._let_go(waiting)
+        if len(self._tried) > self._late:
+            self._is_told = untold <= (len(self._tried) - self._late) / 2
         self._tidy_queues(now_s)
 
     def lowest_offsets(self) -> Mapping[int, int]:
@@ -287,8 +298,7 @@ class Deferral:
                 self._put_back(queue, 0, now_s)
         if oldest:
             is_told = any(not queue.waiting or queue.level == 0 for queue in oldest)
-            # 0 says that they are told of: then all of a round's tries may be theirs.
-            self._next_probe_s = 0.0 if is_told else now_s + _PROBE_PAUSE_S
+            self._next_probe_s = now_s + (0.0 if is_told else _PROBE_PAUSE_S)
         if len(self._by_age) > 2 * self._count + _STALE_MAX:
             self._list_anew()
 

@@ -35,6 +35,7 @@ from mesh.store_names.redis import (
     MARKERS,
     MARKERS_BYTES,
     MARKERS_GONE,
+    PING_KEY,
     marker_key,
 )
 from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
@@ -48,6 +49,7 @@ from processor.users import BatchUsers, Erasure, UserDirectory
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
+_PING_TTL_MS: Final = 1000
 _SCRIPT: Final = "apply.lua"
 _MARKER_BYTES: Final = 250  # measured: what a marker takes beside its receipt, with its place in the list by age
 _KNOWN_USERS_MAX: Final = 200_000  # users who were found to exist; of more, some are forgotten, and asked for again
@@ -106,9 +108,12 @@ class RedisStore:
         self._keep_sha = hashlib.sha1(_KEEP_MARKERS.encode(), usedforsecurity=False).hexdigest()
 
     def ping(self) -> None:
-        """Ask the server for a sign of life. Raises PolystreamError."""
+        """Ask the server for a sign of life, and whether it takes writes: a replica answers to PING.
+
+        Raises PolystreamError.
+        """
         with store_errors():
-            self._client.ping()
+            self._client.set(PING_KEY, b"", px=_PING_TTL_MS)
 
     def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
         """Apply a batch, as `processor.model.Store` has it."""

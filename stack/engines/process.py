@@ -71,7 +71,7 @@ def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
 
 
 def appended(log: Path) -> BinaryIO:
-    """Open a log to be added to; where it cannot be written, nowhere: a process is worth more than its log."""
+    """Open a log to write at its end, rotated where it is large; where it can't be written, what takes everything."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):

@@ -271,7 +271,7 @@ class _RemembersNothing:
         return set()
 
     def remembers_since_ms(self) -> int:
-        """Return the beginning of time."""
+        """Return that nothing gave way."""
         return 0
 
     def close(self) -> None:
@@ -318,10 +318,6 @@ class _Saved:
         done: Future[None] = Future()
         done.set_result(None)
         return done
-
-    def answers(self) -> bool:
-        """Answer."""
-        return True
 
     def close(self) -> None:
         """Do nothing."""

@@ -150,6 +150,7 @@ def test_another_system_is_told_what_to_do(start: ModuleType, monkeypatch: pytes
         ("error: Failed to fetch: https://index/simple/rich/\n  cause: dns error: name resolution", "can't be reached"),
         ("WARNING: Retrying (Retry(total=0)) after connection broken by 'ProxyError'", "can't be reached"),
         ("error: Hash mismatch for `rich==15.0.0`", "not the one that was locked"),
+        (f"error: failed to write to {'long/' * 90}: No space left on device (os error 28)", "the disk is full"),
         ("error: something else", "all of its output is in"),
     ],
 )
@@ -157,7 +158,7 @@ def test_a_failed_installation_is_told_with_its_remedy(start: ModuleType, output
     """What an installer says is turned into what to do, and its own words follow."""
     message = start.explain("installing", "Resolved 3 packages\n" + output)
     assert remedy in message
-    assert output.splitlines()[-1] in message
+    assert output.splitlines()[-1][-200:] in message
 
 
 @pytest.mark.integration  # it starts a process
