@@ -24,6 +24,7 @@ _CHUNK_BYTES: Final = 64 * 1024
 _CHUNKS_MAX: Final = 64  # that wait in one direction of one connection
 _CALL_TIMEOUT_S: Final = 10.0
 _CONNECT_TIMEOUT_S: Final = 5.0
+_END_TIMEOUT_S: Final = 3.0
 _ABORTED: Final = struct.pack("ii", 1, 0)  # SO_LINGER: the connection is reset when it is closed
 
 
@@ -151,10 +152,13 @@ class FaultProxy:
         if self._server is not None:
             self._server.close()
         await self._cut()
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
+        tasks = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=_END_TIMEOUT_S)  # with its connection, each ends by itself
+        for task in late:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = _Connection(self, reader, writer)
@@ -213,9 +217,10 @@ class _Connection:
         # Whoever connects to a black hole is connected, and no more.
         await self._proxy.passing.wait()
         connecting = asyncio.open_connection(_HOST, target_port)
-        answers, self._engine = await asyncio.wait_for(connecting, _CONNECT_TIMEOUT_S)
+        answers, engine = await asyncio.wait_for(connecting, _CONNECT_TIMEOUT_S)
+        self._engine = engine
         directions = {
-            asyncio.create_task(self._pass_requests(self._engine)),
+            asyncio.create_task(self._pass_requests(engine)),
             asyncio.create_task(self._pass_answers(answers)),
         }
         try:
