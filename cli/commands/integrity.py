@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from cli.folders import add_data_dir
-from cli.printable import write_error
+from cli.printable import log_to_stderr, write_error
 from cli.running import NothingRunsError, settings_for
 
 
@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mesh.topic_reader import TopicError  # noqa: PLC0415
     from processor.integrity.orphans import LanesBehindError  # noqa: PLC0415
 
+    log_to_stderr()
     try:
         os.environ.update(settings_for(arguments.data_dir))
         return _check(arguments) if arguments.action == "check" else _repair(arguments)
