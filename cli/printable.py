@@ -5,6 +5,8 @@ import re
 import sys
 from typing import Any, Final
 
+import structlog
+
 # Controls (ESC begins a terminal's orders, and U+009B stands for "ESC ["), line and paragraph separators, invisible
 # format characters (U+202E turns what follows around), noncharacters, and halves of surrogate pairs, which no stream
 # takes. Line feeds and tabs stay, and so do the joiners U+200C and U+200D, which are letters' and emojis' own.
@@ -32,6 +34,11 @@ def json_text(document: Any) -> str:
 def printable_json(text: str) -> str:
     """Return JSON text with what no terminal should get in JSON's own escapes."""
     return _UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def log_to_stderr() -> None:
+    """Have what is logged go to stderr: stdout has the command's own answer, which may be JSON."""
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
 
 
 def write_error(text: object) -> None:

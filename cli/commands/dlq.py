@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cli.dead_letters import describe, describe_redriven, show_end, show_entries, show_entry, show_plan, show_redriven
 from cli.folders import add_data_dir
-from cli.printable import json_text, write_error
+from cli.printable import json_text, log_to_stderr, write_error
 from cli.running import NothingRunsError, take_settings_of
 from mesh.catalog import load_catalog
 from mesh.codec import read_record
@@ -66,6 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it: 0 when it is done, 1 when something of what was asked for is left, 2 when it can't be done."""
     act: Callable[[argparse.Namespace], int] = arguments.act
+    log_to_stderr()
     try:
         take_settings_of(arguments.data_dir)
         return act(arguments)

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from cli.folders import add_data_dir
-from cli.printable import write_error
+from cli.printable import log_to_stderr, write_error
 from cli.running import NothingRunsError, take_settings_of
 
 
@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mesh.topic_reader import TopicError  # noqa: PLC0415
     from processor.integrity.orphans import LanesBehindError  # noqa: PLC0415
 
+    log_to_stderr()
     try:
         take_settings_of(arguments.data_dir)
         return _check(arguments) if arguments.action == "check" else _repair(arguments)

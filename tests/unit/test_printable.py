@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import pytest
+import structlog
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 from rich.markup import escape
 from rich.table import Table
@@ -14,7 +15,7 @@ from cli.commands import dlq, explain, integrity
 from cli.console import PrintableConsole, make_console
 from cli.dead_letters import describe, show_entries, show_entry, show_plan, show_redriven
 from cli.integrity_report import show_drift
-from cli.printable import json_text, printable, printable_json, write_error
+from cli.printable import json_text, log_to_stderr, printable, printable_json, write_error
 from cli.story import show
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition
 from mesh.dead_letters.reader import DeadLetterEntry
@@ -141,6 +142,17 @@ def test_neither_does_json_nor_an_error(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(json_text(describe(_ENTRY)))["command"] == EVERYTHING
     assert _is_clean(printable_json(to_json(_STORY)))
     assert json.loads(printable_json(to_json(_STORY)))["missing"] == [_SAID]
+
+
+def test_what_is_logged_is_apart_from_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """An answer in JSON is JSON, whatever was passed over on the way to it."""
+    try:
+        log_to_stderr()
+        structlog.get_logger("mesh.kafka").error("records cannot be unpacked: they are passed over")
+    finally:
+        structlog.reset_defaults()
+    told = capsys.readouterr()
+    assert (told.out, "passed over" in told.err) == ("", True)
 
 
 def test_every_command_prints_by_it() -> None:

@@ -102,6 +102,7 @@ class RecordFuzz:
             f"sent {self._sent} records and {len(self._good)} commands in {sent_s - began_s:.0f} s, "
             f"all told after {told_s - sent_s:.0f} s more, all counted after {time.monotonic() - told_s:.0f} s more"
         )
+        print("\n".join(faults), flush=True)  # noqa: T201
         return faults + self._parts_faults() + self._command_line_faults()
 
     def _send_commands(self) -> None:

@@ -21,6 +21,7 @@ _NAMES: Final = (
     *(topics.STORE, topics.REDRIVES, topics.FIRST_OFFSET, topics.DLQ_REASON, topics.DLQ_ERROR, topics.DLQ_TOPIC),
     *(topics.DLQ_PARTITION, topics.DLQ_OFFSET, topics.DLQ_LANE, topics.DLQ_STORE, topics.DLQ_TIME, topics.DLQ_OMITTED),
 )
+_PACKED: Final = zlib.compress(bytes(5_000_000))
 _NUMBERS: Final = (b"", b"-1", b"0", b"7", b"1" * 13, b"1" * 16, b"9" * 18, b"9" * 19, b"9" * 20, b"9" * 5000, b"1e3")
 _TEXTS: Final = (
     *(b"", b"\0", b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80", "²³".encode(), b"\x1b[2J\x1b]0;x\x07", b"[/x]", b"%s%n"),
@@ -135,7 +136,7 @@ class RecordGenerator:
                 b"\0" + (2**31 + schema_id % 2**31).to_bytes(4, "big") + good[5:],
                 good[1:],
                 b'{"user_id": 5}',
-                zlib.compress(bytes(5_000_000)),
+                _PACKED,
             )
         )
 
