@@ -51,8 +51,8 @@ def test_a_server_starts_whoever_has_the_number_of_its_killed_predecessor(tmp_pa
     While the server lives, its lock stays, and whoever would start another is told.
     """
     running = EngineSet({_NAME}, tmp_path, chosen_engines())
-    lock = tmp_path / "postgresql" / "cluster" / "postmaster.pid"
     running.start(_NAME)
+    (lock,) = tmp_path.rglob("postmaster.pid")
     try:
         for owner in (_zombie, _stranger, _nobody):
             running.kill(_NAME)
