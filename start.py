@@ -28,6 +28,7 @@ UV = VENV / "bin" / "uv"
 POLYSTREAM = VENV / "bin" / "polystream"
 STAMP = VENV / "polystream-installed.json"
 INSTALL_LOG = VENV / "install.log"
+UNFINISHED = VENV / "unfinished"  # there while packages are installed, and after one that was cut short
 LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
 SOURCES = ("mesh", "gateway", "processor", "monitor", "registry", "stack", "contracts", "cli", "gen/python")
 NEEDS_DEV = ("bench", "test")  # what the benchmark compares with, and what its load is built with, are in that lock
@@ -181,12 +182,16 @@ def install_all(chosen: str) -> None:
     install_uv(lock)
     into = ["--python", str(PYTHON)]
     sync = [str(UV), "pip", "sync", "--require-hashes", "--compile-bytecode", *into, str(lock)]
+    # Packages of which a full disk, or a kill, has let only a part be written look as if they were installed.
+    sync += ["--reinstall"] if UNFINISHED.exists() else []
+    UNFINISHED.touch()
     step("installing the locked packages", sync)  # not counted: some are for one Python or system alone
     # By the folder that it runs in: a # in the path would end it.
     editable = [str(UV), "pip", "install", "--no-deps", "--no-build-isolation", *into, "--editable", "."]
     step("installing polystream", editable)
     make_paths_relative()
     step("compiling polystream", [str(PYTHON), "-m", "compileall", "-q", *(str(ROOT / source) for source in SOURCES)])
+    UNFINISHED.unlink()
     STAMP.write_text(json.dumps({"fingerprint": fingerprint(), "set": chosen}))
 
 

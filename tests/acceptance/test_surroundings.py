@@ -44,7 +44,7 @@ _RESTART_TIMEOUT_S: Final = 60.0
 _DAY_S: Final = 86_400
 _MIB: Final = 2**20
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.support.browser import chromium
 from tests.support.compose_programs import health_programs
+from tests.support.debian_root import debian_root
 from tests.support.elasticsearch import provide_elasticsearch
 from tests.support.engine_sets import chosen_set
 from tests.support.load_generator import provide_load_generator
@@ -48,6 +49,7 @@ _THINGS: Final = (
     Thing("grpc-health-probe", lambda: go_tool("grpc-health-probe"), ("tests/acceptance/test_tools.py", "tests/docs")),
     Thing("PostgreSQL 15 and Redis 7", provide_debian_stores, ("tests/conformance",)),
     Thing("Elasticsearch 7.17", provide_elasticsearch, _WITH_ELASTICSEARCH),
+    Thing("Debian 13", debian_root, ("tests/acceptance/test_surroundings.py",)),
     Thing("kfake", lambda: go_tool("kfake"), ("tests/conformance",)),
     Thing("newman", newman, ("tests/acceptance/test_postman.py", "tests/docs")),
     Thing("Chromium", chromium, ("tests/ui",)),

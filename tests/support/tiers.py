@@ -49,6 +49,7 @@ _SLOW: Final = (
     "tests/acceptance/test_kills.py",
     "tests/acceptance/test_native.py",
     "tests/acceptance/test_schemathesis.py",
+    "tests/acceptance/test_surroundings.py",
     "tests/docs/test_pages.py",
     "tests/integration/test_event_store_outage.py",
     "tests/integration/test_supervisor_platform.py",
