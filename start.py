@@ -17,6 +17,7 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
+from typing import TextIO
 
 OLDEST = (3, 11)
 NEWEST = (3, 13)  # for a newer one, secantusdb has no wheel yet
@@ -31,6 +32,9 @@ LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.
 SOURCES = ("mesh", "gateway", "processor", "monitor", "registry", "stack", "contracts", "cli", "gen/python")
 NEEDS_DEV = ("bench", "test")  # what the benchmark compares with, and what its load is built with, are in that lock
 TICK_S = 0.2
+SHOWN_MAX = 200  # characters of an installer's line
+# Of Python's own variables. The others lead to modules, or an interpreter, that are none of the platform's.
+PASSED_ON = ("PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONDONTWRITEBYTECODE")
 
 # What installers say, and what to do about it. The first that is found counts.
 FULL = r"No space left|os error 28|Disk quota exceeded"
@@ -56,19 +60,37 @@ class InstallError(Exception):
 
 def main(arguments: "list[str]") -> int:
     """Install what is missing, then become the `polystream` command."""
-    began = time.time()
+    began = time.monotonic()
     arguments = arguments or ["up"]
+    open_closed_streams()
     try:
         check_machine()
         install("dev" if arguments[0] in NEEDS_DEV else "runtime")
     except (InstallError, OSError) as error:
-        sys.stderr.write(f"polystream: {error}\n")
+        said = str(error)
+        write(sys.stderr, f"polystream: {said if isinstance(error, InstallError) else remedy_for(said) or said}\n")
         return 1
     except KeyboardInterrupt:
         return 130
-    environment = dict(os.environ, POLYSTREAM_START_TIME=repr(began))
-    os.execve(str(POLYSTREAM), [str(POLYSTREAM), *arguments], environment)  # noqa: S606 - no shell is wanted
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON") or name in PASSED_ON
+    }
+    environment["POLYSTREAM_START_TIME"] = repr(began)
+    # Not by the script: where the path is long, a shell reads its first line, and takes a $ in it as its own.
+    os.execve(str(PYTHON), [str(PYTHON), "-P", "-m", "cli", *arguments], environment)  # noqa: S606 - no shell is wanted
     return 0  # type: ignore[unreachable] # ruff does not know that execve never returns
+
+
+def open_closed_streams() -> None:
+    """Give /dev/null for a stream that this process was started without: a file opened later would take its place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for as long as the process lives
 
 
 def check_machine() -> None:
@@ -106,7 +128,10 @@ def install(wanted: str) -> None:
             say("waiting for another start.py, which is installing")
             fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_installed(wanted):
-            install_all("dev" if has_dev_tools() else wanted)
+            try:
+                install_all("dev" if has_dev_tools() else wanted)
+            finally:
+                give_to_owner()
 
 
 def is_installed(wanted: str) -> bool:
@@ -140,7 +165,7 @@ def read_stamp() -> "dict[str, str]":
 
 def fingerprint() -> str:
     """Return a hash of all that an installation depends on."""
-    digest = hashlib.sha256(f"{ROOT}\0{sys.version}\0".encode())
+    digest = hashlib.sha256(os.fsencode(f"{ROOT}\0{sys.version}\0"))
     for path in (ROOT / "pyproject.toml", *LOCKS.values()):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -157,16 +182,43 @@ def install_all(chosen: str) -> None:
     into = ["--python", str(PYTHON)]
     sync = [str(UV), "pip", "sync", "--require-hashes", "--compile-bytecode", *into, str(lock)]
     step("installing the locked packages", sync)  # not counted: some are for one Python or system alone
-    editable = [str(UV), "pip", "install", "--no-deps", "--no-build-isolation", *into, "--editable", str(ROOT)]
+    # By the folder that it runs in: a # in the path would end it.
+    editable = [str(UV), "pip", "install", "--no-deps", "--no-build-isolation", *into, "--editable", "."]
     step("installing polystream", editable)
+    make_paths_relative()
     step("compiling polystream", [str(PYTHON), "-m", "compileall", "-q", *(str(ROOT / source) for source in SOURCES)])
     STAMP.write_text(json.dumps({"fingerprint": fingerprint(), "set": chosen}))
+
+
+def make_paths_relative() -> None:
+    """Lead the environment to the checkout by a relative path: Python reads an absolute one in the user's locale.
+
+    In the C locale, a path with other letters would end every Python of the environment at its start.
+    """
+    for file in VENV.glob("lib/python*/site-packages/_polystream.pth"):
+        folders = [os.fsdecode(line) for line in file.read_bytes().splitlines()]
+        file.write_bytes(os.fsencode("".join(os.path.relpath(each, str(file.parent)) + "\n" for each in folders)))
+
+
+def give_to_owner() -> None:
+    """Where root installs into another user's checkout, let what it has made there belong to that user.
+
+    Its owner could not replace it otherwise, nor remove it.
+    """
+    owner = ROOT.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return
+    for made in (VENV, *(cache for source in SOURCES for cache in (ROOT / source).glob("**/__pycache__"))):
+        os.lchown(str(made), owner.st_uid, owner.st_gid)
+        for folder, folders, files in os.walk(str(made)):
+            for name in (*folders, *files):
+                os.lchown(os.path.join(folder, name), owner.st_uid, owner.st_gid)  # noqa: PTH118 - quicker by far
 
 
 def venv_fits() -> bool:
     """Tell whether `.venv` is one, of this Python's version, and its Python is still there."""
     try:
-        version = re.search(r"^version\w*\s*=\s*(\d+)\.(\d+)", (VENV / "pyvenv.cfg").read_text(), re.MULTILINE)
+        version = re.search(rb"^version\w*\s*=\s*(\d+)\.(\d+)", (VENV / "pyvenv.cfg").read_bytes(), re.MULTILINE)
     except OSError:
         return False
     return version is not None and tuple(map(int, version.groups())) == sys.version_info[:2] and can_run(PYTHON)
@@ -176,13 +228,21 @@ def install_uv(lock: Path) -> None:
     """Install the locked uv by pip, checked by its hashes."""
     requirement = locked("uv", lock)
     version = requirement.split()[0][len("uv==") :]
-    if can_run(UV) and version in subprocess.check_output([str(UV), "--version"]).decode():  # noqa: S603 - uv itself
+    if version in uv_version():
         return
     with tempfile.NamedTemporaryFile("w", suffix=".txt", dir=str(VENV)) as file:
         file.write(requirement)
         file.flush()
-        arguments = ["install", "--quiet", "--no-deps", "--require-hashes", "--requirement", file.name]
-        step(f"fetching uv {version}", [*pip_command(), *arguments])
+        options = ["--quiet", "--force-reinstall", "--no-deps", "--require-hashes"]  # one may be there, and damaged
+        step(f"fetching uv {version}", [*pip_command(), "install", *options, "--requirement", file.name])
+
+
+def uv_version() -> str:
+    """Return what the installed uv says of itself; nothing where it is missing, or damaged by a full disk."""
+    try:
+        return subprocess.check_output([str(UV), "--version"], stderr=subprocess.DEVNULL).decode()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def pip_command() -> "list[str]":
@@ -205,18 +265,18 @@ def locked(name: str, lock: Path) -> str:
 
 def step(title: str, command: "list[str]") -> None:
     """Run one step of the installation, showing that it goes on. Raises InstallError when it fails."""
-    began = time.time()
+    began = time.monotonic()
     with INSTALL_LOG.open("ab+") as log:
         start = log.seek(0, os.SEEK_END)
         process = subprocess.Popen(  # noqa: S603 - pip, uv and Python, with arguments from above
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=installer_environment()
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=installer_environment(), cwd=str(ROOT)
         )
         with process:
             while not has_ended(process):
-                show_running(title, time.time() - began)
+                show_running(title, time.monotonic() - began)
         log.seek(start)
         output = log.read().decode("utf-8", "replace")
-    say(f"{title} … {time.time() - began:.1f} s")
+    say(f"{title} … {time.monotonic() - began:.1f} s")
     if process.returncode != 0:
         raise InstallError(explain(title, output))
 
@@ -238,30 +298,62 @@ def installer_environment() -> "dict[str, str]":
     for theirs, ours in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_CERT", "SSL_CERT_FILE")):
         if theirs in environment:
             environment.setdefault(ours, environment[theirs])
+    if not has_cache(environment):
+        environment["UV_NO_CACHE"] = "1"
     return environment
+
+
+def has_cache(environment: "dict[str, str]") -> bool:
+    """Tell whether this user may keep uv's cache where it belongs: it would end otherwise, where pip does without.
+
+    Root does not keep one in another user's home, who could not write to it any more.
+    """
+    base = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or "/nonexistent") / ".cache")
+    folder = Path(environment.get("UV_CACHE_DIR") or base / "uv").absolute()
+    there = next(each for each in (folder, *folder.parents) if os.path.exists(str(each)))  # noqa: PTH110 - never raises
+    return os.access(str(there), os.W_OK) and (os.geteuid() != 0 or there.stat().st_uid == 0)
 
 
 def explain(title: str, output: str) -> str:
     """Return what went wrong, in one message with a remedy."""
-    lines = ["  " + line[:200] for line in output.splitlines() if line.strip()]
+    lines = [line for line in output.splitlines() if line.strip()]
     for pattern, remedy in REMEDIES.items():
-        if re.search(pattern, output):
-            said = next(line for line in reversed(lines) if re.search(pattern, line))
-            return f"{title} failed: {remedy}\n{said}"
-    return "\n".join([f"{title} failed; all of its output is in {INSTALL_LOG}. It ends:", *lines[-8:]])
+        found = [match for match in (re.search(pattern, line) for line in lines) if match]
+        if found:
+            # The end of a long line says what it is about; the paths before it may be long.
+            said = found[-1].string[max(0, found[-1].end() - SHOWN_MAX) :][:SHOWN_MAX]
+            return f"{title} failed: {remedy}\n  {said}"
+    ending = ["  " + line[:SHOWN_MAX] for line in lines[-8:]]
+    return "\n".join([f"{title} failed; all of its output is in {INSTALL_LOG}. It ends:", *ending])
+
+
+def remedy_for(said: str) -> str:
+    """Return what to do about an error of the system, with its own words; nothing where that is not known."""
+    found = (f"{remedy}\n  {said}" for pattern, remedy in REMEDIES.items() if re.search(pattern, said))
+    return next(found, "")
 
 
 def show_running(title: str, seconds: float) -> None:
     """On a terminal, show the step that runs."""
     if sys.stdout.isatty():
-        sys.stdout.write("\r" + f"{title} … {seconds:.1f} s"[: shutil.get_terminal_size().columns - 1])
-        sys.stdout.flush()
+        write(sys.stdout, "\r" + f"{title} … {seconds:.1f} s"[: shutil.get_terminal_size().columns - 1])
 
 
 def say(text: str) -> None:
     """Write one line, over the one that is shown on a terminal."""
-    sys.stdout.write(("\r\033[K" if sys.stdout.isatty() else "") + text + "\n")
-    sys.stdout.flush()
+    write(sys.stdout, ("\r\033[K" if sys.stdout.isatty() else "") + text + "\n")
+
+
+def write(stream: "TextIO", text: str) -> None:
+    """Write to a stream, in the characters that it has. One that takes nothing any more gets nothing, and ends nothing.
+
+    What goes on does not go on for whoever looks at it.
+    """
+    try:
+        stream.write(text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii"))
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

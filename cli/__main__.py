@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Protocol
 
+from cli.arguments import Parser, meant, refuse
+from cli.output import with_streams
+from mesh.env_file import SettingsError
+
 
 @dataclass(frozen=True, slots=True)
 class _Command:
@@ -42,23 +46,50 @@ COMMANDS: Final = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    return with_streams(lambda: _run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(arguments: list[str]) -> int:
     named = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
     if named and named.passes_arguments_on:
         return _load(named).run(argparse.Namespace(arguments=arguments[1:]))
-    parser = argparse.ArgumentParser(prog="polystream", allow_abbrev=False)
+    if named is None and (mistake := _mistake(arguments)):
+        return refuse("polystream", mistake)
+    parser = Parser(prog="polystream", allow_abbrev=False)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
-        subparser = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
+        subparser = subparsers.add_parser(
+            command.name, help=command.summary, description=command.summary, allow_abbrev=False
+        )
         if command is named:
             _load(command).configure(subparser)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.read(arguments)
     if named is None:
-        parser.error("the command comes first")
+        return 0
     try:
         return _load(named).run(parsed)
+    except SettingsError as error:
+        return refuse("polystream", str(error))
     except KeyboardInterrupt:
         return 130
+
+
+def _mistake(arguments: Sequence[str]) -> str | None:
+    """Return what is wrong with a command line that begins with no command; None where it asks for help."""
+    names = [command.name for command in COMMANDS]
+    if not arguments:
+        return f"say what to do, by one of {', '.join(names)}; `polystream --help` tells more"
+    first = arguments[0]
+    if first in {"-h", "--help"}:
+        return None
+    if not first.startswith("-"):
+        near = meant(first, names) or f"; there are {', '.join(names)}"
+        return f"there is no command {first!r}{near}"
+    if command := next((argument for argument in arguments if argument in names), None):
+        rest = list(arguments)
+        rest.remove(command)
+        return f"the command comes first: `polystream {' '.join((command, *rest))}`"
+    return f"the command comes first, one of {', '.join(names)}: `polystream up {' '.join(arguments)}`"
 
 
 def _load(command: _Command) -> _Module:

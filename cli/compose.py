@@ -5,13 +5,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from dotenv import dotenv_values
+from pydantic import SecretStr
 
 from cli.folders import CHECKOUT
+from mesh.env_file import SettingsError, read_env_file
+from mesh.settings import PostgresSettings
 from stack.supervisor.state import RunFolder
 
 FOLDER: Final = CHECKOUT / "deploy" / "compose"
@@ -23,6 +25,7 @@ _ASK_TIMEOUT_S: Final = 30.0
 _WAIT_TIMEOUT_S: Final = 900  # for all of it to be well, once the images are there
 _MARKER: Final = "compose.json"
 _SHOWN_PARTS: Final = 6
+_COMPOSED_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class ComposeError(Exception):
@@ -66,16 +69,16 @@ def up(data_dir: Path) -> dict[str, str | None]:
 
     Raises ComposeError, and OSError where `data_dir`, which remembers that it runs, can't be written.
     """
-    engine = find_engine()
+    engine, given = find_engine(), _settings()
     folder = RunFolder(data_dir)
     folder.make()
     # Before the start: what has started halfway is stopped by `down`, too.
-    _marker(data_dir).write_text(json.dumps({"engine": engine}), encoding="utf-8")
+    _mark(data_dir, {"engine": engine, "settings": given})
     options = ("--detach", "--wait", "--wait-timeout", str(_WAIT_TIMEOUT_S))
     code = subprocess.run(_command(engine, "up", *options), check=False).returncode  # noqa: S603 - fixed arguments
     if code != 0:
         raise ComposeError(_what_is_wrong(engine, code))
-    return endpoints()
+    return _endpoints(given)
 
 
 def down(engine: Sequence[str], data_dir: Path) -> None:
@@ -89,13 +92,11 @@ def down(engine: Sequence[str], data_dir: Path) -> None:
 
 def started_with(data_dir: Path) -> tuple[str, ...] | None:
     """Return the command that started a platform in containers from this data folder, or None."""
-    try:
-        return tuple(json.loads(_marker(data_dir.resolve()).read_text(encoding="utf-8"))["engine"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    engine = _read_marker(data_dir).get("engine")
+    return tuple(engine) if engine else None
 
 
-def describe(engine: Sequence[str]) -> dict[str, Any]:
+def describe(engine: Sequence[str], data_dir: Path) -> dict[str, Any]:
     """Return the status as the JSON of `status` has it, as far as containers tell it."""
     parts = _parts(engine)
     processes = [
@@ -114,7 +115,7 @@ def describe(engine: Sequence[str]) -> dict[str, Any]:
         "status": status,
         "engines": "external",
         "supervisor": None,
-        "endpoints": endpoints() if parts else {},
+        "endpoints": endpoints(data_dir) if parts else {},
         "processes": sorted(processes, key=lambda process: str(process["name"])),
     }
 
@@ -124,21 +125,48 @@ def down_command(engine: Sequence[str]) -> str:
     return _shown(engine, *_PROFILES, "down", "--volumes")
 
 
-def endpoints() -> dict[str, str | None]:
-    """Return where clients on this machine reach each part."""
-    said = {**dotenv_values(FOLDER / ".env"), **os.environ}
-    user, secret, database = (said[f"POSTGRES_{name}"] for name in ("USER", "PASSWORD", "DB"))
+def endpoints(data_dir: Path) -> dict[str, str | None]:
+    """Return where clients on this machine reach each part of the platform that was started from a data folder.
+
+    Raises ComposeError where that is not known.
+    """
+    return _endpoints(settings(data_dir))
+
+
+def settings(data_dir: Path) -> dict[str, str]:
+    """Return the settings by which a process on this machine works as the containers do.
+
+    They are those of the start: the file and the shell may say something else by now. Raises ComposeError where they
+    are not known.
+    """
+    given = _read_marker(data_dir).get("settings")
+    if not isinstance(given, dict):
+        raise ComposeError(
+            f"the settings of the containers that were started from {data_dir} are not known: stop them with `down`, "
+            "and start them again with `up --compose`"
+        )
+    return given
+
+
+def _endpoints(given: Mapping[str, str]) -> dict[str, str | None]:
+    postgresql = PostgresSettings.model_construct(
+        host=given["POSTGRES_HOST"],
+        port=int(given["POSTGRES_PORT"]),
+        user=given["POSTGRES_USER"],
+        password=SecretStr(given["POSTGRES_PASSWORD"]),
+        db=given["POSTGRES_DB"],
+    ).dsn
     return {
         "rest": "http://127.0.0.1:8000",
         "grpc": "127.0.0.1:50051",
         "edge": "http://127.0.0.1:8443",
         "dashboard": "http://127.0.0.1:8089",
         "docs": "http://127.0.0.1:8000/docs",
-        "kafka": "127.0.0.1:9092",
-        "schema_registry": "http://127.0.0.1:8181/apis/ccompat/v7",
-        "postgresql": f"postgresql://{user}:{secret}@127.0.0.1:5432/{database}",
-        "mongodb": "mongodb://127.0.0.1:27017/streaming_db",
-        "redis": "redis://127.0.0.1:6379/0",
+        "kafka": given["KAFKA_BOOTSTRAP_SERVERS"],
+        "schema_registry": given["SCHEMA_REGISTRY_URL"],
+        "postgresql": postgresql.partition("?")[0],
+        "mongodb": given["MONGODB_URL"],
+        "redis": given["REDIS_URL"],
         "opensearch": "http://127.0.0.1:9200",
         "otlp": "http://127.0.0.1:4317",
         "jaeger": "http://127.0.0.1:16686",
@@ -150,19 +178,46 @@ def endpoints() -> dict[str, str | None]:
     }
 
 
-def settings() -> dict[str, str]:
-    """Return the variables that lead a process on this machine to the engines."""
-    there = endpoints()
-    said = {**dotenv_values(FOLDER / ".env"), **os.environ}
-    credentials = {name: said[name] or "" for name in ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")}
-    return credentials | {
+def _settings() -> dict[str, str]:
+    """Return what the containers are given now, with the engines' addresses on this machine. Raises ComposeError."""
+    try:
+        file = read_env_file(FOLDER / ".env")
+    except SettingsError as error:
+        raise ComposeError(str(error)) from error
+    said = {**file.values, **os.environ}  # as Compose reads them
+    names = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
+    missing = [name for name in names if not said.get(name)]
+    if missing:
+        raise ComposeError(f"{file.path} does not set {' and '.join(missing)}: set them there")
+    for name in ("POSTGRES_USER", "POSTGRES_DB"):
+        if not _COMPOSED_NAME.fullmatch(said[name]):
+            place = "in the environment" if name in os.environ else file.place(name)
+            raise ComposeError(
+                f"{name}, {place}, goes into addresses as it stands: use a to z, A to Z, digits, _ and - only"
+            )
+    return {name: said[name] for name in names} | {
         "POSTGRES_HOST": "127.0.0.1",
         "POSTGRES_PORT": "5432",
-        "KAFKA_BOOTSTRAP_SERVERS": there["kafka"] or "",
-        "SCHEMA_REGISTRY_URL": there["schema_registry"] or "",
-        "MONGODB_URL": there["mongodb"] or "",
-        "REDIS_URL": there["redis"] or "",
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+        "SCHEMA_REGISTRY_URL": "http://127.0.0.1:8181/apis/ccompat/v7",
+        "MONGODB_URL": "mongodb://127.0.0.1:27017/streaming_db",
+        "REDIS_URL": "redis://127.0.0.1:6379/0",
     }
+
+
+def _read_marker(data_dir: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(_marker(data_dir.resolve()).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _mark(data_dir: Path, content: Mapping[str, Any]) -> None:
+    # For its owner alone: the settings have a password.
+    descriptor = os.open(_marker(data_dir), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file)
 
 
 def _output(*command: str) -> str | None:

@@ -1,6 +1,5 @@
 """Dead letters on the terminal and in JSON."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,14 +9,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import make_console
+from cli.printable import json_text
 from mesh import topics
 from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
-from mesh.dead_letters.redrive_status import REDRIVES_MAX, RedriveStatus
+from mesh.dead_letters.redrive_status import OVERTAKEN_MAX, REDRIVES_MAX, RedriveStatus
 
 # The names of the JSON output are older than the words of the code. Scripts read them, so they stay: `letter` is the
 # dead letter's position, `standing` its redrive status.
 _STATUS_COLORS: Final = {RedriveStatus.WAITING: "yellow", RedriveStatus.REDRIVEN: "green"}  # the others are red
+_SHOWN_MAX: Final = 1000  # lines of a table on the terminal, the newest; JSON has them all
 _OUTCOME_COLORS: Final = {RedriveOutcome.SUCCEEDED: "green", RedriveOutcome.REFUSED: "yellow"}  # likewise
 
 
@@ -64,6 +65,8 @@ def show_entries(entries: Sequence[DeadLetterEntry], left_out: int, console: Con
         console.print("no dead letters")
     else:
         console.print(_table(entries))
+    if len(entries) > _SHOWN_MAX:
+        console.print(f"[yellow]{len(entries) - _SHOWN_MAX} older ones are not shown; --json has them[/yellow]")
     if left_out:
         console.print(f"[yellow]{left_out} older records of {topics.DEAD_LETTERS} were not read[/yellow]")
 
@@ -81,7 +84,7 @@ def show_entry(entry: DeadLetterEntry, payload: object, console: Console | None 
     console.print(table)
     console.print(escape(_remedy(entry)))
     if payload is not None:
-        console.print(json.dumps(payload, indent=2, ensure_ascii=False, default=str), markup=False)
+        console.print(json_text(payload), markup=False)
 
 
 def show_plan(sent: Sequence[DeadLetterEntry], kept: Sequence[DeadLetterEntry], console: Console | None = None) -> None:
@@ -90,7 +93,7 @@ def show_plan(sent: Sequence[DeadLetterEntry], kept: Sequence[DeadLetterEntry], 
     if sent:
         console.print(f"would send {len(sent)} again:")
         console.print(_table(sent))
-    for entry in kept:
+    for entry in kept[-_SHOWN_MAX:]:
         named = f"{entry.dead_letter.position} {entry.dead_letter.command}"
         console.print(f"not sent: {escape(named)}: {escape(_remedy(entry))}")
 
@@ -116,7 +119,7 @@ def show_end(done: int, unsent: int, console: Console | None = None) -> None:
 
 def _table(entries: Sequence[DeadLetterEntry]) -> Table:
     table = Table("dead letter", "redrive status", "time", "command", "reason", "store", "correlation ID", "error")
-    for entry in entries:
+    for entry in entries[-_SHOWN_MAX:]:
         dead_letter, color = entry.dead_letter, _STATUS_COLORS.get(entry.redrive_status, "red")
         table.add_row(
             str(dead_letter.position),
@@ -140,8 +143,9 @@ def _remedy(entry: DeadLetterEntry) -> str:
             return "it was sent again already; `explain` tells what came of it"
         case RedriveStatus.OVERTAKEN:
             first = entry.overtaken_by[0]
+            count = f"{len(entry.overtaken_by)}{' or more' if len(entry.overtaken_by) >= OVERTAKEN_MAX else ''}"
             return (
-                f"{len(entry.overtaken_by)} later commands of the same key were applied, the first of them {first}; "
+                f"{count} later commands of the same key were applied, the first of them {first}; "
                 "sent now, it may undo them: see that it does not, then say --force"
             )
         case RedriveStatus.EXHAUSTED:

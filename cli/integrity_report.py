@@ -92,7 +92,9 @@ def _lost_table(entries: Sequence[DeadLetterEntry]) -> Table:
     for entry in entries[:_SHOWN_MAX]:
         part = entry.dead_letter
         position = f"{topics.COMMANDS}/{part.source.partition}@{part.source.offset}"
-        table.add_row(part.store, escape(part.command), part.correlation_id, position, entry.redrive_status.value)
+        table.add_row(
+            escape(part.store), escape(part.command), escape(part.correlation_id), position, entry.redrive_status.value
+        )
     if len(entries) > _SHOWN_MAX:
         table.add_row("…", f"and {len(entries) - _SHOWN_MAX} more", "", "", "")
     return table

@@ -37,8 +37,8 @@ class Progress:
     """Shows the supervisor's events."""
 
     def __init__(self) -> None:
-        self._console = make_console()
-        self._errors = make_console(stderr=True)
+        self._console = make_console(tolerant=True)
+        self._errors = make_console(stderr=True, tolerant=True)
         self._began = time.monotonic()
         self._rows: dict[str, tuple[str, str]] = {}
         self._live: Live | None = None
@@ -61,6 +61,8 @@ class Progress:
         elif kind == "stopped" and not self.is_told:
             self.is_told = True
             self._console.print("stopped")
+            if event.get("message"):
+                self._errors.print(f"[bold red]not all was done:[/bold red] {escape(event['message'])}")
 
     def ready(self, seconds: float, endpoints: dict[str, str | None]) -> None:
         """Show that all is ready, and the addresses."""

@@ -34,7 +34,7 @@ def show(story: OperationStory, console: Console | None = None) -> None:
 def _show_operation(operation: Operation, console: Console) -> None:
     user = f", user {operation.user_id}" if operation.HasField("user_id") else ""
     state = _state(Operation.State.Name(operation.state))
-    console.print(f"[bold]{escape(operation.command)}[/bold] {state} ({operation.correlation_id}{user})")
+    console.print(f"[bold]{escape(operation.command)}[/bold] {state} ({escape(operation.correlation_id)}{user})")
     if operation.HasField("error"):
         console.print(f"[red]{escape(_error(operation.error))}[/red]")
 
@@ -46,10 +46,10 @@ def _hops(story: OperationStory) -> Table:
     for hop in story.hops:
         table.add_row(
             f"{_milliseconds_between(story.hops[0].timestamp, hop.timestamp):.1f}",
-            hop.event_type,
-            hop.service,
-            hop.store,
-            f"{hop.topic}/{hop.partition}@{hop.offset}" if hop.topic else "",
+            escape(hop.event_type),
+            escape(hop.service),
+            escape(hop.store),
+            escape(f"{hop.topic}/{hop.partition}@{hop.offset}") if hop.topic else "",
             f"{hop.duration_ms:.1f}",
             escape(_note(hop)),
         )
@@ -99,7 +99,9 @@ def _span_trees(story: OperationStory) -> list[Tree]:
 
 def _span(span: Span) -> str:
     color = "red" if span.error else "cyan"
-    return f"[{color}]{escape(span.name)}[/{color}] {escape(span.service)} {span.kind} {span.duration_ms:.1f} ms"
+    return (
+        f"[{color}]{escape(span.name)}[/{color}] {escape(span.service)} {escape(span.kind)} {span.duration_ms:.1f} ms"
+    )
 
 
 def _state(name: str) -> str:

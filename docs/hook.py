@@ -5,6 +5,7 @@ A page asks by a comment on a line of its own, `<!-- table: settings -->`.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from mkdocs.structure.pages import Page
 from contracts.descriptors import Descriptors
 from contracts.reference import tables
 from contracts.reference.api import INDEX, api_pages
+from contracts.reference.error_classes import TABLES, error_class_table
 from contracts.reference.protos import read_protos
 from monitor.store.templates import index_templates
 
@@ -59,10 +61,12 @@ def _tables(descriptors: Descriptors) -> Mapping[str, Callable[[], str]]:
     return {
         "dead-letter-headers": lambda: tables.header_table(dead_letters=True),
         "errors": tables.error_table,
+        **{f"{engine}-errors": partial(error_class_table, engine) for engine in TABLES},
         "events": lambda: tables.event_table(descriptors, events),
         "headers": lambda: tables.header_table(dead_letters=False),
         "ports": tables.port_table,
         "records": lambda: tables.record_table(descriptors),
+        "room": tables.room_table,
         "settings": tables.settings_tables,
         "spans": tables.span_table,
         "topics": lambda: tables.topic_table(descriptors),

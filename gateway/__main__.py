@@ -12,11 +12,19 @@ import sys
 
 import structlog
 import uvloop
-from pydantic import ValidationError
 
 from gateway.bootstrap import build
 from mesh.errors import PolystreamError
-from mesh.settings import GatewaySettings, TelemetrySettings
+from mesh.settings import (
+    GatewaySettings,
+    KafkaSettings,
+    MongoSettings,
+    PostgresSettings,
+    RedisSettings,
+    RegistrySettings,
+    TelemetrySettings,
+)
+from mesh.settings_base import check_settings
 from mesh.telemetry.logs import configure_logging
 from mesh.telemetry.tracing import Tracing
 
@@ -58,12 +66,10 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
 
 
 def main() -> int:
-    """Read the settings and serve. Returns the exit code: `serve`'s, or 2 for a setting that is not valid."""
-    try:
-        settings, telemetry = GatewaySettings(), TelemetrySettings()
-    except ValidationError as error:
-        print(f"a setting is not valid: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
-        return 2
+    """Read the settings and serve. Returns `serve`'s exit code. Raises SettingsError."""
+    engines = (KafkaSettings, RegistrySettings, PostgresSettings, MongoSettings, RedisSettings)
+    check_settings((GatewaySettings, TelemetrySettings, *engines))
+    settings, telemetry = GatewaySettings(), TelemetrySettings()
     configure_logging(SERVICE, telemetry)
     _allow_files()
     return uvloop.run(serve(settings, telemetry))
@@ -80,4 +86,4 @@ def _describe(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(startup.run(main))

@@ -17,17 +17,21 @@ from gateway.http.limits import HttpLimits
 from gateway.http.server import HttpServer
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
+from gateway.own_health import OwnHealth
 from gateway.producer import CommandProducer
 from gateway.queries import build_queries
-from gateway.queries.health import PlatformProbes
+from gateway.queries.health import HealthQueries, PlatformProbes
 from gateway.queries.stores import Stores
 from gateway.rest.routes import Routes
-from gateway.serving_file import ServingFile
+from gateway.topic_watch import TopicWatch
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Encoder
 from mesh.errors import PolystreamError, Reason
+from mesh.health.file import HealthFile
+from mesh.health.part import PartHealth
+from mesh.health.pusher import HealthPusher
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import (
     GatewaySettings,
@@ -69,12 +73,16 @@ class Gateway:
     probes: PlatformProbes
     tracker: OperationTracker
     producer: CommandProducer
+    topic_watch: TopicWatch
     commands: CommandPath
     calls: Calls
     server: GrpcServer
     http: HttpServer
     threads: CriticalThreads
-    serving_file: ServingFile
+    health: PartHealth
+    own_health: OwnHealth
+    health_file: HealthFile
+    health_pusher: HealthPusher
 
     async def start(self) -> None:
         """Listen, then take commands as soon as the registry has given the schemas' IDs, however long that takes.
@@ -84,19 +92,25 @@ class Gateway:
         Raises OSError where a port cannot be had, and PolystreamError INTERNAL where the registry refuses a schema: the
         contracts are at fault then.
         """
+        self.health_file.start()
+        self.health_pusher.start()
         self.producer.start()
+        self.topic_watch.start()
         await self.tracker.start()
+        self.own_health.start(self.threads)
         registered = asyncio.create_task(self._registered_encoders())
         try:
             if self.settings.shares_ports:
                 await asyncio.wait((registered,), timeout=_UNHEARD_MAX_S)
             await self._listen()
             self.commands.use_encoders(await registered)
+            self.health.going_on("schema_registry")
         finally:
             registered.cancel()
         self.calls.serving = True
         await self.server.serve()
-        self.serving_file.write()
+        self.health.doing("serves")
+        self.health.ready()
         log.info("serving")
 
     async def stop(self) -> None:
@@ -107,7 +121,10 @@ class Gateway:
         of the settings, in seconds; closing takes some seconds more where an engine does not answer.
         """
         give_up_s = time.monotonic() + self.settings.drain_timeout_s
-        self.serving_file.remove()
+        self.own_health.stop()
+        await asyncio.to_thread(self.topic_watch.stop)
+        await asyncio.to_thread(self.health_file.stop)
+        await asyncio.to_thread(self.health_pusher.stop)
         self.calls.serving = False
         self.http.leave()
         await self.server.leave()
@@ -144,6 +161,7 @@ class Gateway:
             except PolystreamError as error:
                 if error.reason is not Reason.REGISTRY_UNAVAILABLE:
                     raise
+                self.health.waiting("schema_registry", error.reason.name, error.message)
                 pause_s = backoff.next_s()
                 log.warning("waiting for the schema registry", error=error.message, retry_in_s=pause_s)
             await asyncio.sleep(pause_s)
@@ -153,10 +171,12 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     """Build the gateway. Nothing is connected before `start`. Raises OSError where the port cannot be had."""
     catalog, kafka, redis = load_catalog(), KafkaSettings(), RedisSettings()
     threads = CriticalThreads()
+    health = PartHealth(settings.name, "gateway")
     registry = RegistryClient(RegistrySettings())
     stores = Stores(PostgresSettings(), MongoSettings(), redis)
     event_log = EventLogClient(settings.monitor_address)
-    probes = PlatformProbes(stores, event_log, kafka, RegistrySettings())
+    probes = PlatformProbes(stores, kafka, RegistrySettings())
+    platform = HealthQueries(probes.by_name(), event_log.parts, health)
     tracker = OperationTracker(
         settings=settings,
         catalog=catalog,
@@ -175,6 +195,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         max_in_flight=settings.max_in_flight_commands,
         ack_timeout_s=settings.kafka_ack_timeout_s,
     )
+    topic_watch = TopicWatch(kafka.client_config(f"{settings.name}-topics"), threads, producer)
     commands = CommandPath(
         producer,
         tracker,
@@ -187,12 +208,12 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         catalog,
         (*catalog.services, LONG_RUNNING),
         commands,
-        build_queries(stores, tracker, event_log, probes.by_name()),
+        build_queries(stores, tracker, event_log, platform),
         admissions=Admissions(max_request_bytes=settings.max_request_bytes, demo_data=settings.demo_data),
         tracing=tracing,
         max_streams=settings.max_streams,
     )
-    server = GrpcServer(calls, settings)
+    server = GrpcServer(calls, settings, platform)
     http = HttpServer(
         HttpDoor(calls, Routes(catalog.services), settings),
         HttpLimits(connections=settings.http_max_connections),
@@ -210,12 +231,16 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         probes=probes,
         tracker=tracker,
         producer=producer,
+        topic_watch=topic_watch,
         commands=commands,
         calls=calls,
         server=server,
         http=http,
         threads=threads,
-        serving_file=ServingFile(settings.ready_file),
+        health=health,
+        own_health=OwnHealth(health, producer, topic_watch, tracker, probes.ask_kafka),
+        health_file=HealthFile(settings.ready_file, health, threads),
+        health_pusher=HealthPusher(settings.monitor_address, health, threads),
     )
 
 

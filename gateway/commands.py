@@ -15,12 +15,14 @@ from polystream.v1.operations_pb2 import Operation
 
 from gateway.operations.accepted import AcceptanceForm, AcceptedOperation, Serializable
 from gateway.operations.redis_store import Claim
-from gateway.producer import CommandProducer, PendingRecord
+from gateway.producer import CommandProducer, PendingRecord, not_sent
 from gateway.waiting import WaitingRoom
 from mesh import topics
 from mesh.catalog import Command
 from mesh.codec import Encoder
 from mesh.envelope import command_headers
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.telemetry import names
 from mesh.telemetry.context import TraceContext
@@ -262,9 +264,12 @@ def _attributes(pending: PendingCommand, command: Command) -> dict[str, str]:
 
 
 def _kafka_error(error: KafkaError, correlation_id: str) -> PolystreamError:
+    verdict = classify_kafka(error)
+    if verdict.error_class is ErrorClass.REFUSE:
+        return not_sent(error)
     # Never "nothing was done": a record given back by librdkafka may have been sent once before.
     return PolystreamError(
         Reason.KAFKA_UNAVAILABLE,
         f"Kafka did not acknowledge the command; {_MAYBE_SENT}",
-        metadata={topics.CORRELATION_ID: correlation_id, "kafka_error": error.name()},
+        metadata={topics.CORRELATION_ID: correlation_id, "kafka_error": error.name(), "error": verdict.cause},
     )

@@ -16,6 +16,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from mesh.envelope import HeaderList
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError, Reason
 from mesh.kafka import PRODUCER_CONFIG, QUIET_CONFIG
 from mesh.threads import CriticalThreads
@@ -27,6 +29,7 @@ _HOLD_TICKS = 5  # how long records are held back for one another at most
 _LOOK_AFTER_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _REPLACE_PAUSE_S = 1.0
+_UNREACHED = "no broker is reached"
 _RETIRED_MIN_S = 1.0  # far longer than the loop takes from reading which producer it is to handing it a record
 
 # librdkafka's own codes.
@@ -34,6 +37,18 @@ _ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 _QUEUE_FULL = KafkaError._QUEUE_FULL  # noqa: SLF001
 _TIMED_OUT = KafkaError._MSG_TIMED_OUT  # noqa: SLF001
 _GIVEN_BACK = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)  # noqa: SLF001
+
+# A broker that knows this producer no more, or takes it for another's, as of a topic that was made anew, says so of all
+# records from then on.
+_OUTLIVED = frozenset(
+    (
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.UNKNOWN_PRODUCER_ID,
+        KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        KafkaError.UNKNOWN,
+    )
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -60,6 +75,14 @@ class PendingRecord(ABC):
     @abstractmethod
     def settle(self) -> None:
         """Pass the answer on, on the event loop."""
+
+
+def not_sent(error: KafkaError) -> PolystreamError:
+    """Return what a caller is told of a command that is not in Kafka, for certain."""
+    verdict = classify_kafka(error)
+    if verdict.error_class is not ErrorClass.REFUSE:
+        return PolystreamError(Reason.KAFKA_UNAVAILABLE, metadata={"error": verdict.cause})
+    return PolystreamError(Reason.REFUSED_BY_KAFKA, metadata={"error": verdict.cause})
 
 
 class CommandProducer:
@@ -104,6 +127,9 @@ class CommandProducer:
         self._settled: deque[PendingRecord] = deque()  # bounded by max_in_flight
         self._in_flight = 0
         self._answers = True  # whether Kafka answered last time
+        self._trouble = ""  # what was wrong with the last record that was settled
+        self.settled_bursts = 0  # how often Kafka has answered, with however many records
+        self._refusal = ""
         self._down = False  # whether every broker is out of reach, as far as is known
         self._worn_out = False
         self._replace_after_s = 0.0  # on the monotonic clock: a broker that stays away does not wear out one a moment
@@ -113,6 +139,11 @@ class CommandProducer:
         self._producer: Any = None
         self._retired: list[tuple[Any, float]] = []  # producers that were replaced, and when, on the monotonic clock
         self._thread = threads.new("kafka-producer", self._look_after)
+
+    @property
+    def trouble(self) -> str:
+        """Why Kafka took no command the last time, in a few words; empty where it did."""
+        return self._refusal or self._trouble or (_UNREACHED if self._down else "")
 
     @property
     def in_flight(self) -> int:
@@ -130,8 +161,10 @@ class CommandProducer:
         """Hand a record to Kafka, alone or soon with others; its `settle` is called with Kafka's answer.
 
         Raises PolystreamError, and then nothing was sent: TOO_MANY_COMMANDS when as many wait as may,
-        KAFKA_UNAVAILABLE when Kafka has stopped answering and enough commands try it already.
+        KAFKA_UNAVAILABLE when Kafka has stopped answering and enough commands try it already, or none may be sent.
         """
+        if self._refusal:
+            raise PolystreamError(Reason.KAFKA_UNAVAILABLE)
         if self._in_flight >= (self._max_in_flight if self._answers else _PROBES):
             raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
         pending.settled = self._settled
@@ -144,11 +177,19 @@ class CommandProducer:
             except BufferError as error:
                 raise PolystreamError(Reason.TOO_MANY_COMMANDS) from error
             except KafkaException as error:
-                # A producer that has failed for good; the thread is replacing it.
-                raise PolystreamError(Reason.KAFKA_UNAVAILABLE) from error
+                # One record that Kafka would not take; or a producer that has failed for good: it is being replaced.
+                raise not_sent(error.args[0]) from error
             self._ticks = 0
             self._ticker = self._next_tick()
         self._in_flight += 1
+
+    def refuse(self, why: str) -> None:
+        """Take no command from now on, for a reason in a few words; an empty one takes them again. Any thread may."""
+        self._refusal = why
+
+    def renew(self) -> None:
+        """Go on with a new producer soon: the topic is another one, which knows nothing of this one. Any thread may."""
+        self._worn_out = True
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight, and tell whether that came in time."""
@@ -219,17 +260,21 @@ class CommandProducer:
             self._stopping.set()
 
     def _settle_all(self) -> None:
+        if self._settled:
+            self.settled_bursts += 1
         while self._settled:
             pending = self._settled.popleft()
             error = pending.error
             if error is None:
-                if not self._answers or self._down:
-                    self._answers, self._down = True, False
+                if self._trouble or self._down:
+                    self._answers, self._down, self._trouble = True, False, ""
                     log.info("kafka answers again")
-            elif error.code() == _TIMED_OUT:
-                self._answers = False
             elif error.code() in _GIVEN_BACK and self._send_again(pending):
                 continue
+            else:
+                self._worn_out = self._worn_out or error.code() in _OUTLIVED
+                self._answers = self._answers and error.code() != _TIMED_OUT
+                self._trouble = f"commands are not acknowledged: {error.name()}"
             self._in_flight -= 1
             try:
                 pending.settle()

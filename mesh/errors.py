@@ -10,16 +10,10 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from mesh.error_classes.classes import ErrorClass
+
 DOMAIN = "polystream.dev"
 MAX_FAULTS = 50  # fields at fault that one answer names
-
-
-class Reaction(Enum):
-    """What a lane does with a command that meets the error."""
-
-    REFUSE = "refuse"  # a result: the operation fails, the lane goes on
-    RETRY = "retry"  # the lane stops and tries again: nothing is lost
-    DEAD_LETTER = "dead-letter"  # the record goes to the dead-letter topic with its cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +21,12 @@ class Row:
     """What is the same for every error of one reason."""
 
     code: int  # google.rpc.Code
-    reaction: Reaction
+    error_class: ErrorClass  # what a lane does with a command that meets the error
     message: str  # what happened and what to do about it, without personal data
     retry_delay_s: float | None = None  # after which the same request may succeed, in seconds; None if it would not
 
 
-_R = Reaction.REFUSE
+_R = ErrorClass.REFUSE
 _INVALID = code_pb2.INVALID_ARGUMENT
 _MISSING = code_pb2.NOT_FOUND
 _EXISTS = code_pb2.ALREADY_EXISTS
@@ -97,14 +91,17 @@ class Reason(Enum):
     )
 
     KAFKA_UNAVAILABLE = Row(
-        _UNAVAILABLE, Reaction.RETRY, "Kafka did not take the command; nothing was done, send it again", 1.0
+        _UNAVAILABLE, ErrorClass.WAIT, "Kafka did not take the command; nothing was done, send it again", 1.0
     )
-    REGISTRY_UNAVAILABLE = Row(_UNAVAILABLE, Reaction.RETRY, "the schema registry does not answer; try again", 1.0)
-    STORE_UNAVAILABLE = Row(_UNAVAILABLE, Reaction.RETRY, "the store does not answer; try again", 1.0)
-    EVENT_LOG_UNAVAILABLE = Row(_UNAVAILABLE, Reaction.RETRY, "the event log does not answer; try again", 1.0)
-    GATEWAY_DRAINING = Row(_UNAVAILABLE, Reaction.RETRY, "the gateway is stopping; send the command again", 0.5)
+    REFUSED_BY_KAFKA = Row(
+        _PRECONDITION, _R, "Kafka does not take the command's record, by its size or a rule of the topic; send less"
+    )
+    REGISTRY_UNAVAILABLE = Row(_UNAVAILABLE, ErrorClass.WAIT, "the schema registry does not answer; try again", 1.0)
+    STORE_UNAVAILABLE = Row(_UNAVAILABLE, ErrorClass.WAIT, "the store does not answer; try again", 1.0)
+    EVENT_LOG_UNAVAILABLE = Row(_UNAVAILABLE, ErrorClass.WAIT, "the event log does not answer; try again", 1.0)
+    GATEWAY_DRAINING = Row(_UNAVAILABLE, ErrorClass.WAIT, "the gateway is stopping; send the command again", 0.5)
     TOO_MANY_COMMANDS = Row(
-        code_pb2.RESOURCE_EXHAUSTED, Reaction.RETRY, "too many commands wait for Kafka; send it again later", 0.2
+        code_pb2.RESOURCE_EXHAUSTED, ErrorClass.WAIT, "too many commands wait for Kafka; send it again later", 0.2
     )
     TOO_MANY_STREAMS = Row(
         code_pb2.RESOURCE_EXHAUSTED,
@@ -122,20 +119,20 @@ class Reason(Enum):
         code_pb2.DEADLINE_EXCEEDED, _R, "the request did not arrive in time; nothing was done, send it again"
     )
     DEADLINE_EXCEEDED = Row(
-        code_pb2.DEADLINE_EXCEEDED, Reaction.RETRY, "the deadline passed; ask for the operation before sending again"
+        code_pb2.DEADLINE_EXCEEDED, ErrorClass.WAIT, "the deadline passed; ask for the operation before sending again"
     )
     UNIMPLEMENTED = Row(code_pb2.UNIMPLEMENTED, _R, "this is not supported")
 
     UNDECODABLE = Row(
-        code_pb2.DATA_LOSS, Reaction.DEAD_LETTER, "the record could not be decoded; it is in the dead-letter topic"
+        code_pb2.DATA_LOSS, ErrorClass.SET_APART, "the record could not be decoded; it is in the dead-letter topic"
     )
     UNKNOWN_COMMAND = Row(
-        code_pb2.UNIMPLEMENTED, Reaction.DEAD_LETTER, "no handler knows the command; it is in the dead-letter topic"
+        code_pb2.UNIMPLEMENTED, ErrorClass.SET_APART, "no handler knows the command; it is in the dead-letter topic"
     )
     HANDLER_FAILED = Row(
-        code_pb2.INTERNAL, Reaction.DEAD_LETTER, "the command failed unexpectedly; it is in the dead-letter topic"
+        code_pb2.INTERNAL, ErrorClass.SET_APART, "the command failed unexpectedly; it is in the dead-letter topic"
     )
-    INTERNAL = Row(code_pb2.INTERNAL, Reaction.DEAD_LETTER, "an unexpected error; look in the logs by correlation ID")
+    INTERNAL = Row(code_pb2.INTERNAL, ErrorClass.SET_APART, "an unexpected error; look in the logs by correlation ID")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import ipaddress
 import re
 import socket
 from typing import Final
+from urllib.parse import quote
 
 ANY_HOST: Final = "*"  # as an allowed host: every one is
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # change nothing (RFC 9110, section 9.2.1)
@@ -61,6 +62,18 @@ def is_loopback(name: str) -> bool:
         return True
     address = _address(name)
     return address is not None and address.is_loopback
+
+
+def in_url(host: str) -> str:
+    """Return a host as it stands in a URL: an IPv6 address in brackets, the folder of a socket with `%2F`."""
+    name = host.strip("[]")
+    return f"[{quote(name, safe=':')}]" if ":" in name else quote(name, safe=",")
+
+
+def host_and_port(host: str, port: int) -> str:
+    """Return `host:port`, an IPv6 address in brackets."""
+    name = host.strip("[]")
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
 def is_same_origin(origin: str, host: str) -> bool:

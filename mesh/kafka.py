@@ -1,6 +1,6 @@
 """What the platform's Kafka clients have in common: their configuration, and the split of what they read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import structlog
@@ -42,8 +42,10 @@ class PassOver:
     It unpacks 100 MB at the most, which zstd makes of three kilobytes, and would ask for the same batch for ever.
     """
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: Consumer, on_record: Callable[[], None] = lambda: None) -> None:
+        """`on_record` is called for each record that is passed over."""
         self._consumer = consumer
+        self._on_record = on_record
         self._told = RepeatCounter()
         self._last: dict[tuple[str, int], tuple[int, int]] = {}  # of each partition: a batch's offset, where to go on
 
@@ -62,6 +64,7 @@ class PassOver:
         except KafkaException:
             return True  # the partition was taken away meanwhile, or the error comes again
         self._last[topic, partition] = (offset, next_offset)
+        self._on_record()
         times = self._told.count()
         if times:
             _LOG.error(

@@ -1,19 +1,24 @@
 """The Avro schemas of the platform, and a client of the schema registry."""
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 
+from mesh.direct import http_options
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.registry import classify_registry
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import RegistrySettings
 
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
-_SCHEMA_NOT_FOUND = 40403
-_REFUSALS = (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY)  # of a schema: no repetition mends it
 _AVRO = "AVRO"
+_MAX_ANSWER_BYTES = 8_000_000  # far more than the longest schema that records may have
+_NO_ANSWER = "an answer without what was asked for"
 _CONFLICTS_MAX = 4  # tries of a registration that meets one
 # In a checkout the schemas stand beside the packages; in the wheel they are inside this one.
 _FOLDERS = (Path(__file__).parent.parent / "schemas" / "avro", Path(__file__).parent / "_schemas")
@@ -38,8 +43,12 @@ class RegistryClient:
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._http = httpx.Client(
-            base_url=settings.url, timeout=settings.timeout_s, headers={"content-type": _CONTENT_TYPE}
+            base_url=settings.url,
+            timeout=settings.timeout_s,
+            headers={"content-type": _CONTENT_TYPE},
+            **http_options(ca_file=settings.ca_file, proxy_url=settings.proxy_url),
         )
+        self._timeout_s = settings.timeout_s  # of a whole answer, too
 
     def register(self, topic: str, record: str, schema: Mapping[str, Any]) -> int:
         """Register a schema, or find it registered, and return its ID.
@@ -49,13 +58,13 @@ class RegistryClient:
         """
         path, body = f"/subjects/{subject(topic, record)}/versions", {"schema": json.dumps(schema)}
         for _ in range(_CONFLICTS_MAX):
-            response = self._send("POST", path, body)
+            answer = self._ask("POST", path, body)
             # A registry may answer so to one of two that register at the same moment, too.
-            if response.status_code != httpx.codes.CONFLICT:
+            if answer.status != httpx.codes.CONFLICT:
                 break
-        schema_id = _read(response).get("id")
+        schema_id = answer.read().get("id")
         if not isinstance(schema_id, int):
-            raise _unavailable(response)
+            raise _unavailable(answer.status, _NO_ANSWER)
         return schema_id
 
     def schema_by_id(self, schema_id: int) -> str:
@@ -64,61 +73,74 @@ class RegistryClient:
         Raises PolystreamError: UNDECODABLE when there is no such ID, or it is another kind of schema's,
         REGISTRY_UNAVAILABLE when no registry answers.
         """
-        response = self._send("GET", f"/schemas/ids/{schema_id}", None)
-        answer = _read(response)
-        if answer.get("schemaType") not in {None, _AVRO} or answer.get("references"):
+        answer = self._ask("GET", f"/schemas/ids/{schema_id}", None)
+        schema = answer.read()
+        if schema.get("schemaType") not in {None, _AVRO} or schema.get("references"):
             raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not an Avro schema that stands alone")
-        text = answer.get("schema")
+        text = schema.get("schema")
         if not isinstance(text, str):
-            raise _unavailable(response)
+            raise _unavailable(answer.status, _NO_ANSWER)
         return text
 
     def set_compatibility(self, level: str) -> None:
         """Set the level that every subject is held to. Raises PolystreamError as `register` does."""
-        _read(self._send("PUT", "/config", {"compatibility": level}))
+        self._ask("PUT", "/config", {"compatibility": level}).read()
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> "_Answer":
+        """Return what comes in time, and is not too long to be an answer. Raises PolystreamError."""
+        content, give_up_s = bytearray(), time.monotonic() + self._timeout_s
         try:
-            return self._http.request(method, path, content=None if body is None else json.dumps(body))
-        except httpx.RequestError as error:
-            raise PolystreamError(Reason.REGISTRY_UNAVAILABLE) from error
+            with self._http.stream(method, path, content=None if body is None else json.dumps(body)) as response:
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > _MAX_ANSWER_BYTES or time.monotonic() > give_up_s:
+                        raise _without_end(response.is_success, response.status_code, content)
+        except (httpx.RequestError, httpx.StreamError) as error:
+            raise PolystreamError(Reason.REGISTRY_UNAVAILABLE, metadata={"error": type(error).__name__}) from error
+        return _Answer(f"{method} {path}", response.status_code, response.is_success, _object(bytes(content)))
 
 
-def _read(response: httpx.Response) -> Mapping[str, Any]:
-    """Return what a response says, or raise what it means.
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    asked: str
+    status: int
+    is_success: bool
+    content: Mapping[str, Any] | None  # None where it is no JSON object, such as a proxy's page
 
-    Only Confluent's own code says that there is no schema. Anything else may be a proxy's word, or that of a registry
-    that starts or has too much to do: whoever asked waits.
-    """
-    answer = _body(response)
-    if response.is_success and answer is not None:
-        return answer
-    if response.status_code == httpx.codes.NOT_FOUND and (answer or {}).get("error_code") == _SCHEMA_NOT_FOUND:
-        raise PolystreamError(Reason.UNDECODABLE, "the registry has no schema with the record's schema ID")
-    if response.status_code in _REFUSALS:
-        asked = f"{response.request.method} {response.request.url.path}"
-        why = (answer or {}).get("message") or f"HTTP status {response.status_code}"
-        raise PolystreamError(Reason.INTERNAL, f"the schema registry refused {asked}: {why}")
-    raise _unavailable(response)
+    def read(self) -> Mapping[str, Any]:
+        """Return what the answer says, or raise what it means."""
+        if self.is_success and self.content is not None:
+            return self.content
+        verdict = classify_registry(self.status, self.content)
+        if verdict.error_class is ErrorClass.SET_APART:
+            raise PolystreamError(Reason.UNDECODABLE, verdict.cause)
+        if verdict.error_class is ErrorClass.REFUSE:
+            why = (self.content or {}).get("message") or verdict.cause
+            raise PolystreamError(Reason.INTERNAL, f"the schema registry refused {self.asked}: {why}")
+        raise _unavailable(self.status, verdict.cause)
 
 
-def _body(response: httpx.Response) -> Mapping[str, Any] | None:
-    """Return the JSON object that a response brought; None where it brought something else, such as a proxy's page."""
+def _without_end(is_success: bool, status: int, content: bytearray) -> PolystreamError:
+    if is_success and len(content) > _MAX_ANSWER_BYTES and content.startswith(b"{"):
+        return PolystreamError(Reason.UNDECODABLE, f"the registry's answer has over {_MAX_ANSWER_BYTES:,} bytes")
+    return _unavailable(status, "an answer that does not end")
+
+
+def _object(content: bytes) -> Mapping[str, Any] | None:
     try:
-        answer = response.json()
+        answer = json.loads(content)
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 
 
-def _unavailable(response: httpx.Response) -> PolystreamError:
-    status = response.status_code
+def _unavailable(status: int, cause: str) -> PolystreamError:
     return PolystreamError(
         Reason.REGISTRY_UNAVAILABLE,
         f"SCHEMA_REGISTRY_URL leads to what answers HTTP status {status}, but not as a schema registry; try again",
-        metadata={"http_status": str(status)},
+        metadata={"http_status": str(status), "error": cause},
     )

@@ -39,7 +39,11 @@ class _Client:
     def __init__(self, kafka: KafkaSettings, group: str, config: Mapping[str, str | int | bool]) -> None:
         self._address = kafka.bootstrap_servers
         self._consumer = Consumer({**kafka.client_config(_GROUP), "group.id": group, **config}, logger=KAFKA_LOG)
-        self._pass_over = PassOver(self._consumer)
+        self.passed_over = 0  # records of batches that cannot be unpacked, of the topic that was read last
+        self._pass_over = PassOver(self._consumer, self._count_passed_over)
+
+    def _count_passed_over(self) -> None:
+        self.passed_over += 1
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +101,7 @@ class TopicReader(_Client):
         What is behind a stretch comes too, until there is no more for the moment, or 10,000 records of a partition: a
         broker may tell of an end that is short of its newest records, as the embedded one does, which counts batches.
         """
+        self.passed_over = 0
         unread = {partition: extent.end for partition, extent in stretches.items() if extent.begin < extent.end}
         self._consumer.assign([_at(topic, partition, stretches[partition].begin) for partition in unread])
         try:

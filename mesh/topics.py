@@ -36,14 +36,25 @@ DLQ_OMITTED: Final = "dlq.omitted_bytes"  # the size of a record too large for t
 Headers = Sequence[tuple[str, bytes | str | None]]
 
 
+class WrongPartitionsError(Exception):
+    """The topic of the commands is there, and not as the platform makes it; says what to do."""
+
+
 def create_topics(client_config: Mapping[str, str | int | bool], *, timeout_s: float = 30.0) -> None:
-    """Create what topics are missing. Raises KafkaException when the broker does not answer in time."""
+    """Create what topics are missing.
+
+    Raises KafkaException when the broker does not answer in time, and WrongPartitionsError where the commands' topic
+    has another number of partitions than the platform gives it.
+    """
     admin = AdminClient(dict(client_config))
     wanted = [
         NewTopic(name, num_partitions=PARTITIONS, replication_factor=-1, config={"retention.ms": str(retention)})
         for name, retention in _RETENTION_MS.items()
     ]
     existing = admin.list_topics(timeout=timeout_s).topics
+    commands = existing.get(COMMANDS)
+    if commands is not None and len(commands.partitions) != PARTITIONS:
+        raise WrongPartitionsError(wrong_partitions(len(commands.partitions)))
     missing = [topic for topic in wanted if topic.topic not in existing]
     if not missing:
         return
@@ -54,6 +65,14 @@ def create_topics(client_config: Mapping[str, str | int | bool], *, timeout_s: f
             # Another process of the platform may create the same topics at the same moment.
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+
+
+def wrong_partitions(partitions: int) -> str:
+    """Return what is wrong with a commands' topic of so many partitions, and what to do about it."""
+    return (
+        f"the topic {COMMANDS} has {partitions} partitions instead of {PARTITIONS}, and commands of one key would not "
+        "stay in one of them: stop the platform, delete the topic with the commands in it, and start again"
+    )
 
 
 def topic_incarnation(client_config: Mapping[str, str | int | bool], topic: str, *, timeout_s: float = 10.0) -> str:

@@ -12,7 +12,15 @@ import sys
 import structlog
 import uvloop
 
-from mesh.settings import TelemetrySettings
+from mesh.settings import (
+    EventStoreSettings,
+    JaegerSettings,
+    KafkaSettings,
+    MonitorSettings,
+    RegistrySettings,
+    TelemetrySettings,
+)
+from mesh.settings_base import check_settings
 from mesh.telemetry.logs import configure_logging
 from monitor.bootstrap import build
 
@@ -25,13 +33,18 @@ async def run() -> int:
     """Serve until SIGTERM or SIGINT, or until a thread dies; 0 after a clean stop."""
     monitor = build()
     startup.end()
+    monitor.health_file.start()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     if monitor.forwarder is not None:
-        monitor.forwarder.start()
+        monitor.threads.watch("forwarder", monitor.forwarder.start())
     await monitor.grpc_server.start()
     monitor.ingest.start()
-    retention = asyncio.create_task(monitor.retention.run())
+    monitor.lag.start()
+    tasks = [
+        monitor.threads.watch("retention", asyncio.create_task(monitor.retention.run())),
+        monitor.threads.watch("own-health", asyncio.create_task(monitor.own_health.run())),
+    ]
     # uvicorn would put its own signal handlers in place of ours: `serve` without them.
     pages = asyncio.create_task(monitor.http_server._serve())  # noqa: SLF001 # `serve` minus the signal handlers
     pages.add_done_callback(lambda _: stopping.set())
@@ -44,23 +57,27 @@ async def run() -> int:
 
     monitor.http_server.should_exit = True
     await pages
-    retention.cancel()
-    death.cancel()
+    for task in (*tasks, death):
+        task.cancel()
+    await asyncio.to_thread(monitor.lag.stop)
     await asyncio.to_thread(monitor.ingest.stop)
     await monitor.grpc_server.stop(_GRPC_GRACE_S)
     if monitor.forwarder is not None:
         await monitor.forwarder.stop()
     await monitor.gateway.close()
     monitor.store.close()
+    monitor.health_file.stop()
     log.info("stopped")
     return 0 if monitor.threads.all_alive else 1
 
 
 def main() -> int:
-    """Run the monitor, and return its exit code."""
+    """Run the monitor, and return its exit code. Raises SettingsError."""
+    own = (MonitorSettings, TelemetrySettings, EventStoreSettings, JaegerSettings)
+    check_settings((*own, KafkaSettings, RegistrySettings))
     configure_logging("monitor", TelemetrySettings())
     return uvloop.run(run())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(startup.run(main))

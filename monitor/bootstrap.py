@@ -5,17 +5,25 @@ from dataclasses import dataclass
 import grpc
 import uvicorn
 from polystream.monitor.v1.event_log_pb2_grpc import add_EventLogServiceServicer_to_server
+from polystream.monitor.v1.part_health_pb2_grpc import add_PartHealthServiceServicer_to_server
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Decoder
+from mesh.direct import GRPC_OPTIONS
+from mesh.health.file import HealthFile
+from mesh.health.lag import LagWatch
+from mesh.health.part import PartHealth
+from mesh.hosts import host_and_port
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
 from mesh.threads import CriticalThreads
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
 from monitor.otlp import TraceReceiver
+from monitor.own_health import OwnHealth
 from monitor.pages import Pages
+from monitor.part_health import PartHealthKeeper, PartHealthServicer
 from monitor.records import EventReader
 from monitor.retention import Retention
 from monitor.service import EventLog, EventLogServicer
@@ -39,6 +47,9 @@ class Monitor:
     gateway: grpc.aio.Channel
     http_server: uvicorn.Server
     ingest: Ingest
+    lag: LagWatch
+    own_health: OwnHealth
+    health_file: HealthFile
     retention: Retention
     threads: CriticalThreads
 
@@ -55,22 +66,37 @@ def build() -> Monitor:
     grpc_server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_OTLP_MESSAGE_BYTES)])
     TraceReceiver(store, forwarder).add_to(grpc_server)
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
-    grpc_server.add_insecure_port(f"{settings.host}:{settings.otlp_port}")
+    health = PartHealth("monitor", "monitor")
+    keeper = PartHealthKeeper(health)
+    add_PartHealthServiceServicer_to_server(PartHealthServicer(keeper), grpc_server)
+    grpc_server.add_insecure_port(host_and_port(settings.host, settings.otlp_port))
 
     receipts = Decoder(
         CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
     )
     threads = CriticalThreads()
-    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads)
+    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health)
 
-    gateway = grpc.aio.insecure_channel(settings.gateway_address)
-    pages = Pages(log, catalog, settings, gateway, ingest.is_following)
+    gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
+    pages = Pages(log, catalog, settings, gateway, is_following=ingest.is_following, parts=keeper.parts)
     http_server = uvicorn.Server(
         uvicorn.Config(
             pages.app(), host=settings.host, port=settings.http_port, log_config=None, access_log=False, lifespan="off"
         )
     )
-    return Monitor(store, forwarder, grpc_server, gateway, http_server, ingest, Retention(store, settings), threads)
+    return Monitor(
+        store=store,
+        forwarder=forwarder,
+        grpc_server=grpc_server,
+        gateway=gateway,
+        http_server=http_server,
+        ingest=ingest,
+        lag=LagWatch(ingest, health, threads),
+        own_health=OwnHealth(health, ingest, store, forwarder),
+        health_file=HealthFile(settings.ready_file, health, threads),
+        retention=Retention(store, settings),
+        threads=threads,
+    )
 
 
 def _event_store(settings: EventStoreSettings, catalog: Catalog) -> EventStore:

@@ -5,6 +5,7 @@ import contextlib
 import math
 import time
 from collections import deque
+from pathlib import Path
 from typing import NamedTuple
 
 import grpc
@@ -12,6 +13,8 @@ import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from mesh.backoff import Backoff
+from mesh.direct import GRPC_OPTIONS
+from mesh.error_classes.otlp import classify_otlp
 from mesh.settings import JaegerSettings
 
 FORWARDED_KEY = "polystream-forwarded"  # metadata of what is passed on: it is not passed on once more, in a circle
@@ -22,21 +25,11 @@ _BACKOFF_MAX_S = 2.0
 _TELL_INTERVAL_S = 10.0
 _REQUEST_BYTES = 200  # beside its content
 _CHANNEL_OPTIONS = (
+    *GRPC_OPTIONS,
     # A Jaeger that comes back is to be noticed within seconds, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-)
-# As OTLP has it, less RESOURCE_EXHAUSTED: what is too large for Jaeger now will be so again.
-_TRANSIENT = frozenset(
-    {
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
-    }
 )
 
 log = structlog.stdlib.get_logger(__name__)
@@ -58,7 +51,7 @@ class TraceForwarder:
     def __init__(self, settings: JaegerSettings) -> None:
         """Prepare to send to `settings.otlp_endpoint`, which is set."""
         self._settings = settings
-        self._channel = _open_channel(settings.otlp_endpoint)
+        self._channel = _open_channel(settings.otlp_endpoint, settings.ca_file)
         # Without a serializer: the bytes as they came.
         self._export: grpc.aio.UnaryUnaryMultiCallable[bytes, ExportTraceServiceResponse] = self._channel.unary_unary(
             _METHOD, response_deserializer=ExportTraceServiceResponse.FromString
@@ -70,6 +63,7 @@ class TraceForwarder:
         self._drained.set()
         self._task: asyncio.Task[None] | None = None
         self._losses = _Losses()
+        self._absence = ""
 
     @property
     def dropped_spans(self) -> int:
@@ -77,13 +71,19 @@ class TraceForwarder:
         return self._losses.total
 
     @property
+    def absence(self) -> str:
+        """The gRPC code by which Jaeger does not answer now; empty where it does."""
+        return self._absence
+
+    @property
     def waiting_bytes(self) -> int:
         """How much waits, with what is being sent."""
         return self._waiting_bytes
 
-    def start(self) -> None:
-        """Begin to send."""
+    def start(self) -> "asyncio.Task[None]":
+        """Begin to send, and return the task that does. It ends with `stop` alone, or by an error."""
         self._task = asyncio.create_task(self._run(), name="forward spans")
+        return self._task
 
     def offer(self, content: bytes, span_count: int) -> None:
         """Take a serialized export request, and return at once. Where the queue is full, the oldest are dropped."""
@@ -138,11 +138,15 @@ class TraceForwarder:
                 request.content, timeout=self._settings.export_timeout_s, metadata=((FORWARDED_KEY, "1"),)
             )
         except grpc.aio.AioRpcError as error:
-            if error.code() in _TRANSIENT:
-                self._losses.note_absence(error.code().name)
+            verdict = classify_otlp(error.code())
+            if verdict.waits:
+                self._absence = verdict.cause
+                self._losses.note_absence(verdict.cause)
                 return False
-            self._losses.add(request.span_count, f"Jaeger refused them: {error.code().name}")
+            self._absence = ""
+            self._losses.add(request.span_count, verdict.cause)
             return True
+        self._absence = ""
         self._losses.note_presence()
         if answer.partial_success.rejected_spans:
             self._losses.add(answer.partial_success.rejected_spans, "Jaeger refused some of a request")
@@ -175,10 +179,10 @@ class _Losses:
             self._untold = 0
             self._told.begin()
 
-    def note_absence(self, code: str) -> None:
+    def note_absence(self, cause: str) -> None:
         """Log that Jaeger takes nothing now."""
         if not self._is_absence_open and self._absence_told.is_due():
-            log.warning("Jaeger takes no spans now: they wait", code=code)
+            log.warning("Jaeger takes no spans now: they wait", cause=cause)
             self._absence_told.begin()
             self._is_absence_open = True
 
@@ -202,8 +206,9 @@ class _Pace:
         self._last_s = time.monotonic()
 
 
-def _open_channel(endpoint: str) -> grpc.aio.Channel:
+def _open_channel(endpoint: str, ca_file: str) -> grpc.aio.Channel:
     scheme, separator, address = endpoint.rstrip("/").rpartition("://")
     if separator and scheme == "https":
-        return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(), options=_CHANNEL_OPTIONS)
+        credentials = grpc.ssl_channel_credentials(Path(ca_file).read_bytes() if ca_file else None)
+        return grpc.aio.secure_channel(address, credentials, options=_CHANNEL_OPTIONS)
     return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)

@@ -2,15 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from mesh import topics
 from mesh.backoff import Backoff
 from mesh.envelope import KafkaRecord
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError
+from mesh.health.lag import AtHand, Backlog, Place
+from mesh.health.part import PartHealth
 from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
@@ -31,12 +35,24 @@ class Ingest:
     """Consume → read → append → commit, until stopped. What cannot be kept yet is tried again, never dropped."""
 
     def __init__(
-        self, settings: KafkaSettings, reader: EventReader, store: EventStore, threads: CriticalThreads
+        self,
+        settings: KafkaSettings,
+        reader: EventReader,
+        store: EventStore,
+        threads: CriticalThreads,
+        health: PartHealth,
     ) -> None:
         self._consumer = Consumer(
             {**settings.client_config("monitor"), **settings.group_config(_GROUP), **CONSUMER_CONFIG}, logger=KAFKA_LOG
         )
-        self._pass_over = PassOver(self._consumer)
+        self._pass_over = PassOver(self._consumer, lambda: health.count("passed_over"))
+        self._backlog = Backlog(self._consumer)
+        self._health = health
+        self._owned: list[Place] = []
+        self._position: dict[Place, int] = {}
+        self._at_hand: Sequence[KafkaRecord] = ()
+        self._error = ""
+        self.rounds = 0  # of the thread's loop, also of one that waits
         self._reader = reader
         self._store = store
         self._joined = threading.Event()
@@ -46,12 +62,36 @@ class Ingest:
     def start(self) -> None:
         """Begin to follow the topics."""
         followed = [topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS]
-        self._consumer.subscribe(followed, on_assign=lambda *_: self._joined.set())
+        self._consumer.subscribe(
+            followed, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
         self._thread.start()
 
     def is_following(self) -> bool:
         """Tell whether it has the topics of the group, and works: what is accepted is soon told of then."""
         return self._joined.is_set() and self._thread.is_alive()
+
+    def unread(self) -> int:
+        """Return how many records it has yet to read. Raises KafkaException where the broker does not tell."""
+        return self._backlog.count(topics.COMMANDS, list(self._owned), self.position())
+
+    def position(self) -> Mapping[Place, int]:
+        """Return the next offset of each partition that anything was read of."""
+        return dict(self._position)
+
+    def at_hand(self) -> AtHand:
+        """Return what was read and is not kept yet."""
+        at_hand = self._at_hand
+        return AtHand(len(at_hand), min((record.timestamp_ms for record in at_hand), default=None))
+
+    def is_member(self) -> bool:
+        """Whether the group has given it partitions."""
+        return bool(self._owned)
+
+    def take_error(self) -> str:
+        """Return the name of the last error of reading since the last call; empty where there was none."""
+        error, self._error = self._error, ""
+        return error
 
     def stop(self) -> None:
         """Finish the batch at hand, and leave the group."""
@@ -61,36 +101,70 @@ class Ingest:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self.rounds += 1
             messages = self._consumer.consume(_BATCH_MAX_RECORDS, _BATCH_WAIT_S)
             records, errors = read_batch(messages, time.time_ns(), self._pass_over)
             for error in errors:
-                if error.fatal():
+                verdict = classify_kafka(error)
+                if verdict.error_class is ErrorClass.STOP:
                     raise KafkaException(error)
-                log.warning("kafka", error=error.name())
+                self._error = verdict.cause
+                log.warning("kafka", error=verdict.cause)
+            self._at_hand = records
+            for record in records:
+                self._position[record.topic, record.partition] = record.offset + 1
             if records and self._keep(records):
                 self._commit()
+            self._at_hand = ()
 
     def _keep(self, records: Sequence[KafkaRecord]) -> bool:
         """Append the records' events; False when stopped before they were kept."""
-        events: list[TracedEvent] = []
+        told: list[Sequence[TracedEvent]] = []  # of each record
 
         def read() -> None:
-            events[:] = [event for record in records for event in self._reader.read(record)]
+            told[:] = map(self._reader.read, records)
 
-        return self._until_done(read) and self._until_done(lambda: self._store.append(events))
+        if not self._until_done(read, of="schema_registry"):
+            return False
+        events = [event for each in told for event in each]
+        if not self._until_done(lambda: self._store.append(events), of="event_store"):
+            return False
+        passed_over = sum(not each for each in told)
+        if passed_over:
+            self._health.count("passed_over", passed_over)
+        return True
 
-    def _until_done(self, step: Callable[[], None]) -> bool:
-        """Repeat a step until it succeeds or the monitor stops, with a bounded pause between tries."""
-        backoff = Backoff(_BACKOFF_FIRST_S, _BACKOFF_MAX_S)
+    def _until_done(self, step: Callable[[], None], *, of: str) -> bool:
+        """Repeat a step until it succeeds or the monitor stops, with a bounded pause between tries.
+
+        `of` is the dependency that the step asks.
+        """
+        backoff, waits = Backoff(_BACKOFF_FIRST_S, _BACKOFF_MAX_S), False
         while not self._stopping.is_set():
-            try:
-                step()
-            except PolystreamError as error:
-                log.warning("the events wait", reason=error.reason.name, error=error.message)
-            else:
-                return True
+            self.rounds += 1
+            with self._health.calling(of):
+                try:
+                    step()
+                except PolystreamError as error:
+                    log.warning("the events wait", reason=error.reason.name, error=error.message)
+                    self._health.waiting(of, error.reason.name, error.message)
+                    waits = True
+                else:
+                    if waits:
+                        self._health.going_on(of)
+                    return True
             self._stopping.wait(backoff.next_s())
         return False
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._owned = [(partition.topic, partition.partition) for partition in partitions]
+        self._joined.set()
+        self._health.doing("follows the topics")
+        self._health.ready()
+
+    def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._owned = []
+        self._position.clear()
 
     def _commit(self) -> None:
         try:

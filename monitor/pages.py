@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError
+from mesh.health.components import GATEWAY, HeardPart, part_components
 from mesh.http_status import http_status
 from mesh.proto_json import to_dict
 from mesh.settings import MonitorSettings
@@ -40,11 +41,14 @@ class Pages:
         catalog: Catalog,
         settings: MonitorSettings,
         gateway: grpc.aio.Channel,
+        *,
         is_following: Callable[[], bool],
+        parts: Callable[[], Sequence[HeardPart]],
     ) -> None:
-        """`is_following` tells whether what is accepted from now on gets into the log."""
+        """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
         self._log = log
         self._is_following = is_following
+        self._parts = parts
         self._endpoint_rows = [asdict(endpoint) for endpoint in endpoints(catalog)]
         self._endpoints = json.loads(settings.endpoints_json)
         self._system = SystemServiceStub(gateway)
@@ -77,20 +81,18 @@ class Pages:
         return await _json(asyncio.to_thread(self._log.page, pb.ListOperationsRequest(page_size=1)))
 
     async def platform(self, _: Request) -> Response:
-        """Return the addresses of everything, and the health of every part as the gateway sees it."""
+        """Return the addresses of everything, and the health of every part as the gateway sees it.
+
+        Where no gateway answers, it is what the monitor has heard of the parts.
+        """
         try:
             health = await self._system.GetHealth(GetHealthRequest(), timeout=_HEALTH_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            health = Health(
-                status=Health.UNHEALTHY,
-                components=[
-                    Health.Component(
-                        name="gateway", status=Health.UNHEALTHY, detail=f"does not answer: {error.code().name}"
-                    )
-                ],
-            )
-        else:
-            health.components.insert(0, Health.Component(name="gateway", status=Health.HEALTHY))
+            components = part_components(self._parts(), monitor_answers=True)
+            for component in components:
+                if component.name == GATEWAY:
+                    component.status, component.detail = Health.UNHEALTHY, f"does not answer: {error.code().name}"
+            health = Health(status=Health.UNHEALTHY, components=components)
         return JSONResponse({"endpoints": self._endpoints, "health": to_dict(health)})
 
     async def endpoints(self, _: Request) -> Response:

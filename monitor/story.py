@@ -9,7 +9,8 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 
 from mesh.catalog import Catalog, Command
-from mesh.errors import Reaction, Reason
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import Reason
 from mesh.operation import Acceptance, StoreAnswer, fold_answers
 from mesh.store_errors import text_status
 from mesh.telemetry import names
@@ -137,7 +138,7 @@ def _tells_of_dead_letter(hop: Event) -> bool:
     """Whether the reason alone says so: events of earlier versions have nothing else that does."""
     reason = Reason.__members__.get(hop.error.partition(": ")[0])
     is_earlier = not hop.HasField("error_status")
-    return is_earlier and reason is not None and reason.value.reaction is Reaction.DEAD_LETTER
+    return is_earlier and reason is not None and reason.value.error_class is ErrorClass.SET_APART
 
 
 def _missing_hops(events: Sequence[Event], command: Command | None) -> list[str]:

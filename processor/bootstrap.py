@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from threading import Event
 from typing import cast
 
@@ -14,6 +13,10 @@ from mesh.backoff import Backoff
 from mesh.catalog import load_catalog
 from mesh.codec import Encoder
 from mesh.errors import PolystreamError, Reason
+from mesh.health.file import HealthFile
+from mesh.health.lag import LagWatch
+from mesh.health.part import PartHealth
+from mesh.health.pusher import HealthPusher
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import (
     KafkaSettings,
@@ -25,12 +28,14 @@ from mesh.settings import (
     TelemetrySettings,
 )
 from mesh.telemetry.tracing import Tracing
+from mesh.threads import CriticalThreads
 from mesh.topics import RECEIPTS
 from processor.handlers import AnyHandler, find_handlers
 from processor.incarnation import TopicIncarnation
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
-from processor.lanes.lane import Lane, Limits, ReadyFile
+from processor.lanes.lag import LaneBacklog
+from processor.lanes.lane import Lane, Limits
 from processor.lanes.receipts import ReceiptProducer, ReceiptSender
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
@@ -46,8 +51,10 @@ _Progress = Callable[[Mapping[int, int]], None]
 
 
 @contextmanager
-def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySettings, stop: Event) -> Iterator[Lane]:
-    """Build the lane of a store, and close what it is made of afterwards.
+def open_lane(
+    store_name: str, settings: LaneSettings, telemetry: TelemetrySettings, stop: Event, threads: CriticalThreads
+) -> Iterator[Lane]:
+    """Build the lane of a store, and close what it is made of afterwards. Its health is told from the first moment.
 
     Waits for the schema registry, for as long as `stop` is not set. Raises PolystreamError when it refuses.
     """
@@ -56,31 +63,44 @@ def open_lane(store_name: str, settings: LaneSettings, telemetry: TelemetrySetti
     client_config = kafka.client_config(settings.name)
     catalog = load_catalog()
     with ExitStack() as closing:
+        health = PartHealth(settings.name, f"lane-{store_name.lower()}")
+        pusher = HealthPusher(settings.monitor_address, health, threads)
+        pusher.start()
+        closing.callback(pusher.stop)
+        file = HealthFile(settings.ready_file, health, threads)
+        file.add(lambda: {"partitions": None})
+        file.start()
+        closing.callback(file.stop)
         tracing = Tracing(SERVICE, settings.name, telemetry)
         closing.callback(tracing.shutdown)
         registry = RegistryClient(RegistrySettings())
         closing.callback(registry.close)
-        encoder = _receipt_encoder(registry, stop)
+        encoder = _receipt_encoder(registry, stop, health)
         incarnation = TopicIncarnation(client_config)
         store, on_progress = _open_store(store_name, find_handlers(catalog, store_name), incarnation, settings)
         closing.callback(store.close)
         producer = ReceiptProducer(client_config)
         closing.callback(producer.close)
-        source = KafkaSource(kafka, settings.name, group)
+        source = KafkaSource(kafka, settings.name, group, lambda: health.count("passed_over"))
         closing.callback(source.close)
+        file.add(lambda: {"partitions": _sorted(source.partitions())})
         spans = LaneSpans(tracing, store_name, group)
-        yield Lane(
+        lane = Lane(
             source=source,
             decoder=CommandDecoder(store_name, catalog, registry),
             store=store,
             receipts=ReceiptSender(producer, encoder, spans, store_name, settings.name),
             deferral=Deferral(settings.max_deferred_bytes, settings.user_wait_max_s, settings.max_batch_records),
-            ready=ReadyFile(Path(settings.ready_file) if settings.ready_file else None, store_name),
+            health=health,
             stop=stop,
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),
             on_doubt=incarnation.forget,
             on_progress=on_progress,
         )
+        watch = LagWatch(LaneBacklog(source, lane), health, threads)
+        watch.start()
+        closing.callback(watch.stop)
+        yield lane
 
 
 def lane_group(store_name: str) -> str:
@@ -120,16 +140,26 @@ def _tell_nobody(_: Mapping[int, int]) -> None:
     """Leave it: only what the PostgreSQL lane has done matters to others."""
 
 
-def _receipt_encoder(registry: RegistryClient, stop: Event) -> Encoder:
+def _sorted(partitions: frozenset[int] | None) -> list[int] | None:
+    return None if partitions is None else sorted(partitions)
+
+
+def _receipt_encoder(registry: RegistryClient, stop: Event, health: PartHealth) -> Encoder:
     descriptor = cast(Descriptor, CommandReceipt.DESCRIPTOR)
     schema = load_schema(descriptor.full_name)
     backoff = Backoff(_FIRST_REGISTRY_RETRY_S, _MAX_REGISTRY_RETRY_S)
     while True:
-        try:
-            return Encoder(descriptor, schema, registry.register(RECEIPTS, descriptor.full_name, schema))
-        except PolystreamError as error:
-            if error.reason is not Reason.REGISTRY_UNAVAILABLE:
-                raise
-            _LOG.warning("waiting for the schema registry", reason=error.reason.name)
+        health.beat()
+        with health.calling("schema_registry"):
+            try:
+                schema_id = registry.register(RECEIPTS, descriptor.full_name, schema)
+            except PolystreamError as error:
+                if error.reason is not Reason.REGISTRY_UNAVAILABLE:
+                    raise
+                _LOG.warning("waiting for the schema registry", reason=error.reason.name)
+                health.waiting("schema_registry", error.reason.name, error.message)
+            else:
+                health.going_on("schema_registry")
+                return Encoder(descriptor, schema, schema_id)
         if stop.wait(backoff.next_s()):
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE)

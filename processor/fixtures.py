@@ -16,11 +16,9 @@ from polystream.v1.views_pb2 import View
 from pymongo.database import Database
 from redis import Redis
 
-from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
-from mesh.store_names.mongodb import RECOMMENDATIONS, VIEWS
+from mesh.store_names.mongodb import RECOMMENDATIONS
 from mesh.store_names.redis import content_key
-from mesh.telemetry.logs import describe
 from processor.handlers.cache_content import content_writes
 from processor.handlers.generate_recommendations import make_document
 from processor.handlers.record_view import document_of
@@ -30,6 +28,8 @@ from processor.stores.mongodb import database_of
 from processor.stores.mongodb import store_errors as mongodb_errors
 from processor.stores.mongodb_documents import Document, insert_absent
 from processor.stores.mongodb_viewing_history import read_popular, recommend
+from processor.stores.mongodb_views import insert_views
+from processor.stores.postgresql import store_errors as postgresql_errors
 from processor.stores.redis import connect as connect_redis
 from processor.stores.redis import store_errors as redis_errors
 
@@ -124,16 +124,13 @@ def view_id_of(user_id: int, content_id: int) -> str:
 
 
 def _put_users(settings: PostgresSettings) -> None:
-    try:
-        with psycopg.connect(settings.dsn) as connection, connection.cursor() as cursor:
-            cursor.executemany(_INSERT_USER, _USERS)
-    except psycopg.OperationalError as error:
-        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+    with postgresql_errors(), psycopg.connect(settings.dsn) as connection, connection.cursor() as cursor:
+        cursor.executemany(_INSERT_USER, _USERS)
 
 
 def _put_views(db: Database[Document]) -> None:
     views = [_view(user_id, *watched) for user_id, all_watched in _WATCHED.items() for watched in all_watched]
-    insert_absent(db[VIEWS], [document_of(view) for view in views])
+    insert_views(db, [document_of(view) for view in views])
     id_ = str(uuid.uuid5(_NAMESPACE, f"recommendations:{USER_ID}"))
     if db[RECOMMENDATIONS].find_one({"_id": id_}) is None:
         now = datetime.now(UTC)

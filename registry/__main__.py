@@ -5,6 +5,7 @@ import signal
 import sys
 
 import uvicorn
+from pydantic import ValidationError
 
 from registry.app import build_app
 from registry.host_guard import HostGuard
@@ -16,8 +17,14 @@ _DRAIN_S = 5
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT, then answer what is under way and leave."""
-    settings = PocketRegistrySettings()
+    """Serve until SIGTERM or SIGINT, then answer what is under way and leave.
+
+    Exits with 2 where a setting is not valid.
+    """
+    try:
+        settings = PocketRegistrySettings()
+    except ValidationError as error:
+        sys.exit(_wrong_settings(error))
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     store = RegistryStore(settings.data_dir)
     registry = Registry(store, settings.compatibility, settings.max_schemas)
@@ -40,6 +47,15 @@ def main() -> None:
         uvicorn.Server(config).run()
     finally:
         store.close()
+
+
+def _wrong_settings(error: ValidationError) -> int:
+    """Say of each setting that is not valid what is wrong, and return the exit code."""
+    for fault in error.errors():
+        name = f"SCHEMA_REGISTRY_{fault['loc'][0]}".upper()
+        needed = fault["msg"][:1].lower() + fault["msg"][1:]
+        sys.stderr.write(f"{name}, in the environment, is {fault['input']!r}: {needed}, or leave it out\n")
+    return 2
 
 
 if __name__ == "__main__":

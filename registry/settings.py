@@ -2,20 +2,23 @@
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.compatibility import Level
 
 
 class PocketRegistrySettings(BaseSettings):
-    """Read from SCHEMA_REGISTRY_* variables and an optional `.env` file."""
+    """The pocket registry, which the embedded set has. Its variables are read from the environment alone."""
 
-    model_config = SettingsConfigDict(env_prefix="SCHEMA_REGISTRY_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SCHEMA_REGISTRY_", extra="ignore", frozen=True)
 
-    host: str = "127.0.0.1"
-    port: int = 8181
-    allowed_hosts: str = ""  # further names that clients know it by, separated by commas; `*` is any
-    data_dir: Path = Path(".data/schema-registry")
-    compatibility: Level = Level.FULL_TRANSITIVE  # until PUT /config says otherwise
-    max_body_bytes: int = 1024 * 1024
-    max_schemas: int = 10_000  # deleted ones included
+    host: str = "127.0.0.1"  # the address that it listens on
+    port: int = Field(8181, ge=1, le=65535)  # the port that it listens on
+    # Further names of this machine that clients know it by, separated by commas; `*` is any.
+    allowed_hosts: str = ""
+    data_dir: Path = Path(".data/schema-registry")  # its folder
+    # The level that subjects are held to until `PUT /config` says otherwise.
+    compatibility: Level = Level.FULL_TRANSITIVE
+    max_body_bytes: int = Field(1024 * 1024, ge=1)  # how large a request's body may be, in bytes
+    max_schemas: int = Field(10_000, ge=1)  # how many schemas it takes, deleted ones included

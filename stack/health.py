@@ -3,13 +3,17 @@
     python -m stack.health grpc 127.0.0.1:50051
     python -m stack.health http 127.0.0.1:8089/healthz
     python -m stack.health lane /tmp/lane.json
+    python -m stack.health progress /tmp/lane.json
+
+`lane` is for whoever asks whether it does its work; `progress` for whoever would end it and start it again, as a
+liveness probe does: a lane whose store is down waits, and makes progress. Both look until the lane has gone one more
+round, which takes it a second or two; allow them 35 s.
 
 Ends with 0 when it is, else with 1 and one line that says why. It is asked every few seconds, so it imports nothing
-but the standard library, and takes no setting: what it asks stands in its arguments.
+but what needs the standard library alone, and takes no setting: what it asks stands in its arguments.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -17,9 +21,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from mesh.health.report import FileReading, HealthState, PartReport, read_file
 from stack import probes
 
-_LANE_PAUSE_MAX_S: Final = 30.0  # a lane that works says so every second; a batch takes its time
+_BEATS_MAX_STILL_S: Final = 30.0  # as long as the supervisor lets a part stand still
+_INTERVAL_S: Final = 0.2
 
 
 class SickError(Exception):
@@ -42,31 +48,63 @@ def check_http(target: str) -> None:
 
 
 def check_lane(target: str) -> None:
-    """Raise SickError unless the lane that writes the ready file `target` lives, and went its round a moment ago."""
+    """Raise SickError unless the lane that writes the health file `target` is HEALTHY, and goes its rounds."""
+    report = _read(Path(target)).report
+    _require_life(target, report)
+    if report.state is not HealthState.HEALTHY:
+        raise SickError(f"{report.name} is {report.state.value}: {report.cause}")
+    check_progress(target)
+
+
+def check_progress(target: str) -> None:
+    """Raise SickError unless the process that writes the health file `target` lives and goes its rounds.
+
+    What waits for a store does: killing it would help nobody. The file is read until its beats have changed, by this
+    process's own clock, and for 30 s at most: what the file's time or the time of day says is nothing to go by.
+    """
     file = Path(target)
+    first, began_s = _read(file), time.monotonic()
+    while True:
+        _require_life(target, first.report)
+        now = _read(file)
+        if (now.beats, now.report.pid) != (first.beats, first.report.pid):
+            return
+        if time.monotonic() - began_s > _BEATS_MAX_STILL_S:
+            raise SickError(f"{first.report.name} has stood still for {_BEATS_MAX_STILL_S:.0f} s: {first.report.doing}")
+        time.sleep(_INTERVAL_S)
+
+
+def _read(file: Path) -> FileReading:
     try:
-        # The file is replaced as a whole: these two are of the same lane, or of its successor.
-        lane, silent_s = json.loads(file.read_text(encoding="utf-8")), time.time() - file.stat().st_mtime
+        return read_file(file)
     except FileNotFoundError as error:
-        raise SickError(f"{target} is not there: the lane has no partitions, or has stopped") from error
+        raise SickError(f"{file} is not there: the process has not begun to write it, or has stopped") from error
     except ValueError as error:
-        raise SickError(f"{target} is no ready file of a lane") from error
+        raise SickError(f"{file} is no health file") from error
+
+
+def _require_life(target: str, report: PartReport) -> None:
     try:
-        os.kill(lane["pid"], 0)
+        os.kill(report.pid, 0)
     except ProcessLookupError as error:
-        raise SickError(f"process {lane['pid']}, which wrote {target}, has died") from error
-    if silent_s > _LANE_PAUSE_MAX_S:
-        raise SickError(f"the lane has stood still for {silent_s:.0f} s: its store or the registry does not answer")
+        raise SickError(f"process {report.pid}, which wrote {target}, has died") from error
+    except PermissionError:
+        pass  # another user's lives, too
 
 
-CHECKS: Final[dict[str, Callable[[str], None]]] = {"grpc": check_grpc, "http": check_http, "lane": check_lane}
+CHECKS: Final[dict[str, Callable[[str], None]]] = {
+    "grpc": check_grpc,
+    "http": check_http,
+    "lane": check_lane,
+    "progress": check_progress,
+}
 
 
 def main() -> int:
     """Read the arguments and check once."""
     parser = argparse.ArgumentParser(prog="python -m stack.health")
     parser.add_argument("kind", choices=CHECKS)
-    parser.add_argument("target", help="HOST:PORT, HOST:PORT/PATH, or the lane's ready file")
+    parser.add_argument("target", help="HOST:PORT, HOST:PORT/PATH, or the health file")
     arguments = parser.parse_args()
     try:
         CHECKS[arguments.kind](arguments.target)

@@ -4,6 +4,8 @@ A client library costs the supervisor up to 40 MB and half a second of start tim
 exchange. Each returns whether the server is ready, and raises OSError where it does not answer.
 """
 
+import http.client
+import json
 import socket
 import struct
 from typing import Self
@@ -80,6 +82,22 @@ def http_answers(host: str, port: int, path: str) -> bool:
     with _Connection(host, port) as connection:
         connection.send(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
         return connection.read(12)[8:] == b" 200"
+
+
+def says_healthy(host: str, port: int, path: str) -> bool:
+    """Tell whether GET `path` is answered with a JSON object whose `status` is HEALTHY. One that is not there is not.
+
+    Raises no error.
+    """
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        told = json.loads(connection.getresponse().read(_MAX_ANSWER_BYTES))
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return isinstance(told, dict) and told.get("status") == "HEALTHY"
 
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -9,13 +9,15 @@ import time
 import structlog
 from confluent_kafka import KafkaException
 
+from mesh import startup
 from mesh.backoff import Backoff
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
+from mesh.kafka import QUIET_CONFIG
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings, TelemetrySettings
 from mesh.telemetry.logs import configure_logging
-from mesh.topics import COMMANDS, RECEIPTS, create_topics
+from mesh.topics import COMMANDS, RECEIPTS, WrongPartitionsError, create_topics
 
 COMPATIBILITY = "FULL_TRANSITIVE"
 RECEIPT_RECORD = "polystream.v1.CommandReceipt"
@@ -38,12 +40,15 @@ def register_schemas(registry: RegistryClient) -> dict[str, int]:
 
 
 def main() -> int:
-    """Create the topics and register the schemas; 0 when all is there."""
+    """Create the topics and register the schemas; 0 when all is there. Raises SettingsError."""
     configure_logging("provision", TelemetrySettings())
     try:
-        create_topics(KafkaSettings().client_config("provision"))
+        create_topics({**KafkaSettings().client_config("provision"), **QUIET_CONFIG})
     except KafkaException as error:
         log.error("kafka does not answer: check KAFKA_BOOTSTRAP_SERVERS", error=str(error))
+        return 1
+    except WrongPartitionsError as error:
+        log.error(str(error))
         return 1
     registry = RegistryClient(RegistrySettings())
     try:
@@ -71,4 +76,4 @@ def _register_with_retries(registry: RegistryClient) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(startup.run(main))

@@ -36,6 +36,6 @@ def run_bench(
         subjects = short_subjects(running)
         if all_subjects:
             subjects += long_subjects(running)
-        peer = httpx.get(f"http://{HOST}:{running.elsewhere[stage.PEER].ports.rest}/healthz").json()
+        peer = httpx.get(f"http://{HOST}:{running.elsewhere[stage.PEER].ports.rest}/healthz", trust_env=False).json()
         results = measure(running, subjects, schedule, progress)
         return build_report(subjects, results, broker=name_broker(broker, native_kafka=native_kafka), peer=peer)

@@ -4,20 +4,24 @@ import argparse
 import json
 import signal
 import sys
-from pathlib import Path
+
+from cli.arguments import new_file, one_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "--engines",
-        choices=("embedded", "native"),
+        type=one_of("embedded", "native"),
+        metavar="SET",
         default="embedded",
         help="the broker: embedded, from pip alone, or native, which is Apache Kafka; KAFKA_BOOTSTRAP_SERVERS, where "
         "it is set, names another one, which must be empty",
     )
     parser.add_argument("--short", action="store_true", help="a minute or two, and the main subjects only")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE, - for standard output")
+    parser.add_argument(
+        "--json", type=new_file, metavar="FILE", help="write every figure to FILE, - for standard output"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,9 +1,7 @@
 """`polystream dlq list|show|redrive`: the dead letters, and sending them again."""
 
 import argparse
-import json
 import operator
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -12,7 +10,8 @@ from typing import Any, Final
 
 from cli.dead_letters import describe, describe_redriven, show_end, show_entries, show_entry, show_plan, show_redriven
 from cli.folders import add_data_dir
-from cli.running import NothingRunsError, settings_for
+from cli.printable import json_text, write_error
+from cli.running import NothingRunsError, take_settings_of
 from mesh.catalog import load_catalog
 from mesh.codec import read_record
 from mesh.dead_letters.dead_letter import RecordPosition
@@ -68,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it: 0 when it is done, 1 when something of what was asked for is left, 2 when it can't be done."""
     act: Callable[[argparse.Namespace], int] = arguments.act
     try:
-        os.environ.update(settings_for(arguments.data_dir))
+        take_settings_of(arguments.data_dir)
         return act(arguments)
     except (_UsageError, NothingRunsError, TopicError) as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
         return 2
 
 
@@ -204,4 +203,4 @@ def _payload(entry: DeadLetterEntry) -> object:
 
 
 def _write_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json_text(document) + "\n")

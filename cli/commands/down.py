@@ -1,4 +1,4 @@
-"""`polystream down`: stop the platform cleanly."""
+"""`polystream down`: stop the platform cleanly, at whatever moment of its life."""
 
 import argparse
 import os
@@ -11,10 +11,15 @@ from pathlib import Path
 from cli import compose
 from cli.folders import add_data_dir
 from stack.engines.spec import StackError
+from stack.supervisor.finding import find_holder, find_state
+from stack.supervisor.lock import Holder
 from stack.supervisor.stale_processes import end_stale_processes
-from stack.supervisor.state import PlatformState, RunFolder
+from stack.supervisor.state import PlatformState, RunFolder, read_state
+from stack.supervisor.state_socket import StateClient
 
 _STOP_TIMEOUT_S = 90.0  # above the sum of the supervisor's own bounds
+_KILL_TIMEOUT_S = 5.0
+_ANSWER_TIMEOUT_S = 1.0
 _INTERVAL_S = 0.05
 
 
@@ -24,22 +29,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Stop the platform: 0 when nothing of it runs any more."""
+    """Stop the platform: 0 when nothing of it runs any more, and nothing that was accepted is lost."""
     data_dir: Path = arguments.data_dir.resolve()
     if engine := compose.started_with(data_dir):
         return _stop_containers(engine, data_dir)
-    state = RunFolder(data_dir).read()
+    folder, began = RunFolder(data_dir), time.monotonic()
     try:
-        if state is None or not (state.is_alive() or any(process.is_alive() for process in state.processes)):
-            sys.stdout.write(f"nothing is running on {data_dir}\n")
-            return 0
-        began = time.monotonic()
-        _stop(state)
-        end_stale_processes(state)
+        holder = find_holder(folder)
+        trouble = _end_what_is_left(folder, data_dir) if holder is None else _stop(folder, holder)
     except (StackError, PermissionError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"stopped in {time.monotonic() - began:.1f} s\n")
+    if trouble:
+        sys.stderr.write(f"stopped in {time.monotonic() - began:.1f} s, but {trouble}\n")
+        return 1
+    if holder is not None:
+        sys.stdout.write(f"stopped in {time.monotonic() - began:.1f} s\n")
     return 0
 
 
@@ -53,12 +58,58 @@ def _stop_containers(engine: Sequence[str], data_dir: Path) -> int:
     return 0
 
 
-def _stop(state: PlatformState) -> None:
-    if not state.is_alive():
-        return
-    os.kill(state.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while state.is_alive() and time.monotonic() < deadline:
+def _end_what_is_left(folder: RunFolder, data_dir: Path) -> str:
+    """End what a supervisor that was killed has left, and say so."""
+    state = folder.read()
+    ended = end_stale_processes(state) if state else []
+    told = f"ended what an earlier run had left: {', '.join(ended)}" if ended else f"nothing is running on {data_dir}"
+    sys.stdout.write(f"{told}\n")
+    return ""
+
+
+def _stop(folder: RunFolder, holder: Holder) -> str:
+    """Stop the supervisor that has the lock, and return what went wrong. Raises StackError, PermissionError."""
+    if holder.pid is None:
+        raise StackError(
+            "a platform holds this data folder, and can't be seen from here: stop it in the container where it runs"
+        )
+    state = find_state(folder)
+    client = StateClient(folder.path, holder.pid)
+    waits = client.await_end(_ANSWER_TIMEOUT_S)
+    _signal(holder, signal.SIGTERM)
+    trouble = ""
+    if not _is_gone(folder, holder, _STOP_TIMEOUT_S):
+        _signal(holder, signal.SIGKILL)  # its children die with it
+        trouble = f"it did not end by itself within {_STOP_TIMEOUT_S:.0f} s, and was killed: it may have work left"
+        if not _is_gone(folder, holder, _KILL_TIMEOUT_S):
+            raise StackError(f"the supervisor (pid {holder.pid}) does not end: it hangs in the system, as on a disk")
+    last = read_state(client.answer(_ANSWER_TIMEOUT_S) or "") if waits else _last_written(folder, holder)
+    if (left := last or state) is not None:
+        end_stale_processes(left)
+    return trouble or (last.unsettled if last else "")
+
+
+def _signal(holder: Holder, number: signal.Signals) -> None:
+    assert holder.pid is not None  # noqa: S101 - it was looked for
+    try:
+        os.kill(holder.pid, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError as error:
+        raise StackError(
+            f"the platform (pid {holder.pid}) belongs to another user, who can stop it, as root can"
+        ) from error
+
+
+def _is_gone(folder: RunFolder, holder: Holder, timeout_s: float) -> bool:
+    give_up_s = time.monotonic() + timeout_s
+    while folder.holder() == holder:
+        if time.monotonic() > give_up_s:
+            return False
         time.sleep(_INTERVAL_S)
-    if state.is_alive():
-        os.kill(state.pid, signal.SIGKILL)  # its children die with it
+    return True
+
+
+def _last_written(folder: RunFolder, holder: Holder) -> PlatformState | None:
+    state = folder.read()
+    return state if state is not None and state.pid == holder.pid else None

@@ -1,15 +1,20 @@
 """`polystream explain CORRELATION_ID`: the whole story of one operation."""
 
 import argparse
+import re
 import sys
 from typing import Final
 
 import grpc
+from grpc_status import rpc_status
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
 from cli.folders import add_data_dir
+from cli.printable import printable_json, write_error
 from cli.running import NothingRunsError, endpoints_for
 from cli.story import show
+from mesh.direct import GRPC_OPTIONS, forget_ambient_variables
+from mesh.errors import read_details
 from mesh.proto_json import to_json
 
 _TIMEOUT_S: Final = 10.0
@@ -17,13 +22,14 @@ _TIMEOUT_S: Final = 10.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("correlation_id", metavar="CORRELATION_ID")
+    parser.add_argument("correlation_id", type=_correlation_id, metavar="CORRELATION_ID")
     parser.add_argument("--json", action="store_true", help="write JSON")
     add_data_dir(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the story: 0 when nothing is missing, 1 when something is, 2 when there is no story to be had."""
+    forget_ambient_variables()
     try:
         address = str(endpoints_for(arguments.data_dir)["grpc"])
     except NothingRunsError as error:
@@ -31,14 +37,32 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     request = operations_pb2.ExplainOperationRequest(correlation_id=arguments.correlation_id)
     try:
-        with grpc.insecure_channel(address) as channel:
+        with grpc.insecure_channel(address, options=GRPC_OPTIONS) as channel:
             stub = operations_pb2_grpc.OperationServiceStub(channel)
             story: operations_pb2.OperationStory = stub.ExplainOperation(request, timeout=_TIMEOUT_S)
     except grpc.RpcError as error:
-        sys.stderr.write(f"{error.code().name}: {error.details()}\n")
+        write_error(_sentence(error, address))
         return 2
     if arguments.json:
-        sys.stdout.write(to_json(story) + "\n")
+        sys.stdout.write(printable_json(to_json(story)) + "\n")
     else:
         show(story)
     return 1 if story.missing else 0
+
+
+def _correlation_id(text: str) -> str:
+    if re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text) is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no correlation ID: take correlation_id from a command's answer, a UUID such as "
+            "019a1b2c-3d4e-7f50-8123-456789abcdef"
+        )
+    return text
+
+
+def _sentence(error: grpc.RpcError, address: str) -> str:
+    """Return what to do about an answer that is no story."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type] # the error is the call too
+    if status is None:  # it is not the platform's own answer
+        return f"the gateway at {address} does not answer ({error.code().name}): `status` shows how every part is"
+    faults = [f"{fault.field}: {fault.description}" for fault in read_details(status).faults]
+    return "\n".join(faults) or str(status.message)

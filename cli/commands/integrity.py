@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import os
 import sys
 from typing import Any
 
 from cli.folders import add_data_dir
-from cli.running import NothingRunsError, settings_for
+from cli.printable import write_error
+from cli.running import NothingRunsError, take_settings_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     from processor.integrity.orphans import LanesBehindError  # noqa: PLC0415
 
     try:
-        os.environ.update(settings_for(arguments.data_dir))
+        take_settings_of(arguments.data_dir)
         return _check(arguments) if arguments.action == "check" else _repair(arguments)
     except (NothingRunsError, TopicError, LanesBehindError) as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
     except PolystreamError as error:
         details = ", ".join(f"{name}: {value}" for name, value in error.metadata.items())
-        sys.stderr.write(f"{error.message} ({details})\n" if details else f"{error.message}\n")
+        write_error(f"{error.message} ({details})" if details else error.message)
     return 2
 
 

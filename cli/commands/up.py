@@ -14,10 +14,15 @@ from types import FrameType
 from typing import Any, Final
 
 from cli import compose
-from cli.folders import add_data_dir, work_dir
+from cli.arguments import one_of, whole_number
+from cli.folders import add_data_dir, name_env_file, work_dir
 from cli.progress import Progress
-from stack.engines.process import rotate, tail
+from stack.engines.process import appended, tail
 from stack.engines.spec import StackError
+from stack.environments import supervisor_environment
+from stack.ports import OFFSET_MAX
+from stack.supervisor.data_folder import require_owner, unwritable
+from stack.supervisor.state import RunFolder
 
 _GATEWAYS_MAX: Final = 64
 
@@ -26,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "--engines",
-        choices=("embedded", "native", "external"),
+        type=one_of("embedded", "native", "external"),
+        metavar="SET",
         help="embedded: from pip alone, the default; native: real engines as processes; "
         "external: what the environment names",
     )
@@ -38,42 +44,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gateways",
-        type=_gateways,
+        type=whole_number(1, _GATEWAYS_MAX),
         metavar="N",
         help="run N gateways on the same ports; without it, as many as suit the machine's processors",
     )
     parser.add_argument("--edge", action="store_true", help="put Envoy before the gateways, on port 8443")
     add_data_dir(parser)
-    parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="move every port by N")
+    parser.add_argument(
+        "--port-offset", type=whole_number(0, OFFSET_MAX), default=0, metavar="N", help="move every port by N"
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open the dashboard")
     parser.add_argument("--detach", action="store_true", help="leave when it is ready; `down` stops it")
 
 
-def _gateways(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= _GATEWAYS_MAX:
-        raise argparse.ArgumentTypeError(f"{count} is not between 1 and {_GATEWAYS_MAX}")
-    return count
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Start the platform. Without `--detach`, stay until it is stopped."""
-    # Seconds since the epoch; `start.py` hands on when it began itself.
-    began = float(os.environ.get("POLYSTREAM_START_TIME") or time.time())
+    began = _start_s()
     progress = Progress()
     if arguments.compose:
         return _run_compose(arguments, progress, began)
     arguments.engines = arguments.engines or "embedded"
-    log = arguments.data_dir.resolve() / "logs" / "supervisor.log"
+    data_dir = arguments.data_dir.resolve()
+    log = data_dir / "logs" / "supervisor.log"
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        rotate(log)
+        require_owner(data_dir)
         supervisor = _start_supervisor(arguments, log)
+    except StackError as error:
+        progress.failed(str(error))
+        return 1
     except OSError as error:
-        progress.failed(
-            f"the data folder {arguments.data_dir} can't be written ({error.strerror}). "
-            "Give it to your user, or choose another with --data-dir."
-        )
+        progress.failed(unwritable(data_dir, error))
         return 1
     is_asked_to_stop = _pass_signals_on(supervisor)
     for event in _events(supervisor):
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress.stopping()
         progress.show(event)
         if event["event"] == "ready":
-            progress.ready(time.time() - began, event["endpoints"])
+            progress.ready(time.monotonic() - began, event["endpoints"])
             if arguments.detach:
                 return 0
             if not arguments.no_browser and _has_display():
@@ -91,6 +91,14 @@ def run(arguments: argparse.Namespace) -> int:
         progress.failed(f"the supervisor ended with {code}. The end of {log}:\n{tail(log)}")
     progress.close()
     return 0 if code == 0 else 1
+
+
+def _start_s() -> float:
+    """Return when this start began, by the clock that never jumps: `start.py` hands on when it began itself."""
+    try:
+        return float(os.environ["POLYSTREAM_START_TIME"])
+    except (KeyError, ValueError):
+        return time.monotonic()
 
 
 def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float) -> int:
@@ -110,7 +118,7 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
     except (compose.ComposeError, StackError, OSError) as error:
         progress.failed(str(error))
         return 1
-    progress.ready(time.time() - began, endpoints)
+    progress.ready(time.monotonic() - began, endpoints)
     if not arguments.no_browser and _has_display():
         webbrowser.open(str(endpoints["dashboard"]))
     return 0
@@ -122,34 +130,40 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
     options += ["--gateways", str(arguments.gateways)] if arguments.gateways else []
     options += ["--edge"] if arguments.edge else []
     options += ["--detached"] if arguments.detach else []
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with log.open("ab") as output:
+    name_env_file()
+    folder = RunFolder(arguments.data_dir.resolve())
+    folder.make()
+    # Taken here and handed on: whoever looks finds, from now on, that a platform starts.
+    with folder.lock() as lock, appended(log) as output:
         return subprocess.Popen(  # noqa: S603 - its arguments are checked by the parser
-            [sys.executable, "-m", "stack.supervisor", *options],
+            [sys.executable, "-m", "stack.supervisor", *options, "--lock-descriptor", str(lock.descriptor)],
+            pass_fds=(lock.descriptor,),
             # It stops when this end of the pipe is closed, however this process ends.
             stdin=subprocess.DEVNULL if arguments.detach else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
             cwd=work_dir(),
-            env=environment,
+            env=supervisor_environment(),
             start_new_session=True,  # Ctrl-C comes to this process, which passes it on
         )
 
 
 def _pass_signals_on(supervisor: subprocess.Popen[bytes]) -> Callable[[], bool]:
-    """Let SIGINT and SIGTERM stop the supervisor; the second one kills it, and its children with it.
+    """Let SIGINT, SIGTERM and a closed terminal stop the supervisor; the second one kills it, with its children.
 
     Returns what tells whether one came. The handler shows nothing: it may have come in the middle of a line.
     """
     asked = False
 
-    def handle(_: int, __: FrameType | None) -> None:
+    def handle(number: int, __: FrameType | None) -> None:
         nonlocal asked
-        supervisor.send_signal(signal.SIGKILL if asked else signal.SIGTERM)
+        again = asked and number != signal.SIGHUP  # which may come twice, from the shell and from the system
+        supervisor.send_signal(signal.SIGKILL if again else signal.SIGTERM)
         asked = True
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, handle)
     return lambda: asked
 
 

@@ -3,7 +3,9 @@
 import dataclasses
 import inspect
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Any, Final, Literal, get_args, get_origin
 
 from google.rpc import code_pb2
@@ -16,16 +18,19 @@ from contracts.reference.markdown import code, codes, table
 from contracts.reference.sources import comments_in
 from mesh import errors, settings, topics
 from mesh.catalog import load_catalog
+from mesh.error_classes.classes import ErrorClass
 from mesh.http_status import http_status
+from mesh.settings_base import variable
 from mesh.telemetry import names
+from registry.settings import PocketRegistrySettings
 from stack import ports
+from stack.supervisor import room
 
-_REACTIONS: Final = {
-    errors.Reaction.REFUSE: "refuses: the operation fails",
-    errors.Reaction.RETRY: "tries again: nothing is lost",
-    errors.Reaction.DEAD_LETTER: "dead-letters the record",
+_IN_A_LANE: Final = {
+    ErrorClass.REFUSE: "refuses: the operation fails",
+    ErrorClass.WAIT: "tries again: nothing is lost",
+    ErrorClass.SET_APART: "dead-letters the record",
 }
-_SERVICE_SETTINGS: Final = "_Settings"
 _ONLY_IN_DOCUMENTS: Final = {
     "reason": "The error's reason alone, to count by.",
     "sampled": "Whether spans of its trace are to be expected.",
@@ -46,7 +51,7 @@ def error_table() -> str:
         name = code_pb2.Code.Name(row.code)
         delay = "" if row.retry_delay_s is None else f"{row.retry_delay_s:g} s"
         status = str(http_status(row.code, reason.name))
-        rows.append((code(reason.name), code(name), status, delay, row.message, _REACTIONS[row.reaction]))
+        rows.append((code(reason.name), code(name), status, delay, row.message, _IN_A_LANE[row.error_class]))
     return table(
         ("reason", "gRPC code", "HTTP", "try again after", "what happened, and what to do", "a lane that meets it"),
         rows,
@@ -128,6 +133,21 @@ def span_table() -> str:
     return table(("span", "is"), [(code(getattr(names, name)), said[name]) for name in spans])
 
 
+def room_table() -> str:
+    """Return what a machine has to have free for a platform, on each set of engines."""
+    told = comments_in(room, "Needs")
+    sets = room.NEEDS
+    rows = [
+        (told[field.name], *(_amount(field.name, getattr(needs, field.name)) for needs in sets.values()))
+        for field in dataclasses.fields(room.Needs)
+    ]
+    return table(("free", *map(code, sets)), rows)
+
+
+def _amount(name: str, value: int) -> str:
+    return f"{value >> 20:,} MiB" if name.endswith("_bytes") else f"{value:,}"
+
+
 def port_table() -> str:
     """Return every port, with what listens there."""
     said = comments_in(ports, "Ports")
@@ -148,9 +168,10 @@ def settings_tables() -> str:
 
 def _settings_classes() -> Iterator[type[BaseSettings]]:
     for found in vars(settings).values():
-        ours = isinstance(found, type) and issubclass(found, BaseSettings) and found.__module__ == settings.__name__
-        if ours and found.__name__ != _SERVICE_SETTINGS:
+        if isinstance(found, type) and issubclass(found, BaseSettings) and found.__module__ == settings.__name__:
             yield found
+            if found is settings.RegistrySettings:
+                yield PocketRegistrySettings
 
 
 def _title(found: type[BaseSettings]) -> str:
@@ -160,6 +181,7 @@ def _title(found: type[BaseSettings]) -> str:
         "RedisSettings": "Redis",
         "KafkaSettings": "Kafka",
         "RegistrySettings": "Schema registry",
+        "PocketRegistrySettings": "Pocket schema registry",
         "EventStoreSettings": "Event store",
         "TelemetrySettings": "Logs and spans",
         "GatewaySettings": "Gateway",
@@ -170,15 +192,16 @@ def _title(found: type[BaseSettings]) -> str:
 
 
 def _settings_rows(found: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
-    said = comments_in(settings, found.__name__)
+    said = comments_in(sys.modules[found.__module__], found.__name__)
     for name, field in found.model_fields.items():
-        variable = field.validation_alias or f"{found.model_config.get('env_prefix', '')}{name}".upper()
-        meaning = _demand(said.get(name, ""), f"the setting {found.__name__}.{name} in mesh/settings.py")
-        yield code(str(variable)), _default(field), _with_choices(meaning, field)
+        meaning = _demand(said.get(name, ""), f"the setting {found.__name__}.{name}")
+        yield code(variable(found, name, field)), _default(field), _with_choices(meaning, field)
 
 
 def _default(field: FieldInfo) -> str:
     value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    if isinstance(value, Enum):
+        return code(str(value.value))
     if isinstance(value, bool):
         return code(json.dumps(value))
     return code(str(value)) or "empty"

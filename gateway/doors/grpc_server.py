@@ -14,19 +14,24 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
+from polystream.v1.system_pb2 import GetHealthRequest, Health
 
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind, answer_by_s, until
 from gateway.doors.native import EventServer, misfit, read_trace
 from gateway.doors.reflection import add_reflection
 from gateway.doors.statuses import CORRELATION_ID, STATUS_DETAILS, unknown_method
 from gateway.operations.accepted import Serializable
+from gateway.queries.health import HealthQueries
 from mesh.errors import PolystreamError
+from mesh.hosts import host_and_port
 from mesh.ids import new_correlation_id
 from mesh.settings import GatewaySettings
 
 # The largest request that grpcio reads: what is above max_request_bytes and below this is refused in full form.
 _READ_FACTOR = 16
 _FLUSH_S = 0.1  # a hundred times what it takes; nothing tells that it is done
+_PLATFORM = "polystream"
+_LOOK_INTERVAL_S = 1.0  # of somebody who watches a part
 _NO_DEADLINE_S = 10 * 365 * 86_400.0  # a server in C tells the largest number where there is no deadline
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -41,18 +46,19 @@ class GrpcServer:
     An RPC that `calls` does not have is UNIMPLEMENTED.
     """
 
-    def __init__(self, calls: Calls, settings: GatewaySettings) -> None:
+    def __init__(self, calls: Calls, settings: GatewaySettings, platform: HealthQueries) -> None:
+        """`platform` tells how each of its parts is."""
         self._calls = calls
         self.kind = _fitting(settings.server)  # which server it is
         self._server = _new_server(self.kind, calls, settings)
-        self._health = _Health(calls)
+        self._health = _Health(calls, platform)
         for service in calls.services:
             self._register(service)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names = ["", *(service.full_name for service in calls.services)]
         add_reflection((*self._names[1:], "grpc.health.v1.Health"), self._server)
         self._server.add_generic_rpc_handlers((_UnknownMethods(),))
-        self._address = f"{settings.host}:{settings.port}"
+        self._address = host_and_port(settings.host, settings.port)
         # The servers listen as they bind: the system would deal out connections to a gateway that takes none yet.
         self._binds_late = settings.shares_ports
         self.port = settings.port if self._binds_late else _bind(self._server, self._address)
@@ -191,19 +197,54 @@ async def _refuse(context: Any, status: status_pb2.Status, correlation_id: str) 
 
 
 class _Health(health_aio.HealthServicer):
-    """`grpc.health.v1.Health`, whose watchers are bounded as all streams are."""
+    """`grpc.health.v1.Health`, whose watchers are bounded as all streams are.
 
-    def __init__(self, calls: Calls) -> None:
+    The empty name and those of the services are about this gateway. `polystream` is the whole platform, which serves
+    while it is HEALTHY, and so does each of its parts, under the name that it has in `GetHealth`.
+    """
+
+    def __init__(self, calls: Calls, platform: HealthQueries) -> None:
         super().__init__()
         self._calls = calls
+        self._platform = platform
+        self._platform_names = frozenset({_PLATFORM, *platform.component_names})
+        self._leaves = False
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:  # noqa: N802 - the proto's
+        """Tell a service's state."""
+        if request.service in self._platform_names:
+            return health_pb2.HealthCheckResponse(status=await self._platform_status(request.service))
+        return await super().Check(request, context)
+
+    async def enter_graceful_shutdown(self) -> None:
+        """Say of everything, for good, that no more calls should come."""
+        self._leaves = True
+        await super().enter_graceful_shutdown()
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802 - the proto's
         """Tell a service's state and every change of it."""
         try:
             with self._calls.streaming():
-                await until(answer_by_s(_caller(context)), super().Watch(request, context))
+                is_own = request.service not in self._platform_names
+                watching = super().Watch(request, context) if is_own else self._watch_part(request.service, context)
+                await until(answer_by_s(_caller(context)), watching)
         except PolystreamError as error:
             await _refuse(context, error.to_status(), new_correlation_id())
+
+    async def _watch_part(self, name: str, context: Any) -> None:
+        told = None
+        while True:
+            status = await self._platform_status(name)
+            if status != told:
+                await context.write(health_pb2.HealthCheckResponse(status=status))
+            told = status
+            await asyncio.sleep(_LOOK_INTERVAL_S)
+
+    async def _platform_status(self, name: str) -> Any:
+        health = await self._platform.get_health(GetHealthRequest(), None)
+        of_parts = {component.name: component.status for component in health.components}
+        is_well = of_parts.get(name, health.status) == Health.HEALTHY
+        return _SERVING if is_well and not self._leaves else _NOT_SERVING
 
 
 class _UnknownMethods(grpc.GenericRpcHandler):

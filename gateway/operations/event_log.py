@@ -1,4 +1,4 @@
-"""The event log, asked by gRPC: what the monitor has kept of operations that memory and Redis have forgotten."""
+"""The monitor, asked by gRPC: for operations that memory and Redis have forgotten, and for how each part is."""
 
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import grpc
 from grpc_status import rpc_status
 from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceStub
+from polystream.monitor.v1.part_health_pb2 import ListPartHealthRequest, ListPartHealthResponse
+from polystream.monitor.v1.part_health_pb2_grpc import PartHealthServiceStub
 from polystream.v1.operations_pb2 import (
     ExplainOperationRequest,
     GetOperationRequest,
@@ -15,15 +17,19 @@ from polystream.v1.operations_pb2 import (
     OperationStory,
 )
 
+from mesh.direct import GRPC_OPTIONS
 from mesh.errors import PolystreamError, Reason
 
 if TYPE_CHECKING:
-    from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceAsyncStub  # there for its types alone
+    # There for their types alone.
+    from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceAsyncStub
+    from polystream.monitor.v1.part_health_pb2_grpc import PartHealthServiceAsyncStub
 
 T = TypeVar("T")
 
 _TIMEOUT_S: Final = 2.0
 _CHANNEL_OPTIONS: Final = (
+    *GRPC_OPTIONS,
     # A monitor that comes back must be found within a second, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -33,7 +39,7 @@ _CHANNEL_OPTIONS: Final = (
 
 
 class EventLogClient:
-    """A client of `polystream.monitor.v1.EventLogService`. Connects when it is first asked.
+    """A client of the monitor's services. Connects when it is first asked.
 
     Every method raises PolystreamError with EVENT_LOG_UNAVAILABLE when the monitor does not answer within two
     seconds.
@@ -67,6 +73,11 @@ class EventLogClient:
                 return None
             raise
 
+    async def parts(self) -> ListPartHealthResponse:
+        """Return how each part of the platform is, as the monitor has heard."""
+        stub: PartHealthServiceAsyncStub = PartHealthServiceStub(self._open())
+        return await _answer(stub.ListPartHealth(ListPartHealthRequest(), timeout=_TIMEOUT_S))
+
     async def close(self) -> None:
         """Close the connection."""
         if self._channel is not None:
@@ -74,9 +85,12 @@ class EventLogClient:
             self._channel = None
 
     def _stub(self) -> "EventLogServiceAsyncStub":
+        return EventLogServiceStub(self._open())
+
+    def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
             self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
-        return EventLogServiceStub(self._channel)
+        return self._channel
 
 
 async def _answer(call: Awaitable[T]) -> T:

@@ -24,6 +24,8 @@ _POLL_S: Final = 0.1
 _DELIVER_TIMEOUT_S: Final = 10.0
 _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_MAX_S: Final = 2.0
+_LAG_INTERVAL_S: Final = 1.0
+_FROM_ELSEWHERE: Final = "operations are told from memory and the event log meanwhile"
 _FAILURES_MAX: Final = 10  # one after the other, of what no part is known to fail with
 
 log = structlog.stdlib.get_logger(__name__)
@@ -42,9 +44,6 @@ class Writer(Protocol):
 
     def save(self, receipts: Sequence[CommandReceipt]) -> None:
         """Save a batch. Raises PolystreamError where that is not possible now."""
-
-    def answers(self) -> bool:
-        """Whether `save` would be possible now."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -75,10 +74,26 @@ class ReceiptFollower:
         self._stopping = threading.Event()
         self._thread = threads.new("receipt-follower", self._run)
         self._passed_over = RepeatCounter()
+        self._unsaved: Sequence[CommandReceipt] = ()  # the first batch that Redis did not take, while it takes none
         self._redis_away = False
         self._backoff = _new_backoff()
         self._retry_at_s = 0.0
+        self._lag_told_s = 0.0
+        self._level_s = time.monotonic()  # when nothing was left to do
+        # What it waits for, in a few words; empty where it waits for nothing. Any thread may read these.
+        self.kafka_trouble = ""
+        self.redis_trouble = ""
+        self.registry_trouble = ""
+        self._no_receipts = 0
+        self._not_unpacked = 0
+        self.behind = 0  # records that are not in Redis yet
+        self.behind_ms = 0  # for how long there have been any
         self.caught_up = False  # true from when everything that came before the start has been handed on
+
+    @property
+    def passed_over(self) -> int:
+        """How many records were no receipts, or older than what Redis keeps. Any thread may read it."""
+        return self._no_receipts + self._not_unpacked
 
     def start(self) -> None:
         """Begin. Does not wait for Kafka."""
@@ -102,6 +117,7 @@ class ReceiptFollower:
                     if failures >= _FAILURES_MAX:
                         raise  # the gateway ends: another one may do better
                     log.error("receipts could not be followed", error=type(error).__name__)
+                    self.kafka_trouble = f"receipts cannot be followed: {type(error).__name__}"
                     self._stopping.wait(_BACKOFF_MAX_S)
                     receipts.rewind()
                 else:
@@ -119,6 +135,19 @@ class ReceiptFollower:
             delivered.result(_DELIVER_TIMEOUT_S)
         self.caught_up = self.caught_up or receipts.at_end()
         receipts.commit_when_due()
+        self._tell_lag(receipts)
+
+    def _tell_lag(self, receipts: ReceiptLog) -> None:
+        now_s = time.monotonic()
+        if now_s < self._lag_told_s + _LAG_INTERVAL_S:
+            return
+        self._lag_told_s = now_s
+        self.kafka_trouble = receipts.trouble
+        self.behind = receipts.behind()
+        self._not_unpacked = receipts.passed_over
+        if not self.behind:
+            self._level_s = now_s
+        self.behind_ms = int((now_s - self._level_s) * 1000)
 
     def _save(self, batch: Sequence[Received], receipts: ReceiptLog) -> None:
         if self._redis_away:
@@ -127,21 +156,31 @@ class ReceiptFollower:
         try:
             self._writer.save([received.receipt for received in batch])
         except PolystreamError as error:
-            log.warning("redis is away: operations are kept in memory alone", error=error.reason.name)
+            if not self.redis_trouble:
+                log.warning("redis takes no receipts: operations are kept in memory alone", **error.metadata)
+            self.redis_trouble = f"{_FROM_ELSEWHERE}: {error.metadata.get('error', error.message)}"
             self._redis_away = True
+            self._unsaved = [received.receipt for received in batch]
             self._backoff.reset()
             self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
         receipts.done()
+        if batch or receipts.at_end():  # an answer to PING says nothing of what a server takes
+            self.redis_trouble = ""
+            self._backoff.reset()
 
     def _try_again(self, receipts: ReceiptLog) -> None:
         if time.monotonic() < self._retry_at_s:
             return
-        if not self._writer.answers():
+        # Nothing less would tell: a server whose memory is full, or that became a replica, answers all but this.
+        try:
+            self._writer.save(self._unsaved)
+        except PolystreamError:
             self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
-        log.info("redis is back: the receipts it has missed are read again")
+        log.info("redis takes receipts again: those that it has missed are read again")
         self._redis_away = False
+        self._unsaved = ()
         receipts.rewind()
 
     def _decoded(self, records: Sequence[KafkaRecord]) -> list[Received]:
@@ -149,6 +188,7 @@ class ReceiptFollower:
         batch = []
         for record in records:
             if record.timestamp_ms < oldest_ms:
+                self._no_receipts += 1
                 continue  # Redis would have forgotten it by now
             receipt = self._decode(record)
             if receipt is not None:
@@ -162,12 +202,15 @@ class ReceiptFollower:
             try:
                 receipt = self._decoder.decode(record.value, record.receive_time_ns)
             except PolystreamError as error:
+                if error.reason is Reason.REGISTRY_UNAVAILABLE:
+                    self.registry_trouble = error.message
                 if error.reason is Reason.REGISTRY_UNAVAILABLE and not self._stopping.wait(backoff.next_s()):
                     continue
                 if error.reason is Reason.REGISTRY_UNAVAILABLE:
                     raise
                 self._pass_over(record, error.message)
                 return None
+            self.registry_trouble = ""
             assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
             if CORRELATION_ID.fullmatch(receipt.correlation_id) is None:
                 self._pass_over(record, "it has no correlation ID")
@@ -175,6 +218,7 @@ class ReceiptFollower:
             return receipt
 
     def _pass_over(self, record: KafkaRecord, why: str) -> None:
+        self._no_receipts += 1
         passed_over = self._passed_over.count()
         if passed_over:
             log.warning(

@@ -51,8 +51,10 @@ class ReceiptLog:
                 "error_cb": self._suspect,
             }
         )
-        self._pass_over = PassOver(self._consumer)
+        self.passed_over = 0  # records of batches that cannot be unpacked
+        self._pass_over = PassOver(self._consumer, self._count_passed_over)
         self._admin = AdminClient({**kafka.client_config(f"{group}-admin"), **QUIET_CONFIG})
+        self.trouble = ""  # why the topic could not be looked at the last time; empty where it could
         self._topic_id = ""
         self._read_to: dict[int, int] = {}  # next offset to read, by partition
         self._done_to: dict[int, int] = {}
@@ -79,6 +81,11 @@ class ReceiptLog:
         return bool(self._read_to) and all(
             0 <= self._end_when_last_fetched(partition) <= offset for partition, offset in self._read_to.items()
         )
+
+    def behind(self) -> int:
+        """Return how many records there were at the last look that are not done."""
+        ends = ((self._end_when_last_fetched(partition), offset) for partition, offset in self._done_to.items())
+        return sum(max(0, end - offset) for end, offset in ends)
 
     def done(self) -> None:
         """Take what has been read as done: it needs no second reading."""
@@ -121,7 +128,9 @@ class ReceiptLog:
                 self._begin(topic_id, partitions)
         except (KafkaException, TimeoutError) as error:
             log.debug("receipts cannot be read now", error=type(error).__name__)
+            self.trouble = "receipts cannot be read"
             return
+        self.trouble = ""
         self._next_check_s = time.monotonic() + _CHECK_INTERVAL_S
 
     def _begin(self, topic_id: str, partitions: list[int]) -> None:
@@ -164,6 +173,9 @@ class ReceiptLog:
         for position in found:
             starts[position.partition] = position.offset if position.offset > _UNSET else ends[position.partition]
         return starts
+
+    def _count_passed_over(self) -> None:
+        self.passed_over += 1
 
     def _end_when_last_fetched(self, partition: int) -> int:
         """Return a partition's end; below 0 before the first fetch."""

@@ -8,18 +8,21 @@ time, the oldest give way, and the event log is asked for those operations.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
 import redis
 import redis.asyncio
+import structlog
 from google.protobuf.message import DecodeError
 from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
 from mesh.redis_budget import KEEP_WITHIN
 from mesh.settings import RedisSettings
@@ -33,9 +36,14 @@ from mesh.store_names.redis import (
     operation_key,
     request_key,
 )
+from mesh.telemetry.logs import describe
+from mesh.telemetry.repeats import RepeatCounter
+
+log = structlog.stdlib.get_logger(__name__)
 
 _TIMEOUT_S: Final = 1.0  # Redis answers in a millisecond, or is away
 _STORE: Final = "REDIS"
+_MAX_CLAIMS_HERE: Final = 10_000  # about 2 MB
 # Measured in Redis 7 and Valkey 9: what a receipt takes beside its own bytes, as the first of its operation, and what
 # a claim takes; with their places in the lists by age.
 RECEIPT_BYTES: Final = 450
@@ -98,27 +106,34 @@ class ReceiptWriter:
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         )
         self._save = self._redis.register_script(_SAVE)
+        self._refused = RepeatCounter()
         self._limits = (ttl_s, max_bytes, RECEIPT_BYTES, OPERATION_PREFIX)
 
     def save(self, receipts: Sequence[CommandReceipt]) -> None:
-        """Write a batch in one call. Raises PolystreamError with STORE_UNAVAILABLE: repeat the batch then."""
+        """Write a batch in one call. Raises PolystreamError with STORE_UNAVAILABLE: repeat the batch then.
+
+        A receipt whose key holds somebody else's value is left out, and counted: memory and the event log have it.
+        """
         if not receipts:
             return
+        try:
+            self._save_all(receipts)
+        except redis.RedisError as error:
+            if classify_redis(error).waits:
+                raise _unavailable(error) from error
+            if len(receipts) > 1:
+                for receipt in receipts:
+                    self.save([receipt])
+                return
+            if times := self._refused.count():
+                log.error("redis cannot take receipts: they are left out", times=times, error=describe(error))
+
+    def _save_all(self, receipts: Sequence[CommandReceipt]) -> None:
         arguments: list[Any] = [*self._limits]
         for receipt in receipts:
             arguments += (_field(receipt), receipt.SerializeToString())
-        try:
-            keys = [operation_key(receipt.correlation_id) for receipt in receipts]
-            self._save(keys=[OPERATIONS, OPERATIONS_BYTES, *keys], args=arguments)
-        except redis.RedisError as error:
-            raise _unavailable() from error
-
-    def answers(self) -> bool:
-        """Whether Redis answers now."""
-        try:
-            return bool(self._redis.ping())
-        except redis.RedisError:
-            return False
+        keys = [operation_key(receipt.correlation_id) for receipt in receipts]
+        self._save(keys=[OPERATIONS, OPERATIONS_BYTES, *keys], args=arguments)
 
     def close(self) -> None:
         """Close the connection."""
@@ -135,6 +150,7 @@ class RedisOperationStore:
         self._redis = client
         self._claim = client.register_script(_CLAIM)
         self._limits = (ttl_s, max_claims_bytes, CLAIM_BYTES, REQUEST_PREFIX)
+        self._claims_here: OrderedDict[str, bytes] = OrderedDict()  # made while Redis took none
 
     async def receipts(self, correlation_id: str) -> list[CommandReceipt]:
         """Return the operation's receipts. Raises PolystreamError with STORE_UNAVAILABLE."""
@@ -142,7 +158,7 @@ class RedisOperationStore:
             async with asyncio.timeout(_TIMEOUT_S):
                 values = await self._redis.hvals(operation_key(correlation_id))
         except (redis.RedisError, TimeoutError) as error:
-            raise _unavailable() from error
+            raise _unavailable(error) from error
         return [receipt for receipt in map(_parsed, values) if receipt is not None]
 
     async def is_claimed(self, correlation_id: str) -> bool:
@@ -154,7 +170,10 @@ class RedisOperationStore:
             return False
 
     async def claim(self, correlation_id: str, fingerprint: bytes) -> Claim:
-        """Take a request ID for a request, or tell who has it; UNKNOWN while Redis is away.
+        """Take a request ID for a request, or tell who has it; UNKNOWN where nobody knows while Redis takes nothing.
+
+        A server that is full, or a replica, still tells who has an ID. What it could not be told is known here, of the
+        last claims.
 
         `correlation_id` is the one derived from the request ID, `fingerprint` what tells one request from another.
         """
@@ -162,11 +181,32 @@ class RedisOperationStore:
             async with asyncio.timeout(_TIMEOUT_S):
                 keys = (REQUESTS, REQUESTS_BYTES, request_key(correlation_id))
                 holder = await self._claim(keys=keys, args=(*self._limits, fingerprint))
-        except (redis.RedisError, TimeoutError):
-            return Claim.UNKNOWN
+        except (redis.ConnectionError, redis.TimeoutError, TimeoutError):
+            return self._claim_here(correlation_id, fingerprint)
+        except redis.RedisError:
+            holder = await self._holder(correlation_id)
+            if holder is None:
+                return self._claim_here(correlation_id, fingerprint)
         if holder is None:
             return Claim.NEW
         return Claim.SAME if holder == fingerprint else Claim.OTHER
+
+    def _claim_here(self, correlation_id: str, fingerprint: bytes) -> Claim:
+        holder = self._claims_here.get(correlation_id)
+        if holder is not None:
+            return Claim.SAME if holder == fingerprint else Claim.OTHER
+        self._claims_here[correlation_id] = fingerprint
+        if len(self._claims_here) > _MAX_CLAIMS_HERE:
+            self._claims_here.popitem(last=False)
+        return Claim.UNKNOWN
+
+    async def _holder(self, correlation_id: str) -> bytes | None:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                holder = await self._redis.get(request_key(correlation_id))
+        except (redis.RedisError, TimeoutError):
+            return None
+        return holder.encode() if isinstance(holder, str) else holder
 
 
 def _field(receipt: CommandReceipt) -> str:
@@ -181,5 +221,6 @@ def _parsed(value: bytes | str) -> CommandReceipt | None:
         return None  # somebody else's field: the operation is told without it
 
 
-def _unavailable() -> PolystreamError:
-    return PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"store": _STORE})
+def _unavailable(error: redis.RedisError | TimeoutError) -> PolystreamError:
+    cause = classify_redis(error).cause if isinstance(error, redis.RedisError) else "the server does not answer in time"
+    return PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"store": _STORE, "error": cause})

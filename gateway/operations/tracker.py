@@ -86,6 +86,11 @@ class OperationTracker:
             max_age_s=settings.operation_ttl_s,
         )
 
+    @property
+    def following(self) -> ReceiptFollower:
+        """Who follows the receipts, for health: what it waits for, and how far it is behind."""
+        return self._follower
+
     async def start(self) -> None:
         """Begin to follow the receipts. Waits for no engine."""
         self._loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ from gateway.operations.event_log import EventLogClient
 from gateway.operations.longrunning import LongRunningOperations
 from gateway.operations.tracker import OperationTracker
 from gateway.queries.contents import ContentQueries
-from gateway.queries.health import HealthQueries, Probe
+from gateway.queries.health import HealthQueries
 from gateway.queries.operations import OperationQueries
 from gateway.queries.payments import PaymentQueries
 from gateway.queries.preferences import PreferencesQueries
@@ -25,7 +25,7 @@ Handler = Callable[[Any, Any], Awaitable[Message] | AsyncIterator[Message]]
 
 
 def build_queries(
-    stores: Stores, tracker: OperationTracker, event_log: EventLogClient, probes: Mapping[str, Probe]
+    stores: Stores, tracker: OperationTracker, event_log: EventLogClient, health: HealthQueries
 ) -> Mapping[str, Handler]:
     """Return the handler of every RPC that is no command, by package.Service/Method.
 
@@ -40,7 +40,6 @@ def build_queries(
     contents = ContentQueries(stores)
     sessions = SessionQueries(stores)
     operations = OperationQueries(tracker, event_log)
-    health = HealthQueries(probes)
     return {
         "polystream.v1.UserService/GetUser": users.get_user,
         "polystream.v1.UserService/ListUsers": users.list_users,

@@ -7,20 +7,23 @@ from contextlib import suppress
 from typing import Any, Final, LiteralString, TypeVar
 
 import psycopg
-import pymongo.errors
 import redis.asyncio
-import redis.exceptions
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
+from mesh.error_classes.classes import ErrorClass, Verdict
+from mesh.error_classes.mongodb import classify_mongodb
+from mesh.error_classes.postgresql import classify_postgresql
+from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
-from mesh.telemetry.logs import describe
 
 POSTGRESQL: Final = "POSTGRESQL"
 MONGODB: Final = "MONGODB"
@@ -33,21 +36,9 @@ _MAX_WAITING: Final = 1000  # queries that wait for a connection
 _CLOSE_TIMEOUT_S: Final = 2.0
 _DATABASE: Final = "streaming_db"  # where the URL names none
 
-# What tells of a store that does not answer, rather than of a query that is wrong.
-_UNAVAILABLE: Final = (
-    TimeoutError,
-    PoolTimeout,
-    TooManyRequests,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg.errors.UndefinedTable,  # the migrations are yet to run
-    pymongo.errors.ConnectionFailure,
-    pymongo.errors.ExecutionTimeout,
-    pymongo.errors.WTimeoutError,
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.ReadOnlyError,
-)
+_LATE: Final = Verdict(ErrorClass.WAIT, "the store does not answer in time")
+# What each store's part of this client raises, beside what it is asked for.
+_FAILURES: Final = (TimeoutError, PoolTimeout, TooManyRequests, psycopg.Error, PyMongoError, RedisError)
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -151,19 +142,24 @@ class Stores:
             if not task.done():
                 raise TimeoutError
             result = task.result()
-        except _UNAVAILABLE as error:
-            self._note_absence(store, error)
-            raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"store": store}) from error
+        except _FAILURES as error:
+            verdict = _classified(error)
+            if not verdict.waits:
+                raise
+            self._note_absence(store, verdict.cause)
+            raise PolystreamError(
+                Reason.STORE_UNAVAILABLE, metadata={"store": store, "error": verdict.cause}
+            ) from error
         finally:
             if not task.done():
                 self._abandon(task)
         self._note_presence(store)
         return result
 
-    def _note_absence(self, store: str, error: Exception) -> None:
+    def _note_absence(self, store: str, cause: str) -> None:
         if store not in self._away:
             self._away.add(store)
-            log.warning("a store does not answer", store=store, error=describe(error))
+            log.warning("a store does not answer", store=store, error=cause)
 
     def _note_presence(self, store: str) -> None:
         if store in self._away:
@@ -180,6 +176,16 @@ class Stores:
         self._abandoned.discard(task)
         if not task.cancelled():
             task.exception()  # taken note of: nobody waits for it
+
+
+def _classified(error: Exception) -> Verdict:
+    if isinstance(error, psycopg.Error) and not isinstance(error, PoolTimeout | TooManyRequests):
+        return classify_postgresql(error)
+    if isinstance(error, PyMongoError):
+        return classify_mongodb(error)
+    if isinstance(error, RedisError):
+        return classify_redis(error)
+    return _LATE
 
 
 async def _fetch(

@@ -14,8 +14,6 @@ from mesh.stored_enums import KINDS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-# A deleted view stays as a mark of its deletion until its lane takes it away.
-_NOT_DELETED: Final = {"apagado_por": {"$exists": False}}
 
 
 class ViewQueries:
@@ -26,7 +24,7 @@ class ViewQueries:
 
     async def get_view(self, request: GetViewRequest, _context: Any) -> View:
         """Return one view. Raises PolystreamError VIEW_NOT_FOUND."""
-        wanted = {"_id": request.view_id.lower(), "user_id": request.user_id, **_NOT_DELETED}
+        wanted = {"_id": request.view_id.lower(), "user_id": request.user_id}
         document = await self._stores.documents(lambda database: database[VIEWS].find_one(wanted))
         if document is None:
             raise not_found(Reason.VIEW_NOT_FOUND, "view_id")
@@ -35,7 +33,7 @@ class ViewQueries:
     async def list_views(self, request: ListViewsRequest, _context: Any) -> ListViewsResponse:
         """Return a page of a user's views, the newest first."""
         page = page_of(request, int, str)
-        wanted = {"user_id": request.user_id, **_NOT_DELETED, **_behind(page)}
+        wanted = {"user_id": request.user_id, **_behind(page)}
         found = await self._stores.documents(
             lambda database: (
                 database[VIEWS]

@@ -1,9 +1,14 @@
 """A dead letter: a record of `user_events` that a lane gave up, as it is on the dead-letter topic."""
 
 from dataclasses import dataclass
+from typing import Final
+
+from polystream.options.v1 import options_pb2
 
 from mesh import topics
 from mesh.envelope import KafkaRecord, RecordHeaders, parse_number, without_dead_letter_headers
+
+_STORES: Final = frozenset(("", *options_pb2.Store.keys()))  # early dead letters named none
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,6 +65,8 @@ def parse_dead_letter(record: KafkaRecord) -> DeadLetter | None:
     """Return the dead letter that a record of the dead-letter topic is; None for one that no lane has written."""
     headers = record.read_headers()
     if headers.dead_letter_source is None or topics.DLQ_REASON not in headers:
+        return None
+    if headers.text(topics.DLQ_STORE) not in _STORES:
         return None
     source = RecordPosition(*headers.dead_letter_source)
     return DeadLetter(

@@ -16,7 +16,8 @@ from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.dead_letters.dead_letter import DeadLetter
 from mesh.envelope import KafkaRecord, redrive_headers
-from mesh.errors import PolystreamError, Reaction
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import PolystreamError
 from mesh.kafka import PRODUCER_CONFIG
 from mesh.schemas import load_schema
 from mesh.settings import KafkaSettings
@@ -152,7 +153,7 @@ class Redriver:
         try:
             receipt = self._receipts.decode(record.value, record.receive_time_ns)
         except PolystreamError as error:
-            if error.reason.value.reaction is not Reaction.RETRY:
+            if error.reason.value.error_class is not ErrorClass.WAIT:
                 return None
             raise TopicError(f"an answer could not be read: {error.message}") from error
         assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type

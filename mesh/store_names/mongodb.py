@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, TypedDict
 
 VIEWS: Final = "historico_visualizacao"
+DELETED_VIEWS: Final = "visualizacoes_apagadas"  # by view ID: `apagado_por`, the correlation ID of the DeleteView
 RECOMMENDATIONS: Final = "recomendacoes"
 POPULAR: Final = "conteudos_populares"  # one document: the contents that are watched the most
 INBOX: Final = "comandos_aplicados"  # by correlation ID: what was applied, and its receipt
@@ -24,7 +25,6 @@ class ViewDocument(TypedDict, total=False):
     data: datetime  # to the millisecond, which is what a Date of MongoDB holds
     data_microssegundos: int  # what `data` has to be later by, 0 to 999 microseconds
     concluido: bool
-    apagado_por: str  # the correlation ID of the DeleteView that took away all the above but `_id`
 
 
 class RecommendedDocument(TypedDict, total=False):

@@ -23,6 +23,7 @@ REQUESTS: Final = "requests:by_age"  # as MARKERS
 REQUESTS_BYTES: Final = "requests:bytes"
 
 KNOWN_USERS: Final = "usuarios:conhecidos"  # hash, by user ID: empty for who was found to exist, else the erasure
+PING_KEY: Final = "lane:ping"  # written and forgotten, to see whether the server takes writes
 
 
 class ContentHash(TypedDict, total=False):

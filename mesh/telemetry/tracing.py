@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, _get_from_env_or_default
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
+from mesh.direct import GRPC_OPTIONS
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.context import TraceContext, otel_context, trace_context, unsampled
 from mesh.telemetry.sampling import RATE_LIMITED, HeadSampler, RateLimit
@@ -45,6 +46,7 @@ class Tracing:
             endpoint=settings.otlp_endpoint,
             insecure=not settings.otlp_endpoint.startswith("https"),
             timeout=_EXPORT_TIMEOUT_S,
+            channel_options=GRPC_OPTIONS,  # type: ignore[arg-type] # gRPC takes numbers, too
         )
         self._provider.add_span_processor(
             BatchSpanProcessor(

@@ -24,6 +24,9 @@ const PART_NAMES = {
   postgresql: "PostgreSQL",
   mongodb: "MongoDB",
   redis: "Redis",
+  "lane-postgresql": "PostgreSQL's lane",
+  "lane-mongodb": "MongoDB's lane",
+  "lane-redis": "Redis's lane",
   monitor: "Monitor",
 };
 const SAMPLES = [
@@ -51,6 +54,7 @@ async function showPlatform() {
         element("span", { className: "dot" }),
         element("span", { text: PART_NAMES[part.name] ?? part.name }),
         element("small", { text: part.detail || part.status.toLowerCase() }),
+        ...(notes(part) ? [element("small", { className: "notes", text: notes(part) })] : []),
       ),
     ),
   );
@@ -60,6 +64,15 @@ async function showPlatform() {
       .map(([name, label]) => element("a", { href: endpoints[name], text: label })),
   );
   if (restUrl) byId("first-command").textContent = `curl -X POST ${restUrl}/usuarios`;
+}
+
+// Since when a part is as it is, and how far it is behind.
+function notes(part) {
+  const lag = part.lag_records
+    ? `${part.lag_records} records behind, the oldest for ${Math.round(parseFloat(part.oldest_command_age ?? "0"))} s`
+    : "";
+  const since = part.status !== "HEALTHY" && part.since_time ? `since ${time(part.since_time)}` : "";
+  return [since, lag].filter(Boolean).join(" · ");
 }
 
 async function showOperations() {

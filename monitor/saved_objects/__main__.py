@@ -9,6 +9,7 @@ import sys
 
 import structlog
 
+from mesh import startup
 from mesh.settings import DashboardsSettings, TelemetrySettings
 from mesh.telemetry.logs import configure_logging
 from monitor.saved_objects.objects import FILE_NAME, INDEX_PATTERN_ID, saved_objects, to_ndjson
@@ -30,7 +31,7 @@ def provision(settings: DashboardsSettings) -> None:
 
 
 def main() -> int:
-    """Do as the arguments say; 0 when all is there."""
+    """Do as the arguments say; 0 when all is there. Raises SettingsError."""
     if sys.argv[1:] == ["--print"]:
         sys.stdout.write(to_ndjson(saved_objects()))
         return 0
@@ -44,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(startup.run(main))

@@ -1,6 +1,5 @@
 """The few calls of OpenSearch Dashboards' HTTP API that put saved objects there; Kibana 7 answers them too."""
 
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,6 +7,7 @@ from typing import Any, Final, TypeVar, cast
 
 import httpx
 
+from mesh.direct import http_options
 from mesh.settings import DashboardsSettings
 
 T = TypeVar("T")
@@ -45,8 +45,8 @@ class DashboardsServer:
             base_url=settings.url,
             timeout=settings.timeout_s,
             auth=(settings.user, settings.password.get_secret_value()) if settings.user else None,
-            verify=ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True,
             headers=_HEADERS,
+            **http_options(ca_file=settings.ca_file, proxy_url=settings.proxy_url),
         )
 
     def wait_until_ready(self) -> None:

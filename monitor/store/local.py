@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.catalog import Catalog
+from mesh.error_classes.event_store import classify_sqlite
 from mesh.errors import PolystreamError, Reason
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
@@ -24,6 +25,7 @@ from monitor.store.selection import (
     SpanPlace,
     with_ancestors,
 )
+from monitor.store.set_apart import SetApartFile
 from monitor.story import fold
 
 _SCHEMA = """
@@ -79,6 +81,8 @@ SELECT document, sampled FROM (
      ORDER BY timestamp_us DESC, event_id DESC LIMIT ?
 )
 """
+T = TypeVar("T")
+
 _BUSY_TIMEOUT_S = 10.0
 _VARIABLES_MAX = 500  # bound parameters a statement
 _STEP_ROWS = 2000  # deleted in one transaction: others wait for it
@@ -91,8 +95,10 @@ _RESERVE_BYTES = 8 * 1024 * 1024
 class LocalEventStore:
     """Events and spans in a SQLite file. See `monitor.store.port.EventStore`."""
 
-    def __init__(self, folder: Path, catalog: Catalog) -> None:
+    def __init__(self, folder: Path, catalog: Catalog, on_set_apart: Callable[[], None] = lambda: None) -> None:
+        """`on_set_apart` is called for each event or span that can never be kept."""
         self._catalog = catalog
+        self._set_apart = SetApartFile(folder, on_set_apart)
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self._reserve = DiskReserve(folder / "reserve", _RESERVE_BYTES)
@@ -107,7 +113,13 @@ class LocalEventStore:
         self._db.executescript(_SCHEMA)
 
     def append(self, events: Sequence[TracedEvent]) -> None:
-        """Keep events, and bring the operations they belong to up to date, in one transaction."""
+        """Keep events, and bring the operations they belong to up to date, in one transaction.
+
+        One that can never be kept is set apart.
+        """
+        self._isolate(events, self._append, lambda traced: (f"event/{traced.event.event_id}", str(traced.event)))
+
+    def _append(self, events: Sequence[TracedEvent]) -> None:
         with self._transaction() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)",
@@ -140,7 +152,10 @@ class LocalEventStore:
             )
 
     def add_spans(self, spans: Sequence[Span]) -> None:
-        """Keep spans in one transaction."""
+        """Keep spans in one transaction. One that can never be kept is set apart."""
+        self._isolate(spans, self._add_spans, lambda span: (f"span/{span.trace_id}:{span.span_id}", str(span)))
+
+    def _add_spans(self, spans: Sequence[Span]) -> None:
         with self._transaction() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO command_spans (trace_id, span_id, correlation_id, start_us, document) "
@@ -244,7 +259,7 @@ class LocalEventStore:
     def _forget(self, table: str, where: str, values: Sequence[object], limit: int) -> int:
         """Delete the oldest rows of a table in one transaction; return how many."""
         key, time = _BY_TIME[table]
-        with self._transaction() as db:
+        with _unavailable(), self._transaction() as db:
             return db.execute(
                 # The names are those above; every value is a parameter.
                 f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} {where} ORDER BY {time} LIMIT ?)",  # noqa: S608
@@ -255,7 +270,7 @@ class LocalEventStore:
         """Give free pages at the end of the file back to the disk, where there are many."""
         if self._pragma("freelist_count") * _FREE_SHARE_MAX > self._pragma("page_count"):
             # One call gives back a page, and says so in a row without columns, which only a script goes on after.
-            with self._errors():
+            with self._lock, _unavailable():
                 self._db.executescript(f"PRAGMA incremental_vacuum({_STEP_PAGES})")
         return 0
 
@@ -274,9 +289,31 @@ class LocalEventStore:
                 raise
             return step()
 
+    def _isolate(
+        self, items: Sequence[T], write: Callable[[Sequence[T]], None], told: Callable[[T], tuple[str, str]]
+    ) -> None:
+        """Write items, in halves where one of them is at fault, until that one is found and set apart.
+
+        `told` returns an item's identifier and its text.
+        """
+        try:
+            write(items)
+        except (sqlite3.Error, OverflowError, ValueError) as error:
+            verdict = classify_sqlite(error)
+            if verdict.waits:
+                raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE, metadata={"error": verdict.cause}) from error
+            if len(items) == 1:
+                identifier, document = told(items[0])
+                self._set_apart.keep(identifier, document, verdict.cause)
+                return
+            middle = len(items) // 2
+            self._isolate(items[:middle], write, told)
+            self._isolate(items[middle:], write, told)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._errors():
+        """Have the file to oneself for a transaction. Raises sqlite3.Error."""
+        with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -288,17 +325,17 @@ class LocalEventStore:
                 raise
 
     def _read(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        with self._errors():
+        with self._lock, _unavailable():
             return self._db.execute(statement, values).fetchall()
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Have the file to oneself, and raise its errors as EVENT_LOG_UNAVAILABLE."""
-        with self._lock:
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE) from error
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        cause = classify_sqlite(error).cause
+        raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE, metadata={"error": cause}) from error
 
 
 def _is_full(error: PolystreamError) -> bool:

@@ -8,6 +8,7 @@ A full spool refuses: events then wait in Kafka, and spans are dropped by whoeve
 """
 
 import contextlib
+import hashlib
 import itertools
 import json
 import threading
@@ -25,6 +26,7 @@ from monitor.store.documents import Document, event_document, read_event, read_s
 from monitor.store.port import Bounds, EventStore, FoundSpans, OperationFilter, Position
 from monitor.store.recent import RecentEvents, RecentSpans
 from monitor.store.selection import SPANS_MAX, SpanPlace, ends_of, with_ancestors
+from monitor.store.set_apart import SetApartFile
 from monitor.store.spool_file import SpoolFile
 
 _BATCH_LINES: Final = 1000
@@ -50,6 +52,7 @@ class SpooledEventStore:
         """Begin at once to drain what the spool has from before."""
         self._inner = inner
         self._spool = spool
+        self._set_apart = SetApartFile(spool.folder)
         self._events = RecentEvents(catalog, _RECENT_COMMANDS)
         self._spans = RecentSpans(_RECENT_TRACES)
         self._down = spool.backlog  # until the store has taken something
@@ -57,6 +60,28 @@ class SpooledEventStore:
         self._filled = threading.Event()
         self._drainer = threading.Thread(target=self._drain, name="drain-spool", daemon=True)
         self._drainer.start()
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the store behind it did not take or answer what it was last given."""
+        return self._down
+
+    @property
+    def spooled_bytes(self) -> int:
+        """How much the spool holds."""
+        return self._spool.size_bytes
+
+    def ask(self) -> None:
+        """Ask the store for a sign of life: one that is down is to be told of before anything is written."""
+        try:
+            self._inner.operations(OperationFilter(), None, 1)
+        except PolystreamError as error:
+            if not self._down:
+                log.warning("the event store does not answer", reason=error.reason.name)
+            self._down = True
+        else:
+            if not self._spool.backlog:
+                self._down = False
 
     def append(self, events: Sequence[TracedEvent]) -> None:
         """Keep events, in the store or in the spool."""
@@ -159,7 +184,7 @@ class SpooledEventStore:
         try:
             write()
         except PolystreamError as error:
-            log.warning("the event store does not answer: the spool takes over", reason=error.reason.name)
+            log.warning("the event store does not answer: the spool takes over", **error.metadata)
             self._down = True
             return False
         self._down = False
@@ -224,7 +249,8 @@ class SpooledEventStore:
                 else:
                     spans.append(read_span(entry["document"]))
             except (ValueError, KeyError, TypeError):
-                log.error("a line of the spool is damaged, and left out", characters=len(line))
+                text = line.decode("utf-8", "replace")
+                self._set_apart.keep(hashlib.sha256(line).hexdigest(), text, "a line of the spool is damaged")
         if events:
             self._inner.append(events)
         if spans:

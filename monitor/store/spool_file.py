@@ -34,6 +34,11 @@ class SpoolFile:
             self._offset = 0
 
     @property
+    def folder(self) -> Path:
+        """The folder, which has room for what belongs to the queue."""
+        return self._folder
+
+    @property
     def backlog(self) -> bool:
         """Whether there are lines to read."""
         with self._lock:

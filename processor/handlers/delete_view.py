@@ -1,41 +1,32 @@
-"""DeleteView: a document of `historico_visualizacao` loses all it says, and keeps the mark of who emptied it."""
+"""DeleteView: a document of `historico_visualizacao` goes, and a mark of who deleted it stays elsewhere."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
-from bson.int64 import Int64
 from polystream.v1.views_pb2 import DeleteViewRequest, View
-from pymongo import UpdateOne
 from pymongo.database import Database
 
 from mesh.errors import Reason
-from mesh.store_names.mongodb import VIEWS, ViewDocument
+from mesh.store_names.mongodb import VIEWS
 from processor.model import Delivery, Outcome, refuse, requests_of
 from processor.stores.mongodb_documents import Document, find_by_id
-
-# Without `user_id` and `conteudo_id` no reader finds the document. It stays, so that a late repetition of the
-# RecordView finds its `_id` taken, and a repetition of the DeleteView its own mark.
-_KEPT: Final = {"_id", "apagado_por"}
-_EMPTIED: Final[Mapping[str, str]] = {field: "" for field in ViewDocument.__annotations__ if field not in _KEPT}
+from processor.stores.mongodb_views import delete_views, deleted_by
 
 
 def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
-    """Empty the views, each in one step; the answer is by whose mark is there afterwards."""
+    """Delete the views; the answer is by whose mark is there afterwards, so that a repetition answers the same."""
     requests = requests_of(batch, DeleteViewRequest)
-    updates = [
-        UpdateOne(
-            {"_id": request.view_id.lower(), "user_id": Int64(request.user_id)},
-            {"$set": {"apagado_por": delivery.correlation_id}, "$unset": _EMPTIED},
-        )
-        for delivery, request in zip(batch, requests, strict=True)
-    ]
-    # In order: of two commands for the same view, the first one is the one that finds it, every time.
-    db[VIEWS].bulk_write(updates, ordered=True)
     view_ids = [request.view_id.lower() for request in requests]
-    marks = {found["_id"]: found.get("apagado_por") for found in find_by_id(db[VIEWS], view_ids, ["apagado_por"])}
+    users = {found["_id"]: found.get("user_id") for found in find_by_id(db[VIEWS], view_ids, ["user_id"])}
+    deletions: dict[str, str] = {}
+    for delivery, request, view_id in zip(batch, requests, view_ids, strict=True):
+        if users.get(view_id) == request.user_id:
+            # Of two commands for the same view, the first one is the one that deletes it, every time.
+            deletions.setdefault(view_id, delivery.correlation_id)
+    delete_views(db, deletions)
+    marks = deleted_by(db, view_ids)
     return [
-        _outcome(request, marks.get(request.view_id.lower()) == delivery.correlation_id)
-        for delivery, request in zip(batch, requests, strict=True)
+        _outcome(request, marks.get(view_id) == delivery.correlation_id)
+        for delivery, request, view_id in zip(batch, requests, view_ids, strict=True)
     ]
 
 

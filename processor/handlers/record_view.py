@@ -7,18 +7,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.views_pb2 import RecordViewRequest, View
 from pymongo.database import Database
 
-from mesh.store_names.mongodb import VIEWS, ViewDocument
+from mesh.store_names.mongodb import ViewDocument
 from mesh.stored_enums import KINDS
 from processor.model import Delivery, Outcome, requests_of
-from processor.stores.mongodb_documents import Document, date_of, insert_absent
+from processor.stores.mongodb_documents import Document, date_of
+from processor.stores.mongodb_views import insert_views
 
 
 def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outcome]:
-    """Insert the views that are not there yet."""
+    """Insert the views that are not there yet, and were not deleted."""
     views = [
         _view(delivery, request) for delivery, request in zip(batch, requests_of(batch, RecordViewRequest), strict=True)
     ]
-    insert_absent(db[VIEWS], [document_of(view) for view in views])
+    insert_views(db, [document_of(view) for view in views])
     return [Outcome(result=view) for view in views]
 
 

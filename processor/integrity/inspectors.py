@@ -7,12 +7,11 @@ from typing import Any, Final, Protocol
 import psycopg
 from bson.int64 import Int64
 
-from mesh.errors import PolystreamError, Reason
+from mesh.errors import PolystreamError
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from mesh.store_names import redis as keys
 from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
-from mesh.telemetry.logs import describe
-from processor.stores import mongodb, redis
+from processor.stores import mongodb, postgresql, redis
 from processor.stores.mongodb_documents import chunks, find_by_id
 
 _APPLIED = "SELECT correlation_id::text FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
@@ -60,7 +59,7 @@ class PostgresInspector:
     name = "POSTGRESQL"
 
     def __init__(self, settings: PostgresSettings) -> None:
-        with _errors(self.name, _postgres_errors):
+        with _errors(self.name, postgresql.store_errors):
             self._connection = psycopg.connect(
                 settings.dsn,
                 autocommit=True,
@@ -85,7 +84,7 @@ class PostgresInspector:
         self._connection.close()
 
     def _column(self, statement: str, values: Collection[Any]) -> list[Any]:
-        with _errors(self.name, _postgres_errors):
+        with _errors(self.name, postgresql.store_errors):
             return [row[0] for row in self._connection.execute(statement, (list(values),)).fetchall()]
 
 
@@ -128,7 +127,7 @@ class MongoInspector:
         self._client.close()
 
     def _users_in(self, collection: str) -> Iterator[int]:
-        """Yield each user once, by the index: from one to the next. A view that was deleted names none."""
+        """Yield each user once, by the index: from one to the next. A document that names none is nobody's."""
         wanted: dict[str, Any] = {"user_id": {"$gte": 0}}
         while True:
             found = self._db[collection].find(wanted, ["user_id"]).sort("user_id", 1).limit(1)
@@ -198,11 +197,3 @@ def _errors(store: str, translated: Callable[[], AbstractContextManager[None]]) 
     except PolystreamError as error:
         message = f"{store} does not answer: start it, or check its settings"
         raise PolystreamError(error.reason, message, metadata=error.metadata) from error
-
-
-@contextmanager
-def _postgres_errors() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error

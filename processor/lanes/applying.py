@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 from polystream.v1.events_pb2 import CommandReceipt
 
-from mesh.errors import PolystreamError, Reaction, Reason
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import PolystreamError, Reason
 from mesh.telemetry.logs import describe
 from processor.lanes.decoding import Item
 from processor.lanes.retry import LaneRetry, Stopped
@@ -48,7 +49,7 @@ class Applying:
             return [Applied(item, receipt) for item, receipt in zip(rest, receipts, strict=True)]
 
         try:
-            return self._retry.until_done(items, step)
+            return self._retry.until_done(items, step, of=self._store.name.lower())
         except Stopped:
             raise
         except Exception as error:  # noqa: BLE001 - one bad command must not hold up the others of its batch
@@ -93,7 +94,7 @@ class Applying:
 
 def _cause(error: Exception) -> PolystreamError:
     """Return what clients may know of it: its type, and none of the values that its message may hold."""
-    if isinstance(error, PolystreamError) and error.reason.value.reaction is Reaction.DEAD_LETTER:
+    if isinstance(error, PolystreamError) and error.reason.value.error_class is ErrorClass.SET_APART:
         return error
     return PolystreamError(Reason.HANDLER_FAILED, metadata={"exception": describe(error)})
 

@@ -9,7 +9,8 @@ from polystream.v1.events_pb2 import CommandReceipt
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Catalog, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.envelope import KafkaRecord, RecordHeaders, command_of
-from mesh.errors import PolystreamError, Reaction, Reason
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import PolystreamError, Reason
 from mesh.schemas import load_schema
 from mesh.telemetry.context import TraceContext
 from processor.model import Delivery
@@ -88,7 +89,7 @@ class CommandDecoder:
         try:
             return Item(record, _delivery(record, headers, own))
         except PolystreamError as error:
-            if error.reason.value.reaction is Reaction.RETRY:
+            if error.reason.value.error_class is ErrorClass.WAIT:
                 raise
             return self._reject(record, headers, own.command, error)
 

@@ -120,10 +120,15 @@ class Deferral:
         """What the commands that wait take in memory, in bytes."""
         return self._size_bytes
 
-    def oldest_s(self) -> float:
-        """Return how long the oldest command has waited; 0 when none waits."""
+    def oldest(self) -> tuple[int, float] | None:
+        """Return the time of the record that has waited longest, in ms since the epoch, and for how long, in s.
+
+        None where none waits.
+        """
         oldest = self._oldest()
-        return 0.0 if oldest is None else self._clock_s() - oldest.since_s
+        if oldest is None:
+            return None
+        return oldest.record().timestamp_ms, self._clock_s() - oldest.since_s
 
     def next_try_in_s(self) -> float | None:
         """Return how long until a command is to be tried again; None when none waits."""

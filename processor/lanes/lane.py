@@ -6,21 +6,20 @@ Nothing is committed before its receipt is acknowledged, and what is delivered t
 same receipt. A store or a registry that does not answer stops the lane where it stands, and nothing is lost.
 """
 
-import json
-import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import Final
 
 import structlog
 
 from mesh.envelope import KafkaRecord
-from mesh.errors import PolystreamError
+from mesh.errors import PolystreamError, Reason
+from mesh.health.lag import AtHand
+from mesh.health.part import PartHealth
 from mesh.telemetry.repeats import RepeatCounter
-from processor.lanes.applying import Applying
+from processor.lanes.applying import Applied, Applying
 from processor.lanes.decoding import CommandDecoder, Item, Reject
 from processor.lanes.deferral import Deferral
 from processor.lanes.receipts import ReceiptSender
@@ -30,7 +29,11 @@ from processor.lanes.spans import Step
 from processor.model import Store
 
 _LOG = structlog.get_logger(__name__)
-_SIGN_OF_LIFE_S: Final = 1.0
+_LOOK_INTERVAL_S: Final = 1.0
+_PING_INTERVAL_S: Final = 4.0  # of a store that nothing was to be applied in meanwhile
+_USERS_WAIT_MAX_S: Final = 1.0  # after that, health tells that commands wait for their users
+_USERS_IN: Final = "postgresql"
+_UNACKNOWLEDGED: Final = "receipts are not acknowledged yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,43 +43,6 @@ class Limits:
     max_batch_records: int
     max_read_wait_s: float
     max_backoff_s: float
-
-
-class ReadyFile:
-    """A small JSON file, there while the lane has partitions and its store has answered.
-
-    Its time of modification is the lane's sign of life: old where the lane waits for its store, or hangs.
-    """
-
-    def __init__(self, path: Path | None, store: str) -> None:
-        self._path = path
-        self._store = store
-        self._partitions: Collection[int] | None = None
-        self._next_sign_s = 0.0  # on the monotonic clock
-        self.remove()  # one that a killed process left says nothing of this one
-
-    def write(self, partitions: Collection[int]) -> None:
-        """Write which partitions the lane has, if that is news, else a sign of life. Call it every round."""
-        if self._path is None:
-            return
-        if partitions == self._partitions:
-            self._show_life(self._path)
-            return
-        self._partitions = partitions
-        content = {"pid": os.getpid(), "store": self._store, "partitions": sorted(partitions)}
-        unfinished = self._path.with_name(f"{self._path.name}.new")  # readers see the whole or nothing
-        unfinished.write_text(json.dumps(content), encoding="utf-8")
-        unfinished.replace(self._path)
-
-    def _show_life(self, path: Path) -> None:
-        if time.monotonic() >= self._next_sign_s:
-            self._next_sign_s = time.monotonic() + _SIGN_OF_LIFE_S
-            path.touch()
-
-    def remove(self) -> None:
-        """Remove the file: the lane stops."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
 
 
 class Lane:
@@ -94,7 +60,7 @@ class Lane:
         store: Store,
         receipts: ReceiptSender,
         deferral: Deferral,
-        ready: ReadyFile,
+        health: PartHealth,
         stop: Event,
         limits: Limits,
         on_doubt: Callable[[], None],
@@ -105,42 +71,118 @@ class Lane:
         self._store = store
         self._receipts = receipts
         self._deferral = deferral
-        self._ready = ready
+        self._health = health
         self._stop = stop
         self._limits = limits
         self._on_doubt = on_doubt
         self._on_progress = on_progress
         self._offsets = Offsets()
-        self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget)
+        self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget, health)
         self._applying = Applying(store, self._retry)
+        self._store_name = store.name.lower()
+        self._at_hand: Sequence[Item] = ()
+        self._next_look_s = 0.0  # on the monotonic clock
+        self._next_ping_s = 0.0
+        self._pings_in_vain = False
+        self._progress_waits = False
+        self._users_wait = False
+        self._deferred: tuple[int, int | None] = (0, None)  # how many wait for their users, and the oldest one's time
         self._cut_short = 0  # commands answered before their time, since the start
         self._cut_short_told = RepeatCounter()
 
     def run(self) -> None:
         """Work until told to stop. Raises SendError when Kafka takes no receipts for minutes."""
         try:
-            self._retry.until_done([], lambda _: self._store.ping())
+            self._retry.until_done([], lambda _: self._store.ping(), of=self._store_name)
+            self._health.doing("applies commands")
             while not self._stop.is_set():
                 self.run_once()
         except Stopped:
             _LOG.info("stopped in the middle of a batch: it will be delivered again")
-        finally:
-            self._ready.remove()
+
+    def next_offsets(self) -> Mapping[int, int]:
+        """Return from where the lane goes on reading, by partition. Any thread may ask."""
+        return dict(self._offsets.next)
+
+    def at_hand(self) -> AtHand:
+        """Return what has been read and is not answered yet. Any thread may ask."""
+        at_hand = self._at_hand
+        times_ms = [item.record.timestamp_ms for item in at_hand]
+        waiting, oldest_waiting_ms = self._deferred
+        if oldest_waiting_ms is not None:
+            times_ms.append(oldest_waiting_ms)
+        return AtHand(len(at_hand) + waiting, min(times_ms, default=None))
 
     def run_once(self) -> None:
         """Go the whole way with what has come, and with what is due to be tried again."""
+        self._health.beat()
         records = self._read()
+        if records:
+            self._health.working()
         items, rejects = self._decode(records)
         items = self._deferral.hold_back(items)
         due = self._deferral.due()
         waiting, spoilt = self._decode(due.records)
+        self._at_hand = items
         start_ns = time.time_ns()
         applied = self._applying.apply([*waiting, *items], due.overdue(waiting))
         step = Step(start_ns, time.time_ns(), len(applied))
         self._deferral.settle(applied, spoilt)
-        self._receipts.send([*rejects, *spoilt], applied, step, self._retry.linger)
+        rejects += spoilt
+        if rejects or applied:
+            with self._health.calling("kafka", _UNACKNOWLEDGED):
+                self._receipts.send(rejects, applied, step, self._retry.linger)
+        self._at_hand = ()
+        self._count(rejects, applied)
         self._tell_cut_short(due.cut_short)
         self._commit()
+        self._health.finished()
+        self._look_around(is_idle=not applied)
+
+    def _count(self, rejects: Sequence[Reject], applied: Sequence[Applied]) -> None:
+        set_apart = len(rejects) + sum(one.cause is not None for one in applied)
+        if set_apart:
+            self._health.count("set_apart", set_apart)
+
+    def _look_around(self, *, is_idle: bool) -> None:
+        """Have health tell what no step of the lane tells of. Once a second, or less."""
+        now_s = time.monotonic()
+        if not is_idle:
+            self._next_ping_s = now_s + _PING_INTERVAL_S
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + _LOOK_INTERVAL_S
+        self._tell_deferred()
+        if now_s >= self._next_ping_s:
+            self._ping()
+            self._next_ping_s = now_s + (_LOOK_INTERVAL_S if self._pings_in_vain else _PING_INTERVAL_S)
+
+    def _tell_deferred(self) -> None:
+        oldest = self._deferral.oldest()
+        if oldest is None:
+            self._deferred = (0, None)
+        else:
+            self._deferred = (len(self._deferral), oldest[0])
+        if oldest is not None and oldest[1] > _USERS_WAIT_MAX_S:
+            detail = f"commands wait until it is told whether their users exist: {self._deferred[0]}"
+            self._health.waiting(_USERS_IN, Reason.USER_UNVERIFIED.name, detail)
+            self._users_wait = True
+        elif self._users_wait:
+            self._users_wait = False
+            self._health.going_on(_USERS_IN)
+
+    def _ping(self) -> None:
+        """Ask a store that has nothing to do for a sign of life: what is down is to be told before a command comes."""
+        with self._health.calling(self._store_name):
+            try:
+                self._store.ping()
+            except PolystreamError as error:
+                self._retry.tell(error, self._store_name)
+                self._pings_in_vain = True
+                return
+        if self._pings_in_vain:
+            self._pings_in_vain = False
+            self._health.going_on(self._store_name)
 
     def _read(self) -> list[KafkaRecord]:
         next_try_s = self._deferral.next_try_in_s()
@@ -151,7 +193,7 @@ class Lane:
             self._on_doubt()
         partitions = self._source.partitions()
         if partitions is not None:
-            self._ready.write(partitions)
+            self._health.ready()
         return records
 
     def _tell_cut_short(self, commands: int) -> None:
@@ -166,16 +208,25 @@ class Lane:
             )
 
     def _decode(self, records: Sequence[KafkaRecord]) -> tuple[list[Item], list[Reject]]:
-        taken = self._retry.until_done(records, lambda rest: [self._decoder.decode(record) for record in rest])
+        taken = self._retry.until_done(
+            records, lambda rest: [self._decoder.decode(record) for record in rest], of="schema_registry"
+        )
         return [t for t in taken if isinstance(t, Item)], [t for t in taken if isinstance(t, Reject)]
 
     def _commit(self) -> None:
         offsets = self._offsets.committable(self._deferral.lowest_offsets())
         self._source.commit(offsets)
-        try:
-            self._on_progress(offsets)
-        except PolystreamError as error:
-            _LOG.debug("progress not recorded yet", reason=error.reason.name)
+        with self._health.calling(self._store_name):
+            try:
+                self._on_progress(offsets)
+            except PolystreamError as error:
+                _LOG.debug("progress not recorded yet", reason=error.reason.name)
+                self._retry.tell(error, self._store_name)
+                self._progress_waits = True
+                return
+        if self._progress_waits:
+            self._progress_waits = False
+            self._health.going_on(self._store_name)
 
     def _forget(self, partitions: frozenset[int]) -> None:
         """Forget partitions that were taken away: what is not answered there is another lane's."""

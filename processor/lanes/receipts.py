@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -13,6 +14,8 @@ from mesh import topics
 from mesh.backoff import Backoff
 from mesh.codec import Encoder
 from mesh.envelope import HeaderList, KafkaRecord, dead_letter_headers, receipt_headers
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError
 from mesh.kafka import PRODUCER_CONFIG
 from mesh.telemetry.context import TraceContext
@@ -50,6 +53,7 @@ class Outgoing:
     key: bytes | None
     value: bytes | None
     headers: HeaderList
+    make_smaller: Callable[[], "Outgoing"] | None = None  # what is sent in its stead where it is too large
 
 
 class Sender(Protocol):
@@ -73,15 +77,20 @@ class ReceiptProducer:
     def __init__(self, client_config: Mapping[str, str | int | bool]) -> None:
         self._client_config = client_config
         self._failures: list[str] = []
+        self._refused: dict[int, Outgoing] = {}  # by identity: what Kafka takes in no other attempt either
         self._producer = self._new_producer()
 
     def send(self, batch: Sequence[Outgoing], idle: Callable[[float], None]) -> None:
-        """Send a batch. One that fails in part is sent again whole: receivers know what they have seen."""
+        """Send a batch. One that fails in part is sent again whole: receivers know what they have seen.
+
+        What Kafka refuses for its size is sent again without all that can be left out.
+        """
         backoff = Backoff(_FIRST_DELAY_S, _MAX_DELAY_S)
         for attempt in range(_MAX_ATTEMPTS):
             if self._sent(batch, idle):
                 return
             _LOG.warning("receipts not acknowledged", errors=sorted(set(self._failures)), attempt=attempt + 1)
+            batch = [self._smaller(outgoing) for outgoing in batch]
             self.close()
             # After an error that is fatal to it, an idempotent producer sends no more.
             self._producer = self._new_producer()
@@ -95,12 +104,14 @@ class ReceiptProducer:
 
     def _sent(self, batch: Sequence[Outgoing], idle: Callable[[float], None]) -> bool:
         self._failures = []
-        try:
-            for outgoing in batch:
+        self._refused = {}
+        for outgoing in batch:
+            try:
                 self._produce(outgoing, idle)
-        except KafkaException as error:
-            self._failures.append(error.args[0].name())
-            return False
+            except KafkaException as error:
+                self._note(outgoing, error.args[0])
+                if id(outgoing) not in self._refused:
+                    return False
         while self._producer.flush(_FLUSH_SLICE_S) > 0:
             idle(0)
         return not self._failures
@@ -113,7 +124,7 @@ class ReceiptProducer:
                     outgoing.value,
                     outgoing.key,
                     headers=outgoing.headers,
-                    on_delivery=self._on_delivery,
+                    on_delivery=partial(self._on_delivery, outgoing),
                 )
             except BufferError:
                 self._producer.poll(_FLUSH_SLICE_S)
@@ -124,9 +135,20 @@ class ReceiptProducer:
     def _new_producer(self) -> Producer:
         return Producer({**self._client_config, **_CONFIG}, logger=KAFKA_LOG)
 
-    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
+    def _on_delivery(self, outgoing: Outgoing, error: KafkaError | None, _: Message) -> None:
         if error is not None:
-            self._failures.append(error.name())
+            self._note(outgoing, error)
+
+    def _note(self, outgoing: Outgoing, error: KafkaError) -> None:
+        self._failures.append(error.name())
+        if classify_kafka(error).error_class is ErrorClass.REFUSE:
+            self._refused[id(outgoing)] = outgoing
+
+    def _smaller(self, outgoing: Outgoing) -> Outgoing:
+        if id(outgoing) not in self._refused or outgoing.make_smaller is None:
+            return outgoing
+        _LOG.error("kafka takes no record so large: it is sent without what can be left out", topic=outgoing.topic)
+        return outgoing.make_smaller()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,24 +208,46 @@ class ReceiptSender:
             trace = opened.context
         key = one.key if one.key is None or len(one.key) <= _MAX_KEY_BYTES else None
         headers = receipt_headers(receipt.correlation_id, receipt.command, trace, store=self._store)
-        return Outgoing(topics.RECEIPTS, key, self._encoder.encode(receipt), headers)
+
+        def smaller() -> Outgoing:
+            return Outgoing(topics.RECEIPTS, None, self._encoder.encode(_without_details(receipt)), headers)
+
+        return Outgoing(topics.RECEIPTS, key, self._encoder.encode(receipt), headers, smaller)
 
     def _dead_letter(self, record: KafkaRecord, cause: PolystreamError) -> Outgoing:
         """Return the record as it came, with headers that say why and where it was given up."""
         # With more headers it may be too large for the topic. Where it stands, it can be read for a while yet.
-        is_too_large = record.size_bytes > _MAX_DEAD_LETTER_BYTES
-        headers = dead_letter_headers(
-            record,
-            reason=cause.reason.name,
-            error=_describe(cause),
-            lane=self._lane,
-            store=self._store,
-            time_ms=time.time_ns() // 1_000_000,
-            omits_record=is_too_large,
-        )
-        if is_too_large:
-            return Outgoing(topics.DEAD_LETTERS, None, None, headers)
-        return Outgoing(topics.DEAD_LETTERS, record.key, record.value, headers)
+        time_ms = time.time_ns() // 1_000_000
+
+        def headers(*, omits_record: bool) -> HeaderList:
+            return dead_letter_headers(
+                record,
+                reason=cause.reason.name,
+                error=_describe(cause),
+                lane=self._lane,
+                store=self._store,
+                time_ms=time_ms,
+                omits_record=omits_record,
+            )
+
+        def smaller() -> Outgoing:
+            return Outgoing(topics.DEAD_LETTERS, None, None, headers(omits_record=True))
+
+        if record.size_bytes > _MAX_DEAD_LETTER_BYTES:
+            return smaller()
+        return Outgoing(topics.DEAD_LETTERS, record.key, record.value, headers(omits_record=False), smaller)
+
+
+def _without_details(receipt: CommandReceipt) -> CommandReceipt:
+    """Return a receipt that says how the command ended, and nothing that may be long."""
+    short = CommandReceipt()
+    short.CopyFrom(receipt)
+    short.ClearField("result")
+    for field in ("field", "metadata", "faults"):
+        short.error.ClearField(field)
+    if not receipt.HasField("error"):
+        short.ClearField("error")
+    return short
 
 
 def _log_dead_letters(answered: Sequence[_Answered]) -> None:

@@ -1,13 +1,16 @@
 """A lane's reading end of Kafka: one consumer group, offsets committed by hand, and how far the lane has come."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mesh.envelope import KafkaRecord
+from mesh.error_classes.classes import ErrorClass
+from mesh.error_classes.kafka import classify_kafka
+from mesh.health.lag import Backlog, Place
 from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
@@ -58,13 +61,22 @@ class Source(Protocol):
 class KafkaSource:
     """The source on Kafka."""
 
-    def __init__(self, settings: KafkaSettings, client_id: str, group: str) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        client_id: str,
+        group: str,
+        on_passed_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_passed_over` is called for each record of a batch that cannot be unpacked."""
         self._owned: set[int] = set()
         self._was_assigned = False
+        self._is_member = False
         self._lost: set[int] = set()
         self._paused = False
         self._early: list[KafkaRecord] = []  # what came although reading was paused
         self._committed: dict[int, int] = {}
+        self._error = ""
         config = {
             **settings.client_config(client_id),
             **_CONFIG,
@@ -72,9 +84,10 @@ class KafkaSource:
             "on_commit": self._on_commit,
         }
         self._consumer = Consumer(config, logger=KAFKA_LOG)
-        self._pass_over = PassOver(self._consumer)
+        self._pass_over = PassOver(self._consumer, on_passed_over)
+        self._backlog = Backlog(self._consumer)
         self._consumer.subscribe(
-            [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     def partitions(self) -> frozenset[int] | None:
@@ -89,12 +102,12 @@ class KafkaSource:
             # What librdkafka has at hand already, without waiting for more.
             messages += self._consumer.consume(max_records - 1, 0)
         early, self._early = self._early, []
-        return [record for record in early + _records(messages, self._pass_over) if record.partition in self._owned]
+        return [record for record in early + self._records(messages) if record.partition in self._owned]
 
     def idle(self, wait_s: float) -> None:
         """Read nothing for so long, yet take part in rebalances. Raises KafkaException as `read` does."""
         self._pause(True)
-        self._early += _records([self._consumer.poll(wait_s)], self._pass_over)
+        self._early += self._records([self._consumer.poll(wait_s)])
 
     def take_lost(self) -> frozenset[int]:
         """Return the partitions taken away since the last call."""
@@ -113,9 +126,36 @@ class KafkaSource:
             return
         self._committed.update(news)
 
+    def backlog(self, position: Mapping[Place, int]) -> int:
+        """Return how many records there are from a position on, in the partitions of this lane.
+
+        For another thread than the one that reads. Raises KafkaException where the broker does not tell.
+        """
+        return self._backlog.count(COMMANDS, [(COMMANDS, partition) for partition in list(self._owned)], position)
+
+    def is_member(self) -> bool:
+        """Whether the group has said which partitions are this lane's, be it none."""
+        return self._is_member
+
+    def take_error(self) -> str:
+        """Return the name of the last error of reading since the last call; empty where there was none."""
+        error, self._error = self._error, ""
+        return error
+
     def close(self) -> None:
         """Leave the group, once the last commit is answered."""
         self._consumer.close()
+
+    def _records(self, messages: Iterable[Message | None]) -> list[KafkaRecord]:
+        """Return the records. Raises KafkaException for an error that the consumer will not get over."""
+        records, errors = read_batch(messages, time.time_ns(), self._pass_over)
+        for error in errors:
+            verdict = classify_kafka(error)
+            if verdict.error_class is ErrorClass.STOP:
+                raise KafkaException(error)
+            self._error = verdict.cause
+            _LOG.info("consumer reported an error", error=verdict.cause)
+        return records
 
     def _pause(self, paused: bool) -> None:
         if paused == self._paused:
@@ -131,7 +171,7 @@ class KafkaSource:
         consumer.incremental_assign(added)
         # Said either way: librdkafka remembers of a partition that was taken away that it was paused.
         (consumer.pause if self._paused else consumer.resume)(added)
-        self._was_assigned = True
+        self._was_assigned = self._is_member = True
         self._owned.update(p.partition for p in added)
         _LOG.info("partitions assigned", added=sorted(p.partition for p in added), owned=sorted(self._owned))
 
@@ -145,21 +185,15 @@ class KafkaSource:
             self._committed.pop(partition, None)
         _LOG.info("partitions taken away", removed=sorted(partitions), owned=sorted(self._owned))
 
+    def _on_lost(self, consumer: Consumer, removed: list[TopicPartition]) -> None:
+        self._is_member = False
+        self._on_revoke(consumer, removed)
+
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         if error is not None:
             for partition in partitions:
                 self._committed.pop(partition.partition, None)
             _LOG.info("commit failed", error=error.name())
-
-
-def _records(messages: Iterable[Message | None], pass_over: PassOver) -> list[KafkaRecord]:
-    """Return the records. Raises KafkaException for an error that the consumer will not get over."""
-    records, errors = read_batch(messages, time.time_ns(), pass_over)
-    for error in errors:
-        if error.fatal():
-            raise KafkaException(error)
-        _LOG.info("consumer reported an error", error=error.name())
-    return records
 
 
 class Offsets:
@@ -175,6 +209,11 @@ class Offsets:
             went_back |= record.offset < self._next.get(record.partition, 0)
             self._next[record.partition] = record.offset + 1
         return went_back
+
+    @property
+    def next(self) -> Mapping[int, int]:
+        """The next offset of each partition that anything was read of."""
+        return self._next
 
     def committable(self, lowest_deferred: Mapping[int, int]) -> dict[int, int]:
         """Return the offsets below which every command is answered."""

@@ -3,17 +3,17 @@
 import time
 from collections.abc import Callable
 
-import psycopg
 import structlog
 
 from mesh.backoff import Backoff
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import LaneSettings, MigrationSettings, MongoSettings, PostgresSettings, RedisSettings
-from mesh.telemetry.logs import describe
 from processor.fixtures import put_fixtures
 from processor.migrations.runner import load_migrations, migrate
 from processor.stores.mongodb import connect, database_of, ensure_indexes
 from processor.stores.mongodb import store_errors as mongodb_errors
+from processor.stores.mongodb_views import move_marks
+from processor.stores.postgresql import store_errors as postgresql_errors
 
 _LOG = structlog.get_logger(__name__)
 _FIRST_RETRY_S = 0.1
@@ -33,17 +33,17 @@ def migrate_stores(settings: MigrationSettings) -> None:
 
 
 def _migrate_postgresql() -> None:
-    try:
+    with postgresql_errors():
         applied = migrate(PostgresSettings().dsn, load_migrations())
-    except psycopg.OperationalError as error:
-        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
     _LOG.info("postgresql is up to date", applied=[migration.name for migration in applied])
 
 
 def _index_mongodb() -> None:
     with mongodb_errors(), connect(MongoSettings()) as client:
-        ensure_indexes(database_of(client), LaneSettings().marker_ttl_s)
-    _LOG.info("mongodb is up to date")
+        db = database_of(client)
+        ensure_indexes(db, LaneSettings().marker_ttl_s)
+        moved = move_marks(db)
+    _LOG.info("mongodb is up to date", marks_moved=moved)
 
 
 def _put_demo_data() -> None:
@@ -60,8 +60,9 @@ def _retry(store: str, step: Callable[[], None], give_up_s: float) -> None:
             if error.reason is not Reason.STORE_UNAVAILABLE:
                 raise
             if time.monotonic() > give_up_s:
+                cause = error.metadata.get("error", "it does not answer")
                 raise PolystreamError(
-                    Reason.STORE_UNAVAILABLE, f"{store} does not answer: start it, or check its settings"
+                    Reason.STORE_UNAVAILABLE, f"{store} does not answer: start it, or check its settings ({cause})"
                 ) from error
         else:
             return

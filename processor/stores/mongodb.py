@@ -5,9 +5,10 @@ repetition of the batch then meets:
 
 - Before the effect: nothing was done, and all is done now.
 - Between effect and receipt (`comandos_aplicados`): the handler runs again on its own effect, and answers the same.
-  RecordView finds its view by `_id`, the correlation ID, and its answer follows from the command alone. DeleteView
-  finds its own mark. GenerateRecommendations finds the document of its `_id`, and answers from that instead of
-  computing anew. DeleteUser deletes what is not there any more, and its answer follows from the command.
+  RecordView finds its view by `_id`, the correlation ID, or the mark of who deleted it, and its answer follows from
+  the command alone. DeleteView finds its own mark. GenerateRecommendations finds the document of its `_id`, and
+  answers from that instead of computing anew. DeleteUser deletes what is not there any more, and its answer follows
+  from the command.
 - In the middle of either insertion: documents that are there already are left as they are.
 - Between the verdict on a user and the receipt: the verdict is reached anew, and may be another one only where
   PostgreSQL has changed in between. Nobody has seen the first.
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from bson.binary import Binary
 from bson.int64 import Int64
@@ -29,12 +30,12 @@ from polystream.v1.events_pb2 import CommandReceipt
 from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, UpdateOne, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
+from mesh.error_classes.mongodb import classify_mongodb
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
 from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
-from mesh.telemetry.logs import describe
 from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery, Outcome
@@ -48,17 +49,6 @@ _CONNECT_TIMEOUT_MS = 2000
 _SOCKET_TIMEOUT_MS = 15_000
 _WRITE_TIMEOUT_MS = 5000
 _INDEX_DIFFERS: Final = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
-
-# Server errors that say something of the server or its configuration, and nothing of the command.
-_UNAVAILABLE: Final = frozenset(
-    {
-        *(6, 7, 89, 9001),  # network
-        *(91, 189, 10107, 11600, 11602, 13435, 13436),  # shutdown, elections
-        *(13, 18),  # credentials
-        *(24, 46, 50, 64, 112, 134, 175, 262),  # locks, time limits, write concern, conflicts
-        14031,  # disk full
-    }
-)
 
 
 def connect(settings: MongoSettings) -> MongoClient[Document]:
@@ -222,15 +212,9 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        if not _is_unavailable(error):
+        verdict = classify_mongodb(error)
+        if not verdict.waits:
             raise
-        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
-
-
-def _is_unavailable(error: PyMongoError) -> bool:
-    if isinstance(error, BulkWriteError):
-        failures: list[dict[str, Any]] = [*error.details.get("writeErrors", []), {}]
-        return bool(error.details.get("writeConcernErrors")) or failures[0].get("code") in _UNAVAILABLE
-    if isinstance(error, OperationFailure) and not isinstance(error, ExecutionTimeout):
-        return error.code in _UNAVAILABLE
-    return isinstance(error, ConnectionFailure | ExecutionTimeout)
+        raise PolystreamError(
+            Reason.STORE_UNAVAILABLE, metadata={"store": MongoStore.name, "error": verdict.cause}
+        ) from error

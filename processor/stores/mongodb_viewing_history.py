@@ -83,7 +83,7 @@ def _latest_recorded(db: Database[Document]) -> Iterator[Viewing]:
 def _viewings(documents: Iterable[Document]) -> Iterator[Viewing]:
     # Whole documents are read: leaving fields out doubles the embedded server's time.
     for found in cast(Iterable[ViewDocument], documents):
-        # A view that DeleteView emptied has none of them, and one from before the platform may lack some.
+        # A view from before the platform may lack some of them.
         if found.keys() >= _FIELDS:
             yield Viewing(
                 int(found["user_id"]), int(found["conteudo_id"]), found["titulo"], found["tipo"], found["data"]

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 import structlog
 from polystream.v1.events_pb2 import CommandReceipt
 
+from mesh.error_classes.classes import Verdict
+from mesh.error_classes.postgresql import classify_postgresql
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import PostgresSettings
 from mesh.telemetry.logs import describe
@@ -38,27 +40,15 @@ SELECT %s, * FROM unnest(%s::integer[], %s::bigint[])
     ON CONFLICT (topic_id, partition) DO UPDATE
    SET next_offset = greatest(known.next_offset, excluded.next_offset)
 """
-# Another lane had its transaction in the way: the same batch succeeds when it is repeated. A collision of unique
-# values is one too, since handlers look for those that are there before.
-_CONFLICTS: Final = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.UniqueViolation,
-)
-# Classes of SQLSTATE, or single ones, that say something of the server and nothing of the command.
-_UNAVAILABLE: Final = (
-    "08",  # connection
-    "28",  # credentials
-    "3D",  # no such database
-    "40",  # conflicts, when repetition did not help
-    "53",  # resources: disk, memory, connections
-    "55",  # locks
-    "57",  # shutdown, cancellation, timeouts
-    "58",  # input and output
-    "25006",  # a standby, or a disk that was set to read only
-    "42501",  # a privilege that was taken away
-    "42P01",  # no table: the migrations are yet to run
-)
+
+
+class _ConflictError(PolystreamError):
+    """Another lane, or anybody else, had its writes in the way: the same batch may succeed at once."""
+
+    def __init__(self, cause: psycopg.Error, verdict: Verdict) -> None:
+        super().__init__(Reason.STORE_UNAVAILABLE, metadata=_said(verdict))
+        self.cause = cause
+        self.is_waited_for = verdict.waits  # where no repetition helps
 
 
 class PostgresStore:
@@ -96,9 +86,14 @@ class PostgresStore:
         for _ in range(_MAX_CONFLICTS):
             try:
                 return self._apply_once(batch)
-            except _CONFLICTS as error:
-                _LOG.info("batch repeated after a conflict", error=describe(error), commands=len(batch))
-        return self._apply_once(batch)
+            except _ConflictError as error:
+                _LOG.info("batch repeated after a conflict", error=describe(error.cause), commands=len(batch))
+        try:
+            return self._apply_once(batch)
+        except _ConflictError as error:
+            if error.is_waited_for:
+                raise
+            raise error.cause from None
 
     def record_positions(self, next_offsets: Mapping[int, int]) -> None:
         """Record that every command below these offsets, one a partition, is applied: those skipped too.
@@ -160,7 +155,8 @@ class PostgresStore:
     def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         """Open a transaction, on a new connection where there is none.
 
-        An error of the server's, or of the way to it, is raised as STORE_UNAVAILABLE and closes the connection.
+        An error of the server's, or of the way to it, is raised as STORE_UNAVAILABLE and closes the connection. One of
+        somebody else's writes is raised as _ConflictError.
         """
         try:
             if self._connection is None:
@@ -168,10 +164,13 @@ class PostgresStore:
             with self._connection.transaction(), self._connection.cursor() as cursor:
                 yield cursor
         except psycopg.Error as error:
-            if isinstance(error, _CONFLICTS) or not _is_unavailable(error):
+            verdict = classify_postgresql(error)
+            if verdict.at_once:
+                raise _ConflictError(error, verdict) from error
+            if not verdict.waits:
                 raise
             self.close()
-            raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+            raise _unavailable(verdict) from error
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(
@@ -182,6 +181,26 @@ class PostgresStore:
         )
         connection.execute(_SESSION)
         return connection
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise an error of the server's, or of the way to it, as STORE_UNAVAILABLE."""
+    try:
+        yield
+    except psycopg.Error as error:
+        verdict = classify_postgresql(error)
+        if not verdict.waits:
+            raise
+        raise _unavailable(verdict) from error
+
+
+def _unavailable(verdict: Verdict) -> PolystreamError:
+    return PolystreamError(Reason.STORE_UNAVAILABLE, metadata=_said(verdict))
+
+
+def _said(verdict: Verdict) -> dict[str, str]:
+    return {"store": PostgresStore.name, "error": verdict.cause}
 
 
 def _read_inbox(cursor: psycopg.Cursor[Any], correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
@@ -204,10 +223,3 @@ def _positions_after(batch: Sequence[Delivery]) -> dict[int, int]:
     for delivery in batch:
         positions[delivery.partition] = max(delivery.offset + 1, positions.get(delivery.partition, 0))
     return positions
-
-
-def _is_unavailable(error: psycopg.Error) -> bool:
-    if error.sqlstate is None:
-        # libpq's own errors, such as a connection that broke, have no state.
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith(_UNAVAILABLE)

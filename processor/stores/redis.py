@@ -22,18 +22,10 @@ from typing import Any, Final
 from polystream.v1.events_pb2 import CommandReceipt
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError,  # noqa: A004 - the client's own, under its own name
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    TimeoutError,  # noqa: A004 - likewise
-)
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
+from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
 from mesh.redis_budget import KEEP_WITHIN
 from mesh.settings import PostgresSettings, RedisSettings
@@ -43,9 +35,9 @@ from mesh.store_names.redis import (
     MARKERS,
     MARKERS_BYTES,
     MARKERS_GONE,
+    PING_KEY,
     marker_key,
 )
-from mesh.telemetry.logs import describe
 from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Delivery
@@ -57,6 +49,7 @@ from processor.users import BatchUsers, Erasure, UserDirectory
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
+_PING_TTL_MS: Final = 1000
 _SCRIPT: Final = "apply.lua"
 _MARKER_BYTES: Final = 250  # measured: what a marker takes beside its receipt, with its place in the list by age
 _KNOWN_USERS_MAX: Final = 200_000  # users who were found to exist; of more, some are forgotten, and asked for again
@@ -71,16 +64,6 @@ if last then
 end
 """
 )
-
-_UNAVAILABLE: Final = (
-    ConnectionError,
-    TimeoutError,
-    AuthenticationError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-)
-_UNAVAILABLE_WORDS: Final = ("BUSY ", "LOADING ", "MASTERDOWN ", "MISCONF ", "NOREPLICAS ", "OOM ", "READONLY ")
 
 
 def connect(settings: RedisSettings) -> Redis:
@@ -125,9 +108,12 @@ class RedisStore:
         self._keep_sha = hashlib.sha1(_KEEP_MARKERS.encode(), usedforsecurity=False).hexdigest()
 
     def ping(self) -> None:
-        """Ask the server for a sign of life. Raises PolystreamError."""
+        """Ask the server for a sign of life, and whether it takes writes: a replica answers to PING.
+
+        Raises PolystreamError.
+        """
         with store_errors():
-            self._client.ping()
+            self._client.set(PING_KEY, b"", px=_PING_TTL_MS)
 
     def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
         """Apply a batch, as `processor.model.Store` has it."""
@@ -253,6 +239,9 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        if not isinstance(error, _UNAVAILABLE) and not str(error).startswith(_UNAVAILABLE_WORDS):
+        verdict = classify_redis(error)
+        if not verdict.waits:
             raise
-        raise PolystreamError(Reason.STORE_UNAVAILABLE, metadata={"error": describe(error)}) from error
+        raise PolystreamError(
+            Reason.STORE_UNAVAILABLE, metadata={"store": RedisStore.name, "error": verdict.cause}
+        ) from error

@@ -14,7 +14,10 @@ _ACTIVE: Final = "http.edge.downstream_rq_active"
 def admin_client(socket: Path) -> httpx.Client:
     """Return an HTTP client of Envoy's admin pages, which listen on a socket in the file system."""
     return httpx.Client(
-        transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://envoy", timeout=_ADMIN_TIMEOUT_S
+        transport=httpx.HTTPTransport(uds=str(socket), trust_env=False),
+        base_url="http://envoy",
+        timeout=_ADMIN_TIMEOUT_S,
+        trust_env=False,
     )
 
 

@@ -1,10 +1,12 @@
 """A server of MongoDB's protocol, from a wheel under the GPL: run as a process, never imported."""
 
+import re
 import socket
 import sys
 import threading
 import time
 from typing import Final
+from urllib.parse import quote
 
 from stack import probes
 from stack.engines.process import bare_environment
@@ -33,7 +35,12 @@ def _command(context: StackContext) -> CommandLine:
 
 
 def _endpoint(context: StackContext) -> str:
-    return f"mongodb://{HOST}:{context.ports.mongodb}/{context.postgres.db}"
+    return f"mongodb://{HOST}:{context.ports.mongodb}/{quote(_database(context.postgres.db), safe='')}"
+
+
+def _database(name: str) -> str:
+    """Return the database's name, which is PostgreSQL's as far as MongoDB takes it."""
+    return re.sub(r'[/\\. "$*<>:|?]', "_", name)
 
 
 def _knock(context: StackContext) -> None:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
+from stack.engines.postgresql_lock import remove_dead_owners_lock
 from stack.engines.process import bare_environment, run, tail
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext, StackError
 from stack.engines.wheels import wheel_program
 
 _ORDINARY_USERS = ("nobody", "daemon", "bin")  # one of them becomes the owner where this is root
 _PREPARE_TIMEOUT_S = 60.0
+_SHELL_CHARACTERS = '$`"\\'  # within the double quotes in which initdb puts its path
 _ADMIN = "postgres"  # owns the cluster; no one can log in as it
 # Only the platform's role, only by password, only from this machine.
 _ACCESS = "host all all 127.0.0.1/32 scram-sha-256\n"
@@ -59,6 +61,26 @@ def _ordinary_uid() -> int:
     raise StackError("postgresql may not run as root, and this system has no user nobody: start as an ordinary user")
 
 
+def _require_plain_path(program: Path) -> None:
+    """Raise StackError for a program that PostgreSQL's own would start by a shell, and quote too little for it."""
+    if found := [character for character in _SHELL_CHARACTERS if character in str(program)]:
+        raise StackError(
+            f"postgresql can't be started from {program.parent}, for the {found[0]} in it: "
+            "move the checkout to a folder without that character"
+        )
+
+
+def _require_name() -> None:
+    """Raise StackError for a user that the system has no name of, as some containers have it: initdb looks it up."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError as error:
+        raise StackError(
+            f"postgresql runs for a user with a name alone, and the system has none for the user {os.geteuid()}: "
+            "give it a line in /etc/passwd, or start as another user"
+        ) from error
+
+
 def _process(context: StackContext, *argv: str) -> CommandLine:
     """Return the command for one of PostgreSQL's programs, which refuse to run as root."""
     folder = context.folder("postgresql")
@@ -89,6 +111,8 @@ def _cluster(context: StackContext) -> Path:
 def prepare(find: Callable[[], Installation], context: StackContext) -> None:
     """Make the cluster, its role and its database, where they are missing or other credentials are set."""
     installation = find()
+    _require_name()
+    _require_plain_path(Path(installation.program("initdb")))
     folder = context.folder("postgresql")
     if os.geteuid() == 0:
         os.chown(folder, _ordinary_uid(), -1)
@@ -102,7 +126,10 @@ def prepare(find: Callable[[], Installation], context: StackContext) -> None:
             f"{cluster} was made by PostgreSQL {version} and this is {installation.major_version}: "
             "export its data with that version, or use another --data-dir"
         )
-    (cluster / "pg_hba.conf").write_text(_ACCESS)
+    access = cluster / "pg_hba.conf"
+    if access.read_text(encoding="utf-8") != _ACCESS:  # a full disk would leave none of it
+        access.write_text(_ACCESS, encoding="utf-8")
+    remove_dead_owners_lock(cluster)
     _make_role(installation, context, cluster)
 
 
@@ -173,11 +200,15 @@ def _settings(context: StackContext) -> dict[str, str]:
         "POSTGRES_USER": context.postgres.user,
         "POSTGRES_PASSWORD": context.postgres.password.get_secret_value(),
         "POSTGRES_DB": context.postgres.db,
+        # It has no certificate. One that was set was meant for another server.
+        "POSTGRES_SSLMODE": "disable",
+        "POSTGRES_SSLROOTCERT": "",
     }
 
 
 def _endpoint(context: StackContext) -> str:
-    return context.postgres.model_copy(update={"host": HOST, "port": context.ports.postgresql}).dsn
+    own = {"host": HOST, "port": context.ports.postgresql, "sslmode": "disable", "sslrootcert": ""}
+    return context.postgres.model_copy(update=own).dsn
 
 
 def make_engine(find: Callable[[], Installation]) -> EngineSpec:

@@ -1,35 +1,64 @@
 """Starting, following and stopping processes."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from stack.engines.spec import CommandLine
 
 _LAUNCHER = Path(__file__).with_name("exec_child.py")
 _ROTATE_BYTES = 4 * 1024 * 1024
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "PYTHONPATH")
+# What any program needs: where programs and the user's files are, the language, the time zone.
+_PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+_OWN_PACKAGES: Final = ("mesh", "polystream", "pydantic")  # one of each folder that an installation may have
 
 
 def bare_environment() -> dict[str, str]:
-    """Return what every program needs of the environment, and none of the settings meant for others."""
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    """Return what every program needs of the environment, and nothing else: all that an engine inherits."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | _python_library() | _python_path()
+
+
+def _python_library() -> dict[str, str]:
+    """Return where the dynamic linker finds Python itself, for one that it finds in no other way."""
+    variable = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+    folder = sysconfig.get_config_var("LIBDIR")
+    is_needed = sysconfig.get_config_var("Py_ENABLE_SHARED") and folder in os.environ.get(variable, "").split(
+        os.pathsep
+    )
+    return {variable: str(folder)} if is_needed else {}
+
+
+def _python_path() -> dict[str, str]:
+    """Return the folders on Python's path that have the platform itself, for a Python that finds it nowhere else."""
+    given = os.environ.get("PYTHONPATH", "")
+    if not given:
+        return {}
+    specs = filter(None, map(find_spec, _OWN_PACKAGES))
+    homes = {Path(place).resolve().parent for spec in specs for place in spec.submodule_search_locations or ()}
+    needed = [folder for folder in given.split(os.pathsep) if folder and Path(folder).resolve() in homes]
+    return {"PYTHONPATH": os.pathsep.join(needed)} if needed else {}
 
 
 def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
-    """Start the process, its output appended to `log`. It is killed when this process dies.
+    """Start the process, its output appended to `log`. It is killed when this process dies. Raises OSError.
+
+    A log that can't be written keeps nothing from starting: what it would have taken is lost.
 
     Call it from a thread that lives as long as the process shall: Linux ties the child to the thread.
     """
-    rotate(log)
-    with log.open("ab") as output:
+    with appended(log) as output:
         return subprocess.Popen(  # noqa: S603 - the arguments are the specifications' own
             launcher_argv(command),
             stdin=subprocess.DEVNULL,
@@ -41,6 +70,17 @@ def spawn(command: CommandLine, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def appended(log: Path) -> BinaryIO:
+    """Open a log to write at its end, rotated where it is large; where it can't be written, what takes everything."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            rotate(log)
+        return log.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
+
+
 def run(command: CommandLine, log: Path, *, timeout_s: float, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run the process to its end, and keep its output in `log` too. Raises subprocess.TimeoutExpired."""
     result = subprocess.run(  # noqa: S603 - the arguments are the specifications' own
@@ -50,11 +90,12 @@ def run(command: CommandLine, log: Path, *, timeout_s: float, stdin: str = "") -
         stderr=subprocess.STDOUT,
         cwd=command.cwd,
         env=dict(command.env),
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=timeout_s,
         check=False,
     )
-    with log.open("a", encoding="utf-8") as output:
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as output:
         output.write(result.stdout)
     return result
 
@@ -68,7 +109,7 @@ def run_following(command: CommandLine, follow: Callable[[str], None], *, timeou
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
     ) as process:
         overdue = threading.Timer(timeout_s, process.kill)
@@ -143,20 +184,39 @@ def rotate(log: Path, limit_bytes: int = _ROTATE_BYTES) -> None:
 
 
 def shorten(log: Path, limit_bytes: int = 4 * _ROTATE_BYTES) -> None:
-    """Do the same for a log that is being written: copy it, and empty it in place.
+    """Do the same for a log that is being written: copy it, and empty it in place. Raises OSError.
 
-    Works since children append; what is written between the two steps is lost.
+    Works since children append; what is written between the two steps is lost, and all of it where the disk has no
+    room for a copy.
     """
     if log.exists() and log.stat().st_size > limit_bytes:
-        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        copy = log.with_name(f"{log.name}.1")
+        try:
+            shutil.copyfile(log, copy)
+        except OSError:
+            with contextlib.suppress(OSError):
+                copy.unlink()
         os.truncate(log, 0)
 
 
 def tail(log: Path, lines: int = 15, max_bytes: int = 16_384) -> str:
-    """Return the last lines of a log."""
-    if not log.exists():
+    """Return the last lines of a log; none of one that can't be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - max_bytes))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
         return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - max_bytes))
-        text = file.read().decode("utf-8", "replace")
     return "\n".join(text.splitlines()[-lines:])
+
+
+def last_error(log: Path) -> str:
+    """Return the last error in a log of JSON lines, in one sentence; empty where it has none."""
+    for line in reversed(tail(log).splitlines()):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and said.get("level") == "error":
+            return ": ".join(str(said[name]) for name in ("event", "error") if said.get(name))
+    return ""

@@ -35,7 +35,8 @@ def _prepare(server: Callable[[], str], context: StackContext) -> None:
             f"{folder} was written by Valkey, whose files this Redis can't read: "
             "use another --data-dir, or remove that folder and what is in it"
         )
-    mark.write_text(program, encoding="utf-8")
+    if made_by != program or not mark.exists():
+        mark.write_text(program, encoding="utf-8")
 
 
 def _command(server: Callable[[], str], context: StackContext) -> CommandLine:

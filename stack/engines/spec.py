@@ -15,6 +15,10 @@ class StackError(Exception):
     """Something can't be prepared or started. The message names the process and the remedy."""
 
 
+class UnsettledError(Exception):
+    """A process is to be stopped, and not all that was accepted could be finished. Says what is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class StackContext:
     """Where a platform lives: its data folder, its ports, and the settings that it is given."""
@@ -31,8 +35,12 @@ class StackContext:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    def log_path(self, name: str) -> Path:
+        """Return where the file is that takes the output of one process."""
+        return self.data_dir / "logs" / f"{name}.log"
+
     def log(self, name: str) -> Path:
-        """Return the file that takes the output of one process."""
+        """Return the same, its folder made if it is missing."""
         return self.folder("logs") / f"{name}.log"
 
 
@@ -62,7 +70,10 @@ class ProcessSpec:
     command: Callable[[StackContext], CommandLine]
     is_ready: Callable[[StackContext], bool]  # asks it once; may raise OSError where it does not answer
     prepare: Callable[[StackContext], None] = nothing  # before every start; raises StackError
-    before_stop: Callable[[StackContext], None] = nothing  # bounded; lets it finish what it has begun
+    # Bounded; lets it finish what it has begun. Raises UnsettledError where it could not.
+    before_stop: Callable[[StackContext], None] = nothing
+    # Where it tells its health, ready or not; without it, `is_ready` is all there is to know.
+    health_file: Callable[[StackContext], Path] | None = None
     ready_timeout_s: float = 30.0
     volatile: bool = False  # what it held is gone when it dies, and must be provisioned again
     follows_broker: bool = False  # holds positions in topics: begins anew when a volatile broker has come back

@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +19,18 @@ from typing import Any
 from stack.engines import provide
 from stack.engines.spec import StackError
 from stack.supervisor.events import EventPipe, log_event
-from stack.supervisor.free_ports import require_free
+from stack.supervisor.free_ports import is_free, require_free
 from stack.supervisor.plan import Plan, make_plan
+from stack.supervisor.publisher import Publisher
+from stack.supervisor.reach import wait_for_engines
+from stack.supervisor.room import NEEDS, require_room
 from stack.supervisor.stale_processes import end_stale_processes
-from stack.supervisor.state import RunFolder
+from stack.supervisor.state import PlatformState, RunFolder, start_id_of
 from stack.supervisor.supervisor import Report, Supervisor
 
 _STDIN, _STDOUT = 0, 1
+_ENDS_WITHIN_S = 5.0
+_ENDS_INTERVAL_S = 0.05
 
 
 def main() -> int:
@@ -36,19 +42,25 @@ def main() -> int:
     parser.add_argument("--gateways", type=int)
     parser.add_argument("--edge", action="store_true")
     parser.add_argument("--detached", action="store_true")
+    parser.add_argument("--lock-descriptor", type=int)  # of the data folder's lock, taken already
     arguments = parser.parse_args()
     data_dir = arguments.data_dir.resolve()
 
-    def plan() -> Plan:
-        return make_plan(
+    def plan_with_room() -> Plan:
+        made = make_plan(
             arguments.engines, data_dir, arguments.port_offset, gateways=arguments.gateways, edge=arguments.edge
         )
+        require_room(data_dir, NEEDS[made.engine_set])
+        return made
 
-    return supervise(plan, data_dir, detached=arguments.detached)
+    return supervise(plan_with_room, data_dir, detached=arguments.detached, lock_descriptor=arguments.lock_descriptor)
 
 
-def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool) -> int:
-    """Run a platform until it is asked to stop. Whatever keeps it from starting is told as an event."""
+def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool, lock_descriptor: int | None = None) -> int:
+    """Run a platform until it is asked to stop. Whatever keeps it from starting is told as an event.
+
+    `lock_descriptor` is the data folder's lock, where whoever started this process has taken it.
+    """
     pipe = EventPipe(_STDOUT)
 
     def report(event: dict[str, Any]) -> None:
@@ -57,19 +69,56 @@ def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool) -> in
 
     folder = RunFolder(data_dir)
     try:
-        folder.make()
-        with folder.lock():
-            made = plan()
-            _make_room(made, folder, report)
-            with _stoppable():
-                provide(made.engine_set, lambda message: report({"event": "note", "message": message}))
-            return asyncio.run(_run(made, folder, report, detached=detached))
-    except StackError as error:
+        with _stoppable():
+            folder.make()
+            with folder.lock(lock_descriptor) as lock:
+                lock.sign()
+                publisher = Publisher(folder, lock, lambda message: report({"event": "note", "message": message}))
+                return _supervise(plan, folder, publisher, report, detached=detached)
+    except StackError as error:  # the folder is another platform's, or can't be made
         report({"event": "failed", "message": str(error)})
         return 1
     except _StoppedError:
         report({"event": "stopped"})
         return 0
+
+
+def _supervise(
+    plan: Callable[[], Plan], folder: RunFolder, publisher: Publisher, report: Report, *, detached: bool
+) -> int:
+    before = folder.read()
+    state = PlatformState(os.getpid(), start_id_of(os.getpid()) or "", "", 0, detail="makes ready for its start")
+
+    def report_beginning(event: dict[str, Any]) -> None:
+        state.detail = event.get("message", state.detail)
+        publisher.tell(state)
+        report(event)
+
+    def note(message: str) -> None:
+        report_beginning({"event": "note", "message": message})
+
+    try:
+        publisher.tell(state)
+        made = plan()
+        for message in made.notes:
+            note(message)
+        _make_room(made, before, report_beginning)
+        provide(made.engine_set, note)
+        if not made.engines:
+            wait_for_engines(note)
+        return asyncio.run(_run(Supervisor(made, state, publisher, report), detached=detached))
+    except StackError as error:
+        state.status, state.detail = "failed", str(error)
+        publisher.tell(state)
+        report({"event": "failed", "message": str(error)})
+        return 1
+    except _StoppedError:
+        state.status, state.detail = "stopped", ""
+        publisher.tell(state)
+        report({"event": "stopped"})
+        return 0
+    finally:
+        publisher.finish()
 
 
 class _StoppedError(Exception):
@@ -81,9 +130,13 @@ def _stoppable() -> Iterator[None]:
     """Let SIGTERM and SIGINT end the block."""
 
     def stop(_: int, __: FrameType | None) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)  # it ends already
         raise _StoppedError
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
@@ -91,21 +144,23 @@ def _stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _make_room(plan: Plan, folder: RunFolder, report: Report) -> None:
+def _make_room(plan: Plan, before: PlatformState | None, report: Report) -> None:
     """End what an earlier supervisor left, then make sure of the ports. Raises StackError."""
-    before = folder.read()
     ended = end_stale_processes(before) if before else []
     if ended:
         report({"event": "note", "message": f"ended what an earlier run had left: {', '.join(ended)}"})
     specs = (*plan.engines, *(spec for stage in plan.stages for spec in stage))
     # Once each: gateways share theirs.
-    names = dict.fromkeys(name for spec in specs for name in spec.ports)
-    require_free(plan.context.ports, tuple(names), plan.port_offset)
+    names = tuple(dict.fromkeys(name for spec in specs for name in spec.ports))
+    if before is not None and before.status not in {"stopped", "failed"}:
+        # What an earlier run had started ends by itself, a moment after its supervisor was killed.
+        give_up_s = time.monotonic() + _ENDS_WITHIN_S
+        while time.monotonic() < give_up_s and not all(is_free(getattr(plan.context.ports, name)) for name in names):
+            time.sleep(_ENDS_INTERVAL_S)
+    require_free(plan.context.ports, names, plan.port_offset)
 
 
-async def _run(plan: Plan, folder: RunFolder, report: Report, *, detached: bool) -> int:
-    supervisor = Supervisor(plan, folder, report)
-
+async def _run(supervisor: Supervisor, *, detached: bool) -> int:
     def stop_when_closed() -> None:
         if not os.read(_STDIN, 1):
             supervisor.stop()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from stack.edge.admin import admin_socket
-from stack.engines.spec import HOST, StackContext
+from stack.engines.spec import HOST, StackContext, UnsettledError
 
 _EDGE_DRAIN_S: Final = 5.0
 _WAIT_MAX_S: Final = 30.0
@@ -17,23 +17,26 @@ _NEWS_S: Final = 1.5  # the monitor hears of what was accepted last a moment aft
 _INTERVAL_S: Final = 0.1
 _CALL_TIMEOUT_S: Final = 2.0
 _PAGE_SIZE: Final = 1000
+_NAMED_MAX: Final = 5  # correlation IDs in a message
 
 
 def drain_operations(context: StackContext) -> None:
-    """Return when no operation is open, when none is being closed any more, or after 30 s.
+    """Return when no operation is open; wait no longer when none is closed any more for 10 s, and 30 s at most.
 
-    A broker without a disk forgets, when it stops, what its lanes have not answered. Raises OSError where the monitor,
-    which knows, does not answer.
+    A broker without a disk forgets, when it stops, what its lanes have not answered. Raises UnsettledError where
+    something is left, or where the monitor, which knows, does not answer.
     """
     import grpc  # noqa: PLC0415 - see above
     from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceStub  # noqa: PLC0415
     from polystream.v1.operations_pb2 import ListOperationsRequest, Operation  # noqa: PLC0415
 
+    from mesh.direct import GRPC_OPTIONS  # noqa: PLC0415
+
     request = ListOperationsRequest(state=Operation.ACCEPTED, page_size=_PAGE_SIZE)
     began = changed = time.monotonic()
     before: set[str] = set()
     try:
-        with grpc.insecure_channel(f"{HOST}:{context.ports.otlp}") as channel:
+        with grpc.insecure_channel(f"{HOST}:{context.ports.otlp}", options=GRPC_OPTIONS) as channel:
             log = EventLogServiceStub(channel)
             while time.monotonic() < min(began + _WAIT_MAX_S, changed + _STANDSTILL_S):
                 page = log.ListOperations(request, timeout=_CALL_TIMEOUT_S)
@@ -44,7 +47,19 @@ def drain_operations(context: StackContext) -> None:
                     before, changed = still_open, time.monotonic()
                 time.sleep(_INTERVAL_S)
     except grpc.RpcError as error:
-        raise OSError("the monitor does not answer") from error
+        raise UnsettledError(
+            "the monitor, which knows what is still open, does not answer: commands that were accepted last may be "
+            "lost with the broker, which keeps nothing"
+        ) from error
+    if before:
+        raise UnsettledError(_what_is_left(sorted(before)))
+
+
+def _what_is_left(open_ids: list[str]) -> str:
+    count = f"{len(open_ids)} or more" if len(open_ids) == _PAGE_SIZE else str(len(open_ids))
+    named = ", ".join(open_ids[:_NAMED_MAX]) + (", …" if len(open_ids) > _NAMED_MAX else "")
+    noun = "command was" if len(open_ids) == 1 else "commands were"
+    return f"{count} {noun} accepted and not applied, and the broker, which keeps nothing, has lost them: {named}"
 
 
 def drain_edge(context: StackContext) -> None:

@@ -27,10 +27,10 @@ def require_free(ports: Ports, names: tuple[str, ...], offset: int) -> None:
     taken = {name: getattr(ports, name) for name in names if not is_free(getattr(ports, name))}
     if not taken:
         return
-    lines = [f"  {port} ({name}) is in use{_user_of(port)}" for name, port in taken.items()]
+    told = ", ".join(f"{port} ({name}) is in use{_user_of(port)}" for name, port in taken.items())
     remedy = next((free for free in _OFFSETS if _all_free(ports, names, free)), None)
-    advice = "Stop what uses them" + (f", or start with --port-offset {offset + remedy}." if remedy else ".")
-    raise StackError("\n".join(["ports are taken, nothing was started:", *lines, advice]))
+    advice = f", or start with --port-offset {offset + remedy}" if remedy else ""
+    raise StackError(f"ports are taken: {told}: stop what uses them{advice}")
 
 
 def _all_free(ports: Ports, names: tuple[str, ...], offset: int) -> bool:

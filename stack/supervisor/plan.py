@@ -2,29 +2,46 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dotenv import dotenv_values
-
 from mesh.settings import (
     EdgeSettings,
     EventStoreSettings,
+    JaegerSettings,
     KafkaSettings,
     MongoSettings,
     PostgresSettings,
     RedisSettings,
     RegistrySettings,
 )
+from mesh.settings_base import (
+    COLLECTOR_NAMES,
+    ENV_FILE_VARIABLE,
+    Settings,
+    check_settings,
+    env_file,
+    given_settings,
+    names_without_effect,
+)
 from stack.engines import ENGINE_SETS
 from stack.engines.spec import HOST, EngineSpec, ProcessSpec, StackContext, StackError
+from stack.environments import service_environment
 from stack.ports import Ports
-from stack.supervisor.services import PROVISION, default_gateways, service_stages
+from stack.supervisor.services import PROVISION, default_gateways, is_settled, service_stages
 from stack.supervisor.state import for_display
 
-_LOOPBACK: Final = f"{HOST},localhost"
+_FILE_NAMES: Final = (
+    "POSTGRES_SSLROOTCERT",
+    "KAFKA_SSL_CA_LOCATION",
+    "SCHEMA_REGISTRY_CA_FILE",
+    "ELASTICSEARCH_CA_FILE",
+    "JAEGER_CA_FILE",
+    "EDGE_CERTIFICATE_FILE",
+    "EDGE_KEY_FILE",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +54,10 @@ class Plan:
     stages: tuple[tuple[ProcessSpec, ...], ...]  # the services, in the order of their stopping; they start all at once
     provision: tuple[tuple[str, ...], ...]  # Python's arguments, for what must have run before the services start
     port_offset: int
-    settings: dict[str, str]  # what the platform itself sets for its services
+    settings: dict[str, str]  # every setting that its services are given
     endpoints: dict[str, str | None]  # credentials included
+    is_settled: Callable[[StackContext], bool]  # whether the parts, all ready, have heard of each other
+    notes: tuple[str, ...] = ()  # what is to be told before anything is started
 
 
 def make_plan(
@@ -49,27 +68,26 @@ def make_plan(
     `gateways` is how many share the gateways' ports, as many as suit the machine without it; `edge` puts Envoy before
     them.
 
-    Reads `.env` in the working folder, which becomes that of the services. Changes the environment of this process:
-    what `.env` says is in it afterwards, and so are the engines' addresses.
+    Reads the settings of the environment and of the file that POLYSTREAM_ENV_FILE names, once: what a service is given
+    when it is started again is what it was given first. Changes the environment of this process: all settings are in it
+    afterwards, and the file is not named any more.
     """
     if engine_set not in ENGINE_SETS:
         raise StackError(f"there is no engine set {engine_set}; there are {', '.join(sorted(ENGINE_SETS))}")
-    for name, value in dotenv_values(Path(".env")).items():
-        if value is not None:
-            os.environ.setdefault(name, value)
     try:
         ports = Ports().shifted(port_offset)
+        given, notes = _read_settings()
         context = StackContext(data_dir, ports, PostgresSettings())
         engines = ENGINE_SETS[engine_set]
-        settings = _settings(context, engines)
+        own = _own_settings(context, engines, given)
+        settings = {name: value for name, value in given.items() if not (engines and name in COLLECTOR_NAMES)} | own
         os.environ.update(settings)
         endpoints = _endpoints(ports, edge=edge)
-    except ValueError as error:  # pydantic's too
+    except ValueError as error:
         raise StackError(str(error)) from error
     settings["MONITOR_ENDPOINTS_JSON"] = json.dumps({name: for_display(url) for name, url in endpoints.items()})
-    environment = _service_environment(settings)
     return Plan(
-        context=StackContext(data_dir, ports, context.postgres, environment, Path.cwd()),
+        context=StackContext(data_dir, ports, context.postgres, service_environment(settings), Path.cwd()),
         engine_set=engine_set,
         engines=engines,
         stages=service_stages(
@@ -81,16 +99,33 @@ def make_plan(
         port_offset=port_offset,
         settings=settings,
         endpoints=endpoints,
+        notes=notes,
+        is_settled=is_settled,
     )
 
 
-def _settings(context: StackContext, engines: tuple[EngineSpec, ...]) -> dict[str, str]:
+def _read_settings() -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return every setting that was given, and what is to be told of the file. Raises SettingsError.
+
+    Paths are absolute: whoever works with these settings later may be in another folder.
+    """
+    file = env_file()
+    check_settings(Settings.__subclasses__())
+    given = given_settings(os.environ, file)
+    files = {name: Path(given[name]) for name in _FILE_NAMES if given.get(name)}
+    given |= {name: str(path.absolute()) for name, path in files.items() if path.exists()}  # else a word: `system`
+    os.environ.pop(ENV_FILE_VARIABLE, None)
+    os.environ.update(given)
+    return given, tuple(names_without_effect(file)) if file else ()
+
+
+def _own_settings(context: StackContext, engines: Sequence[EngineSpec], given: Mapping[str, str]) -> dict[str, str]:
     """Return the engines' addresses, and what follows from the platform starting its engines itself."""
     settings = {name: value for engine in engines for name, value in engine.environment(context).items()}
     otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{context.ports.otlp}"}
     if engines:
-        return settings | otlp | {"DEMO_DATA": os.environ.get("DEMO_DATA", "1")}
-    return {name: os.environ.get(name, value) for name, value in otlp.items()}
+        return settings | otlp | {"DEMO_DATA": given.get("DEMO_DATA", "1")}
+    return {name: given.get(name, value) for name, value in otlp.items()}
 
 
 def _endpoints(ports: Ports, *, edge: bool) -> dict[str, str | None]:
@@ -110,15 +145,5 @@ def _endpoints(ports: Ports, *, edge: bool) -> dict[str, str | None]:
         "redis": RedisSettings().url,
         "opensearch": EventStoreSettings().elasticsearch_host or None,
         "otlp": f"http://{HOST}:{ports.otlp}",
-        "jaeger": os.environ.get("JAEGER_URL") or None,
+        "jaeger": JaegerSettings().url or None,
     }
-
-
-def _service_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    environment = {**os.environ, **settings}
-    # Compiled modules make every later start faster.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    for name in ("no_proxy", "NO_PROXY"):
-        # HTTP and gRPC clients would ask a company's proxy for the loopback interface.
-        environment[name] = ",".join(filter(None, (environment.get(name), _LOOPBACK)))
-    return environment

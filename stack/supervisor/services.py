@@ -34,12 +34,13 @@ def _monitor_command(context: StackContext) -> CommandLine:
         "MONITOR_OTLP_PORT": str(context.ports.otlp),
         "MONITOR_DATA_DIR": str(context.folder("monitor")),
         "MONITOR_GATEWAY_ADDRESS": f"{HOST}:{context.ports.gateway}",
+        "MONITOR_READY_FILE": str(_health_file(context, "monitor")),
     }
     return _service(context, ("-m", "monitor"), settings)
 
 
-def _ready_file(context: StackContext, name: str) -> Path:
-    return context.folder("run") / f"{name}.ready.json"
+def _health_file(context: StackContext, name: str) -> Path:
+    return context.data_dir / "run" / f"{name}.ready.json"
 
 
 def default_gateways() -> int:
@@ -56,7 +57,7 @@ def default_gateways() -> int:
 
 
 def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
-    """Return one gateway. Those that share their ports are told apart by their ready files alone."""
+    """Return one gateway. Those that share their ports are told apart by their health files alone."""
     name = f"gateway-{index}"
 
     def command(context: StackContext) -> CommandLine:
@@ -66,14 +67,12 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
             "GATEWAY_PORT": str(context.ports.gateway),
             "GATEWAY_HTTP_PORT": str(context.ports.rest),
             "GATEWAY_SHARES_PORTS": "1" if shares_ports else "0",
-            "GATEWAY_READY_FILE": str(_ready_file(context, name)),
+            "GATEWAY_READY_FILE": str(_health_file(context, name)),
             "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
         }
         return _service(context, ("-m", "gateway"), settings)
 
     def is_ready(context: StackContext) -> bool:
-        if not _ready_file(context, name).exists():
-            return False
         ports = context.ports
         return shares_ports or (
             probes.grpc_serves(HOST, ports.gateway) and probes.http_answers(HOST, ports.rest, "/healthz")
@@ -82,9 +81,9 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
     return ProcessSpec(
         name=name,
         ports=("gateway", "rest"),
-        prepare=lambda context: _ready_file(context, name).unlink(missing_ok=True),  # of one that was killed
         command=command,
         is_ready=is_ready,
+        health_file=lambda context: _health_file(context, name),
     )
 
 
@@ -92,15 +91,19 @@ def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpe
     name = f"lane-{store}-0"
 
     def command(context: StackContext) -> CommandLine:
-        settings = {"LANE_NAME": name, "READY_FILE": str(_ready_file(context, name))}
+        settings = {
+            "LANE_NAME": name,
+            "READY_FILE": str(_health_file(context, name)),
+            "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
+        }
         return _service(context, ("-m", "processor", "--store", store), settings)
 
     return ProcessSpec(
         name=name,
         ports=(),
-        prepare=lambda context: _ready_file(context, name).unlink(missing_ok=True),  # of one that was killed
         command=command,
-        is_ready=lambda context: _ready_file(context, name).exists(),
+        is_ready=lambda _: True,  # it has no port: all there is to know is in its health file
+        health_file=lambda context: _health_file(context, name),
         follows_broker=True,
         before_stop=before_stop,
     )
@@ -128,6 +131,7 @@ MONITOR: Final = ProcessSpec(
     ports=("dashboard", "otlp"),
     command=_monitor_command,
     is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/healthz"),
+    health_file=lambda context: _health_file(context, "monitor"),
     follows_broker=True,
 )
 ENVOY: Final = ProcessSpec(
@@ -140,6 +144,11 @@ ENVOY: Final = ProcessSpec(
 )
 # What must have run before the services start; each waits for the engines that it needs by itself.
 PROVISION: Final = (("-m", "stack.provision"), ("-m", "processor", "migrate"))
+
+
+def is_settled(context: StackContext) -> bool:
+    """Tell whether the gateway, asked for its health, says that all is well."""
+    return probes.says_healthy(HOST, context.ports.rest, "/health")
 
 
 def service_stages(*, volatile: bool, gateways: int, edge: bool) -> tuple[tuple[ProcessSpec, ...], ...]:

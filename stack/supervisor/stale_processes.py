@@ -1,4 +1,7 @@
-"""Ending what a supervisor that was killed may have left behind."""
+"""Ending what a supervisor that was killed may have left behind.
+
+Only for whoever holds the data folder's lock, or knows that nobody does.
+"""
 
 import time
 

@@ -1,18 +1,20 @@
 """What a running platform leaves on disk for other processes: a lock, and its state."""
 
-import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
 from stack.engines.spec import StackError
+from stack.supervisor.data_folder import owner_of, unwritable
+from stack.supervisor.lock import Holder, PlatformLock, holder_of
 
-_CLOCK_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which follows the clock's corrections
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_START_FIELD = 19  # of /proc/PID/stat, behind the name: ticks since the system began
 
 
 @dataclass(slots=True)
@@ -21,15 +23,17 @@ class ProcessState:
 
     name: str
     kind: str  # engine, service
-    status: str  # waiting, starting, ready, unhealthy, restarting, stopping, stopped
+    status: str  # waiting, starting, ready, degraded, unhealthy, restarting, stopping, stopped
     pid: int | None = None
-    start_time: float | None = None  # seconds since the epoch
+    start_id: str | None = None  # with the process ID, it is of this process alone
     restarts: int = 0
     last_exit: int | None = None  # exit code, or minus the signal
+    last_cause: str = ""  # of the last restart, in a few words
+    detail: str = ""  # why it is not ready, in one sentence
 
     def is_alive(self) -> bool:
         """Tell whether the process of that ID is still this one, and no zombie."""
-        return self.pid is not None and is_same_process(self.pid, self.start_time)
+        return self.pid is not None and is_same_process(self.pid, self.start_id)
 
 
 @dataclass(slots=True)
@@ -37,23 +41,35 @@ class PlatformState:
     """A whole platform, as `status` shows it."""
 
     pid: int  # the supervisor's
-    start_time: float
+    start_id: str
     engines: str  # the set
     port_offset: int
-    status: str = "starting"  # starting, ready, degraded, stopping, stopped, failed
+    status: str = "starting"  # starting, ready, degraded, stopping, stopped, failed; unknown: it does not answer
+    detail: str = ""  # what it is doing, or why it is not ready, in one sentence
+    unsettled: str = ""  # what a stop left undone of what was accepted, in one sentence
     endpoints: dict[str, str | None] = field(default_factory=dict)  # credentials included
-    environment: dict[str, str] = field(default_factory=dict)  # what leads a service to the engines
+    environment: dict[str, str] = field(default_factory=dict)  # every setting of its services
     processes: list[ProcessState] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """Read what `RunFolder.write` wrote. Raises TypeError or KeyError where another version wrote it."""
-        processes = [ProcessState(**process) for process in document.pop("processes")]
-        return cls(**document, processes=processes)
+        """Read what `to_json` made; what another version has beside it is left out.
+
+        Raises TypeError, KeyError or ValueError where too little is left.
+        """
+        processes = [ProcessState(**_known(ProcessState, process)) for process in document["processes"]]
+        state = cls(**_known(cls, document) | {"processes": processes})
+        if not isinstance(state.pid, int):
+            raise TypeError("a state has the supervisor's process ID")
+        return state
+
+    def to_json(self) -> str:
+        """Return it as one JSON object."""
+        return json.dumps(asdict(self), indent=1)
 
     def is_alive(self) -> bool:
         """Tell whether the supervisor still runs."""
-        return is_same_process(self.pid, self.start_time)
+        return is_same_process(self.pid, self.start_id)
 
 
 class AlreadyRunningError(StackError):
@@ -64,66 +80,99 @@ class RunFolder:
     """DATA_DIR/run: readable by its owner only, since the state has credentials."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / "run"
-        self._state = self._folder / "state.json"
+        self.path = data_dir / "run"
+        self._state = self.path / "state.json"
+        self._lock = self.path / "lock"
 
     def make(self) -> None:
         """Make the folder. Raises StackError where that is not possible."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._folder.chmod(0o700)
-            (self._folder / "lock").touch()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.chmod(0o700)
         except OSError as error:
-            raise StackError(
-                f"the data folder {self._folder.parent} can't be written ({error.strerror}). "
-                "Give it to your user, or choose another with --data-dir."
-            ) from error
+            raise StackError(unwritable(self.path.parent, error)) from error
 
-    def lock(self) -> TextIO:
-        """Take the lock and return the file that holds it while it is open. Raises AlreadyRunningError."""
-        file = (self._folder / "lock").open("r+")
+    def lock(self, descriptor: int | None = None) -> PlatformLock:
+        """Take the lock, which is held while it is open, or go on with that of the process that started this one.
+
+        Raises AlreadyRunningError, and StackError where it can't be made.
+        """
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            state = self.read()
-            who = f" (pid {state.pid})" if state else ""
+            return PlatformLock(self._lock, descriptor)
+        except BlockingIOError as error:
+            holder = self.holder()
+            who = f" (pid {holder.pid})" if holder and holder.pid else ""
             raise AlreadyRunningError(
-                f"a platform is already running on {self._folder.parent}{who}. "
+                f"a platform is already running on {self.path.parent}{who}. "
                 "`status` shows it and `down` stops it; --data-dir and --port-offset start another beside it."
             ) from error
-        return file
+        except OSError as error:
+            raise StackError(unwritable(self.path.parent, error)) from error
+
+    def holder(self) -> Holder | None:
+        """Return who has the lock; None where nobody does. Raises StackError where this user may not know."""
+        try:
+            return holder_of(self._lock)
+        except PermissionError as error:
+            raise StackError(
+                f"the platform on {self.path.parent} is for {owner_of(self.path)} to see and to stop, and for root"
+            ) from error
+        except OSError as error:
+            raise StackError(f"{self._lock} can't be read ({error.strerror})") from error
 
     def read(self) -> PlatformState | None:
-        """Return the last state, or None where there is none that can be read."""
+        """Return the state that was written last, or None where there is none that can be read."""
         try:
-            return PlatformState.from_json(json.loads(self._state.read_text()))
-        except (OSError, ValueError, TypeError, KeyError):
+            return read_state(self._state.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return None
 
     def write(self, state: PlatformState) -> None:
-        """Replace the state in one step."""
+        """Replace the state in one step. Raises OSError."""
         temporary = self._state.with_suffix(".tmp")
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(state), file, indent=1)
+            file.write(state.to_json())
         temporary.replace(self._state)
 
+    def has_state(self) -> bool:
+        """Tell whether the state's file is still there."""
+        return self._state.exists()
 
-def is_same_process(pid: int, start_time: float | None) -> bool:
-    """Tell whether `pid` is alive, no zombie, and started at `start_time`."""
+
+def read_state(text: str) -> PlatformState | None:
+    """Return the state that JSON tells of, or None where it tells of none."""
     try:
-        process = psutil.Process(pid)
-        started = process.create_time()
-        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return PlatformState.from_json(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _known(kind: type[ProcessState] | type[PlatformState], document: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in document.items() if name in names}
+
+
+def is_same_process(pid: int, start_id: str | None) -> bool:
+    """Tell whether `pid` is alive, no zombie, and the process of that `start_id`."""
+    try:
+        zombie = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-    return not zombie and start_time is not None and abs(started - start_time) < _CLOCK_TOLERANCE_S
+    return not zombie and start_id is not None and start_id_of(pid) == start_id
 
 
-def start_time_of(pid: int) -> float | None:
-    """Return when a process started, in seconds since the epoch, or None where it is gone."""
+def start_id_of(pid: int) -> str | None:
+    """Return what tells a process from every other one of the same ID, or None where it is gone.
+
+    On Linux, that is when it began, in ticks since the system did: a time of day would move when the clock is set.
+    """
     try:
-        return psutil.Process(pid).create_time()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return f"{fields[_START_FIELD].decode()} of {_BOOT_ID.read_text(encoding='ascii').strip()}"
+    except (OSError, IndexError):
+        pass
+    try:
+        return f"{psutil.Process(pid).create_time():.2f}"
     except psutil.Error:
         return None
 

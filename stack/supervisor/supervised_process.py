@@ -8,9 +8,17 @@ import time
 from collections.abc import Awaitable, Callable
 
 from mesh.backoff import Backoff
+from mesh.health.report import HealthState
 from stack.engines import process as processes
-from stack.engines.spec import CommandLine, ProcessSpec, StackContext, StackError
-from stack.supervisor.state import ProcessState, start_time_of
+from stack.engines.spec import CommandLine, ProcessSpec, StackContext, StackError, UnsettledError
+from stack.supervisor.standstill import (
+    BEATS_MAX_STILL_S,
+    SILENCE_MAX_S,
+    VOLATILE_SILENCE_MAX_S,
+    HealthFileWatch,
+    SilenceWatch,
+)
+from stack.supervisor.state import ProcessState, start_id_of
 
 _PROBE_INTERVAL_S = 0.02
 _PROBE_INTERVAL_MAX_S = 0.1
@@ -59,18 +67,18 @@ class SupervisedProcess:
         spec: ProcessSpec,
         context: StackContext,
         exits: ChildExits,
-        changed: Callable[[ProcessState, str], None],
+        changed: Callable[[ProcessState], None],
         returned: Callable[[], Awaitable[None]],
     ) -> None:
         """Keep the process of `spec` alive.
 
-        `changed` is told of every change of state, with its cause; `returned` is awaited when a volatile process has
-        come back.
+        `changed` is told of every change of state; `returned` is awaited when a volatile process has come back.
         """
         self.spec = spec
         self.state = ProcessState(
             spec.name, kind="engine" if hasattr(spec, "endpoint") else "service", status="waiting"
         )
+        self.unsettled = ""  # what its stop has left undone, in one sentence
         self._context = context
         self._exits = exits
         self._changed = changed
@@ -78,6 +86,7 @@ class SupervisedProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._command: CommandLine | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._killed_for = ""
 
     async def start(self) -> None:
         """Start the process and wait until it is ready; from then on it is kept alive.
@@ -111,8 +120,7 @@ class SupervisedProcess:
             return
         self._tell("stopping")
         if self._keeping:  # it was ready: it may have work in hand
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(self.spec.before_stop, self._context)
+            await self._say_goodbye()
         processes.send(process, command.stop_signal)
         try:
             await asyncio.wait_for(self._exits.of(process), command.stop_timeout_s)
@@ -127,6 +135,14 @@ class SupervisedProcess:
         """Kill the process, if it runs: it is started again as if it had died."""
         if self._process is not None and self._process.poll() is None:
             processes.kill(self._process)
+
+    async def _say_goodbye(self) -> None:
+        try:
+            await asyncio.to_thread(self.spec.before_stop, self._context)
+        except UnsettledError as error:
+            self.unsettled = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process is to be stopped
+            self._tell("stopping", f"it could not be asked to finish: {error}")
 
     async def _keep(self, process: subprocess.Popen[bytes], backoff: Backoff) -> None:
         while True:
@@ -144,68 +160,112 @@ class SupervisedProcess:
                 if await self._until_ready(process, began + self.spec.ready_timeout_s):
                     break
                 if process.poll() is None:
-                    processes.kill(process)
-                    await self._exits.of(process)
+                    await self._kill(process, f"was not ready after {self.spec.ready_timeout_s:.0f} s")
                 self._note_end(process)
             if self.spec.volatile:
                 await self._returned()
             self._tell("ready")
 
     async def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        """Return when the process has ended; until then, probe it and show how it is."""
+        """Return when the process has ended; until then, look at it, show how it is, and end it if it stands still."""
         exit_ = asyncio.create_task(self._exits.of(process))
-        failed = 0
+        look = _Look(self.spec, self._context, process.pid)
         try:
             while not (await asyncio.wait([exit_], timeout=_HEALTH_INTERVAL_S))[0]:
-                failed = 0 if await self._probe() else failed + 1
-                status = "unhealthy" if failed >= _UNHEALTHY_AFTER else "ready" if failed == 0 else self.state.status
-                if status != self.state.status:
-                    self._tell(status)
+                status, detail = await asyncio.to_thread(look.at, self.state.status)
+                if (status, detail) != (self.state.status, self.state.detail) and not exit_.done():
+                    self._tell(status, detail)
+                if look.standstill:
+                    await self._kill(process, look.standstill)
         finally:
             exit_.cancel()
 
+    async def _kill(self, process: subprocess.Popen[bytes], cause: str) -> None:
+        self._killed_for = f"{cause}, and was killed"
+        processes.kill(process)
+        await self._exits.of(process)
+
     async def _spawn(self) -> subprocess.Popen[bytes]:
-        self._tell("starting")
+        """Start the process. Raises StackError, whatever keeps it from starting: it is tried again."""
+        self._tell("starting", self.state.detail)
         try:
             await asyncio.to_thread(self.spec.prepare, self._context)
             self._command = self.spec.command(self._context)
             # From this thread, not from a worker: the child dies with the thread that started it.
-            self._process = processes.spawn(self._command, self._context.log(self.spec.name))
-        except OSError as error:
+            self._process = processes.spawn(self._command, self._context.log_path(self.spec.name))
+        except StackError:
+            raise
+        except Exception as error:
             raise StackError(f"{self.spec.name} can't be started: {error}") from error
         self.state.pid = self._process.pid
-        self.state.start_time = start_time_of(self._process.pid)
-        self._tell("starting")
+        self.state.start_id = start_id_of(self._process.pid)
+        self._tell("starting", self.state.detail)
         return self._process
 
     async def _until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
         """Probe until it is ready, has ended, or the deadline has passed."""
         pauses = Backoff(_PROBE_INTERVAL_S, _PROBE_INTERVAL_MAX_S)
+        look = _Look(self.spec, self._context, process.pid)
         while process.poll() is None and time.monotonic() < deadline:
-            if await self._probe():
+            if await asyncio.to_thread(look.is_ready):
                 return True
             await asyncio.sleep(pauses.next_s())
         return False
 
-    async def _probe(self) -> bool:
-        return await asyncio.to_thread(self.spec.answers, self._context)
-
     def _note_end(self, process: subprocess.Popen[bytes]) -> None:
         self.state.last_exit = process.returncode
+        self.state.last_cause, self._killed_for = self._killed_for or _describe_exit(process.returncode), ""
         self.state.restarts += 1
         self._forget()
-        self._tell("restarting", _describe_exit(process.returncode))
+        self._tell("restarting", self.state.last_cause)
 
     def _forget(self) -> None:
-        self.state.pid = self.state.start_time = None
+        self.state.pid = self.state.start_id = None
 
     def _tell(self, status: str, detail: str = "") -> None:
-        self.state.status = status
-        self._changed(self.state, detail)
+        self.state.status, self.state.detail = status, detail
+        self._changed(self.state)
 
     def _failure(self, what: str) -> StackError:
-        log = self._context.log(self.spec.name)
+        log = self._context.log_path(self.spec.name)
         return StackError(f"{self.spec.name} {what}. The end of {log}:\n{processes.tail(log)}")
+
+
+class _Look:
+    """How one process is, seen from outside: whether it answers, and what it says of itself."""
+
+    def __init__(self, spec: ProcessSpec, context: StackContext, pid: int) -> None:
+        self._spec = spec
+        self._context = context
+        self._file = HealthFileWatch(spec.health_file(context), pid) if spec.health_file else None
+        self._silence = SilenceWatch(pid)
+        self._silence_max_s = VOLATILE_SILENCE_MAX_S if spec.volatile else SILENCE_MAX_S
+        self._failed = 0
+        self.standstill = ""  # why it is to be killed
+
+    def is_ready(self) -> bool:
+        """Tell whether its start is over."""
+        if self._file is not None:
+            report = self._file.look()
+            if report is None or report.state is HealthState.UNHEALTHY:
+                return False
+        return self._spec.answers(self._context)
+
+    def at(self, status: str) -> tuple[str, str]:
+        """Return the status that it has now, after `status`, and why."""
+        answers = self._spec.answers(self._context)
+        report = self._file.look() if self._file is not None else None
+        self._failed = 0 if answers else self._failed + 1
+        self._silence.note(answers=answers)
+        if self._file is not None and self._file.still_s > BEATS_MAX_STILL_S:
+            self.standstill = f"stood still for {BEATS_MAX_STILL_S:.0f} s"
+        elif self._silence.silent_s > self._silence_max_s:
+            self.standstill = f"did not answer for {self._silence_max_s:.0f} s, and did nothing"
+        if self._failed >= _UNHEALTHY_AFTER:
+            return "unhealthy", "it does not answer"
+        if report is not None and report.state is not HealthState.HEALTHY:
+            return report.state.value.lower(), report.cause
+        return ("ready" if not self._failed or status == "degraded" else status), ""
 
 
 def pause_after(lived_s: float, backoff: Backoff) -> float:

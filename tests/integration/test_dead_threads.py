@@ -20,6 +20,7 @@ from gateway.producer import CommandProducer
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Decoder
+from mesh.health.part import PartHealth
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, MonitorSettings, RegistrySettings, TelemetrySettings
 from mesh.threads import CriticalThreads
@@ -116,7 +117,7 @@ def test_a_monitor_whose_thread_has_died_follows_no_topics(monkeypatch: pytest.M
     monkeypatch.setattr(Ingest, "_keep", fail_when(told, Ingest._keep))
     receipts = Decoder(CommandReceipt, load_schema(RECEIPT_RECORD), RegistryClient(RegistrySettings()))
     store = LocalEventStore(tmp_path, catalog)
-    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads)
+    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, PartHealth("monitor", "monitor"))
     ingest.start()
     try:
         eventually(ingest.is_following, _TIMEOUT_S)

@@ -13,6 +13,7 @@ from processor import fixtures
 from processor.fixtures import put_fixtures, view_id_of
 from processor.migrations.runner import load_migrations, migrate
 from processor.stores.mongodb import connect, database_of, ensure_indexes
+from processor.stores.mongodb_views import delete_views
 from tests.support.engine_pool import Lease
 from tests.support.platform import EngineSet
 from tests.support.stores import MARKER_TTL_S, postgres_settings
@@ -78,14 +79,14 @@ def test_nothing_that_is_there_is_changed(settings: Settings, running: EngineSet
         db = client.get_default_database()
         connection.execute("UPDATE usuarios SET nome = 'Outra' WHERE user_id = 1234")
         connection.execute("DELETE FROM usuarios WHERE user_id = 1239")
-        db["historico_visualizacao"].replace_one({"_id": view_id}, {"apagado_por": "somebody"})
+        delete_views(db, {view_id: "somebody"})
         recommended = db["recomendacoes"].find_one({"user_id": 1234})
         cache.hset("conteudo:1001", "titulo", "Outro")
         cache.delete("conteudo:5678")
         put_fixtures(*settings)
         names = connection.execute("SELECT nome FROM usuarios WHERE user_id IN (1234, 1239) ORDER BY user_id")
         assert names.fetchall() == [("Outra",), ("Fábio Ribeiro Castro",)]
-        assert db["historico_visualizacao"].find_one({"_id": view_id}) == {"_id": view_id, "apagado_por": "somebody"}
+        assert db["historico_visualizacao"].find_one({"_id": view_id}) is None
         assert db["recomendacoes"].find_one({"user_id": 1234}) == recommended
         assert cache.hget("conteudo:1001", "titulo") == "Outro"
         assert cache.hget("conteudo:5678", "titulo") == "Cidade de Deus"

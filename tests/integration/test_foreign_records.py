@@ -26,6 +26,7 @@ from gateway.operations.receipt_log import ReceiptLog
 from mesh import topics
 from mesh.codec import Decoder, Encoder
 from mesh.dead_letters.reader import DeadLetterReader
+from mesh.health.part import PartHealth
 from mesh.ids import new_correlation_id
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings, TelemetrySettings
@@ -39,7 +40,7 @@ from monitor.store.local import LocalEventStore
 from processor.integrity.lost import find_lost
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
-from processor.lanes.lane import Lane, Limits, ReadyFile
+from processor.lanes.lane import Lane, Limits
 from processor.lanes.receipts import ReceiptProducer, ReceiptSender
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
@@ -154,7 +155,7 @@ def test_a_lane_sets_them_apart_and_goes_on(around: Surroundings) -> None:
             store=store,
             receipts=ReceiptSender(producer, encoder, spans, _STORE, "lane-0"),
             deferral=Deferral(1_000_000, 60, 100),
-            ready=ReadyFile(None, _STORE),
+            health=PartHealth("lane-0", "lane-postgresql"),
             stop=stop,
             limits=Limits(max_batch_records=50, max_read_wait_s=0.05, max_backoff_s=0.1),
             on_doubt=lambda: None,
@@ -210,7 +211,7 @@ def test_the_monitor_tells_of_the_others(around: Surroundings, tmp_path: Path) -
     with around.schemas() as registry:
         around.registry.answers += _BAD_ANSWERS
         decoder = Decoder(CommandReceipt, load_schema(RECEIPT_RECORD), registry)
-        ingest = Ingest(around.kafka, EventReader(CATALOG, decoder), store, threads)
+        ingest = Ingest(around.kafka, EventReader(CATALOG, decoder), store, threads, PartHealth("monitor", "monitor"))
         ingest.start()
         good = [id_ for ids in around.good_ids.values() for id_ in ids]
         try:
@@ -317,10 +318,6 @@ class _Saved:
         done: Future[None] = Future()
         done.set_result(None)
         return done
-
-    def answers(self) -> bool:
-        """Answer."""
-        return True
 
     def close(self) -> None:
         """Do nothing."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from polystream.v1.operations_pb2 import Operation, WatchOperationRequest
 from polystream.v1.users_pb2 import CreateUserRequest
 
 from mesh import topics
+from mesh.health.report import HealthState, read_file
 from mesh.settings import KafkaSettings
 from mesh.topics import create_topics
 from tests.support.freezing import frozen
@@ -238,7 +238,8 @@ async def test_the_process_drains_on_sigterm(running: EngineSet, server_kind: st
             stub = users_pb2_grpc.UserServiceStub(channel)
 
             async def is_ready() -> bool:
-                return bool(json.loads(ready.read_text()) == {"pid": process.pid})
+                report = read_file(ready).report
+                return report.pid == process.pid and report.state is HealthState.HEALTHY
 
             await eventually_async(is_ready, 60)
             await stub.CreateUser(VALID)

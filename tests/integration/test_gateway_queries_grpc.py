@@ -28,9 +28,10 @@ from gateway.doors.grpc_server import GrpcServer
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
-from gateway.queries.health import PlatformProbes
+from gateway.queries.health import HealthQueries, PlatformProbes
 from gateway.queries.stores import Stores
 from mesh.catalog import load_catalog
+from mesh.health.part import PartHealth
 from mesh.ids import new_correlation_id
 from mesh.schemas import RegistryClient
 from mesh.settings import (
@@ -101,8 +102,11 @@ async def served(
         tracing=tracing,
         threads=CriticalThreads(),
     )
-    probes = PlatformProbes(stores, event_log, KafkaSettings(), RegistrySettings())
-    queries = build_queries(stores, tracker, event_log, probes.by_name())
+    probes = PlatformProbes(stores, KafkaSettings(), RegistrySettings())
+    health = PartHealth("gateway-0", "gateway")
+    health.ready()
+    platform = HealthQueries(probes.by_name(), event_log.parts, health)
+    queries = build_queries(stores, tracker, event_log, platform)
     calls = Calls(
         catalog,
         (*catalog.services, LONG_RUNNING),
@@ -112,7 +116,7 @@ async def served(
         tracing=tracing,
         max_streams=settings.max_streams,
     )
-    server = GrpcServer(calls, settings)
+    server = GrpcServer(calls, settings, platform)
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Served(channel, tracker)
@@ -222,7 +226,8 @@ async def test_health_tells_of_each_part_in_bounded_time(served: Served) -> None
     assert all(other == first for other in others)
     assert first.status == Health.DEGRADED
     healthy = {component.name for component in first.components if component.status == Health.HEALTHY}
-    assert healthy == {"redis", "schema_registry"}
+    assert healthy == {"redis", "schema_registry", "gateway"}
     away = [component for component in first.components if component.status == Health.UNHEALTHY]
-    assert {component.name for component in away} == {"kafka", "postgresql", "mongodb", "monitor"}
+    lanes = {"lane-postgresql", "lane-mongodb", "lane-redis"}
+    assert {component.name for component in away} == {"kafka", "postgresql", "mongodb", "monitor", *lanes}
     assert all(component.detail for component in away)

@@ -13,10 +13,13 @@ from polystream.v1.views_pb2 import DeleteViewRequest, RecordViewRequest, View
 from pymongo.database import Database
 
 from mesh.errors import PolystreamError, Reason
+from processor.handlers import find_handlers
 from processor.model import Delivery
 from processor.stores.mongodb import MongoStore, MongoUserMemory, ensure_indexes
+from processor.stores.mongodb_views import move_marks
 from processor.users import user_of
 from tests.support.engine_pool import Lease
+from tests.support.lanes import CATALOG
 from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet
 from tests.support.stores import MARKER_TTL_S, apply, ending, fresh_database, mongo_store, substance
@@ -125,15 +128,16 @@ def test_a_batch_is_applied_whole(store: MongoStore, db: Db) -> None:
     assert len(history(db, BIA)) == 100
 
 
-def test_a_deleted_view_says_nothing_any_more(store: MongoStore, db: Db) -> None:
-    """What remains of it is its ID and the mark of who deleted it."""
+def test_a_deleted_view_is_gone(store: MongoStore, db: Db) -> None:
+    """Nothing of it stays in the history; elsewhere is its ID, with the mark of who deleted it."""
     view, deletion = record(), None
     apply(store, view)
     deletion = forget(view.correlation_id.upper())  # an ID is the same in capitals
     (receipt,) = apply(store, deletion)
     assert ending(receipt) == "ok"
     assert View.FromString(receipt.result.value) == View(view_id=view.correlation_id, user_id=ANA)
-    assert list(db["historico_visualizacao"].find()) == [
+    assert list(db["historico_visualizacao"].find()) == []
+    assert list(db["visualizacoes_apagadas"].find()) == [
         {"_id": view.correlation_id, "apagado_por": deletion.correlation_id}
     ]
 
@@ -160,6 +164,68 @@ def test_a_view_that_was_deleted_stays_so(store: MongoStore, db: Db) -> None:
     apply(store, forget(view.correlation_id))
     db["comandos_aplicados"].delete_many({})
     apply(store, view)
+    assert history(db, ANA) == []
+
+
+def test_a_repetition_of_both_answers_as_before(store: MongoStore, db: Db) -> None:
+    """Without a receipt of either: the view was recorded, and its own deletion is the one that deleted it."""
+    view = record()
+    batch = [view, forget(view.correlation_id), forget(view.correlation_id)]
+    first = apply(store, *batch)
+    for _ in range(2):
+        db["comandos_aplicados"].delete_many({})
+        again = apply(store, *batch)
+        assert [substance(receipt) for receipt in again] == [substance(receipt) for receipt in first]
+        assert history(db, ANA) == []
+
+
+def test_a_deletion_that_was_interrupted_is_finished(store: MongoStore, db: Db) -> None:
+    """A lane that dies between the mark and the view: whoever gets the command next deletes the view."""
+    view = record()
+    apply(store, view)
+    deletion = forget(view.correlation_id)
+    db["visualizacoes_apagadas"].insert_one({"_id": view.correlation_id, "apagado_por": deletion.correlation_id})
+    assert ending(apply(store, deletion)[0]) == "ok"
+    assert history(db, ANA) == []
+
+
+def test_a_lane_that_is_late_brings_no_view_back(store: MongoStore, db: Db) -> None:
+    """It writes a view that another lane has recorded and deleted since it looked: nothing is there afterwards."""
+    view = record()
+    apply(store, view, forget(view.correlation_id))
+    late = find_handlers(CATALOG, "MONGODB")["RecordView"]
+    late([view, record(BIA)], db)
+    assert history(db, ANA) == []
+    assert len(history(db, BIA)) == 1
+
+
+def test_an_erased_users_deleted_view_stays_deleted(store: MongoStore, db: Db) -> None:
+    """The mark outlives the user, and says nothing of whose the view was."""
+    view, deletion = record(), None
+    deletion = forget(view.correlation_id)
+    apply(store, view, deletion, deliver(DeleteUserRequest(user_id=ANA)))
+    db["comandos_aplicados"].delete_many({})
+    db["usuarios_conhecidos"].delete_many({})
+    MongoUserMemory(db).remember([ANA])
+    apply(store, view)
+    assert history(db, ANA) == []
+    assert list(db["visualizacoes_apagadas"].find()) == [
+        {"_id": view.correlation_id, "apagado_por": deletion.correlation_id}
+    ]
+
+
+def test_marks_among_the_views_are_moved(store: MongoStore, db: Db) -> None:
+    """Those of an earlier version go to where they belong; views stay, those without all of their fields too."""
+    old, new = record(), record(BIA)
+    apply(store, old, new)
+    history_of_all = db["historico_visualizacao"]
+    history_of_all.replace_one({"_id": old.correlation_id}, {"_id": old.correlation_id, "apagado_por": "by"})
+    history_of_all.insert_one({"_id": "nobody's", "titulo": "x"})
+    assert [move_marks(db), move_marks(db)] == [1, 0]
+    assert {found["_id"] for found in history_of_all.find()} == {new.correlation_id, "nobody's"}
+    assert list(db["visualizacoes_apagadas"].find()) == [{"_id": old.correlation_id, "apagado_por": "by"}]
+    db["comandos_aplicados"].delete_many({})
+    apply(store, old)
     assert history(db, ANA) == []
 
 

@@ -198,7 +198,7 @@ def test_what_the_lane_skips_is_passed_over_in_its_positions(wire: Wire, db: psy
 def test_a_lane_that_is_told_to_stop_ends_well(lane: LaneProcess, wire: Wire, db: psycopg.Connection[Any]) -> None:
     """It finishes its batch, commits, removes its file and exits with 0: its successor has nothing to repeat."""
     content = lane.wait_ready()
-    assert content == {"pid": lane.pid, "store": "POSTGRESQL", "partitions": [0, 1, 2, 3, 4, 5]}
+    assert (content["pid"], content["kind"], content["partitions"]) == (lane.pid, "lane-postgresql", [0, 1, 2, 3, 4, 5])
     users, ids = send_users(wire, 200)
     wire.wait_all(ids[:1])
     assert lane.stop() == 0

@@ -129,6 +129,78 @@ async def test_redis_away_does_not_keep_waiters_waiting(command_path: EngineSet)
         await saved(command_path, lost)
 
 
+Settings = dict[str, str]
+# By what Redis answers: what makes it do so, and what ends it. PING is answered all the while.
+REFUSALS: dict[str, tuple[Settings, Settings]] = {
+    "OOM": ({"maxmemory": "1"}, {"maxmemory": "0"}),
+    "NOREPLICAS": ({"min-replicas-to-write": "1"}, {"min-replicas-to-write": "0"}),
+    "READONLY": ({"replicaof": "127.0.0.1 1"}, {"replicaof": "NO ONE"}),
+    "NOPERM": ({"acl": "-@write"}, {"acl": "+@all"}),
+}
+
+
+def change(client: "redis.Redis", settings: Settings) -> None:
+    """Change what Redis takes."""
+    for name, value in settings.items():
+        if name == "replicaof":
+            client.replicaof(*value.split())
+        elif name == "acl":
+            client.execute_command("ACL", "SETUSER", "default", value)  # type: ignore[no-untyped-call] # the client's
+        else:
+            client.config_set(name, value)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_redis_that_takes_no_writes_keeps_nobody_waiting(command_path: EngineSet, refusal: str) -> None:
+    """More is answered meanwhile than one batch holds: all of it is told at once, and is in Redis afterwards.
+
+    A request ID that Redis knows is known all the same; one from meanwhile is told from another at this gateway.
+    """
+    claimed, meanwhile = (request_correlation_id("test", new_correlation_id()) for _ in range(2))
+    answered = [new_correlation_id() for _ in range(700)]
+    refuse, allow = REFUSALS[refusal]
+    async with gateway(f"g-{refusal}") as here:
+        lane = Lane()
+        lane.answer(answered[0], *STORES)
+        await done(here.tracker.find, answered[0])
+        assert await here.tracker.claim_request(claimed, b"a") is Claim.NEW
+        with redis.Redis.from_url(command_path.endpoints["redis"]) as client:
+            change(client, refuse)
+            try:
+                for correlation_id in answered[1:]:
+                    here.tracker.accepted(accepted(correlation_id, "CreateUser"))
+                    lane.answer(correlation_id, "POSTGRESQL", command="CreateUser", flush=False)
+                lane.flush()
+                for correlation_id in (answered[1], answered[350], answered[-1]):
+                    operation = await here.tracker.wait(correlation_id, 20)
+                    assert operation is not None
+                    assert operation.state == Operation.SUCCEEDED
+                assert [await here.tracker.claim_request(claimed, f) for f in (b"a", b"b")] == [Claim.SAME, Claim.OTHER]
+                claims = [await here.tracker.claim_request(meanwhile, f) for f in (b"a", b"a", b"b")]
+                assert claims == [Claim.UNKNOWN, Claim.SAME, Claim.OTHER]
+            finally:
+                change(client, allow)
+        with redis.Redis.from_url(command_path.endpoints["redis"]) as client:
+            keys = [f"operation:{correlation_id}" for correlation_id in answered]
+            await eventually_async(lambda: asyncio.to_thread(lambda: client.exists(*keys) == len(keys)), 30)
+        assert await here.tracker.claim_request(new_correlation_id(), b"a") is Claim.NEW
+
+
+async def test_somebody_elses_value_in_redis_holds_nobody_up(command_path: EngineSet) -> None:
+    """An operation whose key holds a text is told from memory, and those beside it are in Redis."""
+    odd, others = new_correlation_id(), [new_correlation_id() for _ in range(3)]
+    with redis.Redis.from_url(command_path.endpoints["redis"]) as client:
+        client.set(f"operation:{odd}", "text")
+        async with gateway("g-odd-key") as here:
+            lane = Lane()
+            for correlation_id in (others[0], odd, *others[1:]):
+                lane.answer(correlation_id, *STORES)
+            assert (await done(here.tracker.find, odd)).state == Operation.SUCCEEDED
+            await saved(command_path, others)
+        assert client.get(f"operation:{odd}") == b"text"
+        client.delete(f"operation:{odd}")
+
+
 async def test_redis_hanging_delays_nobody_for_long(command_path: EngineSet) -> None:
     """A Redis that accepts and never answers costs a second at a time, and gets all receipts when it goes on."""
     correlation_ids = [new_correlation_id() for _ in range(2)]

@@ -8,84 +8,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 import redis
 
-from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_time_of
+from stack.supervisor.state import PlatformState, ProcessState, RunFolder, start_id_of
+from tests.support.dummies import Dummy, dummies, polystream
 from tests.support.freezing import frozen
-from tests.support.platform import CHECKOUT
 from tests.support.ports import free_port_run
 from tests.support.waiting import eventually
-
-SCRIPT = ("-m", "tests.support.dummy_supervisor")
-
-
-class Dummy:
-    """A supervisor that runs for a test."""
-
-    def __init__(self, data_dir: Path, *flags: str, first_port: int | None = None) -> None:
-        self.data_dir = data_dir
-        self.first_port = first_port or free_port_run(2)
-        self.process = subprocess.Popen(
-            [sys.executable, *SCRIPT, str(data_dir), str(self.first_port), *flags],
-            stdin=subprocess.DEVNULL if "detached" in flags else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=CHECKOUT,
-        )
-        self.events: list[dict[str, Any]] = []
-
-    def until(self, kind: str) -> dict[str, Any]:
-        """Read events up to one of this kind, and return it."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.events.append(json.loads(line))
-            if self.events[-1]["event"] == kind:
-                return self.events[-1]
-        raise AssertionError(f"no event {kind} among {self.events}")
-
-    def state(self) -> PlatformState:
-        """Return the state on disk."""
-        state = RunFolder(self.data_dir).read()
-        assert state is not None
-        return state
-
-    def part(self, name: str) -> ProcessState:
-        """Return the state of one part."""
-        return next(process for process in self.state().processes if process.name == name)
-
-    def exit_code(self) -> int:
-        """Read the events to their end, and return the exit code of one that ends by itself."""
-        with self.process:
-            if self.process.stdout and not self.process.stdout.closed:
-                self.events += [json.loads(line) for line in self.process.stdout]
-        return self.process.returncode
-
-    def stop(self) -> int:
-        """Ask it to stop, and return its exit code."""
-        self.process.terminate()
-        return self.exit_code()
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Dummy]]:
     """Return what starts supervisors, which end with the test."""
-    started: list[Dummy] = []
-
-    def start_one(*flags: str, first_port: int | None = None) -> Dummy:
-        started.append(Dummy(tmp_path, *flags, first_port=first_port))
-        return started[-1]
-
-    yield start_one
-    for dummy in started:
-        dummy.stop()
-
-
-def _polystream(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cli", *arguments]
-    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
+    with dummies(tmp_path) as start_one:
+        yield start_one
 
 
 def test_everything_is_ready_before_it_says_so(start: Callable[..., Dummy]) -> None:
@@ -220,12 +159,12 @@ def test_stale_processes_are_ended_by_identity(start: Callable[..., Dummy], tmp_
     left, stranger = subprocess.Popen(sleeper), subprocess.Popen(sleeper)
     try:
         processes = [
-            ProcessState("left", "service", "ready", left.pid, start_time_of(left.pid)),
-            ProcessState("stranger", "service", "ready", stranger.pid, (start_time_of(stranger.pid) or 0) - 1000),
+            ProcessState("left", "service", "ready", left.pid, start_id_of(left.pid)),
+            ProcessState("stranger", "service", "ready", stranger.pid, "another start"),
         ]
         folder = RunFolder(tmp_path)
         folder.make()
-        folder.write(PlatformState(1, 0.0, "dummy", 0, processes=processes))
+        folder.write(PlatformState(1, "", "dummy", 0, processes=processes))
         dummy = start()
         assert "ended what an earlier run had left: left" in dummy.until("note")["message"]
         dummy.until("ready")
@@ -295,7 +234,7 @@ def test_status_and_down(start: Callable[..., Dummy]) -> None:
     dummy = start("detached")
     dummy.until("ready")
     options = ("--data-dir", str(dummy.data_dir))
-    shown = _polystream("status", "--json", *options)
+    shown = polystream("status", "--json", *options)
     report = json.loads(shown.stdout)
     assert shown.returncode == 0
     assert report["status"] == "ready"
@@ -308,10 +247,10 @@ def test_status_and_down(start: Callable[..., Dummy]) -> None:
         process.name: process.pid for process in dummy.state().processes
     }
     assert all(process["memory_bytes"] > 1_000_000 for process in report["processes"])
-    assert "redis" in _polystream("status", *options).stdout
+    assert "redis" in polystream("status", *options).stdout
 
-    assert _polystream("down", *options).stdout.startswith("stopped in")
+    assert polystream("down", *options).stdout.startswith("stopped in")
     assert dummy.exit_code() == 0
-    stopped = _polystream("status", "--json", *options)
+    stopped = polystream("status", "--json", *options)
     assert (stopped.returncode, json.loads(stopped.stdout)["status"]) == (3, "stopped")
-    assert "nothing is running" in _polystream("down", *options).stdout
+    assert "nothing is running" in polystream("down", *options).stdout

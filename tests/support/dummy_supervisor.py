@@ -2,11 +2,15 @@
 
 One engine, `redis`; two services, `web` (serves HTTP) and `worker` (writes a file when it is ready, and one when it has
 drained). Flags: `detached`; `volatile` makes the engine one that forgets; `broken` and `silent` make the worker end at
-its start or never become ready; `stubborn` makes it ignore SIGTERM.
+its start or never become ready; `stubborn` makes it ignore SIGTERM; `telling` gives it a health file as the platform's
+services have, in which it waits for `redis` while there is a file `held`, and goes no more rounds once there is one
+named `stuck`; `unsettled` makes its last words those of a drain that could not finish. With `building`, the supervisor
+has the lock and plans until there is a file `built`.
 """
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +18,7 @@ from pathlib import Path
 from mesh.settings import PostgresSettings
 from stack import probes
 from stack.engines import redis as redis_engine
-from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext
+from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext, UnsettledError, nothing
 from stack.ports import Ports
 from stack.supervisor.__main__ import supervise
 from stack.supervisor.plan import Plan
@@ -44,6 +48,30 @@ if "silent" not in flags:
 while True:
     signal.pause()
 """
+_TELLING = """
+import pathlib, signal, sys, threading, time
+from mesh.health.file import HealthFile
+from mesh.health.part import PartHealth
+from mesh.threads import CriticalThreads
+folder = pathlib.Path(sys.argv[1])
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+threads = CriticalThreads()
+health = PartHealth("worker", "worker")
+file = HealthFile(str(folder / "run" / "worker.ready.json"), health, threads)
+file.start()
+health.ready()
+while not stop.wait(0.05):
+    if (folder / "stuck").exists():
+        (folder / "stuck").unlink()
+        stop.wait()
+    health.beat()
+    if (folder / "held").exists():
+        health.waiting("redis", "STORE_UNAVAILABLE", "the connection is refused")
+    else:
+        health.going_on("redis")
+file.stop()
+"""
 _PROVISION = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write('provisioned\\n')"
 
 
@@ -51,6 +79,16 @@ def _python(*argv: str, stop_timeout_s: float = 5.0) -> Callable[[StackContext],
     return lambda context: CommandLine(
         argv=(sys.executable, "-c", *argv), env=context.environment, cwd=context.work_dir, stop_timeout_s=stop_timeout_s
     )
+
+
+def _leave_something(_: StackContext) -> None:
+    raise UnsettledError("2 commands were accepted and not applied: one, two")
+
+
+def _build(folder: Path, flags: list[str]) -> None:
+    """Take as long as a download or a build would."""
+    while "building" in flags and not (folder / "built").exists():
+        time.sleep(0.02)
 
 
 def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
@@ -71,7 +109,16 @@ def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
         command=_python(_WORKER, str(data_dir), *flags, stop_timeout_s=0.5 if "stubborn" in flags else 5.0),
         is_ready=lambda context: (context.data_dir / "working").exists(),
         ready_timeout_s=1.0 if "silent" in flags else 30.0,
+        before_stop=_leave_something if "unsettled" in flags else nothing,
     )
+    if "telling" in flags:
+        worker = ProcessSpec(
+            name="worker",
+            ports=(),
+            command=_python(_TELLING, str(data_dir)),
+            is_ready=lambda _: True,
+            health_file=lambda context: context.data_dir / "run" / "worker.ready.json",
+        )
     return Plan(
         context=context,
         engine_set="dummy",
@@ -80,6 +127,7 @@ def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
         provision=(("-c", _PROVISION, str(data_dir / "provisioned")),),
         port_offset=0,
         settings={},
+        is_settled=lambda _: True,
         endpoints={"rest": f"http://{HOST}:{ports.rest}", "redis": engine.endpoint(context)},
     )
 
@@ -88,7 +136,12 @@ def main() -> int:
     """Run it."""
     data_dir, first_port, *flags = sys.argv[1:]
     folder = Path(data_dir)
-    return supervise(lambda: plan(folder, int(first_port), flags), folder, detached="detached" in flags)
+
+    def make_plan() -> Plan:
+        _build(folder, flags)
+        return plan(folder, int(first_port), flags)
+
+    return supervise(make_plan, folder, detached="detached" in flags)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, cast
 
@@ -39,6 +40,7 @@ class ForeignRegistry:
     def __init__(self, url: str) -> None:
         self.url = url
         self.schemas = {schema_id: json.dumps(answer) for schema_id, answer in FOREIGN_SCHEMAS.items()}
+        self.byte_pause_s = 0.0  # before each byte of an answer
         self.answers: list[tuple[int, str]] = []  # status and body of the next answers, whatever is asked
 
     def answer(self, method: str, path: str, body: str) -> tuple[int, str]:
@@ -94,4 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if not registry.byte_pause_s:
+            self.wfile.write(content)
+            return
+        with suppress(OSError):  # who asked has left
+            for byte in content:
+                time.sleep(registry.byte_pause_s)
+                self.wfile.write(bytes([byte]))

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 from threading import Event
 from typing import Final
 
@@ -15,13 +14,14 @@ from mesh import topics
 from mesh.codec import Decoder, Encoder
 from mesh.envelope import KafkaRecord
 from mesh.errors import PolystreamError, Reason
+from mesh.health.part import PartHealth
 from mesh.ids import new_correlation_id
 from mesh.schemas import load_schema
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.tracing import Tracing
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
-from processor.lanes.lane import Lane, Limits, ReadyFile
+from processor.lanes.lane import Lane, Limits
 from processor.lanes.receipts import Outgoing, ReceiptSender, SendError
 from processor.lanes.spans import LaneSpans
 from processor.model import Delivery, Outcome
@@ -168,13 +168,13 @@ class FakeProducer:
 class Rig:
     """A lane with all its surroundings."""
 
-    def __init__(self, folder: Path, *, max_deferred_bytes: int = 1_000_000, max_wait_s: float = 60) -> None:
+    def __init__(self, *, max_deferred_bytes: int = 1_000_000, max_wait_s: float = 60) -> None:
         self.source, self.store, self.producer = FakeSource(), FakeStore(), FakeProducer()
         self.schemas, self.stop = Schemas(), Event()
         self.now_s = 0.0
         self.doubts = 0
         self.progress: list[dict[int, int]] = []
-        self.ready_file = folder / "ready.json"
+        self.health = PartHealth("lane-0", "lane-mongodb", clock_s=lambda: self.now_s)
         tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
         encoder = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT_RECORD), 2)  # type: ignore[arg-type]
         spans = LaneSpans(tracing, STORE, "processor-mongodb")
@@ -184,7 +184,7 @@ class Rig:
             store=self.store,
             receipts=ReceiptSender(self.producer, encoder, spans, STORE, "lane-0"),
             deferral=Deferral(max_deferred_bytes, max_wait_s, 100, lambda: self.now_s),
-            ready=ReadyFile(self.ready_file, STORE),
+            health=self.health,
             stop=self.stop,
             limits=Limits(max_batch_records=100, max_read_wait_s=0.01, max_backoff_s=0.01),
             on_doubt=self.doubt,

@@ -245,14 +245,20 @@ class LaneProcess:
         """Wait until the lane works, and return what its file says."""
         process = self._process
         assert process is not None
-        eventually(lambda: process.poll() is not None or self.ready_file.exists(), _READY_TIMEOUT_S)
+        eventually(lambda: process.poll() is not None or self.told().get("partitions") is not None, _READY_TIMEOUT_S)
         assert process.poll() is None, f"the lane ended at its start:\n{self.log}"
+        return self.told()
+
+    def told(self) -> dict[str, Any]:
+        """Return what the lane's health file says; nothing where there is none."""
+        if not self.ready_file.exists():
+            return {}
         content: dict[str, Any] = json.loads(self.ready_file.read_text())
         return content
 
     def partitions(self) -> set[int]:
         """Return the partitions that the lane has, as its file says."""
-        return set(json.loads(self.ready_file.read_text())["partitions"]) if self.ready_file.exists() else set()
+        return set(self.told().get("partitions") or ())
 
     def stop(self) -> int:
         """Stop the lane as the supervisor would, and return its exit code."""

@@ -81,20 +81,30 @@ class Lane:
         *stores: str,
         command: str = "DeleteUser",
         trace: TraceContext | None = None,
+        flush: bool = True,
         **fields: Any,
     ) -> None:
-        """Send one receipt a store, and wait until the broker has them."""
+        """Send one receipt a store, and wait until the broker has them, unless `flush` is to do so."""
         for store in stores:
             given: dict[str, Any] = {"state": Operation.SUCCEEDED, "result": RESULT, "user_id": 7} | fields
             receipt = CommandReceipt(correlation_id=correlation_id, command=command, store=store, **given)
             receipt.accept_time.FromMilliseconds(1_700_000_000_000)
             receipt.complete_time.GetCurrentTime()
-            self.send(self._encoder.encode(receipt), [] if trace is None else [(topics.TRACEPARENT, trace.traceparent)])
+            self.send(
+                self._encoder.encode(receipt), [] if trace is None else [(topics.TRACEPARENT, trace.traceparent)], flush
+            )
 
-    def send(self, value: bytes, headers: list[tuple[str, str | bytes | None]] | None = None) -> None:
+    def send(
+        self, value: bytes, headers: list[tuple[str, str | bytes | None]] | None = None, flush: bool = True
+    ) -> None:
         """Send any bytes."""
         self._producer.produce(topics.RECEIPTS, value=value, key=b"7", headers=headers or [])
-        assert self._producer.flush(10) == 0
+        if flush:
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait until the broker has everything."""
+        assert self._producer.flush(30) == 0
 
 
 class MonitorDouble(EventLogServiceServicer):

@@ -25,7 +25,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from pathlib import Path
@@ -187,11 +187,18 @@ class Platform:
     """The whole platform, started by the command line on free ports, its data below `data_dir`."""
 
     def __init__(
-        self, data_dir: Path, *, engine_set: str | None = None, edge: bool = False, checkout: Path = CHECKOUT
+        self,
+        data_dir: Path,
+        *,
+        engine_set: str | None = None,
+        edge: bool = False,
+        checkout: Path = CHECKOUT,
+        settings: Mapping[str, str] | None = None,
+        start_timeout_s: float = _START_TIMEOUT_S,
     ) -> None:
         """`engine_set` is what `up --engines` takes, the run's if it is not given; `checkout` is what runs.
 
-        With `edge`, the gateway is behind Envoy too: see `door`.
+        `settings` are variables that `up` is given. With `edge`, the gateway is behind Envoy too: see `door`.
         """
         self.engine_set = engine_set or chosen_set()
         if self.engine_set == "native":
@@ -199,6 +206,8 @@ class Platform:
         self.data_dir = data_dir.resolve()
         self.checkout = checkout
         self._edge = edge
+        self._settings = dict(settings or {})
+        self._start_timeout_s = start_timeout_s
         self._up: subprocess.Popen[bytes] | None = None
         self._output = self.data_dir / "up.log"
         self._endpoints: dict[str, Any] = {}  # asked for once a start
@@ -259,10 +268,10 @@ class Platform:
             options = ("--engines", self.engine_set, "--port-offset", str(free_offset()), "--gateways", "1")
             edge = ("--edge",) if self._edge else ()
             # Through the launcher: were this process killed, the platform would stop too.
-            command = CommandLine(argv=(*argv, *options, *edge), env=dict(os.environ), cwd=self.checkout)
+            command = CommandLine(argv=(*argv, *options, *edge), env=os.environ | self._settings, cwd=self.checkout)
             self._output.unlink(missing_ok=True)
             self._up = processes.spawn(command, self._output)
-            eventually(self._is_ready_or_dead, _START_TIMEOUT_S)
+            eventually(self._is_ready_or_dead, self._start_timeout_s)
             if self._up.poll() is None:
                 return
             if "ports are taken" not in self.output:

@@ -4,13 +4,13 @@ It is librdkafka itself, by its C interface, out of the package of `confluent_ka
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 import confluent_kafka
 
-_FLUSH_MS: Final = 10_000
+_FLUSH_MS: Final = 60_000
 _ERROR_BYTES: Final = 512
 _PRODUCER: Final = 0  # RD_KAFKA_PRODUCER
 # rd_kafka_vtype_t of rdkafka.h: what each argument of rd_kafka_produceva says.
@@ -57,20 +57,26 @@ def _load() -> ctypes.CDLL:
 class RawProducer:
     """A producer of any bytes. Used as a context manager, all that was sent is with the broker when the block ends."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, config: Mapping[str, str] | None = None) -> None:
+        """`config` is librdkafka's, besides the servers."""
         self._library = _load()
-        config, error = self._library.rd_kafka_conf_new(), ctypes.create_string_buffer(_ERROR_BYTES)
-        for name, value in ((b"bootstrap.servers", bootstrap_servers.encode()), (b"log_level", b"2")):
-            assert self._library.rd_kafka_conf_set(config, name, value, error, _ERROR_BYTES) == 0, error.value
-        self._producer = self._library.rd_kafka_new(_PRODUCER, config, error, _ERROR_BYTES)
+        made, error = self._library.rd_kafka_conf_new(), ctypes.create_string_buffer(_ERROR_BYTES)
+        for name, value in {"bootstrap.servers": bootstrap_servers, "log_level": "2", **(config or {})}.items():
+            done = self._library.rd_kafka_conf_set(made, name.encode(), value.encode(), error, _ERROR_BYTES)
+            assert done == 0, error.value
+        self._producer = self._library.rd_kafka_new(_PRODUCER, made, error, _ERROR_BYTES)
         assert self._producer, error.value
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._library.rd_kafka_flush(self._producer, _FLUSH_MS) == 0
+        self.flush()
         self._library.rd_kafka_destroy(self._producer)
+
+    def flush(self) -> None:
+        """Wait until the broker has taken or refused all that was sent."""
+        assert self._library.rd_kafka_flush(self._producer, _FLUSH_MS) == 0
 
     def send(
         self,

@@ -3,12 +3,12 @@
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from mesh.error_classes.classes import ErrorClass
 from mesh.errors import (
     DOMAIN,
     ErrorDetails,
     FieldFault,
     PolystreamError,
-    Reaction,
     Reason,
     build_status,
     read_details,
@@ -23,7 +23,7 @@ def test_every_reason_has_a_code_and_says_what_to_do(reason: Reason) -> None:
     assert len(row.message.split()) >= 4
     if row.retry_delay_s is not None:
         assert row.code in (4, 8, 14), "only what may pass by itself names a delay"
-    if row.reaction is Reaction.DEAD_LETTER:
+    if row.error_class is ErrorClass.SET_APART:
         assert row.code in (12, 13, 15)
 
 

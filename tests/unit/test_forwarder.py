@@ -13,10 +13,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from pydantic import ValidationError
 from structlog.testing import CapturingLogger
 
 from mesh.catalog import load_catalog
+from mesh.env_file import SettingsError
 from mesh.settings import JaegerSettings
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor import forwarder as forwarder_module
@@ -309,5 +309,5 @@ def test_the_endpoint_is_an_address_or_a_url(endpoint: str, monkeypatch: pytest.
 def test_a_malformed_endpoint_is_told_by_its_name(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The monitor does not start without forwarding in silence."""
     monkeypatch.setenv("JAEGER_OTLP_ENDPOINT", endpoint)
-    with pytest.raises(ValidationError, match="JAEGER_OTLP_ENDPOINT"):
+    with pytest.raises(SettingsError, match="JAEGER_OTLP_ENDPOINT"):
         JaegerSettings(_env_file=None)

@@ -15,9 +15,11 @@ from polystream.v1.views_pb2 import ListViewsRequest
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
+from gateway.queries.health import HealthQueries
 from gateway.queries.stores import Stores
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
+from mesh.health.part import PartHealth
 from mesh.pages import DEFAULT_SIZE, page_of
 from mesh.schemas import RegistryClient
 from mesh.settings import (
@@ -52,7 +54,9 @@ async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> N
         tracing=Tracing("gateway", "test", TelemetrySettings(OTEL_SDK_DISABLED=True)),
         threads=CriticalThreads(),
     )
-    queries = build_queries(stores, tracker, event_log, {})
+    queries = build_queries(
+        stores, tracker, event_log, HealthQueries({}, event_log.parts, PartHealth("gateway-0", "gateway"))
+    )
     await stores.close()
     registry.close()
 

@@ -1,13 +1,12 @@
 """The lane's loop: what it applies, answers, commits and sets apart, whatever its surroundings do."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 from polystream.v1.operations_pb2 import Operation
 
 from mesh import topics
+from mesh.health.report import HealthState
 from mesh.ids import new_correlation_id
 from processor.lanes.receipts import SendError
 from tests.support.headers import header_texts
@@ -15,9 +14,9 @@ from tests.support.lane_rig import STORE, UNAVAILABLE, Rig, delete
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
+def rig() -> Rig:
     """Return a lane that has partitions 0 and 1."""
-    return Rig(tmp_path)
+    return Rig()
 
 
 def test_a_round_applies_answers_and_commits(rig: Rig) -> None:
@@ -194,9 +193,9 @@ def test_a_command_that_has_waited_long_enough_is_named_overdue(rig: Rig) -> Non
     assert rig.store.applied == [waiting]
 
 
-def test_a_lane_full_of_waiting_commands_reads_on(tmp_path: Path) -> None:
+def test_a_lane_full_of_waiting_commands_reads_on() -> None:
     """Known users' commands are applied at once; of the others, those that waited longest are answered early."""
-    rig = Rig(tmp_path, max_deferred_bytes=2000)
+    rig = Rig(max_deferred_bytes=2000)
     unknown = [rig.source.put(delete(user_id)) for user_id in range(10, 20)]
     rig.store.plans = {user_id: [None] * 9 for user_id in range(10, 20)}
     rig.lane.run_once()
@@ -256,18 +255,14 @@ def test_progress_that_can_not_be_recorded_stops_nothing(rig: Rig) -> None:
     assert calls == [{0: 1}, {0: 1}]
 
 
-def test_the_ready_file_tells_the_partitions_until_the_lane_ends(rig: Rig) -> None:
-    """It is there once the group has given partitions and the store has answered, and not afterwards."""
+def test_a_lane_is_unhealthy_until_the_group_has_given_it_partitions(rig: Rig) -> None:
+    """Then it works, be it with none of them."""
     rig.source.owned = None
     rig.lane.run_once()
-    assert not rig.ready_file.exists()
-    rig.source.owned = frozenset({4, 1})
+    assert rig.health.report().state is HealthState.UNHEALTHY
+    rig.source.owned = frozenset()
     rig.lane.run_once()
-    content = json.loads(rig.ready_file.read_text())
-    assert (content["store"], content["partitions"]) == (STORE, [1, 4])
-    rig.stop.set()
-    rig.lane.run()
-    assert not rig.ready_file.exists()
+    assert rig.health.report().state is HealthState.HEALTHY
 
 
 def test_a_lane_that_is_told_to_stop_while_it_waits_stops(rig: Rig) -> None:

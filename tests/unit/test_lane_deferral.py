@@ -300,5 +300,5 @@ def test_nothing_waits_at_first() -> None:
     bench = Bench()
     assert bench.deferral.next_try_in_s() is None
     bench.deferral.settle([Applied(item(1), CommandReceipt())])
-    assert (len(bench.deferral), bench.deferral.oldest_s(), bench.deferral.lowest_offsets()) == (0, 0.0, {})
+    assert (len(bench.deferral), bench.deferral.oldest(), bench.deferral.lowest_offsets()) == (0, None, {})
     assert bench.attempt() == ([], set())

@@ -18,7 +18,8 @@ from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Decoder, Encoder
 from mesh.envelope import KafkaRecord
-from mesh.errors import FieldFault, PolystreamError, Reaction, Reason, read_details
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import FieldFault, PolystreamError, Reason, read_details
 from mesh.schemas import load_schema
 from mesh.store_errors import fail, receipt_status
 from monitor.records import EventReader, TracedEvent
@@ -242,7 +243,7 @@ def test_an_error_stays_whole_on_every_way(
         metadata={"store": "POSTGRESQL", **metadata},
         retry_delay_s=retry_delay_s,
     ).to_status()
-    is_dead = reason.value.reaction is Reaction.DEAD_LETTER
+    is_dead = reason.value.error_class is ErrorClass.SET_APART
     receipt = answer("POSTGRESQL", 1_010, cause, command="CreateUser", dead_lettered=is_dead)
     assert receipt_status(receipt) == expected
     assert by_receipts([receipt], None).error == expected

@@ -188,7 +188,9 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
     with TemporaryDirectory() as folder:
         store = LocalEventStore(Path(folder), catalog)
         async with grpc.aio.insecure_channel("127.0.0.1:1") as gateway:
-            app = Pages(EventLog(store, catalog), catalog, MonitorSettings(), gateway, lambda: True).app()
+            app = Pages(
+                EventLog(store, catalog), catalog, MonitorSettings(), gateway, is_following=lambda: True, parts=list
+            ).app()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
                 for path in ("/", "/healthz", "/api/operations", "/api/endpoints"):
                     assert (await client.get(f"http://localhost:8089{path}")).status_code == 200

@@ -11,15 +11,14 @@ import pytest
 from polystream.v1.contents_pb2 import Content, GetContentRequest
 from polystream.v1.recommendations_pb2 import GetRecommendationsRequest, Recommendations
 from polystream.v1.sessions_pb2 import CreateSessionRequest, GetSessionRequest
-from polystream.v1.views_pb2 import DeleteViewRequest, GetViewRequest, View
-from pymongo import UpdateOne
+from polystream.v1.views_pb2 import GetViewRequest, View
 
 from gateway.queries.contents import ContentQueries
 from gateway.queries.recommendations import RecommendationQueries
 from gateway.queries.sessions import SessionQueries
 from gateway.queries.views import ViewQueries
 from mesh.store_names import mongodb, redis
-from processor.handlers import cache_content, create_session, delete_view, generate_recommendations, record_view
+from processor.handlers import cache_content, create_session, generate_recommendations, record_view
 from processor.migrations import runner
 from processor.migrations.runner import load_migrations
 from processor.stores.mongodb_recommendations import Recommended
@@ -171,30 +170,7 @@ async def test_a_query_reads_the_view_that_a_handler_writes() -> None:
     written = record_view.document_of(view)
     queries = ViewQueries(OneEntry(written))  # type: ignore[arg-type] # a stand-in
     assert await queries.get_view(GetViewRequest(user_id=1, view_id="v"), None) == view
-    assert written.keys() | {"apagado_por"} == mongodb.ViewDocument.__annotations__.keys()
-
-
-def test_a_deleted_view_keeps_nothing_of_what_was_written() -> None:
-    """The update takes away every field but the identifier."""
-    updates: list[UpdateOne] = []
-
-    class Collection:
-        def bulk_write(self, asked: list[UpdateOne], *, ordered: bool) -> None:
-            assert ordered
-            updates.extend(asked)
-
-        def find(self, *_: object) -> list[dict[str, str]]:
-            return []
-
-    command = delivery(DeleteViewRequest(user_id=1, view_id="v"))
-    delete_view.mongodb([command], {mongodb.VIEWS: Collection()})  # type: ignore[arg-type] # a stand-in
-    written = record_view.document_of(View(kind="MOVIE")).keys() - {"_id"}
-    assert updates == [
-        UpdateOne(
-            {"_id": "v", "user_id": 1},
-            {"$set": {"apagado_por": command.correlation_id}, "$unset": dict.fromkeys(written, "")},
-        )
-    ]
+    assert written.keys() == mongodb.ViewDocument.__annotations__.keys()
 
 
 async def test_a_query_reads_the_recommendations_that_a_handler_writes() -> None:

@@ -42,7 +42,7 @@ def test_the_state_comes_back_as_it_was_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.read() is None
     folder.make()
-    state = PlatformState(1, 2.0, "embedded", 3, processes=[ProcessState("redis", "engine", "ready", 4, 5.0)])
+    state = PlatformState(1, "2", "embedded", 3, processes=[ProcessState("redis", "engine", "ready", 4, "5")])
     folder.write(state)
     assert folder.read() == state
     (tmp_path / "run" / "state.json").write_text('{"of": "another version"}')

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 import shutil
 import tempfile
 import threading
@@ -29,8 +30,16 @@ def silent(_: str) -> None:
 
 def cache_folder() -> Path:
     """Return the folder that holds the engines of every version."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or _home() / ".cache"
     return Path(base).absolute() / "polystream" / "engines"
+
+
+def _home() -> Path:
+    """Return the user's home; root's own where HOME is another user's, who could not write to what root makes there."""
+    named = os.environ.get("HOME", "")
+    if os.geteuid() == 0 and os.path.exists(named) and Path(named).stat().st_uid != 0:  # noqa: PTH110 - never raises
+        return Path(pwd.getpwuid(0).pw_dir)
+    return Path.home()
 
 
 def engine_folder(name: str, poms: Path | None = None) -> Path:

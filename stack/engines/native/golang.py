@@ -1,7 +1,6 @@
 """Building a program from a Go module: once into the cache, of the versions and hashes that its go.sum pins."""
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from stack.engines.native.downloads import download_environment
 from stack.engines.native.fetch import cache_folder, locked, silent
 from stack.engines.native.lock import POMS, sha256
 from stack.engines.native.maven import Report
@@ -114,7 +114,7 @@ def _banner(program: str) -> str:
             text=True,
             check=True,
             timeout=_VERSION_TIMEOUT_S,
-            env=os.environ | _SETTINGS,
+            env=download_environment() | _SETTINGS,
         )
     except (OSError, subprocess.SubprocessError):
         return ""
@@ -200,7 +200,7 @@ def _run(module: GoModule, argv: tuple[str, ...], follow: Callable[[str], str], 
             next_report_s = time.monotonic() + _REPORT_INTERVAL_S
             report(said)
 
-    command = CommandLine(argv=argv, env=os.environ | _SETTINGS, cwd=module.folder)
+    command = CommandLine(argv=argv, env=download_environment() | _SETTINGS, cwd=module.folder)
     code = run_following(command, read, timeout_s=_BUILD_TIMEOUT_S)
     if code != 0:
         told = "\n".join(errors[:_SHOWN_ERRORS]) or f"it ended with {code}"

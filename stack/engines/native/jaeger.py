@@ -57,7 +57,11 @@ def _endpoint(context: StackContext) -> str:
 
 
 def _environment(context: StackContext) -> dict[str, str]:
-    return {"JAEGER_URL": _endpoint(context), "JAEGER_OTLP_ENDPOINT": f"http://{HOST}:{context.ports.jaeger_otlp}"}
+    return {
+        "JAEGER_URL": _endpoint(context),
+        "JAEGER_OTLP_ENDPOINT": f"http://{HOST}:{context.ports.jaeger_otlp}",
+        "JAEGER_CA_FILE": "",
+    }
 
 
 ENGINE = EngineSpec(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from stack.engines.native.lock import sha256
+from stack.engines.process import bare_environment
 from stack.engines.spec import StackError
 
 ARCHIVE_OPTION: Final = "-XX:SharedArchiveFile="
@@ -106,7 +107,7 @@ def compile_launcher(source: Path, libraries: Path, jar: Path) -> None:
         command += ["org.eclipse.jdt.internal.compiler.batch.Main", "-17", "-d", str(classes), str(source)]
         try:
             done = subprocess.run(  # noqa: S603 - fixed arguments
-                command, capture_output=True, text=True, check=False, timeout=_COMPILE_TIMEOUT_S
+                command, capture_output=True, text=True, check=False, timeout=_COMPILE_TIMEOUT_S, env=bare_environment()
             )
         except subprocess.TimeoutExpired as error:
             raise StackError(f"compiling {source.name} took over {_COMPILE_TIMEOUT_S:.0f} s") from error
@@ -134,7 +135,12 @@ def _candidates() -> Iterator[str]:
 def _banner(program: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments
-            [program, "-version"], capture_output=True, text=True, check=True, timeout=_VERSION_TIMEOUT_S
+            [program, "-version"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_VERSION_TIMEOUT_S,
+            env=bare_environment(),
         )
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from stack import probes
+from stack.engines.kafka import own_broker
 from stack.engines.native.fetch import engine_folder, made_folder, provide
 from stack.engines.native.folders import data_folder, scratch_folder
 from stack.engines.native.java import class_path, java_argv
@@ -123,7 +124,7 @@ ENGINE = EngineSpec(
     prepare=prepare,
     command=_command,
     is_ready=lambda context: probes.kafka_answers(HOST, context.ports.kafka),
-    environment=lambda context: {"KAFKA_BOOTSTRAP_SERVERS": _endpoint(context), "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"},
+    environment=lambda context: own_broker(_endpoint(context)),
     endpoint=_endpoint,
     ready_timeout_s=60.0,
 )

@@ -1,6 +1,5 @@
 """Asking Maven for files, with progress."""
 
-import os
 import re
 import shutil
 import tarfile
@@ -9,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+from stack.engines.native.downloads import download_environment
 from stack.engines.native.java import find_java
 from stack.engines.native.lock import POMS
 from stack.engines.process import run_following
@@ -40,7 +40,7 @@ def copy_dependencies(names: Collection[str], staging: Path, report: Report, pom
     options = ("-B", "-T", str(max(2, len(names))), "-f", str((poms or POMS) / "pom.xml"), f"-Dstaging={staging}")
     command = CommandLine(
         argv=(program, *options, "-pl", ",".join(sorted(names)), _GOAL),
-        env=os.environ | {"JAVA_HOME": str(find_java().home)},  # proxies and the like are for it
+        env=download_environment() | {"JAVA_HOME": str(find_java().home)},
         cwd=staging,
     )
     download = _Download(report)

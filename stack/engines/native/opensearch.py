@@ -52,6 +52,12 @@ def _endpoint(context: StackContext) -> str:
     return f"http://{HOST}:{context.ports.opensearch}"
 
 
+def _environment(context: StackContext) -> dict[str, str]:
+    """Return the settings that lead to it, whatever was set for another one."""
+    others = dict.fromkeys(("USER", "PASSWORD", "CA_FILE", "PROXY_URL"), "")
+    return {f"ELASTICSEARCH_{name}": value for name, value in ({"HOST": _endpoint(context)} | others).items()}
+
+
 def ready_url(context: StackContext) -> str:
     """Return what is answered with 200 once the node serves."""
     return f"{_endpoint(context)}{_READY_PATH}"
@@ -63,7 +69,7 @@ ENGINE = EngineSpec(
     prepare=prepare,
     command=_command,
     is_ready=lambda context: probes.http_answers(HOST, context.ports.opensearch, _READY_PATH),
-    environment=lambda context: {"ELASTICSEARCH_HOST": _endpoint(context)},
+    environment=_environment,
     endpoint=_endpoint,
     # A node that was killed replays what it had not committed (83 s on a busy machine), and begins anew if it is killed
     # meanwhile.

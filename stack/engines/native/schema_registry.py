@@ -7,6 +7,7 @@ from stack.engines.native.fetch import engine_folder, made_folder, provide
 from stack.engines.native.folders import data_folder, scratch_folder
 from stack.engines.native.java import java_argv
 from stack.engines.process import bare_environment
+from stack.engines.schema_registry import own_registry
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
 
 _NAME: Final = "schema_registry"
@@ -49,7 +50,7 @@ ENGINE = EngineSpec(
     prepare=prepare,
     command=_command,
     is_ready=lambda context: probes.http_answers(HOST, context.ports.schema_registry, f"{_API}/subjects"),
-    environment=lambda context: {"SCHEMA_REGISTRY_URL": _endpoint(context)},
+    environment=lambda context: own_registry(_endpoint(context)),
     endpoint=_endpoint,
     ready_timeout_s=90.0,
 )

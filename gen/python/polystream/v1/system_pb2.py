@@ -23,10 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from polystream.options.v1 import options_pb2 as polystream_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apolystream/v1/system.proto\x12\rpolystream.v1\x1a\x1cgoogle/api/annotations.proto\x1a#polystream/options/v1/options.proto\"\x12\n\x10GetHealthRequest\"\xba\x02\n\x06Health\x12\x34\n\x06status\x18\x01 \x01(\x0e\x32\x1c.polystream.v1.Health.StatusR\x06status\x12?\n\ncomponents\x18\x02 \x03(\x0b\x32\x1f.polystream.v1.Health.ComponentR\ncomponents\x1am\n\tComponent\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x34\n\x06status\x18\x02 \x01(\x0e\x32\x1c.polystream.v1.Health.StatusR\x06status\x12\x16\n\x06\x64\x65tail\x18\x03 \x01(\tR\x06\x64\x65tail\"J\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07HEALTHY\x10\x01\x12\x0c\n\x08\x44\x45GRADED\x10\x02\x12\r\n\tUNHEALTHY\x10\x03\x32\x80\x01\n\rSystemService\x12o\n\tGetHealth\x12\x1f.polystream.v1.GetHealthRequest\x1a\x15.polystream.v1.Health\"*\x82\xe1\x18\t\n\x07/health\x82\xd3\xe4\x93\x02\x17\x12\n/v1/healthZ\t\x12\x07/healthb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apolystream/v1/system.proto\x12\rpolystream.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#polystream/options/v1/options.proto\"\x12\n\x10GetHealthRequest\"\xf5\x03\n\x06Health\x12\x34\n\x06status\x18\x01 \x01(\x0e\x32\x1c.polystream.v1.Health.StatusR\x06status\x12?\n\ncomponents\x18\x02 \x03(\x0b\x32\x1f.polystream.v1.Health.ComponentR\ncomponents\x1a\xa7\x02\n\tComponent\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x34\n\x06status\x18\x02 \x01(\x0e\x32\x1c.polystream.v1.Health.StatusR\x06status\x12\x16\n\x06\x64\x65tail\x18\x03 \x01(\tR\x06\x64\x65tail\x12\x39\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\x12$\n\x0blag_records\x18\x05 \x01(\x05H\x00R\nlagRecords\x88\x01\x01\x12G\n\x12oldest_command_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x10oldestCommandAgeB\x0e\n\x0c_lag_records\"J\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07HEALTHY\x10\x01\x12\x0c\n\x08\x44\x45GRADED\x10\x02\x12\r\n\tUNHEALTHY\x10\x03\x32\x80\x01\n\rSystemService\x12o\n\tGetHealth\x12\x1f.polystream.v1.GetHealthRequest\x1a\x15.polystream.v1.Health\"*\x82\xe1\x18\t\n\x07/health\x82\xd3\xe4\x93\x02\x17\x12\n/v1/healthZ\t\x12\x07/healthb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +37,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\202\341\030\t\n\007/health\202\323\344\223\002\027\022\n/v1/healthZ\t\022\007/health'
-  _globals['_GETHEALTHREQUEST']._serialized_start=112
-  _globals['_GETHEALTHREQUEST']._serialized_end=130
-  _globals['_HEALTH']._serialized_start=133
-  _globals['_HEALTH']._serialized_end=447
-  _globals['_HEALTH_COMPONENT']._serialized_start=262
-  _globals['_HEALTH_COMPONENT']._serialized_end=371
-  _globals['_HEALTH_STATUS']._serialized_start=373
-  _globals['_HEALTH_STATUS']._serialized_end=447
-  _globals['_SYSTEMSERVICE']._serialized_start=450
-  _globals['_SYSTEMSERVICE']._serialized_end=578
+  _globals['_GETHEALTHREQUEST']._serialized_start=177
+  _globals['_GETHEALTHREQUEST']._serialized_end=195
+  _globals['_HEALTH']._serialized_start=198
+  _globals['_HEALTH']._serialized_end=699
+  _globals['_HEALTH_COMPONENT']._serialized_start=328
+  _globals['_HEALTH_COMPONENT']._serialized_end=623
+  _globals['_HEALTH_STATUS']._serialized_start=625
+  _globals['_HEALTH_STATUS']._serialized_end=699
+  _globals['_SYSTEMSERVICE']._serialized_start=702
+  _globals['_SYSTEMSERVICE']._serialized_end=830
 # @@protoc_insertion_point(module_scope)

@@ -13,9 +13,12 @@ from typing import Literal, NoReturn, TYPE_CHECKING, TypeAlias
 
 from protobuf import Enum, Message
 from protobuf._codegen import file_desc
+from protobuf.wkt.google.protobuf import duration_pb, timestamp_pb
 
 if TYPE_CHECKING:
     from protobuf import DescFile
+    from protobuf.wkt.google.protobuf.duration_pb import Duration
+    from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
 
 _GetHealthRequestFields: TypeAlias = NoReturn
@@ -50,7 +53,8 @@ class Health(Message[_HealthFields]):
 
     Attributes:
         status:
-            HEALTHY when every part is; DEGRADED when a part is not.
+            HEALTHY when every part is; DEGRADED when a part is not; UNHEALTHY when
+            none works.
 
             ```proto
             polystream.v1.Health.Status status = 1;
@@ -78,7 +82,7 @@ class Health(Message[_HealthFields]):
         status: Health.Status
         components: list[Health.Component]
 
-    _ComponentFields: TypeAlias = Literal["name", "status", "detail"]
+    _ComponentFields: TypeAlias = Literal["name", "status", "detail", "since_time", "lag_records", "oldest_command_age"]
 
     class Component(Message[_ComponentFields]):
         """
@@ -90,8 +94,9 @@ class Health(Message[_HealthFields]):
 
         Attributes:
             name:
-                The part: `kafka`, `schema_registry`, `postgresql`, `mongodb`, `redis`,
-                `monitor`.
+                The part: an engine (`kafka`, `schema_registry`, `postgresql`, `mongodb`,
+                `redis`), or the platform's own (`gateway`, `lane-postgresql`,
+                `lane-mongodb`, `lane-redis`, `monitor`).
 
                 ```proto
                 string name = 1;
@@ -103,14 +108,33 @@ class Health(Message[_HealthFields]):
                 polystream.v1.Health.Status status = 2;
                 ```
             detail:
-                What is wrong, empty when nothing is.
+                What is wrong, what it waits for and since when; empty when nothing is.
 
                 ```proto
                 string detail = 3;
                 ```
+            since_time:
+                Since when it is so; not set where nobody knows.
+
+                ```proto
+                optional google.protobuf.Timestamp since_time = 4;
+                ```
+            lag_records:
+                How many records Kafka has for it that are not done yet, of a part that
+                follows a topic.
+
+                ```proto
+                optional int32 lag_records = 5;
+                ```
+            oldest_command_age:
+                The age of the oldest of them.
+
+                ```proto
+                optional google.protobuf.Duration oldest_command_age = 6;
+                ```
         """
 
-        __slots__ = ("name", "status", "detail")
+        __slots__ = ("name", "status", "detail", "since_time", "lag_records", "oldest_command_age")
 
         if TYPE_CHECKING:
 
@@ -120,12 +144,18 @@ class Health(Message[_HealthFields]):
                 name: str = "",
                 status: Health.Status | None = None,
                 detail: str = "",
+                since_time: Timestamp | None = None,
+                lag_records: int | None = None,
+                oldest_command_age: Duration | None = None,
             ) -> None:
                 pass
 
             name: str
             status: Health.Status
             detail: str
+            since_time: Timestamp | None
+            lag_records: int
+            oldest_command_age: Duration | None
 
     class Status(Enum):
         """
@@ -169,8 +199,11 @@ class Health(Message[_HealthFields]):
 
 
 _DESC = file_desc(
-    b'\n\x1apolystream/v1/system.proto\x12\rpolystream.v1"\x12\n\x10GetHealthRequest"\xba\x02\n\x06Health\x124\n\x06status\x18\x01 \x01(\x0e2\x1c.polystream.v1.Health.StatusR\x06status\x12?\n\ncomponents\x18\x02 \x03(\x0b2\x1f.polystream.v1.Health.ComponentR\ncomponents\x1am\n\tComponent\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x124\n\x06status\x18\x02 \x01(\x0e2\x1c.polystream.v1.Health.StatusR\x06status\x12\x16\n\x06detail\x18\x03 \x01(\tR\x06detail"J\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07HEALTHY\x10\x01\x12\x0c\n\x08DEGRADED\x10\x02\x12\r\n\tUNHEALTHY\x10\x032T\n\rSystemService\x12C\n\tGetHealth\x12\x1f.polystream.v1.GetHealthRequest\x1a\x15.polystream.v1.Healthb\x06proto3',
-    [],
+    b'\n\x1apolystream/v1/system.proto\x12\rpolystream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\x12\n\x10GetHealthRequest"\xf5\x03\n\x06Health\x124\n\x06status\x18\x01 \x01(\x0e2\x1c.polystream.v1.Health.StatusR\x06status\x12?\n\ncomponents\x18\x02 \x03(\x0b2\x1f.polystream.v1.Health.ComponentR\ncomponents\x1a\xa7\x02\n\tComponent\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x124\n\x06status\x18\x02 \x01(\x0e2\x1c.polystream.v1.Health.StatusR\x06status\x12\x16\n\x06detail\x18\x03 \x01(\tR\x06detail\x129\n\nsince_time\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tsinceTime\x12$\n\x0blag_records\x18\x05 \x01(\x05H\x00R\nlagRecords\x88\x01\x01\x12G\n\x12oldest_command_age\x18\x06 \x01(\x0b2\x19.google.protobuf.DurationR\x10oldestCommandAgeB\x0e\n\x0c_lag_records"J\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07HEALTHY\x10\x01\x12\x0c\n\x08DEGRADED\x10\x02\x12\r\n\tUNHEALTHY\x10\x032T\n\rSystemService\x12C\n\tGetHealth\x12\x1f.polystream.v1.GetHealthRequest\x1a\x15.polystream.v1.Healthb\x06proto3',
+    [
+        duration_pb.desc(),
+        timestamp_pb.desc(),
+    ],
     {
         "GetHealthRequest": GetHealthRequest,
         "Health": Health,

@@ -1240,7 +1240,8 @@ class Health(betterproto2.Message):
 
     status: "HealthStatus" = betterproto2.field(1, betterproto2.TYPE_ENUM, default_factory=lambda: HealthStatus(0))
     """
-    HEALTHY when every part is; DEGRADED when a part is not.
+    HEALTHY when every part is; DEGRADED when a part is not; UNHEALTHY when
+    none works.
     """
 
     components: "list[HealthComponent]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -1260,8 +1261,9 @@ class HealthComponent(betterproto2.Message):
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The part: `kafka`, `schema_registry`, `postgresql`, `mongodb`, `redis`,
-    `monitor`.
+    The part: an engine (`kafka`, `schema_registry`, `postgresql`, `mongodb`,
+    `redis`), or the platform's own (`gateway`, `lane-postgresql`,
+    `lane-mongodb`, `lane-redis`, `monitor`).
     """
 
     status: "HealthStatus" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: HealthStatus(0))
@@ -1271,7 +1273,27 @@ class HealthComponent(betterproto2.Message):
 
     detail: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    What is wrong, empty when nothing is.
+    What is wrong, what it waits for and since when; empty when nothing is.
+    """
+
+    since_time: "datetime.datetime | None" = betterproto2.field(
+        4, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
+    )
+    """
+    Since when it is so; not set where nobody knows.
+    """
+
+    lag_records: "int | None" = betterproto2.field(5, betterproto2.TYPE_INT32, optional=True)
+    """
+    How many records Kafka has for it that are not done yet, of a part that
+    follows a topic.
+    """
+
+    oldest_command_age: "datetime.timedelta | None" = betterproto2.field(
+        6, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Duration, optional=True
+    )
+    """
+    The age of the oldest of them.
     """
 
 

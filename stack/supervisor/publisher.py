@@ -1,0 +1,60 @@
+"""Telling a platform's state to other processes, whatever becomes of the disk and of the folder."""
+
+from collections.abc import Callable
+
+from stack.engines.spec import StackError
+from stack.supervisor.lock import PlatformLock
+from stack.supervisor.state import PlatformState, RunFolder
+from stack.supervisor.state_socket import StateServer
+
+
+class Publisher:
+    """Tells the state by a socket, which needs no disk, and by a file, for when nobody answers any more.
+
+    Nothing of it raises an error: what can't be written now is written when it can be, and said once.
+    """
+
+    def __init__(self, folder: RunFolder, lock: PlatformLock, note: Callable[[str], None]) -> None:
+        """`note` is told, once, what keeps the state from being written, and that it is written again."""
+        self._folder = folder
+        self._lock = lock
+        self._note = note
+        self._server = StateServer(folder.path)
+        self._state: PlatformState | None = None
+        self._trouble = ""
+
+    def tell(self, state: PlatformState) -> None:
+        """Tell `state` from now on."""
+        self._state = state
+        self._server.show(state.to_json())
+        self._publish()
+
+    def mend(self) -> None:
+        """Make again what is missing: the folder, its lock, the socket, the file. For every few seconds."""
+        if self._trouble or not (self._lock.is_in_place() and self._folder.has_state()):
+            self._publish()
+
+    def finish(self) -> None:
+        """Tell the last state to whoever waits for it, and no more."""
+        self._server.finish()
+
+    def _publish(self) -> None:
+        errors = []
+        for step in (self._keep_lock, self._server.listen, self._write):
+            try:
+                step()
+            except (OSError, StackError) as error:
+                errors.append(str(error))
+        trouble = errors[0] if errors else ""
+        if bool(trouble) != bool(self._trouble):
+            self._note(f"the state can't be written: {trouble}" if trouble else "the state is written again")
+        self._trouble = trouble
+
+    def _keep_lock(self) -> None:
+        if not self._lock.is_in_place():
+            self._folder.make()
+            self._lock.take_again()
+
+    def _write(self) -> None:
+        if self._state is not None:
+            self._folder.write(self._state)

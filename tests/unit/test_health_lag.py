@@ -1,0 +1,122 @@
+"""How a consumer's lag is told, and that it waits for Kafka."""
+
+from collections.abc import Mapping
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from mesh.health.lag import AtHand, LagWatch, Place
+from mesh.health.part import WAIT_GRACE_S, PartHealth
+from mesh.health.report import HealthState, Lag
+from mesh.threads import CriticalThreads
+
+
+class Consumer:
+    """A consumer as a test says that it is."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.offsets: dict[Place, int] = {}
+        self.held = AtHand(0, None)
+        self.member = True
+        self.error = ""
+        self.down = False
+
+    def unread(self) -> int:
+        """Return what is left."""
+        if self.down:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return self.left
+
+    def position(self) -> Mapping[Place, int]:
+        """Return the offsets."""
+        return dict(self.offsets)
+
+    def at_hand(self) -> AtHand:
+        """Return what is held."""
+        return self.held
+
+    def is_member(self) -> bool:
+        """Return whether it is one."""
+        return self.member
+
+    def take_error(self) -> str:
+        """Return the error."""
+        return self.error
+
+
+class Rig:
+    """A watch on such a consumer, by a clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+        self.consumer = Consumer()
+        self.health = PartHealth("lane-0", "lane-redis", clock_s=lambda: self.s, now_ms=self.now_ms)
+        self.health.ready()
+        self.watch = LagWatch(self.consumer, self.health, CriticalThreads(), self.now_ms)
+
+    def now_ms(self) -> int:
+        """Return the time of day."""
+        return 1_700_000_000_000 + int(self.s * 1000)
+
+    def look_after(self, seconds: float) -> HealthState:
+        """Look now, and again later; return the state then."""
+        self.watch.look()
+        self.s += seconds
+        self.watch.look()
+        return self.health.report().state
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """Return one."""
+    return Rig()
+
+
+def test_lag_is_what_is_unread_and_what_is_at_hand(rig: Rig) -> None:
+    """The oldest is one at hand; where there is none, how long there has been something to read."""
+    rig.consumer.left, rig.consumer.held = 5, AtHand(2, rig.now_ms() - 4000)
+    rig.watch.look()
+    assert rig.health.report().lag == Lag(7, 4000)
+    rig.consumer.held = AtHand(0, None)
+    rig.s += 3
+    rig.watch.look()
+    assert rig.health.report().lag == Lag(5, 3000)
+    rig.consumer.left = 0
+    rig.watch.look()
+    assert rig.health.report().lag == Lag(0, 0)
+
+
+def test_a_broker_that_does_not_tell_is_waited_for(rig: Rig) -> None:
+    """Until it does again."""
+    rig.consumer.down = True
+    assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.DEGRADED
+    assert "_TIMED_OUT" in rig.health.report().waits[0].detail
+    rig.consumer.down = False
+    assert rig.look_after(0) is HealthState.HEALTHY
+
+
+def test_a_consumer_without_partitions_of_its_group_waits_for_kafka(rig: Rig) -> None:
+    """None at all is not the same as none for this one."""
+    rig.consumer.member = False
+    assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.DEGRADED
+    rig.consumer.member = True
+    assert rig.look_after(0) is HealthState.HEALTHY
+
+
+def test_records_that_cannot_be_read_are_waited_for(rig: Rig) -> None:
+    """An error counts only while nothing is read: what is read, or at hand, shows that it goes on."""
+    rig.consumer.left, rig.consumer.error = 1, "_BAD_MSG"
+    assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.DEGRADED
+    assert rig.health.report().waits[0].detail == "records cannot be read: _BAD_MSG"
+    rig.consumer.offsets["user_events", 0] = 7
+    rig.watch.look()
+    assert rig.health.report().state is HealthState.HEALTHY
+    rig.consumer.held = AtHand(1, rig.now_ms())
+    assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.HEALTHY
+
+
+def test_what_others_have_told_of_kafka_is_not_taken_back(rig: Rig) -> None:
+    """A broker may tell its offsets and take no receipts."""
+    rig.health.waiting("kafka", "KAFKA_UNAVAILABLE", "receipts are not acknowledged yet")
+    assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.DEGRADED
