@@ -197,9 +197,12 @@ class Lane:
         return records
 
     def _tell_cut_short(self, commands: int) -> None:
-        """Log now and then that commands were answered early, because more wait for their users than fit."""
+        """Count commands that were answered early, because more wait for their users than fit; log it now and then."""
+        if not commands:
+            return
         self._cut_short += commands
-        if commands and self._cut_short_told.count():
+        self._health.count("waits_cut_short", commands)
+        if self._cut_short_told.count():
             _LOG.warning(
                 "more commands wait for their users than fit: those that waited longest are answered early",
                 answered_early=self._cut_short,

@@ -182,16 +182,17 @@ def test_spans_come_back_by_their_command_and_once(store: EventStore) -> None:
 def test_of_a_trace_that_many_commands_share_each_has_its_own(store: EventStore) -> None:
     """Two thousand commands below one span of their caller: each has its own spans, and those above them."""
     store.add_spans([span("t", "root", 1, ""), span("t", "caller", 2, "", "root"), span("t", "aside", 2, "", "root")])
-    store.add_spans(
-        [
-            made
-            for number in range(2000)
-            for made in (
-                span("t", f"door{number}", 3, f"c{number}", "caller"),
-                span("t", f"send{number}", 4, f"c{number}", f"door{number}"),
-            )
-        ]
-    )
+    for start in range(0, 2000, 250):
+        store.add_spans(
+            [
+                made
+                for number in range(start, start + 250)
+                for made in (
+                    span("t", f"door{number}", 3, f"c{number}", "caller"),
+                    span("t", f"send{number}", 4, f"c{number}", f"door{number}"),
+                )
+            ]
+        )
     for number in (0, 1999):
         found = store.spans_of(f"c{number}")
         assert sorted(s.span_id for s in found.spans) == ["caller", f"door{number}", "root", f"send{number}"]
@@ -243,8 +244,9 @@ def test_purge_forgets_what_is_old_and_spans_over_the_number(store: EventStore) 
 
 def test_purge_goes_on_until_nothing_is_beyond_its_bounds(store: EventStore) -> None:
     """However much there is: by steps, and with more than one of them."""
-    store.append([accepted(new_correlation_id(), 1) for _ in range(6000)])
-    store.add_spans([span("t", f"s{number}", 3 * DAY_MS + number) for number in range(6000)])
+    for start in range(0, 6000, 500):
+        store.append([accepted(new_correlation_id(), 1) for _ in range(500)])
+        store.add_spans([span("t", f"s{n}", 3 * DAY_MS + n) for n in range(start, start + 500)])
     bounds = Bounds(since_us=2 * DAY_MS * 1000, max_spans=100, max_bytes=1 << 40)
     assert 0 < store.purge(bounds) < 18_000
     purge(store, bounds)

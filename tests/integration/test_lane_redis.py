@@ -82,7 +82,7 @@ def everything(db: redis.Redis) -> dict[str, Any]:
     """Return all keys but the markers, with what they hold and when they expire."""
     found: dict[str, Any] = {}
     for key in sorted(db.scan_iter()):
-        if not key.startswith("comando:"):
+        if not key.startswith(("comando:", "comandos:")):
             value = db.hgetall(key) if db.type(key) == "hash" else db.zrange(key, 0, -1, withscores=True)
             found[key] = (value, db.pexpiretime(key))
     return found
