@@ -158,7 +158,7 @@ def test_what_is_logged_is_apart_from_the_answer(capsys: pytest.CaptureFixture[s
 def test_every_command_prints_by_it() -> None:
     """The console that they all make, and what the commands write beside it."""
     assert isinstance(make_console(), PrintableConsole)
-    assert dlq.write_error is explain.write_error is integrity.write_error is write_error
+    assert {vars(module)["write_error"] for module in (dlq, explain, integrity)} == {write_error}
 
 
 def _table() -> Table:
