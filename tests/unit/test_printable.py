@@ -158,7 +158,7 @@ def test_what_is_logged_is_apart_from_the_answer(capsys: pytest.CaptureFixture[s
 def test_every_command_prints_by_it() -> None:
     """The console that they all make, and what the commands write beside it."""
     assert isinstance(make_console(), PrintableConsole)
-    assert all(vars(command)["write_error"] is write_error for command in (dlq, explain, integrity))
+    assert {vars(module)["write_error"] for module in (dlq, explain, integrity)} == {write_error}
 
 
 def _table() -> Table:
