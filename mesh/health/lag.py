@@ -59,7 +59,7 @@ class Followed(Protocol):
 class Backlog:
     """Counts the records that a consumer has yet to read. One thread at a time, another one than the consumer's.
 
-    It asks over a connection of its own: on the consumer's, each answer would come after the fetch that waits there, and
+    It asks over a connection of its own: on the consumer's, each answer comes after the fetch that waits there, and
     its call for committed offsets was seen to hang while another thread consumed.
     """
 
