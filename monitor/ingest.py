@@ -46,7 +46,7 @@ class Ingest:
             {**settings.client_config("monitor"), **settings.group_config(_GROUP), **CONSUMER_CONFIG}, logger=KAFKA_LOG
         )
         self._pass_over = PassOver(self._consumer, lambda: health.count("passed_over"))
-        self._backlog = Backlog(self._consumer)
+        self._backlog = Backlog(self._consumer, _GROUP, settings.client_config("monitor-lag"))
         self._health = health
         self._owned: list[Place] = []
         self._position: dict[Place, int] = {}

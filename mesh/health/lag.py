@@ -3,16 +3,20 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, NamedTuple, Protocol
+from concurrent.futures import Future
+from typing import Any, Final, NamedTuple, Protocol
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it is exported there
 
 from mesh.errors import Reason
 from mesh.health.part import PartHealth
+from mesh.kafka import QUIET_CONFIG
 from mesh.threads import CriticalThreads
 
 _INTERVAL_S: Final = 1.0
-_ASK_TIMEOUT_S: Final = 0.5
+_ASK_TIMEOUT_S: Final = 2.0
+_ANSWER_MAX_S: Final = 3.0  # of a call that forgets its own bound
 _STOP_TIMEOUT_S: Final = 10.0  # far longer than a look takes: the consumer must not be closed in the middle of one
 _KAFKA: Final = "kafka"
 _UNTOLD: Final = "the broker does not tell how many records there are"
@@ -53,37 +57,68 @@ class Followed(Protocol):
 
 
 class Backlog:
-    """Counts the records that a consumer has yet to read. One thread at a time, another one than the consumer's."""
+    """Counts the records that a consumer has yet to read. One thread at a time, another one than the consumer's.
 
-    def __init__(self, consumer: Consumer) -> None:
+    It asks over a connection of its own: on the consumer's, each answer comes after the fetch that waits there, and
+    its call for committed offsets was seen to hang while another thread consumed.
+    """
+
+    def __init__(self, consumer: Consumer, group: str, client_config: Mapping[str, str | int | bool]) -> None:
         self._consumer = consumer
+        self._group = group
+        self._client_config = client_config
+        self._admin: AdminClient | None = None
         self._begins: dict[Place, int] = {}  # of partitions that nothing has been read of yet
 
     def count(self, topic: str, owned: Collection[Place], position: Mapping[Place, int]) -> int:
         """Return how many records there are from a position on, or from the committed offset where it tells none.
 
-        `topic` is asked for where no partition is owned. Each answer is waited for half a second at most.
-        Raises KafkaException where the broker does not tell.
+        `topic` is asked for where no partition is owned. Raises KafkaException where the broker does not tell.
         """
+        if self._admin is None:
+            self._admin = AdminClient({**self._client_config, **QUIET_CONFIG})
         if not owned:
-            told = self._consumer.list_topics(topic, timeout=_ASK_TIMEOUT_S).topics[topic]
+            told = self._admin.list_topics(topic, timeout=_ASK_TIMEOUT_S).topics[topic]
             if told.error is not None:
                 raise KafkaException(told.error)
-        for gone in self._begins.keys() - set(owned):
-            del self._begins[gone]
-        return sum(self._unread(place, position.get(place)) for place in sorted(owned))
+            return 0
+        ends = self._offsets(self._admin, owned, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        self._learn(self._admin, [place for place in owned if place not in position])
+        unread = 0
+        for place, end in ends.items():
+            # What the last fetch has said may be newer, and right where a broker's own word is not.
+            fetched = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1]
+            unread += max(0, max(end, fetched) - position.get(place, self._begins.get(place, end)))
+        return unread
 
-    def _unread(self, place: Place, next_offset: int | None) -> int:
-        partition = TopicPartition(*place)
-        begin, end = self._consumer.get_watermark_offsets(partition, timeout=_ASK_TIMEOUT_S)
-        # What the last fetch has said may be newer, and right where a broker's own word is not.
-        end = max(end, self._consumer.get_watermark_offsets(partition, cached=True)[1])
-        if next_offset is None:
-            if place not in self._begins:
-                (committed,) = self._consumer.committed([partition], timeout=_ASK_TIMEOUT_S)
-                self._begins[place] = committed.offset if committed.offset >= 0 else begin
-            next_offset = self._begins[place]
-        return max(0, end - max(begin, next_offset))
+    def _learn(self, admin: AdminClient, unread: Collection[Place]) -> None:
+        """Ask where the reading of partitions begins of which nothing has been read yet."""
+        for gone in self._begins.keys() - set(unread):
+            del self._begins[gone]
+        unknown = [place for place in unread if place not in self._begins]
+        if not unknown:
+            return
+        asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(*place) for place in unknown])
+        (told,) = admin.list_consumer_group_offsets([asked], request_timeout=_ASK_TIMEOUT_S).values()
+        found = _answer(told).topic_partitions
+        self._begins |= {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
+        without = [place for place in unknown if place not in self._begins]
+        if without:
+            self._begins |= self._offsets(admin, without, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def _offsets(admin: AdminClient, places: Collection[Place], spec: OffsetSpec) -> dict[Place, int]:
+        asked = {TopicPartition(*place): spec for place in places}
+        told = admin.list_offsets(asked, request_timeout=_ASK_TIMEOUT_S)
+        return {(at.topic, at.partition): _answer(answer).offset for at, answer in told.items()}
+
+
+def _answer(told: Future[Any]) -> Any:
+    """Return what an admin's call has brought. Raises KafkaException, also where it brings nothing in time."""
+    try:
+        return told.result(_ANSWER_MAX_S)
+    except TimeoutError as error:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error  # noqa: SLF001 # librdkafka's own name
 
 
 class LagWatch:

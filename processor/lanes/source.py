@@ -85,7 +85,7 @@ class KafkaSource:
         }
         self._consumer = Consumer(config, logger=KAFKA_LOG)
         self._pass_over = PassOver(self._consumer, on_passed_over)
-        self._backlog = Backlog(self._consumer)
+        self._backlog = Backlog(self._consumer, group, settings.client_config(f"{client_id}-lag"))
         self._consumer.subscribe(
             [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
