@@ -35,7 +35,11 @@ RULES: Final = (
     Rule(("EXECABORT", "NOSCRIPT"), _WAIT, "the server did not take the whole of a transaction"),
     Rule(("LOADING",), _WAIT, "the server is reading its data"),
     Rule(("MISCONF",), _WAIT, "the server cannot write its data to the disk"),
-    Rule(("NOAUTH", "WRONGPASS", "NOPERM"), _WAIT, "the server refuses the user, the password or the privilege"),
+    Rule(
+        ("NOAUTH", "WRONGPASS", "NOPERM", "ACL failure in script"),
+        _WAIT,
+        "the server refuses the user, the password or the privilege",
+    ),
     Rule(("NOREPLICAS",), _WAIT, "not enough replicas follow the server"),
     Rule(("OOM",), _WAIT, "the server's memory is full (maxmemory)"),
     Rule(("READONLY",), _WAIT, "the server takes no writes: it is a replica"),
