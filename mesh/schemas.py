@@ -90,7 +90,7 @@ class RegistryClient:
         """Close the connections."""
         self._http.close()
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> "_Answer":
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> "_RegistryAnswer":
         """Return what comes in time, and is not too long to be an answer. Raises PolystreamError."""
         content, give_up_s = bytearray(), time.monotonic() + self._timeout_s
         try:
@@ -101,11 +101,11 @@ class RegistryClient:
                         raise _without_end(response.is_success, response.status_code, content)
         except (httpx.RequestError, httpx.StreamError) as error:
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE, metadata={"error": type(error).__name__}) from error
-        return _Answer(f"{method} {path}", response.status_code, response.is_success, _object(bytes(content)))
+        return _RegistryAnswer(f"{method} {path}", response.status_code, response.is_success, _object(bytes(content)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _RegistryAnswer:
     asked: str
     status: int
     is_success: bool

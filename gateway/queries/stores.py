@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from mesh.error_classes.classes import ErrorClass, Verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict
 from mesh.error_classes.mongodb import classify_mongodb
 from mesh.error_classes.postgresql import classify_postgresql
 from mesh.error_classes.redis import classify_redis
@@ -36,7 +36,7 @@ _MAX_WAITING: Final = 1000  # queries that wait for a connection
 _CLOSE_TIMEOUT_S: Final = 2.0
 _DATABASE: Final = "streaming_db"  # where the URL names none
 
-_LATE: Final = Verdict(ErrorClass.WAIT, "the store does not answer in time")
+_LATE: Final = ErrorVerdict(ErrorClass.WAIT, "the store does not answer in time")
 # What each store's part of this client raises, beside what it is asked for.
 _FAILURES: Final = (TimeoutError, PoolTimeout, TooManyRequests, psycopg.Error, PyMongoError, RedisError)
 
@@ -178,7 +178,7 @@ class Stores:
             task.exception()  # taken note of: nobody waits for it
 
 
-def _classified(error: Exception) -> Verdict:
+def _classified(error: Exception) -> ErrorVerdict:
     if isinstance(error, psycopg.Error) and not isinstance(error, PoolTimeout | TooManyRequests):
         return classify_postgresql(error)
     if isinstance(error, PyMongoError):

@@ -25,7 +25,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ErrorVerdict:
     """What is to be done about one error, and why, in words that may be shown to anybody."""
 
     error_class: ErrorClass
@@ -49,7 +49,7 @@ def by_code(rules: Sequence[Rule]) -> Mapping[str, Rule]:
     return found
 
 
-def verdict(rule: Rule, code: str | int | None) -> Verdict:
+def verdict(rule: Rule, code: str | int | None) -> ErrorVerdict:
     """Return what a rule says of an error with a code; None and the empty text are no code."""
     cause = f"{rule.cause} ({code})" if code else rule.cause
-    return Verdict(rule.error_class, cause, rule.at_once)
+    return ErrorVerdict(rule.error_class, cause, rule.at_once)

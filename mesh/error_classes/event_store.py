@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mesh.error_classes.classes import ErrorClass, Rule, Verdict, by_code, verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict, Rule, by_code, verdict
 
 _WAIT, _SET_APART = ErrorClass.WAIT, ErrorClass.SET_APART
 
@@ -68,7 +68,7 @@ _BY_TYPE: Final = by_code(RULES)
 _BY_SQLITE_NAME: Final = by_code(SQLITE_RULES)
 
 
-def classify_event_store(status: int, error: Mapping[str, Any] | None) -> Verdict:
+def classify_event_store(status: int, error: Mapping[str, Any] | None) -> ErrorVerdict:
     """Return what to do about an answer that is no success, to a request or for one document of a bulk.
 
     `error` is what the answer has under that name, if it has an object there.
@@ -88,7 +88,7 @@ def classify_event_store(status: int, error: Mapping[str, Any] | None) -> Verdic
     return verdict(rule, kind or f"HTTP status {status}")
 
 
-def classify_sqlite(error: Exception) -> Verdict:
+def classify_sqlite(error: Exception) -> ErrorVerdict:
     """Return what to do about an error of SQLite, or of what is written to it."""
     if not isinstance(error, sqlite3.Error):
         return verdict(SQLITE_VALUE, type(error).__name__)

@@ -7,7 +7,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-from mesh.error_classes.classes import ErrorClass, Rule, Verdict, by_code, verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict, Rule, by_code, verdict
 
 _WAIT, _REFUSE, _STOP = ErrorClass.WAIT, ErrorClass.REFUSE, ErrorClass.STOP
 
@@ -38,6 +38,6 @@ DEFAULT: Final = Rule(("any other",), _WAIT, "Kafka refuses for the moment")
 _BY_CODE: Final = by_code(RULES)
 
 
-def classify_kafka(error: KafkaError) -> Verdict:
+def classify_kafka(error: KafkaError) -> ErrorVerdict:
     """Return what to do about an error of librdkafka's, of a record or of the client as a whole."""
     return verdict(FATAL if error.fatal() else _BY_CODE.get(error.name(), DEFAULT), error.name())

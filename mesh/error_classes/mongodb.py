@@ -13,7 +13,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from mesh.error_classes.classes import ErrorClass, Rule, Verdict, by_code, verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict, Rule, by_code, verdict
 
 _WAIT, _SET_APART = ErrorClass.WAIT, ErrorClass.SET_APART
 
@@ -55,7 +55,7 @@ _BY_CODE: Final = by_code(RULES)
 _FILE_SYSTEM_WORDS: Final = ("No space left", "Read-only file system", "Input/output error")
 
 
-def classify_mongodb(error: PyMongoError) -> Verdict:
+def classify_mongodb(error: PyMongoError) -> ErrorVerdict:
     """Return what to do about an error of pymongo's: of a bulk write, about the worst of its errors.
 
     A bulk of which anything is to be waited for is repeated as a whole, so its writes have to be repeatable.
@@ -74,7 +74,7 @@ def classify_mongodb(error: PyMongoError) -> Verdict:
     return verdict(DEFAULT, type(error).__name__)
 
 
-def _classify_failure(failure: dict[str, Any]) -> Verdict:
+def _classify_failure(failure: dict[str, Any]) -> ErrorVerdict:
     code = str(failure.get("code", ""))
     rule = _BY_CODE.get(code, DEFAULT)
     if rule.error_class is not _WAIT and any(words in str(failure.get("errmsg", "")) for words in _FILE_SYSTEM_WORDS):

@@ -4,7 +4,7 @@ from typing import Final
 
 import grpc
 
-from mesh.error_classes.classes import ErrorClass, Rule, Verdict, by_code, verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict, Rule, by_code, verdict
 
 RULES: Final = (
     Rule(
@@ -22,6 +22,6 @@ DEFAULT: Final = Rule(("any other",), ErrorClass.REFUSE, "Jaeger refuses the spa
 _BY_CODE: Final = by_code(RULES)
 
 
-def classify_otlp(code: grpc.StatusCode) -> Verdict:
+def classify_otlp(code: grpc.StatusCode) -> ErrorVerdict:
     """Return what to do about spans that were not taken. Those refused are in the event log, and counted."""
     return verdict(_BY_CODE.get(code.name, DEFAULT), code.name)

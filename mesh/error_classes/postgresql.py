@@ -4,7 +4,7 @@ from typing import Final
 
 import psycopg
 
-from mesh.error_classes.classes import ErrorClass, Rule, Verdict, by_code, verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict, Rule, by_code, verdict
 
 _WAIT, _SET_APART = ErrorClass.WAIT, ErrorClass.SET_APART
 
@@ -59,7 +59,7 @@ _CLASS_CHARACTERS: Final = 2
 _BY_CODE: Final = by_code(RULES)
 
 
-def classify_postgresql(error: psycopg.Error) -> Verdict:
+def classify_postgresql(error: psycopg.Error) -> ErrorVerdict:
     """Return what to do about an error of psycopg's."""
     state = error.sqlstate
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -23,7 +23,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from mesh.error_classes.classes import ErrorClass, Rule, Verdict, by_code, verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict, Rule, by_code, verdict
 
 _WAIT, _SET_APART = ErrorClass.WAIT, ErrorClass.SET_APART
 
@@ -35,12 +35,16 @@ RULES: Final = (
     Rule(("EXECABORT", "NOSCRIPT"), _WAIT, "the server did not take the whole of a transaction"),
     Rule(("LOADING",), _WAIT, "the server is reading its data"),
     Rule(("MISCONF",), _WAIT, "the server cannot write its data to the disk"),
-    Rule(("NOAUTH", "WRONGPASS", "NOPERM"), _WAIT, "the server refuses the user, the password or the privilege"),
+    Rule(
+        ("NOAUTH", "WRONGPASS", "NOPERM", "ACL failure in script", "The user executing the script can't run this"),
+        _WAIT,
+        "the server refuses the user, the password or the privilege",
+    ),
     Rule(("NOREPLICAS",), _WAIT, "not enough replicas follow the server"),
     Rule(("OOM",), _WAIT, "the server's memory is full (maxmemory)"),
     Rule(("READONLY",), _WAIT, "the server takes no writes: it is a replica"),
     Rule(("max number of clients reached",), _WAIT, "the server has too many connections"),
-    Rule(("ERR unknown command", "ERR DB index"), _WAIT, "the server does not have what is asked of it"),
+    Rule(("unknown command", "DB index is out of range"), _WAIT, "the server does not have what is asked of it"),
     Rule(("WRONGTYPE",), _SET_APART, "a key of the platform's holds a value of another type"),
 )
 AWAY: Final = Rule(("no word, from the client",), _WAIT, "the server does not answer, or the connection broke")
@@ -69,7 +73,7 @@ _WORD: Final = re.compile(rf"(?:^|[\s:]-)({'|'.join(sorted(_BY_CODE, key=len, re
 _PIPELINE: Final = "of pipeline caused error: "  # the client quotes the command before it, with its values
 
 
-def classify_redis(error: RedisError) -> Verdict:
+def classify_redis(error: RedisError) -> ErrorVerdict:
     """Return what to do about an error of the client's."""
     word = next((word for kind, word in _WORD_OF_CLASS if isinstance(error, kind)), None)
     if word is None and (found := _WORD.search(str(error).rpartition(_PIPELINE)[2])) is not None:

@@ -6,7 +6,7 @@ https://docs.confluent.io/platform/current/schema-registry/develop/api.html
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mesh.error_classes.classes import ErrorClass, Rule, Verdict, verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict, Rule, verdict
 
 # A code of Confluent's begins with the status that it comes with: under another status it is a proxy's, or nobody's.
 RULES: Final = (
@@ -22,7 +22,7 @@ _NO_SCHEMA: Final = 40403
 _REFUSALS: Final = ("409", "422")
 
 
-def classify_registry(status: int, answer: Mapping[str, Any] | None) -> Verdict:
+def classify_registry(status: int, answer: Mapping[str, Any] | None) -> ErrorVerdict:
     """Return what to do about an answer that is not what was asked for; `answer` is its JSON object, if it is one."""
     code = (answer or {}).get("error_code")
     no_schema, refused = RULES

@@ -8,7 +8,7 @@ import httpx
 import structlog
 
 from mesh.direct import http_options
-from mesh.error_classes.classes import ErrorClass, Verdict
+from mesh.error_classes.classes import ErrorClass, ErrorVerdict
 from mesh.error_classes.event_store import classify_event_store
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import EventStoreSettings
@@ -22,7 +22,7 @@ Action = tuple[Mapping[str, Any], Mapping[str, Any]]  # what is done with a docu
 _CONFLICT: Final = "version_conflict_engine_exception"
 # Of what is asked by a path. Another 404 is a proxy's, or nobody's.
 _MISSING: Final = ("index_not_found_exception", "resource_not_found_exception")
-_NO_ANSWER: Final = Verdict(ErrorClass.WAIT, "an answer without what was asked for")
+_NO_ANSWER: Final = ErrorVerdict(ErrorClass.WAIT, "an answer without what was asked for")
 
 
 class SearchApi:
@@ -59,7 +59,7 @@ class SearchApi:
         behind it waiting.
         """
         conflicts = []
-        waits: Verdict | None = None
+        waits: ErrorVerdict | None = None
         for position, (action, result) in enumerate(zip(actions, self._results(actions), strict=True)):
             status, error = result.get("status"), result.get("error")
             if not isinstance(status, int) or status < httpx.codes.BAD_REQUEST:
@@ -98,7 +98,7 @@ class SearchApi:
         self._set_apart_document(actions[0], verdict)
         return [{}]
 
-    def _set_apart_document(self, action: Action, verdict: Verdict) -> None:
+    def _set_apart_document(self, action: Action, verdict: ErrorVerdict) -> None:
         ((_, target),) = action[0].items()
         self._set_apart.keep(f"{target['_index']}/{target['_id']}", action[1], verdict.cause)
 
@@ -132,5 +132,5 @@ def _kind(error: object) -> str:
     return str(error.get("type", "")) if isinstance(error, dict) else ""
 
 
-def _unavailable(verdict: Verdict) -> PolystreamError:
+def _unavailable(verdict: ErrorVerdict) -> PolystreamError:
     return PolystreamError(Reason.EVENT_LOG_UNAVAILABLE, metadata={"error": verdict.cause})

@@ -10,7 +10,7 @@ import psycopg
 import structlog
 from polystream.v1.events_pb2 import CommandReceipt
 
-from mesh.error_classes.classes import Verdict
+from mesh.error_classes.classes import ErrorVerdict
 from mesh.error_classes.postgresql import classify_postgresql
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import PostgresSettings
@@ -45,7 +45,7 @@ SELECT %s, * FROM unnest(%s::integer[], %s::bigint[])
 class _ConflictError(PolystreamError):
     """Another lane, or anybody else, had its writes in the way: the same batch may succeed at once."""
 
-    def __init__(self, cause: psycopg.Error, verdict: Verdict) -> None:
+    def __init__(self, cause: psycopg.Error, verdict: ErrorVerdict) -> None:
         super().__init__(Reason.STORE_UNAVAILABLE, metadata=_said(verdict))
         self.cause = cause
         self.is_waited_for = verdict.waits  # where no repetition helps
@@ -195,11 +195,11 @@ def store_errors() -> Iterator[None]:
         raise _unavailable(verdict) from error
 
 
-def _unavailable(verdict: Verdict) -> PolystreamError:
+def _unavailable(verdict: ErrorVerdict) -> PolystreamError:
     return PolystreamError(Reason.STORE_UNAVAILABLE, metadata=_said(verdict))
 
 
-def _said(verdict: Verdict) -> dict[str, str]:
+def _said(verdict: ErrorVerdict) -> dict[str, str]:
     return {"store": PostgresStore.name, "error": verdict.cause}
 
 

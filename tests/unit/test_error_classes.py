@@ -106,7 +106,6 @@ def _bulk(*codes: int, concern: int | None = None) -> mongo_errors.BulkWriteErro
         (mongo_errors.ServerSelectionTimeoutError("m"), WAIT),
         (mongo_errors.NotPrimaryError("m"), WAIT),
         (mongo_errors.ExecutionTimeout("m", 50), WAIT),
-        (mongo_errors.DocumentTooLarge("m"), SET_APART),
     ],
     ids=str,
 )
