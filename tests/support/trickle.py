@@ -132,14 +132,15 @@ class Trickle:
 
     def _one(self, client: httpx.Client, store: str, user_id: int, content_id: int) -> None:
         serial = next(_SERIAL)
-        path, body = {
+        requests: dict[str, tuple[str, dict[str, Any]]] = {
             "postgresql": (
                 f"/v1/users/{user_id}/payments",
                 {"amount": {"currency_code": "BRL", "units": serial}, "method": "PIX"},
             ),
             "mongodb": (f"/v1/users/{user_id}/views", {"content_id": serial, "title": "t", "kind": "MOVIE"}),
             "redis": (f"/v1/contents/{content_id}", {"title": f"t{serial}", "kind": "MOVIE"}),
-        }[store]
+        }
+        path, body = requests[store]
         request = body | {"request_id": f"trickle-{user_id}-{serial}"}
         while not self._give_up.is_set():
             try:
