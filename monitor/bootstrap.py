@@ -1,5 +1,6 @@
 """Builds the monitor's objects."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -58,7 +59,8 @@ def build() -> Monitor:
     """Build the monitor from the environment. Call it in the event loop that will run it."""
     settings = MonitorSettings()
     catalog = load_catalog()
-    store = _event_store(EventStoreSettings(), catalog)
+    health = PartHealth("monitor", "monitor")
+    store = _event_store(EventStoreSettings(), catalog, lambda: health.count("set_apart"))
     log = EventLog(store, catalog)
     jaeger = JaegerSettings()
     forwarder = TraceForwarder(jaeger) if jaeger.otlp_endpoint else None
@@ -66,7 +68,6 @@ def build() -> Monitor:
     grpc_server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_OTLP_MESSAGE_BYTES)])
     TraceReceiver(store, forwarder).add_to(grpc_server)
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
-    health = PartHealth("monitor", "monitor")
     keeper = PartHealthKeeper(health)
     add_PartHealthServiceServicer_to_server(PartHealthServicer(keeper), grpc_server)
     grpc_server.add_insecure_port(host_and_port(settings.host, settings.otlp_port))
@@ -99,9 +100,13 @@ def build() -> Monitor:
     )
 
 
-def _event_store(settings: EventStoreSettings, catalog: Catalog) -> EventStore:
-    """Return OpenSearch behind a spool where the settings name one, else a file of this machine's."""
+def _event_store(settings: EventStoreSettings, catalog: Catalog, on_set_apart: Callable[[], None]) -> EventStore:
+    """Return OpenSearch behind a spool where the settings name one, else a file of this machine's.
+
+    `on_set_apart` is called for each event or span that can never be kept.
+    """
     if not settings.elasticsearch_host:
-        return LocalEventStore(settings.data_dir, catalog)
+        return LocalEventStore(settings.data_dir, catalog, on_set_apart)
     spool = SpoolFile(settings.data_dir / "spool", settings.spool_max_bytes)
-    return SpooledEventStore(OpenSearchEventStore(SearchApi(settings), catalog), spool, catalog)
+    inner = OpenSearchEventStore(SearchApi(settings, on_set_apart), catalog)
+    return SpooledEventStore(inner, spool, catalog, on_set_apart)

@@ -146,8 +146,9 @@ class Ingest:
                 try:
                     step()
                 except PolystreamError as error:
-                    log.warning("the events wait", reason=error.reason.name, error=error.message)
-                    self._health.waiting(of, error.reason.name, error.message)
+                    cause = error.metadata.get("error", error.message)
+                    log.warning("the events wait", reason=error.reason.name, error=cause)
+                    self._health.waiting(of, error.reason.name, cause)
                     waits = True
                 else:
                     if waits:

@@ -48,11 +48,16 @@ class SpooledEventStore:
     hand; the newest operations. Where of a command only its end is at hand, EVENT_LOG_UNAVAILABLE is raised.
     """
 
-    def __init__(self, inner: EventStore, spool: SpoolFile, catalog: Catalog) -> None:
-        """Begin at once to drain what the spool has from before."""
+    def __init__(
+        self, inner: EventStore, spool: SpoolFile, catalog: Catalog, on_set_apart: Callable[[], None] = lambda: None
+    ) -> None:
+        """Begin at once to drain what the spool has from before.
+
+        `on_set_apart` is called for each damaged line, which can never be kept.
+        """
         self._inner = inner
         self._spool = spool
-        self._set_apart = SetApartFile(spool.folder)
+        self._set_apart = SetApartFile(spool.folder, on_set_apart)
         self._events = RecentEvents(catalog, _RECENT_COMMANDS)
         self._spans = RecentSpans(_RECENT_TRACES)
         self._down = spool.backlog  # until the store has taken something

@@ -14,7 +14,7 @@ from processor.model import Delivery
 from processor.stores.redis import RedisStore, connect
 from tests.support.lanes import CATALOG, delivery
 from tests.support.store_engines import StoreServer
-from tests.support.stores import TOPIC_ID, apply, ending
+from tests.support.stores import MARKERS, TOPIC_ID, apply, ending
 
 _NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # known users need none
 
@@ -39,7 +39,7 @@ def admin(own_cache: StoreServer) -> Iterator[redis.Redis]:
 @pytest.fixture
 def store(own_cache: StoreServer) -> Iterator[RedisStore]:
     """The lane's store."""
-    opened = RedisStore(own_cache.redis, _NO_POSTGRES, find_handlers(CATALOG, "REDIS"), lambda: TOPIC_ID, 3600)
+    opened = RedisStore(own_cache.redis, _NO_POSTGRES, find_handlers(CATALOG, "REDIS"), lambda: TOPIC_ID, MARKERS)
     yield opened
     opened.close()
 
