@@ -4,6 +4,7 @@ In every cell of tests/support/dependency_faults/table.py: whoever the table nam
 not need the dependency goes on; the platform is HEALTHY within 30 s of the end of the cause, by itself; and then every
 acknowledged command is done once, and in its user's order.
 
+It is run by its name, beside the suite: `python3 start.py test tests/acceptance/dependencies.py`.
 The bounds are for a quiet machine. On a busy one they grow with its load, up to four times.
 """
 
