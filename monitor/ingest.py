@@ -103,6 +103,7 @@ class Ingest:
         while not self._stopping.is_set():
             self.rounds += 1
             messages = self._consumer.consume(_BATCH_MAX_RECORDS, _BATCH_WAIT_S)
+            self._backlog.note(self._owned)
             records, errors = read_batch(messages, time.time_ns(), self._pass_over)
             for error in errors:
                 verdict = classify_kafka(error)
@@ -159,6 +160,8 @@ class Ingest:
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._owned = [(partition.topic, partition.partition) for partition in partitions]
+        if not partitions:  # it follows nothing yet
+            return
         self._joined.set()
         self._health.doing("follows the topics")
         self._health.ready()

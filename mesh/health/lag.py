@@ -57,10 +57,10 @@ class Followed(Protocol):
 
 
 class Backlog:
-    """Counts the records that a consumer has yet to read. One thread at a time, another one than the consumer's.
+    """Counts the records that a consumer has yet to read. `note` is for the consumer's thread, `count` for another one.
 
     It asks over a connection of its own: on the consumer's, each answer comes after the fetch that waits there, and
-    its call for committed offsets was seen to hang while another thread consumed.
+    the consumer's own calls were seen to hang for minutes while another thread consumed.
     """
 
     def __init__(self, consumer: Consumer, group: str, client_config: Mapping[str, str | int | bool]) -> None:
@@ -68,7 +68,18 @@ class Backlog:
         self._group = group
         self._client_config = client_config
         self._admin: AdminClient | None = None
+        self._fetched: dict[Place, int] = {}  # the end of each partition, as the last fetch has told it
+        self._next_note_s = 0.0
         self._begins: dict[Place, int] = {}  # of partitions that nothing has been read of yet
+
+    def note(self, owned: Collection[Place]) -> None:
+        """Take note of what the last fetches have said of the partitions' ends. Once a second at the most."""
+        if time.monotonic() < self._next_note_s:
+            return
+        self._next_note_s = time.monotonic() + _INTERVAL_S
+        self._fetched = {
+            place: self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1] for place in owned
+        }
 
     def count(self, topic: str, owned: Collection[Place], position: Mapping[Place, int]) -> int:
         """Return how many records there are from a position on, or from the committed offset where it tells none.
@@ -84,11 +95,10 @@ class Backlog:
             return 0
         ends = self._offsets(self._admin, owned, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         self._learn(self._admin, [place for place in owned if place not in position])
-        unread = 0
-        for place, end in ends.items():
-            # What the last fetch has said may be newer, and right where a broker's own word is not.
-            fetched = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1]
-            unread += max(0, max(end, fetched) - position.get(place, self._begins.get(place, end)))
+        fetched, unread = self._fetched, 0
+        for place, told in ends.items():
+            end = max(told, fetched.get(place, 0))  # a broker's own word may be short of its newest records
+            unread += max(0, end - position.get(place, self._begins.get(place, end)))
         return unread
 
     def _learn(self, admin: AdminClient, unread: Collection[Place]) -> None:

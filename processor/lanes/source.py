@@ -101,6 +101,7 @@ class KafkaSource:
         if messages[0] is not None and max_records > 1:
             # What librdkafka has at hand already, without waiting for more.
             messages += self._consumer.consume(max_records - 1, 0)
+        self._backlog.note([(COMMANDS, partition) for partition in self._owned])
         early, self._early = self._early, []
         return [record for record in early + self._records(messages) if record.partition in self._owned]
 
