@@ -198,7 +198,7 @@ def install_all(chosen: str) -> None:
 def make_paths_relative() -> None:
     """Lead the environment to the checkout by a relative path: Python reads an absolute one in the user's locale.
 
-    In the C locale, a path with other letters would end every Python of the environment at its start.
+    In the C locale, a path with other characters would end every Python of the environment at its start.
     """
     for file in VENV.glob("lib/python*/site-packages/_polystream.pth"):
         folders = [os.fsdecode(line) for line in file.read_bytes().splitlines()]
@@ -326,7 +326,8 @@ def explain(title: str, output: str) -> str:
         found = [match for match in (re.search(pattern, line) for line in lines) if match]
         if found:
             # The end of a long line says what it is about; the paths before it may be long.
-            said = found[-1].string[max(0, found[-1].end() - SHOWN_MAX) :][:SHOWN_MAX]
+            line = found[-1].string
+            said = line[max(0, min(found[-1].start(), len(line) - SHOWN_MAX)) :][:SHOWN_MAX]
             return f"{title} failed: {remedy}\n  {said}"
     ending = ["  " + line[:SHOWN_MAX] for line in lines[-8:]]
     return "\n".join([f"{title} failed; all of its output is in {INSTALL_LOG}. It ends:", *ending])

@@ -9,7 +9,7 @@ import structlog
 
 # Controls (ESC begins a terminal's orders, and U+009B stands for "ESC ["), line and paragraph separators, invisible
 # format characters (U+202E turns what follows around), noncharacters, and halves of surrogate pairs, which no stream
-# takes. Line feeds and tabs stay, and so do the joiners U+200C and U+200D, which are letters' and emojis' own.
+# takes. Line feeds and tabs stay, and so do the joiners U+200C and U+200D, which belong to words and to emojis.
 _UNPRINTABLE: Final = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u070f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\ufffe\uffff\U000e0000-\U000e0fff]"
@@ -38,7 +38,7 @@ def printable_json(text: str) -> str:
 
 def log_to_stderr() -> None:
     """Have what is logged go to stderr: stdout has the command's own answer, which may be JSON."""
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=lambda *_: structlog.WriteLogger(sys.stderr))  # whichever that is by then
 
 
 def write_error(text: object) -> None:

@@ -17,7 +17,7 @@ from gateway.http.limits import HttpLimits
 from gateway.http.server import HttpServer
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.tracker import OperationTracker
-from gateway.own_health import OwnHealth
+from gateway.own_health import GatewayHealth
 from gateway.producer import CommandProducer
 from gateway.queries import build_queries
 from gateway.queries.health import HealthQueries, PlatformProbes
@@ -80,7 +80,7 @@ class Gateway:
     http: HttpServer
     threads: CriticalThreads
     health: PartHealth
-    own_health: OwnHealth
+    own_health: GatewayHealth
     health_file: HealthFile
     health_pusher: HealthPusher
 
@@ -238,7 +238,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         http=http,
         threads=threads,
         health=health,
-        own_health=OwnHealth(health, producer, topic_watch, tracker, probes.ask_kafka),
+        own_health=GatewayHealth(health, producer, topic_watch, tracker, probes.ask_kafka),
         health_file=HealthFile(settings.ready_file, health, threads),
         health_pusher=HealthPusher(settings.monitor_address, health, threads),
     )

@@ -17,7 +17,7 @@ _INTERVAL_S: Final = 1.0
 _UNACKNOWLEDGED: Final = "commands are not acknowledged yet"
 
 
-class OwnHealth:
+class GatewayHealth:
     """Looks at the gateway's parts once a second, from the event loop."""
 
     def __init__(

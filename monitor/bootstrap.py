@@ -22,9 +22,9 @@ from mesh.threads import CriticalThreads
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
 from monitor.otlp import TraceReceiver
-from monitor.own_health import OwnHealth
+from monitor.own_health import MonitorHealth
 from monitor.pages import Pages
-from monitor.part_health import PartHealthKeeper, PartHealthServicer
+from monitor.part_health import KnownParts, PartHealthServicer
 from monitor.records import EventReader
 from monitor.retention import Retention
 from monitor.service import EventLog, EventLogServicer
@@ -49,7 +49,7 @@ class Monitor:
     http_server: uvicorn.Server
     ingest: Ingest
     lag: LagWatch
-    own_health: OwnHealth
+    own_health: MonitorHealth
     health_file: HealthFile
     retention: Retention
     threads: CriticalThreads
@@ -68,8 +68,8 @@ def build() -> Monitor:
     grpc_server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_OTLP_MESSAGE_BYTES)])
     TraceReceiver(store, forwarder).add_to(grpc_server)
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
-    keeper = PartHealthKeeper(health)
-    add_PartHealthServiceServicer_to_server(PartHealthServicer(keeper), grpc_server)
+    known = KnownParts(health)
+    add_PartHealthServiceServicer_to_server(PartHealthServicer(known), grpc_server)
     grpc_server.add_insecure_port(host_and_port(settings.host, settings.otlp_port))
 
     receipts = Decoder(
@@ -79,7 +79,7 @@ def build() -> Monitor:
     ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health)
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
-    pages = Pages(log, catalog, settings, gateway, is_following=ingest.is_following, parts=keeper.parts)
+    pages = Pages(log, catalog, settings, gateway, is_following=ingest.is_following, parts=known.parts)
     http_server = uvicorn.Server(
         uvicorn.Config(
             pages.app(), host=settings.host, port=settings.http_port, log_config=None, access_log=False, lifespan="off"
@@ -93,7 +93,7 @@ def build() -> Monitor:
         http_server=http_server,
         ingest=ingest,
         lag=LagWatch(ingest, health, threads),
-        own_health=OwnHealth(health, ingest, store, forwarder),
+        own_health=MonitorHealth(health, ingest, store, forwarder),
         health_file=HealthFile(settings.ready_file, health, threads),
         retention=Retention(store, settings),
         threads=threads,

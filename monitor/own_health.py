@@ -14,7 +14,7 @@ _INTERVAL_S: Final = 1.0
 _ASK_INTERVAL_S: Final = 4.0  # of an event store that nothing was written to meanwhile
 
 
-class OwnHealth:
+class MonitorHealth:
     """Looks at the monitor's parts once a second, from the event loop. What the ingest waits for, it tells itself."""
 
     def __init__(self, health: PartHealth, ingest: Ingest, store: EventStore, forwarder: TraceForwarder | None) -> None:

@@ -26,7 +26,7 @@ class _Heard:
     at_s: float  # on the monotonic clock
 
 
-class PartHealthKeeper:
+class KnownParts:
     """The newest report of each part. It belongs to the event loop."""
 
     def __init__(self, own: PartHealth, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -64,8 +64,8 @@ class PartHealthKeeper:
 class PartHealthServicer(PartHealthServiceServicer):
     """The service's RPCs."""
 
-    def __init__(self, keeper: PartHealthKeeper) -> None:
-        self._keeper = keeper
+    def __init__(self, known: KnownParts) -> None:
+        self._known = known
 
     async def ReportHealth(  # noqa: N802 # the service's own name
         self, request: pb.ReportHealthRequest, context: Context
@@ -76,9 +76,9 @@ class PartHealthServicer(PartHealthServiceServicer):
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         if request.leaving:
-            self._keeper.forget(report.name, report.pid)
+            self._known.forget(report.name, report.pid)
         else:
-            self._keeper.take(report)
+            self._known.take(report)
         return pb.ReportHealthResponse()
 
     async def ListPartHealth(  # noqa: N802 # the service's own name
@@ -87,7 +87,7 @@ class PartHealthServicer(PartHealthServiceServicer):
         """List the newest report of each part."""
         del request, context
         answer = pb.ListPartHealthResponse()
-        for heard in self._keeper.parts():
+        for heard in self._known.parts():
             told = answer.parts.add(part=to_message(heard.report))
             told.silence.FromMilliseconds(round(heard.silence_s * 1000))
         return answer

@@ -18,14 +18,14 @@ _UNANSWERED: Final = "a call to it has not been answered yet"
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _OpenWait:
     reason: str
     detail: str
     since_s: float
 
 
 @dataclass(slots=True)
-class _Call(_Waiting):
+class _Call(_OpenWait):
     beats: bool
 
 
@@ -53,7 +53,7 @@ class PartHealth:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._changes = 0
-        self._waits: dict[str, _Waiting] = {}
+        self._waits: dict[str, _OpenWait] = {}
         self._calls: dict[tuple[int, str], _Call] = {}  # by thread and dependency
         self._doing = "starts"
         self._is_ready = False
@@ -91,7 +91,7 @@ class PartHealth:
             known = self._waits.get(dependency)
             if known is None:
                 began_s = [call.since_s for (_, of), call in list(self._calls.items()) if of == dependency]
-                self._waits[dependency] = _Waiting(reason, detail, min(began_s, default=self._clock_s()))
+                self._waits[dependency] = _OpenWait(reason, detail, min(began_s, default=self._clock_s()))
                 self._note_change()
             else:
                 known.reason, known.detail = reason, detail
@@ -195,14 +195,14 @@ class PartHealth:
         self._changes += 1
         self._changed.notify_all()
 
-    def _current_waits(self, now_s: float) -> dict[str, _Waiting]:
+    def _current_waits(self, now_s: float) -> dict[str, _OpenWait]:
         waits = dict(self._waits)
         for (_, dependency), call in list(self._calls.items()):
             if now_s - call.since_s > WAIT_GRACE_S:
                 waits.setdefault(dependency, call)
         return waits
 
-    def _state(self, waits: dict[str, _Waiting], now_s: float) -> tuple[HealthState, str, float]:
+    def _state(self, waits: dict[str, _OpenWait], now_s: float) -> tuple[HealthState, str, float]:
         """Return the state, what the part does, and since when."""
         if not self._is_ready:
             return HealthState.UNHEALTHY, self._doing, self._since_s

@@ -30,7 +30,7 @@ from stack.engines import ENGINE_SETS
 from stack.engines.spec import HOST, EngineSpec, ProcessSpec, StackContext, StackError
 from stack.environments import service_environment
 from stack.ports import Ports
-from stack.supervisor.services import PROVISION, default_gateways, is_settled, service_stages
+from stack.supervisor.services import PROVISION, default_gateways, is_healthy, service_stages
 from stack.supervisor.state import for_display
 
 _FILE_NAMES: Final = (
@@ -56,7 +56,7 @@ class Plan:
     port_offset: int
     settings: dict[str, str]  # every setting that its services are given
     endpoints: dict[str, str | None]  # credentials included
-    is_settled: Callable[[StackContext], bool]  # whether the parts, all ready, have heard of each other
+    is_healthy: Callable[[StackContext], bool]  # whether the parts, all ready, have heard of each other
     notes: tuple[str, ...] = ()  # what is to be told before anything is started
 
 
@@ -100,7 +100,7 @@ def make_plan(
         settings=settings,
         endpoints=endpoints,
         notes=notes,
-        is_settled=is_settled,
+        is_healthy=is_healthy,
     )
 
 

@@ -146,7 +146,7 @@ ENVOY: Final = ProcessSpec(
 PROVISION: Final = (("-m", "stack.provision"), ("-m", "processor", "migrate"))
 
 
-def is_settled(context: StackContext) -> bool:
+def is_healthy(context: StackContext) -> bool:
     """Tell whether the gateway, asked for its health, says that all is well."""
     return probes.says_healthy(HOST, context.ports.rest, "/health")
 

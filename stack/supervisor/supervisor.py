@@ -23,8 +23,8 @@ _PROVISION_PAUSE_FIRST_S = 1.0  # before it is tried again
 _PROVISION_PAUSE_MAX_S = 5.0
 _LOG_CHECK_S = 10.0
 _MEND_INTERVAL_S = 2.0
-_SETTLE_MAX_S = 3.0  # for the parts' health to have gone round, once all are ready
-_SETTLE_INTERVAL_S = 0.05
+_HEALTHY_MAX_S = 3.0  # for the parts' health to have gone round, once all are ready
+_HEALTH_INTERVAL_S = 0.05
 
 
 class Supervisor:
@@ -83,17 +83,17 @@ class Supervisor:
         # Provisioning waits for what it needs: its imports cost nothing beside the engines' start.
         await self._phase("engines", _all([*(process.start() for process in self._engines), self._provision()]))
         await self._phase("services", _all(process.start() for process in self._services))
-        await self._settle()
+        await self._wait_for_health()
         self._state.detail = ""
         self._judge()
 
-    async def _settle(self) -> None:
+    async def _wait_for_health(self) -> None:
         """Wait until the parts' health has gone round, so that the first who asks hears of all; 3 s at most."""
-        give_up_s = time.monotonic() + _SETTLE_MAX_S
+        give_up_s = time.monotonic() + _HEALTHY_MAX_S
         while time.monotonic() < give_up_s:
-            if await asyncio.to_thread(self._plan.is_settled, self._plan.context):
+            if await asyncio.to_thread(self._plan.is_healthy, self._plan.context):
                 return
-            await asyncio.sleep(_SETTLE_INTERVAL_S)
+            await asyncio.sleep(_HEALTH_INTERVAL_S)
 
     async def _phase(self, name: str, work: Awaitable[None]) -> None:
         began = time.monotonic()

@@ -127,7 +127,7 @@ def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
         provision=(("-c", _PROVISION, str(data_dir / "provisioned")),),
         port_offset=0,
         settings={},
-        is_settled=lambda _: True,
+        is_healthy=lambda _: True,
         endpoints={"rest": f"http://{HOST}:{ports.rest}", "redis": engine.endpoint(context)},
     )
 

@@ -25,23 +25,23 @@ class Place:
         """`mounts` is what a shell runs in it first. Raises UnavailableError where this user may not mount."""
         if os.geteuid() != 0:
             raise UnavailableError("mounts of a test's own: run the tests as root")
-        self._keeper = subprocess.Popen(
+        self._holder = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f"{mounts}\necho ready; read -r end"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        assert self._keeper.stdout is not None
-        assert self._keeper.stderr is not None
-        if self._keeper.stdout.readline() != _READY:
-            said = self._keeper.stderr.read().decode()
+        assert self._holder.stdout is not None
+        assert self._holder.stderr is not None
+        if self._holder.stdout.readline() != _READY:
+            said = self._holder.stderr.read().decode()
             self.close()
             raise UnavailableError(f"mounts of a test's own: {said.strip()}")
 
     @property
     def pid(self) -> int:
         """A process that is in it; /proc/PID/root is the place's root folder."""
-        return self._keeper.pid
+        return self._holder.pid
 
     def __enter__(self) -> Self:
         return self
@@ -51,10 +51,10 @@ class Place:
 
     def close(self) -> None:
         """End it. What runs in it still has its mounts."""
-        for pipe in (self._keeper.stdin, self._keeper.stdout, self._keeper.stderr):
+        for pipe in (self._holder.stdin, self._holder.stdout, self._holder.stderr):
             assert pipe is not None
             pipe.close()
-        self._keeper.wait()
+        self._holder.wait()
 
     def run(
         self,
@@ -80,6 +80,6 @@ class Place:
         self, command: Sequence[str], *, shell: str = 'exec "$@"', user: int = 0, cwd: Path | None = None
     ) -> list[str]:
         """Return the command line that enters the place, becomes the user and runs the command by the shell."""
-        enter = ["/usr/bin/nsenter", f"--mount=/proc/{self._keeper.pid}/ns/mnt", f"--wdns={cwd or '/'}"]
+        enter = ["/usr/bin/nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", f"--wdns={cwd or '/'}"]
         become = ["/usr/bin/setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         return [*enter, *become, "/bin/sh", "-c", shell, "sh", *command]

@@ -6,7 +6,7 @@ from polystream.v1.system_pb2 import Health
 from mesh.health.components import KINDS, MAX_SILENCE_S, HeardPart, overall, part_components
 from mesh.health.part import PartHealth
 from mesh.health.report import HealthState, Lag, PartReport, Wait
-from monitor.part_health import PartHealthKeeper
+from monitor.part_health import KnownParts
 
 _SINCE_MS = 1_700_000_000_000
 _WAIT = Wait("redis", "STORE_UNAVAILABLE", "ReadOnlyError", _SINCE_MS)
@@ -78,35 +78,35 @@ def test_the_whole_is_healthy_only_where_every_part_is(statuses: list[Health.Sta
     assert overall([Health.Component(status=status) for status in statuses]) == whole
 
 
-def test_the_keeper_has_the_newest_report_of_each_part_and_the_monitors_own() -> None:
+def test_the_known_has_the_newest_report_of_each_part_and_the_monitors_own() -> None:
     """With its age; a part that leaves is forgotten, but not by the name of its successor."""
     now_s = 0.0
-    keeper = PartHealthKeeper(PartHealth("monitor", "monitor"), clock_s=lambda: now_s)
-    keeper.take(_report("lane-redis-0", "lane-redis", HealthState.DEGRADED))
+    known = KnownParts(PartHealth("monitor", "monitor"), clock_s=lambda: now_s)
+    known.take(_report("lane-redis-0", "lane-redis", HealthState.DEGRADED))
     now_s = 2.0
-    keeper.take(_report("lane-redis-0", "lane-redis"))
-    keeper.take(_report("gateway-0", "gateway"))
+    known.take(_report("lane-redis-0", "lane-redis"))
+    known.take(_report("gateway-0", "gateway"))
     now_s = 5.0
-    assert [(h.report.name, h.report.state, h.silence_s) for h in keeper.parts()] == [
+    assert [(h.report.name, h.report.state, h.silence_s) for h in known.parts()] == [
         ("gateway-0", HealthState.HEALTHY, 3.0),
         ("lane-redis-0", HealthState.HEALTHY, 3.0),
         ("monitor", HealthState.UNHEALTHY, 0.0),
     ]
-    keeper.forget("lane-redis-0", pid=2)
-    keeper.forget("gateway-0", pid=1)
-    assert [heard.report.name for heard in keeper.parts()] == ["lane-redis-0", "monitor"]
+    known.forget("lane-redis-0", pid=2)
+    known.forget("gateway-0", pid=1)
+    assert [heard.report.name for heard in known.parts()] == ["lane-redis-0", "monitor"]
     now_s = 700.0
-    assert [heard.report.name for heard in keeper.parts()] == ["monitor"]
+    assert [heard.report.name for heard in known.parts()] == ["monitor"]
 
 
-def test_the_keeper_is_bounded() -> None:
+def test_the_known_is_bounded() -> None:
     """The part that was heard longest ago makes room."""
-    keeper = PartHealthKeeper(PartHealth("monitor", "monitor"))
+    known = KnownParts(PartHealth("monitor", "monitor"))
     for number in range(1001):
-        keeper.take(_report(f"lane-{number:04}", "lane-redis"))
-    keeper.take(_report("lane-0001", "lane-redis"))
-    keeper.take(_report("lane-9999", "lane-redis"))
-    names = {heard.report.name for heard in keeper.parts()}
+        known.take(_report(f"lane-{number:04}", "lane-redis"))
+    known.take(_report("lane-0001", "lane-redis"))
+    known.take(_report("lane-9999", "lane-redis"))
+    names = {heard.report.name for heard in known.parts()}
     assert len(names) == 1001
     assert "lane-0001" in names
     assert not names & {"lane-0000", "lane-0002"}
