@@ -96,9 +96,9 @@ class Backlog:
         ends = self._offsets(self._admin, owned, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         self._learn(self._admin, [place for place in owned if place not in position])
         fetched, unread = self._fetched, 0
-        for place, told in ends.items():
-            end = max(told, fetched.get(place, 0))  # a broker's own word may be short of its newest records
-            unread += max(0, end - position.get(place, self._begins.get(place, end)))
+        for place, end in ends.items():
+            newest = max(end, fetched.get(place, 0))  # a broker's own word may be short of its newest records
+            unread += max(0, newest - position.get(place, self._begins.get(place, newest)))
         return unread
 
     def _learn(self, admin: AdminClient, unread: Collection[Place]) -> None:

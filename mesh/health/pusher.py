@@ -14,6 +14,7 @@ from mesh.health.part import PartHealth
 from mesh.threads import CriticalThreads
 
 REPORT_INTERVAL_S: Final = 2.0
+_WAITING_INTERVAL_S: Final = 0.5
 _PAUSE_MIN_S: Final = 0.1  # however often something changes
 _TIMEOUT_S: Final = 1.5
 _FAREWELL_S: Final = 0.5
@@ -60,20 +61,25 @@ class HealthPusher:
             stub = PartHealthServiceStub(channel)
             seen = 0
             while not self._stopping.wait(_PAUSE_MIN_S):
-                self._send(stub, leaving=False)
-                seen = self._health.wait_for_change(seen, REPORT_INTERVAL_S - _PAUSE_MIN_S)
+                waits = self._send(stub, leaving=False)
+                # A wait that begins says little yet: whether it lasts is to be told soon.
+                pause_s = _WAITING_INTERVAL_S if waits else REPORT_INTERVAL_S
+                seen = self._health.wait_for_change(seen, pause_s - _PAUSE_MIN_S)
             self._send(stub, leaving=True)
 
-    def _send(self, stub: PartHealthServiceStub, *, leaving: bool) -> None:
-        request = ReportHealthRequest(part=to_message(self._health.report()), leaving=leaving)
+    def _send(self, stub: PartHealthServiceStub, *, leaving: bool) -> bool:
+        """Send the newest report; return whether it tells of a wait."""
+        report = self._health.report()
+        request = ReportHealthRequest(part=to_message(report), leaving=leaving)
         try:
             stub.ReportHealth(request, timeout=_FAREWELL_S if leaving else _TIMEOUT_S, wait_for_ready=not leaving)
         except grpc.RpcError as error:
             if self._is_heard:
                 _LOG.info("the monitor does not hear of this part", error=_code(error))
             self._is_heard = False
-            return
-        self._is_heard = True
+        else:
+            self._is_heard = True
+        return bool(report.waits)
 
 
 def _code(error: grpc.RpcError) -> str:
