@@ -89,9 +89,9 @@ class Backlog:
         if self._admin is None:
             self._admin = AdminClient({**self._client_config, **QUIET_CONFIG})
         if not owned:
-            told = self._admin.list_topics(topic, timeout=_ASK_TIMEOUT_S).topics[topic]
-            if told.error is not None:
-                raise KafkaException(told.error)
+            known = self._admin.list_topics(topic, timeout=_ASK_TIMEOUT_S).topics[topic]
+            if known.error is not None:
+                raise KafkaException(known.error)
             return 0
         ends = self._offsets(self._admin, owned, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         self._learn(self._admin, [place for place in owned if place not in position])
