@@ -48,6 +48,11 @@ class PassOver:
         self._on_record = on_record
         self._told = RepeatCounter()
         self._last: dict[tuple[str, int], tuple[int, int]] = {}  # of each partition: a batch's offset, where to go on
+        self._sought: set[tuple[str, int]] = set()  # partitions whose seek what is at hand came before
+
+    def begin(self) -> None:
+        """Begin with what another read has brought: it came after the seeks of the one before."""
+        self._sought.clear()
 
     def passes(self, message: Message, error: KafkaError) -> bool:
         """Tell whether an error is of such a batch, and go on behind its next record then.
@@ -57,6 +62,8 @@ class PassOver:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error.code() != _CANNOT_UNPACK or topic is None or partition is None or offset is None or offset < 0:
             return False
+        if (topic, partition) in self._sought:
+            return True  # told twice before the seek: a second step would pass over a record that can be read
         batch, next_offset = self._last.get((topic, partition), (-1, -1))
         next_offset = next_offset + 1 if batch == offset else offset + 1
         try:
@@ -64,6 +71,7 @@ class PassOver:
         except KafkaException:
             return True  # the partition was taken away meanwhile, or the error comes again
         self._last[topic, partition] = (offset, next_offset)
+        self._sought.add((topic, partition))
         self._on_record()
         times = self._told.count()
         if times:
@@ -85,6 +93,7 @@ def read_batch(messages: Iterable[Message | None], receive_time_ns: int, pass_ov
     """
     records: list[KafkaRecord] = []
     errors: list[KafkaError] = []
+    pass_over.begin()
     for message in messages:
         if message is None:
             continue

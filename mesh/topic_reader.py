@@ -108,6 +108,7 @@ class TopicReader(_Client):
             heard_s = time.monotonic()
             while unread:
                 batch = self._consumer.consume(_BATCH_MAX_RECORDS, _GATHER_S)
+                self._pass_over.begin()
                 for message in batch:
                     partition, offset = message.partition() or 0, message.offset() or 0
                     if partition not in unread:
@@ -135,7 +136,9 @@ class TopicReader(_Client):
         self._consumer.assign([_at(topic, partition, begin) for partition, begin in begins.items()])
         try:
             while (left_s := until_s - time.monotonic()) > 0:
-                for message in self._consumer.consume(_BATCH_MAX_RECORDS, min(left_s, _GATHER_S)):
+                batch = self._consumer.consume(_BATCH_MAX_RECORDS, min(left_s, _GATHER_S))
+                self._pass_over.begin()
+                for message in batch:
                     if not self._is_end(message) and message.error() is None:
                         yield read_message(message, time.time_ns())
         finally:

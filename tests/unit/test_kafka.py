@@ -35,6 +35,16 @@ def test_a_batch_that_cannot_be_unpacked_is_passed_over_a_record_at_a_time() -> 
     assert consumer.sought == [(3, 11), (3, 12), (3, 13), (3, 41), (4, 11), (3, 6)]
 
 
+def test_an_error_that_is_told_twice_in_one_read_passes_over_one_record() -> None:
+    """The second was on its way before the first was acted upon: the next record may be a good one."""
+    consumer = _Consumer()
+    pass_over = PassOver(consumer)  # type: ignore[arg-type] # it only seeks
+    bad = KafkaError._BAD_COMPRESSION
+    for _ in range(2):
+        read_batch([failed(bad, 10), failed(bad, 10), failed(bad, 20, 4), failed(bad, 10)], 0, pass_over)
+    assert consumer.sought == [(3, 11), (4, 21), (3, 12), (4, 22)]
+
+
 def test_other_errors_are_told() -> None:
     """But for the news that there is no more."""
     consumer = _Consumer()
