@@ -70,7 +70,6 @@ class Backlog:
         self._admin: AdminClient | None = None
         self._fetched: dict[Place, int] = {}  # the end of each partition, as the last fetch has told it
         self._next_note_s = 0.0
-        self._is_doubtful = False  # the last answer was an error
         self._begins: dict[Place, int] = {}  # of partitions that nothing has been read of yet
 
     def note(self, owned: Collection[Place]) -> None:
@@ -89,17 +88,18 @@ class Backlog:
         """
         if self._admin is None:
             self._admin = AdminClient({**self._client_config, **QUIET_CONFIG})
-        if self._is_doubtful or not owned:
-            # After a broker's absence, what the client remembers of leaders may be out of date, and is refused for ever.
-            told = self._admin.list_topics(timeout=_ASK_TIMEOUT_S).topics.get(topic)
-            if told is None or told.error is not None:
-                raise KafkaException(told.error if told is not None else KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        # One that has met an error is not used again: after a broker's absence it may name a leader's epoch that is over,
+        # and be refused for as long as it lives (FENCED_LEADER_EPOCH).
+        admin, self._admin = self._admin, None
         if not owned:
+            told = admin.list_topics(topic, timeout=_ASK_TIMEOUT_S).topics[topic]
+            if told.error is not None:
+                raise KafkaException(told.error)
+            self._admin = admin
             return 0
-        self._is_doubtful = True
-        ends = self._offsets(self._admin, owned, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        self._learn(self._admin, [place for place in owned if place not in position])
-        self._is_doubtful = False
+        ends = self._offsets(admin, owned, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        self._learn(admin, [place for place in owned if place not in position])
+        self._admin = admin
         fetched, unread = self._fetched, 0
         for place, end in ends.items():
             newest = max(end, fetched.get(place, 0))  # a broker's own word may be short of its newest records
