@@ -88,13 +88,18 @@ class Backlog:
         """
         if self._admin is None:
             self._admin = AdminClient({**self._client_config, **QUIET_CONFIG})
+        # One that has met an error is not used again: after a broker's absence it may name a leader's epoch that is over,
+        # and be refused for as long as it lives (FENCED_LEADER_EPOCH).
+        admin, self._admin = self._admin, None
         if not owned:
-            known = self._admin.list_topics(topic, timeout=_ASK_TIMEOUT_S).topics[topic]
-            if known.error is not None:
-                raise KafkaException(known.error)
+            told = admin.list_topics(topic, timeout=_ASK_TIMEOUT_S).topics[topic]
+            if told.error is not None:
+                raise KafkaException(told.error)
+            self._admin = admin
             return 0
-        ends = self._offsets(self._admin, owned, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        self._learn(self._admin, [place for place in owned if place not in position])
+        ends = self._offsets(admin, owned, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        self._learn(admin, [place for place in owned if place not in position])
+        self._admin = admin
         fetched, unread = self._fetched, 0
         for place, end in ends.items():
             newest = max(end, fetched.get(place, 0))  # a broker's own word may be short of its newest records
