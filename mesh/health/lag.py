@@ -88,8 +88,8 @@ class Backlog:
         """
         if self._admin is None:
             self._admin = AdminClient({**self._client_config, **QUIET_CONFIG})
-        # One that has met an error is not used again: after a broker's absence it may name a leader's epoch that is over,
-        # and be refused for as long as it lives (FENCED_LEADER_EPOCH).
+        # One that has met an error is not used again: after a broker's absence it may name a leader's epoch that is
+        # over, and be refused for as long as it lives (FENCED_LEADER_EPOCH).
         admin, self._admin = self._admin, None
         if not owned:
             told = admin.list_topics(topic, timeout=_ASK_TIMEOUT_S).topics[topic]
