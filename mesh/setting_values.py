@@ -160,6 +160,7 @@ def _host(text: str) -> str:
 
 
 Port = Annotated[int, Field(ge=1, le=_PORT_MAX)]
+OwnPort = Annotated[int, Field(ge=0, le=_PORT_MAX)]  # 0: the system chooses one that is free
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # 0: not at all

@@ -27,6 +27,7 @@ from mesh.setting_values import (
     MongoUrl,
     NotNegative,
     OptionalWebUrl,
+    OwnPort,
     Port,
     Positive,
     PostgresName,
@@ -192,8 +193,8 @@ class GatewaySettings(Settings):
 
     name: str = "gateway-0"  # must stay the same over restarts: the gateway's consumer group is named after it
     host: Host = "127.0.0.1"  # the address that it listens on
-    port: Port = 50051  # the port that it listens on for gRPC
-    http_port: Port = 8000  # the port that it listens on for REST, gRPC-Web and the documentation
+    port: OwnPort = 50051  # the port that it listens on for gRPC
+    http_port: OwnPort = 8000  # the port that it listens on for REST, gRPC-Web and the documentation
     # Whether several gateways of one machine listen on the same ports (SO_REUSEPORT). Each needs a name of its own.
     shares_ports: bool = False
     # Which gRPC server to run: `native` has HTTP/2 in Rust (`pygrpc-native`) and takes commands as they come,
@@ -318,10 +319,10 @@ class MonitorSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="MONITOR_")
 
     host: Host = "127.0.0.1"  # the address that it listens on
-    http_port: Port = 8089  # the dashboard's port
+    http_port: OwnPort = 8089  # the dashboard's port
     # Further names of this machine that the dashboard may be opened by, separated by commas; `*` is any.
     allowed_hosts: str = ""
-    otlp_port: Port = 4317  # the port of OTLP and of the monitor's own gRPC service
+    otlp_port: OwnPort = 4317  # the port of OTLP and of the monitor's own gRPC service
     retention_days: Count = 7  # how long events and spans are kept, in days
     max_spans: Count = 500_000  # how many spans are kept at the most
     # How much the event log may take where it is a file, in bytes; above that, the oldest of it is forgotten.

@@ -193,8 +193,9 @@ def _title(found: type[BaseSettings]) -> str:
 
 def _settings_rows(found: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
     said = comments_in(sys.modules[found.__module__], found.__name__)
+    file = f"{found.__module__.replace('.', '/')}.py"
     for name, field in found.model_fields.items():
-        meaning = _demand(said.get(name, ""), f"the setting {found.__name__}.{name}")
+        meaning = _demand(said.get(name, ""), f"the setting {found.__name__}.{name} in {file}")
         yield code(variable(found, name, field)), _default(field), _with_choices(meaning, field)
 
 
