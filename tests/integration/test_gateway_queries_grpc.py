@@ -165,7 +165,7 @@ async def test_errors_reach_the_client_in_full(served: Served) -> None:
         "UNAVAILABLE",
         "STORE_UNAVAILABLE",
         [],
-        {"store": "POSTGRESQL"},
+        {"store": "POSTGRESQL", "error": "the store does not answer in time"},
     )
     unknown = GetOperationRequest(correlation_id="00000000-0000-4000-8000-000000000000")
     assert (await refusal(OperationServiceStub(served.channel).GetOperation(unknown)))[:2] == (
