@@ -129,10 +129,10 @@ def _of_redis(harm: Callable[[EngineSet], AbstractContextManager[None]], words: 
 
 # Lanes are independent: each case harms two stores at once.
 _CASES: Mapping[str, tuple[Fault, ...]] = {
-    "renamed-and-replica": (_of_postgresql(_renamed, "UndefinedTable"), _of_redis(_replica, "ReadOnly")),
-    "locked-and-full": (_of_postgresql(_locked, "a call to it has not been answered"), _of_redis(_full, "OutOfMemory")),
-    "revoked-and-forbidden": (_of_postgresql(_revoked, "InsufficientPrivilege"), _of_redis(_forbidden, "NoPermission")),
-    "read-only": (_of_postgresql(_read_only, "ReadOnlySqlTransaction"),),
+    "renamed-and-replica": (_of_postgresql(_renamed, "42P01"), _of_redis(_replica, "READONLY")),
+    "locked-and-full": (_of_postgresql(_locked, "a call to it has not been answered"), _of_redis(_full, "OOM")),
+    "revoked-and-forbidden": (_of_postgresql(_revoked, "42501"), _of_redis(_forbidden, "NOPERM")),
+    "read-only": (_of_postgresql(_read_only, "25006"),),
 }
 
 

@@ -163,12 +163,12 @@ def test_wrong_settings_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """An offset that leaves no valid ports, and a malformed variable, end the start with their names."""
     up = ("up", "--no-browser", "--data-dir", str(tmp_path))
     result = _polystream(*up, "--port-offset", "60000")
-    assert result.returncode == 1
-    assert "--port-offset 60000" in result.stderr
+    assert result.returncode == 2
+    assert "--port-offset: '60000' is no whole number from 0 to" in result.stderr
     monkeypatch.setenv("POSTGRES_CONNECT_TIMEOUT_S", "soon")
     result = _polystream(*up, "--port-offset", str(free_offset()))
     assert result.returncode == 1
-    assert "connect_timeout_s" in result.stderr
+    assert "POSTGRES_CONNECT_TIMEOUT_S, in the environment, is 'soon'" in result.stderr
 
 
 def test_an_ordinary_user_starts_it() -> None:

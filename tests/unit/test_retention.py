@@ -102,7 +102,7 @@ def test_the_file_keeps_within_its_bytes(tmp_path: Path) -> None:
         _purge(store, bounds)
         sizes.append((tmp_path / "events.sqlite").stat().st_size)
     assert max(sizes) < 8 * _MIB + 1.1 * sizes[0]  # what came between two looks at it
-    assert sizes[-1] <= max(sizes[:4])
+    assert sizes[-1] <= 1.05 * max(sizes[:4])
     assert all(store.events_of(id_) and store.spans_of(id_).spans for id_ in newest[-1000:])
     store.close()
 
