@@ -13,11 +13,11 @@ from mesh.envelope import KafkaRecord
 from mesh.error_classes.classes import ErrorClass
 from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError
+from mesh.group_member import GroupMember
 from mesh.health.lag import AtHand, Backlog, Place
 from mesh.health.part import PartHealth
-from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
+from mesh.kafka import CONSUMER_CONFIG, read_batch
 from mesh.settings import KafkaSettings
-from mesh.telemetry.logs import KAFKA_LOG
 from mesh.threads import CriticalThreads
 from monitor.records import EventReader, TracedEvent
 from monitor.store.port import EventStore
@@ -42,11 +42,15 @@ class Ingest:
         threads: CriticalThreads,
         health: PartHealth,
     ) -> None:
-        self._consumer = Consumer(
-            {**settings.client_config("monitor"), **settings.group_config(_GROUP), **CONSUMER_CONFIG}, logger=KAFKA_LOG
+        self._member = GroupMember(
+            {**settings.client_config("monitor"), **settings.group_config(_GROUP), **CONSUMER_CONFIG},
+            [topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+            on_passed_over=lambda: health.count("passed_over"),
         )
-        self._pass_over = PassOver(self._consumer, lambda: health.count("passed_over"))
-        self._backlog = Backlog(self._consumer, _GROUP, settings.client_config("monitor-lag"))
+        self._backlog = Backlog(_GROUP, settings.client_config("monitor-lag"))
         self._health = health
         self._owned: list[Place] = []
         self._position: dict[Place, int] = {}
@@ -61,10 +65,6 @@ class Ingest:
 
     def start(self) -> None:
         """Begin to follow the topics."""
-        followed = [topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS]
-        self._consumer.subscribe(
-            followed, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
-        )
         self._thread.start()
 
     def is_following(self) -> bool:
@@ -97,14 +97,15 @@ class Ingest:
         """Finish the batch at hand, and leave the group."""
         self._stopping.set()
         self._thread.join()
-        self._consumer.close()
+        self._member.consumer.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.rounds += 1
-            messages = self._consumer.consume(_BATCH_MAX_RECORDS, _BATCH_WAIT_S)
-            self._backlog.note(self._owned)
-            records, errors = read_batch(messages, time.time_ns(), self._pass_over)
+            self._member.look()
+            messages = self._member.consumer.consume(_BATCH_MAX_RECORDS, _BATCH_WAIT_S)
+            self._backlog.note(self._member.consumer, self._owned)
+            records, errors = read_batch(messages, time.time_ns(), self._member.pass_over)
             for error in errors:
                 verdict = classify_kafka(error)
                 if verdict.error_class is ErrorClass.STOP:
@@ -172,7 +173,7 @@ class Ingest:
 
     def _commit(self) -> None:
         try:
-            self._consumer.commit(asynchronous=False)
+            self._member.consumer.commit(asynchronous=False)
         except KafkaException as error:
             # The group moved on meanwhile: the records come again, and are known by their event IDs.
             log.info("offsets not committed", error=str(error))

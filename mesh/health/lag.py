@@ -63,8 +63,7 @@ class Backlog:
     the consumer's own calls were seen to hang for minutes while another thread consumed.
     """
 
-    def __init__(self, consumer: Consumer, group: str, client_config: Mapping[str, str | int | bool]) -> None:
-        self._consumer = consumer
+    def __init__(self, group: str, client_config: Mapping[str, str | int | bool]) -> None:
         self._group = group
         self._client_config = client_config
         self._admin: AdminClient | None = None
@@ -72,13 +71,13 @@ class Backlog:
         self._next_note_s = 0.0
         self._begins: dict[Place, int] = {}  # of partitions that nothing has been read of yet
 
-    def note(self, owned: Collection[Place]) -> None:
+    def note(self, consumer: Consumer, owned: Collection[Place]) -> None:
         """Take note of what the last fetches have said of the partitions' ends. Once a second at the most."""
         if time.monotonic() < self._next_note_s:
             return
         self._next_note_s = time.monotonic() + _INTERVAL_S
         self._fetched = {
-            place: self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1] for place in owned
+            place: consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1] for place in owned
         }
 
     def count(self, topic: str, owned: Collection[Place], position: Mapping[Place, int]) -> int:

@@ -10,10 +10,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from mesh.envelope import KafkaRecord
 from mesh.error_classes.classes import ErrorClass
 from mesh.error_classes.kafka import classify_kafka
+from mesh.group_member import REJOIN_MAX_S, GroupMember
 from mesh.health.lag import Backlog, Place
-from mesh.kafka import CONSUMER_CONFIG, PassOver, read_batch
+from mesh.kafka import CONSUMER_CONFIG, read_batch
 from mesh.settings import KafkaSettings
-from mesh.telemetry.logs import KAFKA_LOG
 from mesh.topics import COMMANDS
 
 _LOG = structlog.get_logger(__name__)
@@ -67,6 +67,7 @@ class KafkaSource:
         client_id: str,
         group: str,
         on_passed_over: Callable[[], None] = lambda: None,
+        rejoin_max_s: float = REJOIN_MAX_S,
     ) -> None:
         """`on_passed_over` is called for each record of a batch that cannot be unpacked."""
         self._owned: set[int] = set()
@@ -83,12 +84,16 @@ class KafkaSource:
             **settings.group_config(group),
             "on_commit": self._on_commit,
         }
-        self._consumer = Consumer(config, logger=KAFKA_LOG)
-        self._pass_over = PassOver(self._consumer, on_passed_over)
-        self._backlog = Backlog(self._consumer, group, settings.client_config(f"{client_id}-lag"))
-        self._consumer.subscribe(
-            [COMMANDS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        self._member = GroupMember(
+            config,
+            [COMMANDS],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+            on_passed_over=on_passed_over,
+            rejoin_max_s=rejoin_max_s,
         )
+        self._backlog = Backlog(group, settings.client_config(f"{client_id}-lag"))
 
     def partitions(self) -> frozenset[int] | None:
         """Return the partitions that this lane has now; None before the first assignment."""
@@ -96,19 +101,21 @@ class KafkaSource:
 
     def read(self, max_records: int, wait_s: float) -> list[KafkaRecord]:
         """Return what has come. Raises KafkaException when the consumer can't go on."""
+        self._member.look()
         self._pause(False)
-        messages = [self._consumer.poll(0 if self._early else wait_s)]
+        messages = [self._member.consumer.poll(0 if self._early else wait_s)]
         if messages[0] is not None and max_records > 1:
             # What librdkafka has at hand already, without waiting for more.
-            messages += self._consumer.consume(max_records - 1, 0)
-        self._backlog.note([(COMMANDS, partition) for partition in self._owned])
+            messages += self._member.consumer.consume(max_records - 1, 0)
+        self._backlog.note(self._member.consumer, [(COMMANDS, partition) for partition in self._owned])
         early, self._early = self._early, []
         return [record for record in early + self._records(messages) if record.partition in self._owned]
 
     def idle(self, wait_s: float) -> None:
         """Read nothing for so long, yet take part in rebalances. Raises KafkaException as `read` does."""
+        self._member.look()
         self._pause(True)
-        self._early += self._records([self._consumer.poll(wait_s)])
+        self._early += self._records([self._member.consumer.poll(wait_s)])
 
     def take_lost(self) -> frozenset[int]:
         """Return the partitions taken away since the last call."""
@@ -121,7 +128,7 @@ class KafkaSource:
         if not news:
             return
         try:
-            self._consumer.commit(offsets=[TopicPartition(COMMANDS, p, offset) for p, offset in news.items()])
+            self._member.consumer.commit(offsets=[TopicPartition(COMMANDS, p, offset) for p, offset in news.items()])
         except KafkaException as error:
             _LOG.info("commit failed", error=error.args[0].name())
             return
@@ -145,11 +152,11 @@ class KafkaSource:
 
     def close(self) -> None:
         """Leave the group, once the last commit is answered."""
-        self._consumer.close()
+        self._member.consumer.close()
 
     def _records(self, messages: Iterable[Message | None]) -> list[KafkaRecord]:
         """Return the records. Raises KafkaException for an error that the consumer will not get over."""
-        records, errors = read_batch(messages, time.time_ns(), self._pass_over)
+        records, errors = read_batch(messages, time.time_ns(), self._member.pass_over)
         for error in errors:
             verdict = classify_kafka(error)
             if verdict.error_class is ErrorClass.STOP:
@@ -164,9 +171,9 @@ class KafkaSource:
         self._paused = paused
         owned = [TopicPartition(COMMANDS, partition) for partition in self._owned]
         if paused:
-            self._consumer.pause(owned)
+            self._member.consumer.pause(owned)
         else:
-            self._consumer.resume(owned)
+            self._member.consumer.resume(owned)
 
     def _on_assign(self, consumer: Consumer, added: list[TopicPartition]) -> None:
         consumer.incremental_assign(added)

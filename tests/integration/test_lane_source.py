@@ -1,12 +1,18 @@
 """A lane's reading end, on a real broker."""
 
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 from confluent_kafka import Producer
+from structlog.testing import capture_logs
 
 from mesh.settings import KafkaSettings
 from mesh.topics import COMMANDS, PARTITIONS, create_topics
 from processor.lanes.source import KafkaSource
 from tests.support.engine_pool import Lease
+from tests.support.freezing import frozen
 from tests.support.waiting import eventually
 
 _GROUP = "processor-test"
@@ -53,6 +59,37 @@ def test_partitions_lost_while_it_waits_are_read_when_they_come_back(settings: K
         first.close()
         if second is not None:
             second.close()
+
+
+def test_a_consumer_that_stays_outside_its_group_is_made_anew(lease: Lease) -> None:
+    """Also while the broker hangs; one that is in its group stays. What comes is read once the broker goes on."""
+    engines = lease("kafka")
+    settings = KafkaSettings(bootstrap_servers=engines.endpoints["kafka"])
+    create_topics(settings.client_config("test"))
+    source = KafkaSource(settings, "outside", _GROUP, rejoin_max_s=1.0)
+    read: set[int] = set()
+
+    def is_new(logs: Sequence[Mapping[str, Any]]) -> bool:
+        read.update(record.partition for record in source.read(100, 0.05))
+        return any(line["event"] == "consumer is made anew" for line in logs)
+
+    try:
+        with capture_logs() as logs:
+            eventually(lambda: is_new(logs) or source.is_member(), _TIMEOUT_S, interval_s=0)
+            logs.clear()
+            in_group_until_s = time.monotonic() + 2.0
+            eventually(lambda: is_new(logs) or time.monotonic() > in_group_until_s, _TIMEOUT_S, interval_s=0)
+            assert not is_new(logs)
+            assert len(source.partitions() or ()) == PARTITIONS
+            with frozen(engines.pid("kafka")):
+                eventually(lambda: is_new(logs), _TIMEOUT_S, interval_s=0)
+                assert not source.is_member()
+        # Made anew every second, it may be put out again while the group waits for its former selves.
+        eventually(lambda: is_new(()) or len(source.partitions() or ()) == PARTITIONS, 60, interval_s=0)
+        _fill(settings)
+        eventually(lambda: is_new(()) or len(read) == PARTITIONS, _TIMEOUT_S, interval_s=0)
+    finally:
+        source.close()
 
 
 def _fill(settings: KafkaSettings) -> None:
