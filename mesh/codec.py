@@ -6,7 +6,6 @@ and Duration are microseconds in a long, a field with presence is a union with n
 
 import io
 import json
-import operator
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +16,14 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from mesh.avro_writer import DURATION, TIMESTAMP, compile_writer, map_entry
 from mesh.errors import PolystreamError, Reason
 
 _MAGIC = 0
 _HEADER = struct.Struct(">bI")  # magic byte, schema ID
 _MAX_SCHEMA_ID = 2**31 - 1  # registries count with a signed integer of 32 bits
-_TIMESTAMP, _DURATION = "google.protobuf.Timestamp", "google.protobuf.Duration"
 # By type, the least and the greatest number of seconds, as google/protobuf/timestamp.proto and duration.proto say.
-_SECONDS_RANGES = {_TIMESTAMP: (-62_135_596_800, 253_402_300_799), _DURATION: (-315_576_000_000, 315_576_000_000)}
+_SECONDS_RANGES = {TIMESTAMP: (-62_135_596_800, 253_402_300_799), DURATION: (-315_576_000_000, 315_576_000_000)}
 # Enough for every version of every record of the platform; a topic full of foreign IDs must not grow without end.
 _MAX_WRITER_SCHEMAS = 1000
 # A writer's schema is anybody's. The platform's own are five levels deep; fastavro's C code ends the process where it
@@ -53,16 +52,12 @@ class Encoder:
     """Writes messages of one type."""
 
     def __init__(self, descriptor: Descriptor, schema: Mapping[str, Any], schema_id: int) -> None:
-        self._schema = _parsed(schema)
-        self._to_avro = _message_to_avro(descriptor)
+        self._write = compile_writer(schema, descriptor)
         self._prefix = _HEADER.pack(_MAGIC, schema_id)
 
     def encode(self, message: Message) -> bytes:
         """Return the message as a Kafka record's value."""
-        buffer = io.BytesIO()
-        buffer.write(self._prefix)
-        fastavro.schemaless_writer(buffer, self._schema, self._to_avro(message))
-        return buffer.getvalue()
+        return self._prefix + self._write(message)
 
 
 class Decoder:
@@ -243,58 +238,6 @@ def _is_null(schema: ParsedSchema) -> bool:
     return schema == "null" or (isinstance(schema, dict) and schema.get("type") == "null")
 
 
-def _message_to_avro(descriptor: Descriptor) -> _Getter:
-    """Compile a function that turns a message into what fastavro writes."""
-    if descriptor.full_name in _SECONDS_RANGES:
-        return lambda message: message.seconds * 1_000_000 + message.nanos // 1000
-    plain = [field.name for field in descriptor.fields if _is_plain(field)]
-    if len(plain) < 2:  # attrgetter gives a tuple for two names and more
-        plain = []
-    getters = [(field.name, _field_to_avro(field)) for field in descriptor.fields if field.name not in plain]
-    if not plain:
-        return lambda message: {name: get(message) for name, get in getters}
-    take = operator.attrgetter(*plain)  # all of them in one call, which halves the time of a message
-
-    def convert(message: Any) -> dict[str, Any]:
-        record = dict(zip(plain, take(message), strict=True))
-        for name, get in getters:
-            record[name] = get(message)
-        return record
-
-    return convert
-
-
-def _is_plain(field: FieldDescriptor) -> bool:
-    """Whether the field's value is what Avro takes."""
-    special = field.is_repeated or field.has_presence
-    return not special and field.message_type is None and field.enum_type is None
-
-
-def _field_to_avro(field: FieldDescriptor) -> _Getter:
-    name = field.name
-    entry = _map_entry(field)
-    if entry is not None:
-        convert_value = _value_to_avro(entry.fields_by_name["value"])
-        return lambda m: {str(key): convert_value(value) for key, value in getattr(m, name).items()}
-    convert = _value_to_avro(field)
-    if field.is_repeated:
-        return lambda m: [convert(item) for item in getattr(m, name)]
-    if field.has_presence:
-        return lambda m: convert(getattr(m, name)) if m.HasField(name) else None
-    if field.type == FieldDescriptor.TYPE_ENUM:
-        return lambda m: convert(getattr(m, name))
-    return lambda m: getattr(m, name)
-
-
-def _value_to_avro(field: FieldDescriptor) -> _Getter:
-    if field.message_type is not None:
-        return _message_to_avro(field.message_type)
-    if field.enum_type is not None:
-        symbols = {value.number: value.name for value in field.enum_type.values}
-        return symbols.__getitem__
-    return lambda value: value
-
-
 def _avro_to_message(message_class: type[Message]) -> _Getter:
     """Compile a function that turns what fastavro reads into a message."""
     descriptor = message_class.DESCRIPTOR
@@ -318,7 +261,7 @@ def _from_micros(message_class: type[Message]) -> _Getter:
         seconds, rest = divmod(micros, 1_000_000)
         if not least_s <= seconds <= greatest_s:
             raise PolystreamError(Reason.UNDECODABLE, f"the value has a time that is beyond what a {name} holds")
-        if seconds < 0 and rest and name == _DURATION:
+        if seconds < 0 and rest and name == DURATION:
             # A Duration's parts have the same sign; a Timestamp's nanoseconds always count forward.
             seconds, rest = seconds + 1, rest - 1_000_000
         return message_class(seconds=seconds, nanos=rest * 1000)
@@ -327,7 +270,7 @@ def _from_micros(message_class: type[Message]) -> _Getter:
 
 
 def _avro_to_field(field: FieldDescriptor) -> _Getter:
-    entry = _map_entry(field)
+    entry = map_entry(field)
     if entry is not None:
         convert_key = _map_key(entry.fields_by_name["key"])
         convert_value = _avro_to_value(entry.fields_by_name["value"])
@@ -345,12 +288,6 @@ def _avro_to_value(field: FieldDescriptor) -> _Getter:
         numbers = {value.name: value.number for value in field.enum_type.values}
         return numbers.__getitem__
     return lambda value: value
-
-
-def _map_entry(field: FieldDescriptor) -> Descriptor | None:
-    """Return the entry message of a map field; None for any other field."""
-    entry = field.message_type
-    return entry if entry is not None and entry.GetOptions().map_entry else None
 
 
 def _map_key(field: FieldDescriptor) -> Callable[[str], Any]:

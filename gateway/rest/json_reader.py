@@ -18,7 +18,6 @@ from gateway.rest.json_text import JsonObject
 from gateway.rest.json_types import FREE_FORM, element_of, fields_of, has_own_form, json_registry, message_type
 from mesh.errors import PolystreamError, Reason
 
-_MAX_KNOWN_BODIES: Final = 100
 _ESCAPE: Final = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED: Final = b"\xff"  # in no UTF-8 text
 # A name of alphanumeric ASCII and what was escaped: no other can be a field's. Between the end of a text and the next
@@ -34,6 +33,19 @@ _ODD_NUMBER: Final = re.compile(
 # any fifteen digits. The sixteenth character may be the point.
 _FRACTION: Final = re.compile(rb"[.eE](?<=[0-9].)")  # few bodies have one, and this is told sooner
 _LONG_NUMBER: Final = re.compile(rb'[:\[,]\s*"?-?(?=[0-9.]{16}|[0-9.]+[eE])[0-9]+[.eE]')
+# A body above doubt has none of these, once its digits and points are `0` and it has no white space: what is escaped,
+# an exponent, a number that may be too long, an unset field.
+_DIGITS_AS_0: Final = bytes.maketrans(b"123456789.E", b"0000000000e")
+_SPACE: Final = b" \t\r\n"
+_DOUBTS: Final = (b"\\", b"0e", b"0" * 16, b":null")
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownBody:
+    """Names that were once found good together."""
+
+    members: tuple[bytes, ...]  # each name as a body has it, in quotes and with its colon
+    named: frozenset[str]  # the fields that they are
 
 
 @dataclass(slots=True)
@@ -53,7 +65,7 @@ class JsonReader:
         self._class: type[Message] = self._descriptor.type
         self._names = _plain_names(self._descriptor)
         self._own = {field.name for field in self._descriptor.fields}
-        self._known: dict[tuple[bytes, ...], frozenset[str]] = {}  # bodies' names found good: clients send the same
+        self._known: dict[int, _KnownBody] = {}  # the last of each number of members: clients send the same ones
 
     def read(self, body: bytes, prefix: str = "") -> JsonMessage:
         """Read a body; `prefix` is the path of the field that it is, empty where it is the whole request.
@@ -70,8 +82,26 @@ class JsonReader:
             raise _not_json(error) from None
         except REFUSALS:
             raise self._refusal(body, prefix) from None
-        named = self._plain_named(body)
+        named = self._known_named(body) or self._plain_named(body)
         return JsonMessage(message, self._checked_names(body, prefix) if named is None else named)
+
+    def _known_named(self, body: bytes) -> frozenset[str] | None:
+        """Return the fields of a body that protobuf-py took, where it is above doubt and has names as one before.
+
+        It is told in a tenth of the time of the expressions. A quote and a colon are the end of a name, or the
+        beginning of a text: there are as many as members or more, so that each name that is there is there once.
+        """
+        text = body.translate(_DIGITS_AS_0, _SPACE)
+        known = self._known.get(text.count(b'":'))
+        if known is None or _ODD_NUMBER.search(body):
+            return None
+        for doubt in _DOUBTS:
+            if doubt in text:
+                return None
+        for member in known.members:
+            if member not in body:
+                return None
+        return known.named
 
     def _plain_named(self, body: bytes) -> frozenset[str] | None:
         """Return the fields of a body that protobuf-py took; None where they must be looked at one by one."""
@@ -81,15 +111,12 @@ class JsonReader:
             return None
         if _FRACTION.search(body) and _LONG_NUMBER.search(body):
             return None
-        names = tuple(_NAME.findall(body))
-        named = self._known.get(names)
-        if named is None:
-            paths = {path for name in names if (path := self._names.get(name)) is not None}
-            if len(paths) < len(names):
-                return None
-            named = frozenset(paths & self._own)
-            if len(self._known) < _MAX_KNOWN_BODIES:
-                self._known[names] = named
+        names = _NAME.findall(body)
+        paths = {path for name in names if (path := self._names.get(name)) is not None}
+        if len(paths) < len(names):
+            return None
+        named = frozenset(paths & self._own)
+        self._known[len(names)] = _KnownBody(tuple(b'"%b":' % name for name in names), named)
         if b"null" in body:
             return named.difference([self._names[name] for name in _UNSET.findall(body)])
         return named
