@@ -412,6 +412,39 @@ def test_the_quick_look_at_names_says_what_the_thorough_one_says(full_name: str)
     assert taken > 200
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"user_id":1,"title":"x","completed":true,"title" :"y"}',
+        '{"user_id":1,"title":"x","title":true}',
+        '{"user_id":1,"title" :"x","title":"y"}',
+        '{"user_id":1,"title":"x","titl\\u0065":"y","completed":true}',
+        '{"user_id":1,"title":":","title":"y","completed":true}',
+        '{"user_id":"1_0","title":"x","completed":true}',
+        '{"user_id":"+1","title":"x","completed":true}',
+        '{"user_id":" 1","title":"x","completed":true}',
+        '{"user_id":1,"title":"x","completed":null}',
+        '{"user_id":1,"title":"x","completed": null}',
+        '{"user_id":9007199254740993.0,"title":"x","completed":true}',
+        '{"user_id":900719925474099.30,"title":"x","completed":true}',
+        '{"user_id":9007199254740993e0,"title":"x","completed":true}',
+        '{"user_id":9.007199254740993E15,"title":"x","completed":true}',
+        '{"user_id":"9007199254740993.0","title":"x","completed":true}',
+        '{"user_id":1,"title":"x","completed":true,"userId":2}',
+        '{"user_id":1,"userId":2,"completed":true}',
+    ],
+)
+def test_names_that_were_found_good_vouch_for_nothing_else(odd: str) -> None:
+    """Beside a body with the same names, one with a doubt is looked at as if it were the first."""
+    reader = JsonReader(_VIEW)
+    for good in ('{"user_id":1,"title":"x","completed":true}', '{"user_id":1,"title":"x","kind":1,"completed":true}'):
+        assert _outcome(reader, good.encode())[0] == "taken"
+
+    first = _outcome(JsonReader(_VIEW), odd.encode())
+    assert _outcome(reader, odd.encode()) == first
+    assert _outcome(reader, odd.encode()) == first
+
+
 def _outcome(reader: JsonReader, body: bytes) -> tuple[Any, ...]:
     try:
         read = reader.read(body)
