@@ -430,6 +430,8 @@ def test_the_quick_look_at_names_says_what_the_thorough_one_says(full_name: str)
         '{"user_id":9007199254740993e0,"title":"x","completed":true}',
         '{"user_id":9.007199254740993E15,"title":"x","completed":true}',
         '{"user_id":"9007199254740993.0","title":"x","completed":true}',
+        '{"user_id":123456789012345e3,"title":"x","completed":true}',
+        r'{"user_id":"\u0031_0","title":"x","completed":true}',
         '{"user_id":1,"title":"x","completed":true,"userId":2}',
         '{"user_id":1,"userId":2,"completed":true}',
     ],
