@@ -164,7 +164,7 @@ class CommandProducer:
         KAFKA_UNAVAILABLE when Kafka has stopped answering and enough commands try it already, or none may be sent.
         """
         if self._refusal:
-            raise PolystreamError(Reason.KAFKA_UNAVAILABLE)
+            raise PolystreamError(Reason.KAFKA_UNAVAILABLE, metadata={"error": self._refusal})
         if self._in_flight >= (self._max_in_flight if self._answers else _PROBES):
             raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
         pending.settled = self._settled
