@@ -1,7 +1,7 @@
 """Sends a part's reports to the monitor, so that whoever asks for the platform's health hears of every part."""
 
 import threading
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import structlog
@@ -42,6 +42,7 @@ class HealthPusher:
         self._health = health
         self._stopping = threading.Event()
         self._is_heard = True
+        self._call: grpc.Future[Any] | None = None  # the last report that waits for a monitor that is away
         self._thread = threads.new("health-pusher", self._run)
 
     def start(self) -> None:
@@ -53,6 +54,8 @@ class HealthPusher:
         """Tell the monitor that this part leaves, and end; within three seconds."""
         self._stopping.set()
         self._health.ending()
+        if self._call is not None:
+            self._call.cancel()
         if self._thread.is_alive():
             self._thread.join(_STOP_TIMEOUT_S)
 
@@ -61,27 +64,35 @@ class HealthPusher:
             stub = PartHealthServiceStub(channel)
             seen = 0
             while not self._stopping.wait(_PAUSE_MIN_S):
-                waits = self._send(stub, leaving=False)
+                waits = self._send(stub)
                 # A wait that begins says little yet: whether it lasts is to be told soon.
                 pause_s = _WAITING_INTERVAL_S if waits else REPORT_INTERVAL_S
                 seen = self._health.wait_for_change(seen, pause_s - _PAUSE_MIN_S)
-            self._send(stub, leaving=True)
+            request = ReportHealthRequest(part=to_message(self._health.report()), leaving=True)
+            self._take(stub.ReportHealth.future(request, timeout=_FAREWELL_S))
 
-    def _send(self, stub: PartHealthServiceStub, *, leaving: bool) -> bool:
+    def _send(self, stub: PartHealthServiceStub) -> bool:
         """Send the newest report; return whether it tells of a wait."""
         report = self._health.report()
-        request = ReportHealthRequest(part=to_message(report), leaving=leaving)
+        request = ReportHealthRequest(part=to_message(report))
+        self._call = stub.ReportHealth.future(request, timeout=_TIMEOUT_S, wait_for_ready=True)
+        if self._stopping.is_set():  # since the loop has looked
+            self._call.cancel()
+        self._take(self._call)
+        return bool(report.waits)
+
+    def _take(self, call: "grpc.Future[Any]") -> None:
+        """Wait for a report's answer."""
         try:
-            stub.ReportHealth(request, timeout=_FAREWELL_S if leaving else _TIMEOUT_S, wait_for_ready=not leaving)
-        except grpc.RpcError as error:
+            call.result()
+        except (grpc.RpcError, grpc.FutureCancelledError) as error:
             if self._is_heard:
                 _LOG.info("the monitor does not hear of this part", error=_code(error))
             self._is_heard = False
         else:
             self._is_heard = True
-        return bool(report.waits)
 
 
-def _code(error: grpc.RpcError) -> str:
+def _code(error: Exception) -> str:
     code = getattr(error, "code", None)  # an error of a call is a call too, which its type does not say
     return str(code().name) if callable(code) else type(error).__name__
