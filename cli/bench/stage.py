@@ -99,7 +99,7 @@ def stage(broker: str, *, native_kafka: bool, everything: bool) -> Iterator[Stag
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="polystream-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        context = StackContext(folder, Ports(*_draw_ports(len(fields(Ports)))), PostgresSettings(_env_file=None))
+        context = StackContext(folder, Ports(*_draw_ports(len(fields(Ports)))), PostgresSettings())
         engines = _engines(broker, native_kafka=native_kafka)
         settings = {name: value for engine in engines for name, value in engine.environment(context).items()}
         if broker:

@@ -164,7 +164,7 @@ def test_nothing_takes_a_laptop_over(composed: Composition) -> None:
         assert int(service.fields["mem_limit"]) > 0, service.name
         assert set(service.fields["logging"]["options"]) == {"max-size", "max-file"}, service.name
         if service.is_own:
-            assert service.stop_grace_s > settings.GatewaySettings(_env_file=None).drain_timeout_s
+            assert service.stop_grace_s > settings.GatewaySettings().drain_timeout_s
     running = [service for service in composed.services.values() if not service.is_task]
     assert sum(int(service.fields["mem_limit"]) for service in running) <= _LAPTOP_BYTES
 

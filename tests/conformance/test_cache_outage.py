@@ -31,7 +31,7 @@ _TIMEOUT_S: Final = 30.0
 _MARKER_TTL_S: Final = 3600
 _SESSION_TTL_S: Final = 600
 _USERS: Final = range(1, 21)
-_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # known users need none
+_NO_POSTGRES: Final = PostgresSettings(port=1)  # known users need none
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.support.lanes import CATALOG, delivery
 from tests.support.store_engines import StoreServer
 from tests.support.stores import MARKERS, TOPIC_ID, apply, ending
 
-_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # known users need none
+_NO_POSTGRES: Final = PostgresSettings(port=1)  # known users need none
 
 # By the word of the answer: the commands that bring it about, and those that end it.
 _REFUSALS: Final[dict[str, tuple[str, str]]] = {

@@ -35,7 +35,7 @@ from tests.support.waiting import eventually
 Db = Database[dict[str, Any]]
 _TIMEOUT_S: Final = 30.0
 _USERS: Final = range(1, 21)
-_NO_POSTGRES: Final = PostgresSettings(_env_file=None, port=1)  # known users need none
+_NO_POSTGRES: Final = PostgresSettings(port=1)  # known users need none
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_every_absence_is_told_as_one(own_document: StoreServer, store: MongoSto
     stop, answered = threading.Event(), Counter[str]()
 
     def lane() -> None:
-        own = _open(MongoSettings(_env_file=None, url=f"{own_document.url}_stopped"))
+        own = _open(MongoSettings(url=f"{own_document.url}_stopped"))
         MongoUserMemory(own._db).remember([1])
         number = 0
         while not stop.is_set():

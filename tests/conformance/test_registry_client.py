@@ -16,7 +16,7 @@ from tests.support.registry_server import RegistryServer
 
 
 def _client(server: RegistryServer) -> RegistryClient:
-    return RegistryClient(RegistrySettings(_env_file=None, url=server.url))
+    return RegistryClient(RegistrySettings(url=server.url))
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def url(product: Product) -> Iterator[str]:
 
 def settings(url: str, **others: Any) -> DashboardsSettings:
     """Return settings that lead to a server, whatever the environment says."""
-    return DashboardsSettings(_env_file=None, url=url, **({"wait_max_s": 10.0} | others))
+    return DashboardsSettings(url=url, **({"wait_max_s": 10.0} | others))
 
 
 def run(url: str, **others: str) -> "subprocess.CompletedProcess[str]":

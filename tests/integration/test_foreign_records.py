@@ -75,7 +75,7 @@ class Surroundings:
     @contextmanager
     def schemas(self) -> Iterator[RegistryClient]:
         """Open a client of the registry."""
-        client = RegistryClient(RegistrySettings(_env_file=None, url=self.registry.url))
+        client = RegistryClient(RegistrySettings(url=self.registry.url))
         try:
             yield client
         finally:

@@ -64,7 +64,7 @@ def test_kafka_makes_no_topic_of_a_misspelt_name(running: EngineSet) -> None:
 
 def test_the_registrys_address_is_the_one_that_clients_take(running: EngineSet) -> None:
     """The setting leads to the Confluent API, path included."""
-    url = RegistrySettings(_env_file=None, url=running.settings["SCHEMA_REGISTRY_URL"]).url
+    url = RegistrySettings(url=running.settings["SCHEMA_REGISTRY_URL"]).url
     with httpx.Client(base_url=url) as api:
         assert isinstance(api.get("/subjects").raise_for_status().json(), list)
         assert "AVRO" in api.get("/schemas/types").json()

@@ -63,7 +63,7 @@ class DoorWire:
         self, calls: ScriptedCalls | Calls, routes: Routes, *, max_request_bytes: int = MAX_REQUEST_BYTES
     ) -> None:
         self._loop = asyncio.new_event_loop()
-        settings = GatewaySettings(_env_file=None, max_request_bytes=max_request_bytes)
+        settings = GatewaySettings(max_request_bytes=max_request_bytes)
         door = HttpDoor(calls.as_calls if isinstance(calls, ScriptedCalls) else calls, routes, settings)
         self._server = HttpServer(door, HttpLimits(), host="127.0.0.1", port=0, reuse_port=False, grpc_address=None)
         self._transport: WireTransport | None = None

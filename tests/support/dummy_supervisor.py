@@ -94,7 +94,7 @@ def _build(folder: Path, flags: list[str]) -> None:
 def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
     """Return what the dummy platform consists of."""
     ports = replace(Ports(), redis=first_port, rest=first_port + 1)
-    context = StackContext(data_dir, ports, PostgresSettings(_env_file=None), dict(os.environ), Path.cwd())
+    context = StackContext(data_dir, ports, PostgresSettings(), dict(os.environ), Path.cwd())
     engine = replace(redis_engine.ENGINE, volatile="volatile" in flags)
     web = ProcessSpec(
         name="web",

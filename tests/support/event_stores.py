@@ -45,7 +45,7 @@ def open_store(engine: str, target: str) -> EventStore:
 def settings_for(url: str, **others: str | float) -> EventStoreSettings:
     """Return settings that lead to an OpenSearch, whatever the environment says."""
     named = {"ELASTICSEARCH_HOST": url, **others}
-    return EventStoreSettings(_env_file=None, **named)  # type: ignore[arg-type]
+    return EventStoreSettings(**named)  # type: ignore[arg-type]
 
 
 class StoreEngine(Protocol):

@@ -60,7 +60,7 @@ class EngineSet:
         unknown = set(names) - {engine.name for engine in among}
         if unknown:
             raise ValueError(f"there is no engine {', '.join(sorted(unknown))}")
-        self.context = StackContext(data_dir.resolve(), free_ports(), PostgresSettings(_env_file=None))
+        self.context = StackContext(data_dir.resolve(), free_ports(), PostgresSettings())
         self._engines: dict[str, EngineSpec] = {engine.name: engine for engine in among if engine.name in names}
         self._running: dict[str, tuple[subprocess.Popen[bytes], CommandLine]] = {}
         provide_for(self._engines.values())

@@ -75,17 +75,17 @@ class StoreServer:
         """Settings that lead to it."""
         parts = {key: value for key, value in conninfo_to_dict(self.url).items() if value is not None}
         names = {"host": "host", "port": "port", "user": "user", "password": "password", "dbname": "db"}
-        return PostgresSettings(_env_file=None, **{names[key]: parts[key] for key in names if key in parts})  # type: ignore[arg-type]
+        return PostgresSettings(**{names[key]: parts[key] for key in names if key in parts})  # type: ignore[arg-type]
 
     @property
     def mongo(self) -> MongoSettings:
         """Settings that lead to it."""
-        return MongoSettings(_env_file=None, url=self.url)
+        return MongoSettings(url=self.url)
 
     @property
     def redis(self) -> RedisSettings:
         """Settings that lead to it."""
-        return RedisSettings(_env_file=None, url=self.url)
+        return RedisSettings(url=self.url)
 
     def start(self) -> None:
         """Start it, again on its data if it ran before, and wait until it is ready."""

@@ -77,7 +77,7 @@ def test_who_leaves_has_a_line_too() -> None:
 @pytest.mark.parametrize("is_on", [True, False])
 def test_the_servers_own_refusals_have_a_line(capsys: pytest.CaptureFixture[str], is_on: bool) -> None:
     """Where the log is asked for."""
-    settings = GatewaySettings(_env_file=None, access_log=is_on)
+    settings = GatewaySettings(access_log=is_on)
     door = HttpDoor(ScriptedCalls().as_calls, Routes(()), settings)
     door.refusal(400, PolystreamError(Reason.MALFORMED_REQUEST))
     asked = exchange("GET", "/nothing")

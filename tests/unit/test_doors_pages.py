@@ -89,7 +89,7 @@ async def test_a_document_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("path", ["/", *PAGES])
 def test_a_page_is_only_read(method: str, path: str) -> None:
     """Any other method is refused, with what it takes."""
-    door = HttpDoor(ScriptedCalls().as_calls, Routes(()), GatewaySettings(_env_file=None))
+    door = HttpDoor(ScriptedCalls().as_calls, Routes(()), GatewaySettings())
     asked = exchange(method, path)
     assert door.head(asked.as_exchange) is None
     assert (asked.status, asked.reason, asked.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "GET, HEAD, OPTIONS")
@@ -97,7 +97,7 @@ def test_a_page_is_only_read(method: str, path: str) -> None:
 
 def test_the_root_leads_to_the_documentation() -> None:
     """And what is beside it is unknown."""
-    door = HttpDoor(ScriptedCalls().as_calls, Routes(()), GatewaySettings(_env_file=None))
+    door = HttpDoor(ScriptedCalls().as_calls, Routes(()), GatewaySettings())
     asked = exchange("GET", "/")
     door.head(asked.as_exchange)
     door.request(asked.as_exchange)

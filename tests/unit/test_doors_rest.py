@@ -31,7 +31,7 @@ def routes() -> Routes:
 
 def door(calls: ScriptedCalls) -> HttpDoor:
     """Return the door before these calls."""
-    settings = GatewaySettings(_env_file=None, max_request_bytes=MAX_REQUEST_BYTES)
+    settings = GatewaySettings(max_request_bytes=MAX_REQUEST_BYTES)
     return HttpDoor(calls.as_calls, routes(), settings)
 
 

@@ -74,7 +74,7 @@ class Receiver:
 def _settings(receiver: Receiver, **others: float) -> JaegerSettings:
     variables: dict[str, Any] = {"JAEGER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.port}"}
     variables |= {f"JAEGER_{name.upper()}": value for name, value in others.items()}
-    return JaegerSettings(_env_file=None, **variables)
+    return JaegerSettings(**variables)
 
 
 def _request(name: str, padding: int = 0) -> bytes:
@@ -302,7 +302,7 @@ async def test_what_is_no_export_request_is_refused(tmp_path: Path) -> None:
 def test_the_endpoint_is_an_address_or_a_url(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As OpenTelemetry's own exporters take it; empty is off."""
     monkeypatch.setenv("JAEGER_OTLP_ENDPOINT", endpoint)
-    assert JaegerSettings(_env_file=None).otlp_endpoint == endpoint
+    assert JaegerSettings().otlp_endpoint == endpoint
 
 
 @pytest.mark.parametrize("endpoint", ["jaeger", "http://jaeger:4317/v1/traces", "ftp://jaeger:4317"])
@@ -310,4 +310,4 @@ def test_a_malformed_endpoint_is_told_by_its_name(endpoint: str, monkeypatch: py
     """The monitor does not start without forwarding in silence."""
     monkeypatch.setenv("JAEGER_OTLP_ENDPOINT", endpoint)
     with pytest.raises(SettingsError, match="JAEGER_OTLP_ENDPOINT"):
-        JaegerSettings(_env_file=None)
+        JaegerSettings()

@@ -21,7 +21,7 @@ async def test_docs_lead_to_the_gateway(tmp_path: Path, endpoints: str, status: 
     """Where its address is known; else it is said what to set."""
     catalog = load_catalog()
     store = LocalEventStore(tmp_path, catalog)
-    settings = MonitorSettings(_env_file=None, endpoints_json=endpoints)
+    settings = MonitorSettings(endpoints_json=endpoints)
     async with grpc.aio.insecure_channel("127.0.0.1:1") as gateway:
         app = Pages(EventLog(store, catalog), catalog, settings, gateway, is_following=lambda: True, parts=list).app()
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8089") as client:

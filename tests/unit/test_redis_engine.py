@@ -16,7 +16,7 @@ _REDIS = make_engine(lambda: "/elsewhere/redis-server")
 @pytest.fixture
 def context(tmp_path: Path) -> StackContext:
     """A platform without data."""
-    return StackContext(tmp_path, Ports(), PostgresSettings(_env_file=None))
+    return StackContext(tmp_path, Ports(), PostgresSettings())
 
 
 def test_redis_leaves_valkeys_files_alone(context: StackContext) -> None:

@@ -49,7 +49,7 @@ def registry() -> Iterator[ForeignRegistry]:
 @pytest.fixture
 def client(registry: ForeignRegistry) -> Iterator[RegistryClient]:
     """Return the platform's client."""
-    made = RegistryClient(RegistrySettings(_env_file=None, url=registry.url))
+    made = RegistryClient(RegistrySettings(url=registry.url))
     yield made
     made.close()
 
@@ -70,7 +70,7 @@ def test_what_does_not_say_that_there_is_no_schema_is_waited_for(
 
 def test_an_answer_that_takes_too_long_is_given_up(registry: ForeignRegistry) -> None:
     """Though every byte of it comes soon after the one before."""
-    hasty = RegistryClient(RegistrySettings(_env_file=None, url=registry.url, timeout_s=0.3))
+    hasty = RegistryClient(RegistrySettings(url=registry.url, timeout_s=0.3))
     registry.byte_pause_s = 0.05
     registry.answers.append((200, json.dumps({"schema": "x" * 1000})))
     began_s = time.monotonic()

@@ -21,7 +21,7 @@ from tests.support.event_stores import fill_store
 
 _DAY_US = 86_400_000_000
 _CATALOG = load_catalog()
-_SETTINGS = MonitorSettings(_env_file=None)
+_SETTINGS = MonitorSettings()
 _MIB = 1024 * 1024
 _EVERYTHING = OperationFilter()
 
