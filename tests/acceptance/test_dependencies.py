@@ -178,12 +178,13 @@ def _assert_supervisor_tells(world: World, cells: Sequence[Cell], restarts: dict
     if any(wanted.component.startswith("lane-") for cell in cells for wanted in cell.told):
         eventually(lambda: world.platform.state.status == "degraded", _SEEN_MAX_S)
 
-    def is_shown(part: str) -> bool:
-        (process,) = (one for one in world.platform.state.processes if one.name == part)
-        return process.restarts > restarts[part] or process.status != "ready"
+    unheard = {_process_of(cell) for cell in cells if not cell.told}
 
-    for part in [_process_of(cell) for cell in cells if not cell.told]:
-        eventually(lambda part=part: is_shown(part), _SEEN_MAX_S)
+    def all_are_shown() -> bool:
+        processes = [one for one in world.platform.state.processes if one.name in unheard]
+        return all(one.restarts > restarts[one.name] or one.status != "ready" for one in processes)
+
+    eventually(all_are_shown, _SEEN_MAX_S)
 
 
 def _assert_rest_goes_on(url: str, fault_round: FaultRound, trickle: Trickle) -> None:

@@ -162,7 +162,7 @@ class Trickle:
 
 
 def make_users(url: str, count: int) -> list[int]:
-    """Create users, and return their IDs once each has had a view: every lane knows them then."""
+    """Create users, and return their IDs once every lane knows them, and the schema of each command of the trickle."""
     with httpx.Client(base_url=url, timeout=_CALL_TIMEOUT_S) as client:
 
         def done(path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -177,4 +177,7 @@ def make_users(url: str, count: int) -> list[int]:
         user_ids = [int(done("/v1/users", person())["result"]["user_id"]) for _ in range(count)]
         for user_id in user_ids:
             done(f"/v1/users/{user_id}/views", {"content_id": _KNOWN_CONTENT, "title": "t", "kind": "MOVIE"})
+            done(f"/v1/contents/{_KNOWN_CONTENT}", {"title": "t", "kind": "MOVIE"})
+            amount = {"currency_code": "BRL", "units": 1}
+            done(f"/v1/users/{user_id}/payments", {"amount": amount, "method": "PIX"})
     return user_ids

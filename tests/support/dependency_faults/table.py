@@ -66,23 +66,18 @@ def _kafka(state: State, how: str, cause: Cause, *told: Told, recovered_max_s: f
 
 
 _LANES: Final = ("lane-postgresql", "lane-mongodb", "lane-redis")
+_LANES_WAIT: Final = tuple(Told(lane, ("kafka",)) for lane in _LANES)
 _GATEWAY_WAITS: Final = Told("gateway", ("kafka",))
+_AWAY: Final = (Told("kafka"), _GATEWAY_WAITS, *_LANES_WAIT, Told("monitor", ("kafka",)))
 KAFKA: Final = (
-    _kafka(State.DOWN, "killed", killed("kafka"), Told("kafka")),
+    _kafka(State.DOWN, "killed", killed("kafka"), *_AWAY),
+    # Each call is answered before it counts as a wait.
     _kafka(State.SLOW, _LATE, _slow("kafka"), Told("kafka")),
-    _kafka(State.REFUSING, "resets each connection", behaving("kafka", Behaviour.RESET), Told("kafka")),
-    _kafka(
-        *(State.FULL, "takes no record of that size"),
-        kafka.topics_have("max.message.bytes", "1", "user_events", "response_events"),
-        _GATEWAY_WAITS,
-    ),
-    _kafka(State.READ_ONLY, "takes no writes", kafka.takes_no_writes, _GATEWAY_WAITS),
-    _kafka(
-        *(State.HALF_THERE, "takes no receipts", kafka.takes_no_receipts),
-        *(Told(lane, ("kafka",)) for lane in _LANES),
-    ),
-    _kafka(State.HALF_THERE, "answers nothing", behaving("kafka", Behaviour.BLACK_HOLE), Told("kafka")),
-    _kafka(State.HALF_THERE, "answers get lost", behaving("kafka", Behaviour.DEAF), Told("kafka")),
+    _kafka(State.REFUSING, "resets each connection", behaving("kafka", Behaviour.RESET), *_AWAY),
+    _kafka(State.READ_ONLY, "takes no writes", kafka.is_read_only, _GATEWAY_WAITS),
+    _kafka(State.HALF_THERE, "takes no receipts", kafka.takes_no_receipts, *_LANES_WAIT),
+    _kafka(State.HALF_THERE, "answers nothing", behaving("kafka", Behaviour.BLACK_HOLE), *_AWAY),
+    _kafka(State.HALF_THERE, "answers get lost", behaving("kafka", Behaviour.DEAF), *_AWAY),
 )
 
 
@@ -168,6 +163,7 @@ HELD_ELSEWHERE: Final = (
     HeldElsewhere("mongodb", State.HALF_THERE, "hangs", _HEALTH_TOLD, 'frozen(parts.engines.pid("mongodb"))'),
 )
 NOT_MADE: Final = (
+    NotMade("kafka", State.FULL, "a broker ends when its last log folder fails: then it is down"),
     NotMade("schema_registry", State.READ_ONLY, "a platform that runs writes nothing to the registry"),
     NotMade("jaeger", State.FULL, "it has no disk of its own: the event store's cells are its too"),
     NotMade("jaeger", State.READ_ONLY, "it has no disk of its own: the event store's cells are its too"),
