@@ -5,7 +5,8 @@ not need the dependency goes on; the platform is HEALTHY within 30 s of the end 
 where consumers may have to be made anew; and then every acknowledged command is done once, and in its user's order.
 
 Cells that do not touch each other happen at once. How long something took is read from the product's own clock, the
-`since_time` of health: the test itself may be late to see it, on a machine that is busy.
+`since_time` of health: on a machine that is busy, the test itself may be late to see it, and waits longer. Where there
+is no such time, as of a part that stood still, it is what the test sees.
 """
 
 import re
@@ -94,8 +95,9 @@ def test_cells(world: World, user_ids: list[int], fault_round: FaultRound) -> No
             _assert_supervisor_tells(world, fault_round.cells, restarts)
             _assert_rest_goes_on(url, fault_round, trickle)
         ended_s = time.time()
-        recovered_s = _await_healthy(url) - ended_s
-    print("RECOVERED", round(recovered_s, 1), "acked", len(trickle.acknowledged))
+        healthy_since_s = _await_healthy(url)
+        # A part that stood still knows nothing of it: of its return only this test can tell.
+        recovered_s = (healthy_since_s if healthy_since_s > ended_s else time.time()) - ended_s
     assert recovered_s < fault_round.recovered_max_s
     _assert_nothing_lost(world, trickle)
 
@@ -158,7 +160,6 @@ def _assert_told(url: str, cells: Sequence[Cell], began_s: float) -> None:
         for wanted in [wanted for wanted in missing if _tells(last, wanted)]:
             missing.remove(wanted)
             told_s = _told_s(last[wanted.component], began_s)
-            print("TOLD", wanted.component, round(told_s, 1), "seen", round(time.time() - began_s, 1))
             if told_s > _TOLD_MAX_S:
                 late.append(f"{wanted} after {told_s:.1f} s")
         return not missing and not accused()

@@ -47,7 +47,8 @@ MONGODB: Final = _store(
     "mongodb",
     _away("mongodb", State.REFUSING, "resets each connection", behaving("mongodb", Behaviour.RESET)),
     _of_lane("mongodb", State.FULL, "writes fail with OutOfDiskSpace", mongodb.has_no_room, "14031"),
-    _of_lane("mongodb", State.READ_ONLY, "is not primary", mongodb.is_read_only, "10107", "primary"),
+    # MongoDB's client looks for a primary for a while by itself, before it tells why.
+    _of_lane("mongodb", State.READ_ONLY, "is not primary", mongodb.is_read_only, "waits for mongodb"),
 )
 REDIS: Final = _store(
     "redis",
