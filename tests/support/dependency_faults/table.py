@@ -3,7 +3,17 @@
 from typing import Final
 
 from tests.support.dependency_faults import event_store, kafka, mongodb, parts, postgresql, redis
-from tests.support.dependency_faults.cell import NOTHING, STORES, Cause, Cell, HeldElsewhere, NotMade, State, Told
+from tests.support.dependency_faults.cell import (
+    NOTHING,
+    RECOVERED_MAX_S,
+    STORES,
+    Cause,
+    Cell,
+    HeldElsewhere,
+    NotMade,
+    State,
+    Told,
+)
 from tests.support.dependency_faults.proxied import LATE_S, answering, behaving, killed
 from tests.support.fault_proxy import Behaviour, http_answer
 
@@ -61,8 +71,9 @@ REDIS: Final = _store(
 )
 
 
-def _kafka(state: State, how: str, cause: Cause, *told: Told, recovered_max_s: float = _REJOIN_MAX_S) -> Cell:
+def _kafka(state: State, how: str, cause: Cause, *told: Told) -> Cell:
     """Return a cell in which no command is taken; queries do not need Kafka."""
+    recovered_max_s = _REJOIN_MAX_S if state is State.HALF_THERE else RECOVERED_MAX_S
     return Cell("kafka", state, how, cause, told, NOTHING, recovered_max_s=recovered_max_s)
 
 
