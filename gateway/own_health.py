@@ -72,7 +72,8 @@ class GatewayHealth:
         trouble = self._producer.trouble
         if not trouble and self._producer.in_flight and bursts == self._bursts:
             trouble = _UNACKNOWLEDGED
-        if not trouble or self._producer.in_flight:
+        # Whom Kafka refuses it may well answer: that it does says nothing then.
+        if not trouble or self._producer.in_flight or self._producer.is_refused:
             return trouble
         try:
             await self._ask_kafka()

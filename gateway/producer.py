@@ -5,6 +5,7 @@ producer ten times a second instead: what must not wait for the event loop, or w
 """
 
 import asyncio
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -30,6 +31,7 @@ _LOOK_AFTER_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _REPLACE_PAUSE_S = 1.0
 _UNREACHED = "no broker is reached"
+_REFUSED_S = 10.0  # how long it counts that a broker has refused a command, if no other one is sent
 _RETIRED_MIN_S = 1.0  # far longer than the loop takes from reading which producer it is to handing it a record
 
 # librdkafka's own codes.
@@ -129,6 +131,7 @@ class CommandProducer:
         self._answers = True  # whether Kafka answered last time
         self._trouble = ""  # what was wrong with the last record that was settled
         self.settled_bursts = 0  # how often Kafka has answered, with however many records
+        self._refused_s = -math.inf  # when a broker that answers last refused a command, on the monotonic clock
         self._refusal = ""
         self._down = False  # whether every broker is out of reach, as far as is known
         self._worn_out = False
@@ -144,6 +147,11 @@ class CommandProducer:
     def trouble(self) -> str:
         """Why Kafka took no command the last time, in a few words; empty where it did."""
         return self._refusal or self._trouble or (_UNREACHED if self._down else "")
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a broker that answers has refused a command within ten seconds, and has taken none since."""
+        return time.monotonic() - self._refused_s < _REFUSED_S
 
     @property
     def in_flight(self) -> int:
@@ -267,7 +275,7 @@ class CommandProducer:
             error = pending.error
             if error is None:
                 if self._trouble or self._down:
-                    self._answers, self._down, self._trouble = True, False, ""
+                    self._answers, self._down, self._trouble, self._refused_s = True, False, "", -math.inf
                     log.info("kafka answers again")
             elif error.code() in _GIVEN_BACK and self._send_again(pending):
                 continue
@@ -275,6 +283,9 @@ class CommandProducer:
                 self._worn_out = self._worn_out or error.code() in _OUTLIVED
                 self._answers = self._answers and error.code() != _TIMED_OUT
                 self._trouble = f"commands are not acknowledged: {error.name()}"
+                # librdkafka's own codes are negative. What breaks a rule is refused to its caller alone.
+                if error.code() > 0 and classify_kafka(error).error_class is not ErrorClass.REFUSE:
+                    self._refused_s = time.monotonic()
             self._in_flight -= 1
             try:
                 pending.settle()

@@ -63,7 +63,7 @@ def build() -> Monitor:
     store = _event_store(EventStoreSettings(), catalog, lambda: health.count("set_apart"))
     log = EventLog(store, catalog)
     jaeger = JaegerSettings()
-    forwarder = TraceForwarder(jaeger) if jaeger.otlp_endpoint else None
+    forwarder = TraceForwarder(jaeger, health) if jaeger.otlp_endpoint else None
 
     grpc_server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_OTLP_MESSAGE_BYTES)])
     TraceReceiver(store, forwarder).add_to(grpc_server)

@@ -15,6 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from mesh.backoff import Backoff
 from mesh.direct import GRPC_OPTIONS
 from mesh.error_classes.otlp import classify_otlp
+from mesh.errors import Reason
+from mesh.health.part import PartHealth
 from mesh.settings import JaegerSettings
 
 FORWARDED_KEY = "polystream-forwarded"  # metadata of what is passed on: it is not passed on once more, in a circle
@@ -48,9 +50,10 @@ class _Request(NamedTuple):
 class TraceForwarder:
     """A bounded queue of export requests, and the task that sends them one by one. It belongs to one event loop."""
 
-    def __init__(self, settings: JaegerSettings) -> None:
-        """Prepare to send to `settings.otlp_endpoint`, which is set."""
+    def __init__(self, settings: JaegerSettings, health: PartHealth) -> None:
+        """Prepare to send to `settings.otlp_endpoint`, which is set. `health` is the monitor's."""
         self._settings = settings
+        self._health = health
         self._channel = _open_channel(settings.otlp_endpoint, settings.ca_file)
         # Without a serializer: the bytes as they came.
         self._export: grpc.aio.UnaryUnaryMultiCallable[bytes, ExportTraceServiceResponse] = self._channel.unary_unary(
@@ -133,19 +136,22 @@ class TraceForwarder:
 
     async def _send(self, request: _Request) -> bool:
         """Send once; False where it is worth another try."""
-        try:
-            answer = await self._export(
-                request.content, timeout=self._settings.export_timeout_s, metadata=((FORWARDED_KEY, "1"),)
-            )
-        except grpc.aio.AioRpcError as error:
-            verdict = classify_otlp(error.code())
-            if verdict.waits:
-                self._absence = verdict.cause
-                self._losses.note_absence(verdict.cause)
-                return False
-            self._absence = ""
-            self._losses.add(request.span_count, verdict.cause)
-            return True
+        # A Jaeger that hangs has been waited for since it was asked, not since the answer was given up.
+        with self._health.calling("jaeger", beats=False):
+            try:
+                answer = await self._export(
+                    request.content, timeout=self._settings.export_timeout_s, metadata=((FORWARDED_KEY, "1"),)
+                )
+            except grpc.aio.AioRpcError as error:
+                verdict = classify_otlp(error.code())
+                if verdict.waits:
+                    self._absence = verdict.cause
+                    self._health.waiting("jaeger", Reason.EVENT_LOG_UNAVAILABLE.name, verdict.cause)
+                    self._losses.note_absence(verdict.cause)
+                    return False
+                self._absence = ""
+                self._losses.add(request.span_count, verdict.cause)
+                return True
         self._absence = ""
         self._losses.note_presence()
         if answer.partial_success.rejected_spans:

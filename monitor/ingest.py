@@ -27,6 +27,7 @@ _BATCH_MAX_RECORDS = 1000
 _BATCH_WAIT_S = 0.1
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 2.0
+_UNCOMMITTED = "the broker does not take what was read as done"
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -172,8 +173,10 @@ class Ingest:
         self._position.clear()
 
     def _commit(self) -> None:
-        try:
-            self._member.consumer.commit(asynchronous=False)
-        except KafkaException as error:
-            # The group moved on meanwhile: the records come again, and are known by their event IDs.
-            log.info("offsets not committed", error=str(error))
+        # A broker that hangs keeps it for a minute: that is no standstill of the monitor's.
+        with self._health.calling("kafka", _UNCOMMITTED):
+            try:
+                self._member.consumer.commit(asynchronous=False)
+            except KafkaException as error:
+                # The group moved on meanwhile: the records come again, and are known by their event IDs.
+                log.info("offsets not committed", error=str(error))

@@ -46,6 +46,7 @@ DEFAULT: Final = Rule(("any other",), _SET_APART, "the server refuses the comman
 _CONNECTING: Final = (
     ("password authentication failed", "28P01"),
     ("no pg_hba.conf entry", "28000"),
+    ("pg_hba.conf rejects connection", "28000"),
     ("too many clients", "53300"),
     ("remaining connection slots", "53300"),
     ("too many connections", "53300"),

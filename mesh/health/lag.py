@@ -6,7 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, Protocol
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it is exported there
 
 from mesh.errors import Reason
@@ -124,7 +131,10 @@ class Backlog:
     def _offsets(admin: AdminClient, places: Collection[Place], spec: OffsetSpec) -> dict[Place, int]:
         asked = {TopicPartition(*place): spec for place in places}
         told = admin.list_offsets(asked, request_timeout=_ASK_TIMEOUT_S)
-        return {(at.topic, at.partition): _answer(answer).offset for at, answer in told.items()}
+        offsets = {(at.topic, at.partition): _answer(answer).offset for at, answer in told.items()}
+        if OFFSET_INVALID in offsets.values():  # librdkafka calls it a success where nobody has answered in time
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 # librdkafka's own name
+        return offsets
 
 
 def _answer(told: Future[Any]) -> Any:

@@ -118,8 +118,8 @@ class PartHealth:
             yield
         finally:
             call = self._calls.pop(key, None)
-            if call is not None and call.beats:  # they never go back
-                self._beats += int(min(self._clock_s() - call.since_s, _CALL_MAX_S))
+            if call is not None:
+                self._note_answer(call)
 
     def doing(self, text: str) -> None:
         """Say in a few words what the part does."""
@@ -136,7 +136,9 @@ class PartHealth:
 
     def finished(self) -> None:
         """Say that the work at hand, or some of it, is done."""
-        self._working_since_s = None
+        since_s, self._working_since_s = self._working_since_s, None
+        if since_s is not None and self._clock_s() - since_s > STALL_MAX_S:
+            self._since_s = self._clock_s()
 
     def count(self, name: str, n: int = 1) -> None:
         """Count what happens, such as `set_apart`."""
@@ -190,6 +192,13 @@ class PartHealth:
             lag=self._lag,
             counts=counts,
         )
+
+    def _note_answer(self, call: _Call) -> None:
+        took_s = self._clock_s() - call.since_s
+        if call.beats:  # they never go back
+            self._beats += int(min(took_s, _CALL_MAX_S))
+        if took_s > WAIT_GRACE_S and self._is_ready:  # it was told as a wait: nothing is wrong from now on
+            self._since_s = self._clock_s()
 
     def _note_change(self) -> None:
         self._changes += 1

@@ -69,6 +69,7 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self._open: set[_Connection] = set()
         self.passing = asyncio.Event()
+        self.on_time = asyncio.Event()  # what is late goes on at once when the delay ends
 
     def __enter__(self) -> Self:
         self.start()
@@ -134,6 +135,10 @@ class FaultProxy:
             self.passing.clear()
         else:
             self.passing.set()
+        if behaviour is Behaviour.DELAY:
+            self.on_time.clear()
+        else:
+            self.on_time.set()
         # What was swallowed is missing in the streams: they can't go on.
         if behaviour in _ENDS_OPEN_ONES or before in {Behaviour.DEAF, *_ENDS_OPEN_ONES}:
             await self._cut()
@@ -263,7 +268,8 @@ class _Connection:
                 return
             late_s = came_s + self._proxy.delay_s - asyncio.get_running_loop().time()
             if late_s > 0:
-                await asyncio.sleep(late_s)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._proxy.on_time.wait(), late_s)
             await self._proxy.passing.wait()
             if not self._proxy.swallows_answers:
                 self._writer.write(data)

@@ -31,6 +31,7 @@ _TIER_OF_FOLDER: Final = {
     "tests/ui": "acceptance",
 }
 _NATIVE_ALWAYS: Final = (
+    "tests/acceptance/test_dependencies.py",
     "tests/compose/test_health_engines.py",
     "tests/compose/test_run.py",
     "tests/docs/test_pages.py",
@@ -42,6 +43,7 @@ _NATIVE_PARAMETERS: Final = frozenset({"apicurio", "elasticsearch", "kafka", "na
 _ON_THE_CHOSEN_SET: Final = frozenset({"command_path", "lease", "platform"})  # fixtures that run engines of that set
 _SLOW: Final = (
     "tests/acceptance/test_dead_letters.py",
+    "tests/acceptance/test_dependencies.py",
     "tests/acceptance/test_fuzz.py",
     "tests/acceptance/test_integrity.py",
     "tests/acceptance/test_kills.py",

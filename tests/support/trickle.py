@@ -14,9 +14,10 @@ import pymongo
 from tests.support.people import person
 from tests.support.waiting import eventually
 
-_SERIAL: Final = itertools.count(1)  # of every command: an amount, and a content, that no other has
+_KNOWN_CONTENT: Final = 1001  # what everybody sees first
+_SERIAL: Final = itertools.count(10_000)  # of every command: an amount, and a content, that no other has
 _CONTENT_BASE: Final = 40_000_000
-_PAUSE_S: Final = 0.2
+_PAUSE_S: Final = 0.3
 _RETRY_PAUSE_S: Final = 0.5
 _CALL_TIMEOUT_S: Final = 15.0  # longer than a gateway waits for Kafka
 _USER_TIMEOUT_S: Final = 120.0
@@ -45,6 +46,7 @@ class Trickle:
         self.acknowledged: list[Sent] = []
         self.refused: list[tuple[int, str]] = []  # status and body of what will not do
         self._first_serial = next(_SERIAL)
+        self._done: dict[str, Any] = {}  # operations that will not change any more, by correlation ID
         self._stop = threading.Event()
         self._give_up = threading.Event()
 
@@ -71,11 +73,13 @@ class Trickle:
 
     def operations(self) -> Mapping[str, Any]:
         """Return the operation of each acknowledged command, by its correlation ID. Raises httpx.HTTPError."""
+        operations = {}
         with httpx.Client(base_url=self.url, timeout=_CALL_TIMEOUT_S) as client:
-            return {
-                sent.correlation_id: client.get(f"/v1/operations/{sent.correlation_id}").raise_for_status().json()
-                for sent in list(self.acknowledged)
-            }
+            for key in [sent.correlation_id for sent in list(self.acknowledged)]:
+                if key not in self._done:
+                    operations[key] = client.get(f"/v1/operations/{key}").raise_for_status().json()
+        self._done |= {key: operation for key, operation in operations.items() if operation["state"] != "ACCEPTED"}
+        return operations | self._done
 
     def faults(self, postgresql: str, mongodb: str) -> list[str]:
         """Return what is wrong with the outcome, once every operation is done: lost, doubled, out of order."""
@@ -158,7 +162,7 @@ class Trickle:
 
 
 def make_users(url: str, count: int) -> list[int]:
-    """Create users, and return their IDs once each has had a view: every lane knows them then."""
+    """Create users, and return their IDs once every lane knows them, and the schema of each command of the trickle."""
     with httpx.Client(base_url=url, timeout=_CALL_TIMEOUT_S) as client:
 
         def done(path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -172,5 +176,8 @@ def make_users(url: str, count: int) -> list[int]:
 
         user_ids = [int(done("/v1/users", person())["result"]["user_id"]) for _ in range(count)]
         for user_id in user_ids:
-            done(f"/v1/users/{user_id}/views", {"content_id": 1001, "title": "t", "kind": "MOVIE"})
+            done(f"/v1/users/{user_id}/views", {"content_id": _KNOWN_CONTENT, "title": "t", "kind": "MOVIE"})
+            done(f"/v1/contents/{_KNOWN_CONTENT}", {"title": "t", "kind": "MOVIE"})
+            amount = {"currency_code": "BRL", "units": 1}
+            done(f"/v1/users/{user_id}/payments", {"amount": amount, "method": "PIX"})
     return user_ids

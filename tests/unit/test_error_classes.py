@@ -67,6 +67,8 @@ def test_postgresql(state: str, expected: ErrorClass, at_once: bool) -> None:
     [
         ('FATAL:  password authentication failed for user "ana"', "28P01"),
         ('FATAL:  database "secret" does not exist', "3D000"),
+        ('FATAL:  pg_hba.conf rejects connection for host "10.0.0.1", user "ana", no encryption', "28000"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "ana", no encryption', "28000"),
         ("FATAL:  sorry, too many clients already", "53300"),
         ("FATAL:  the database system is starting up", "57P03"),
         ("connection refused", "OperationalError"),

@@ -17,6 +17,8 @@ from structlog.testing import CapturingLogger
 
 from mesh.catalog import load_catalog
 from mesh.env_file import SettingsError
+from mesh.health.part import WAIT_GRACE_S, PartHealth
+from mesh.health.report import HealthState
 from mesh.settings import JaegerSettings
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor import forwarder as forwarder_module
@@ -25,6 +27,8 @@ from monitor.otlp import TraceReceiver
 from monitor.store.local import LocalEventStore
 from tests.support.ports import free_port_run
 from tests.support.waiting import eventually_async
+
+_HEALTH = PartHealth("monitor", "monitor")
 
 _SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 _EXPORT = f"/{_SERVICE}/Export"
@@ -96,7 +100,7 @@ async def jaeger() -> AsyncIterator[Receiver]:
 async def test_a_request_arrives_byte_for_byte(jaeger: Receiver) -> None:
     """What this code knows nothing of arrives too, and whoever gets it can tell that it was passed on."""
     await jaeger.start()
-    forwarder = TraceForwarder(_settings(jaeger))
+    forwarder = TraceForwarder(_settings(jaeger), _HEALTH)
     forwarder.start()
     content = _request("new") + b"\xfa\x3f\x03any"  # field 1023, of a later version
     forwarder.offer(content, 1)
@@ -114,7 +118,7 @@ async def test_while_jaeger_is_down_the_newest_wait_within_the_bound(jaeger: Rec
     """Offering never waits, the queue never exceeds its bytes, and what is left arrives in its order later."""
     requests = [_request(f"{number:04}", padding=1000) for number in range(500)]
     bound = 50 * (len(requests[0]) + 200)  # what a request takes beside its content
-    forwarder = TraceForwarder(_settings(jaeger, queue_max_bytes=bound))
+    forwarder = TraceForwarder(_settings(jaeger, queue_max_bytes=bound), _HEALTH)
     forwarder.start()
     for number, request in enumerate(requests):
         forwarder.offer(request, 1)
@@ -133,7 +137,7 @@ async def test_while_jaeger_is_down_the_newest_wait_within_the_bound(jaeger: Rec
 async def test_one_that_exceeds_the_whole_bound_is_dropped_alone(jaeger: Receiver) -> None:
     """It takes nothing else with it that is still to come."""
     await jaeger.start()
-    forwarder = TraceForwarder(_settings(jaeger, queue_max_bytes=500))
+    forwarder = TraceForwarder(_settings(jaeger, queue_max_bytes=500), _HEALTH)
     forwarder.start()
     forwarder.offer(_request("large", padding=1000), 7)
     forwarder.offer(_request("small"), 1)
@@ -146,7 +150,7 @@ async def test_what_is_not_taken_now_is_sent_again_in_order(jaeger: Receiver) ->
     """Any answer that OTLP calls transient is no loss."""
     jaeger.refusals = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED]
     await jaeger.start()
-    forwarder = TraceForwarder(_settings(jaeger))
+    forwarder = TraceForwarder(_settings(jaeger), _HEALTH)
     forwarder.start()
     requests = [_request(str(number)) for number in range(3)]
     for request in requests:
@@ -162,7 +166,7 @@ async def test_what_jaeger_refuses_holds_nothing_up(jaeger: Receiver, code: grpc
     """It is sent once, counted as lost, and the next one follows."""
     jaeger.refusals = [code]
     await jaeger.start()
-    forwarder = TraceForwarder(_settings(jaeger))
+    forwarder = TraceForwarder(_settings(jaeger), _HEALTH)
     forwarder.start()
     forwarder.offer(_request("bad"), 3)
     forwarder.offer(_request("good"), 1)
@@ -175,7 +179,7 @@ async def test_spans_that_jaeger_takes_not_are_counted(jaeger: Receiver) -> None
     """A partial success is a loss of those that it names."""
     jaeger.answer = ExportTraceServiceResponse(partial_success=ExportTracePartialSuccess(rejected_spans=2))
     await jaeger.start()
-    forwarder = TraceForwarder(_settings(jaeger))
+    forwarder = TraceForwarder(_settings(jaeger), _HEALTH)
     forwarder.start()
     forwarder.offer(_request("three"), 3)
     await forwarder.stop()
@@ -186,7 +190,7 @@ async def test_it_stops_within_its_bound_where_jaeger_hangs(jaeger: Receiver) ->
     """What could not be sent by then is counted, that in hand too."""
     jaeger.held = asyncio.Event()
     await jaeger.start()
-    forwarder = TraceForwarder(_settings(jaeger, drain_timeout_s=0.3))
+    forwarder = TraceForwarder(_settings(jaeger, drain_timeout_s=0.3), _HEALTH)
     forwarder.start()
     for _ in range(3):
         forwarder.offer(_request("stuck"), 1)
@@ -201,7 +205,9 @@ async def test_losses_are_told_now_and_then(jaeger: Receiver, monkeypatch: pytes
     """However many spans are lost, there is a line about it at once and one at the end, with their number."""
     told = CapturingLogger()
     monkeypatch.setattr(forwarder_module, "log", told)
-    forwarder = TraceForwarder(_settings(jaeger, queue_max_bytes=1, drain_timeout_s=0))
+    forwarder = TraceForwarder(
+        _settings(jaeger, queue_max_bytes=1, drain_timeout_s=0), PartHealth("monitor", "monitor")
+    )
     for _ in range(1000):
         forwarder.offer(_request("lost"), 2)
     await forwarder.stop()
@@ -219,7 +225,7 @@ async def test_a_jaeger_that_comes_and_goes_is_told_of_now_and_then(
     monkeypatch.setattr(forwarder_module, "log", told)
     monkeypatch.setattr(forwarder_module, "_BACKOFF_FIRST_S", 0.001)
     await jaeger.start()
-    forwarder = TraceForwarder(_settings(jaeger))
+    forwarder = TraceForwarder(_settings(jaeger), _HEALTH)
     forwarder.start()
     for number in range(10):
         jaeger.refusals = [grpc.StatusCode.UNAVAILABLE]
@@ -263,7 +269,7 @@ class Monitor:
 async def test_the_monitor_keeps_spans_and_passes_them_on_once(jaeger: Receiver, tmp_path: Path) -> None:
     """What was passed on already is kept, and goes no further: two that lead to each other make no circle."""
     await jaeger.start()
-    forwarder = TraceForwarder(_settings(jaeger))
+    forwarder = TraceForwarder(_settings(jaeger), _HEALTH)
     forwarder.start()
     async with Monitor(tmp_path, forwarder) as monitor:
         await monitor.export(_request("round"), polystream_forwarded="1")
@@ -276,7 +282,7 @@ async def test_the_monitor_keeps_spans_and_passes_them_on_once(jaeger: Receiver,
 async def test_a_jaeger_that_is_down_or_hangs_harms_no_ingest(jaeger: Receiver, tmp_path: Path) -> None:
     """Every request is answered and kept at once all the same."""
     jaeger.held = asyncio.Event()
-    forwarder = TraceForwarder(_settings(jaeger, drain_timeout_s=0))
+    forwarder = TraceForwarder(_settings(jaeger, drain_timeout_s=0), _HEALTH)
     forwarder.start()
     async with Monitor(tmp_path, forwarder) as monitor:
         for phase in ("down", "hangs"):
@@ -311,3 +317,25 @@ def test_a_malformed_endpoint_is_told_by_its_name(endpoint: str, monkeypatch: py
     monkeypatch.setenv("JAEGER_OTLP_ENDPOINT", endpoint)
     with pytest.raises(SettingsError, match="JAEGER_OTLP_ENDPOINT"):
         JaegerSettings()
+
+
+async def test_a_jaeger_that_hangs_is_told_while_it_does(jaeger: Receiver) -> None:
+    """The monitor has waited since it asked, not since it gave the answer up."""
+    now_s = 0.0
+    health = PartHealth("monitor", "monitor", clock_s=lambda: now_s)
+    health.ready()
+    jaeger.held = asyncio.Event()
+    await jaeger.start()
+    forwarder = TraceForwarder(_settings(jaeger, drain_timeout_s=0), health)
+    forwarder.start()
+    forwarder.offer(_request("held"), 1)
+
+    async def asked() -> bool:
+        return jaeger.attempts > 0
+
+    await eventually_async(asked, _TIMEOUT_S)
+    assert health.report().waits == ()
+    now_s += WAIT_GRACE_S + 0.1
+    report = health.report()
+    assert (report.state, [wait.dependency for wait in report.waits]) == (HealthState.DEGRADED, ["jaeger"])
+    await forwarder.stop()

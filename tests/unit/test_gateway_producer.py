@@ -24,7 +24,7 @@ class FakeClient:
         self.taken: list[str] = []
         self.error: Exception | None = None
         self._unanswered: list[Report] = []
-        self._answers: list[Report] = []
+        self._answers: list[tuple[Report, KafkaError | None]] = []
 
     def produce(self, _topic: str, _value: bytes, key: str, *, on_delivery: Report, headers: object) -> None:
         """Take a record."""
@@ -34,15 +34,15 @@ class FakeClient:
         self.taken.append(key)
         self._unanswered.append(on_delivery)
 
-    def answer(self) -> None:
-        """Let the broker have all that was taken."""
-        self._answers, self._unanswered = [*self._answers, *self._unanswered], []
+    def answer(self, error: KafkaError | None = None) -> None:
+        """Let the broker have all that was taken, or refuse it."""
+        self._answers, self._unanswered = [*self._answers, *((report, error) for report in self._unanswered)], []
 
     def poll(self, _timeout_s: float) -> None:
         """Report what the broker has."""
         answers, self._answers = self._answers, []
-        for report in answers:
-            report(None, object())
+        for report, error in answers:
+            report(error, object())
 
 
 class Record(PendingRecord):
@@ -146,4 +146,32 @@ async def test_one_that_is_not_taken_after_all_is_settled_with_the_error(
     assert client.taken == ["1", "3"]
     client.answer()
     assert await _settled(third) == [None]
+    await sender.close(_TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, True),
+        (KafkaError.NOT_ENOUGH_REPLICAS, True),
+        (KafkaError.MSG_SIZE_TOO_LARGE, False),  # this record alone
+        (KafkaError._MSG_TIMED_OUT, False),  # librdkafka's own name: nobody has answered
+    ],
+)
+async def test_a_broker_that_answers_and_refuses_counts_until_it_takes_one(
+    started: tuple[CommandProducer, FakeClient], code: int, counts: bool
+) -> None:
+    """Whether it answers other questions says nothing meanwhile."""
+    sender, client = started
+    assert not sender.is_refused
+    refused, taken = Record("1"), Record("2")
+    sender.send(refused)
+    client.answer(KafkaError(code))
+    await _settled(refused)
+    assert sender.is_refused == counts
+    assert KafkaError(code).name() in sender.trouble
+    sender.send(taken)
+    client.answer()
+    await _settled(taken)
+    assert (sender.is_refused, sender.trouble) == (False, "")
     await sender.close(_TIMEOUT_S)

@@ -1,11 +1,14 @@
 """How a consumer's lag is told, and that it waits for Kafka."""
 
 from collections.abc import Mapping
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 
-from mesh.health.lag import AtHand, LagWatch, Place
+from mesh.health import lag
+from mesh.health.lag import AtHand, Backlog, LagWatch, Place
 from mesh.health.part import WAIT_GRACE_S, PartHealth
 from mesh.health.report import HealthState, Lag
 from mesh.threads import CriticalThreads
@@ -120,3 +123,24 @@ def test_what_others_have_told_of_kafka_is_not_taken_back(rig: Rig) -> None:
     """A broker may tell its offsets and take no receipts."""
     rig.health.waiting("kafka", "KAFKA_UNAVAILABLE", "receipts are not acknowledged yet")
     assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.DEGRADED
+
+
+class SilentAdmin:
+    """librdkafka's admin client where nobody answers: it calls that a success."""
+
+    def __init__(self, _config: object) -> None:
+        pass
+
+    def list_offsets(self, asked: Mapping[object, object], request_timeout: float) -> Mapping[object, object]:
+        """Return no offset of any partition."""
+        del request_timeout
+        told: Future[object] = Future()
+        told.set_result(SimpleNamespace(offset=OFFSET_INVALID))
+        return dict.fromkeys(asked, told)
+
+
+def test_a_broker_that_does_not_answer_is_not_taken_for_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not tell is not nought."""
+    monkeypatch.setattr(lag, "AdminClient", SilentAdmin)
+    with pytest.raises(KafkaException, match="_TIMED_OUT"):
+        Backlog("group", {}).count("user_events", [("user_events", 0)], {("user_events", 0): 7})

@@ -86,7 +86,12 @@ def test_a_call_that_is_not_answered_is_a_wait_while_it_hangs(health: PartHealth
     with health.calling("kafka", "receipts are not acknowledged yet"):
         clock.s += WAIT_GRACE_S + 0.1
         assert health.report().waits[0].detail == "receipts are not acknowledged yet"
+    answered_ms = clock.now_ms()
+    clock.s += 60
+    with health.calling("kafka"):
+        clock.s += WAIT_GRACE_S - 0.1
     assert health.report().state is HealthState.HEALTHY
+    assert health.report().since_ms == pytest.approx(answered_ms, abs=1)
 
 
 def test_work_that_is_not_finished_degrades_a_part_that_waits_for_nothing(health: PartHealth, clock: Clock) -> None:
@@ -98,7 +103,7 @@ def test_work_that_is_not_finished_degrades_a_part_that_waits_for_nothing(health
     assert (report.state, report.since_ms) == (HealthState.DEGRADED, _START_MS + 100_000)
     assert report.cause.startswith("applies commands, and has finished nothing since ")
     health.finished()
-    assert health.report().state is HealthState.HEALTHY
+    assert (health.report().state, health.report().since_ms) == (HealthState.HEALTHY, clock.now_ms())
 
 
 def test_beats_grow_with_the_loop_and_in_a_call_for_two_minutes_only(health: PartHealth, clock: Clock) -> None:

@@ -23,6 +23,7 @@ class State(Enum):
 # What commands and queries need: the store that keeps them.
 STORES: Final = frozenset({"postgresql", "mongodb", "redis"})
 NOTHING: Final[frozenset[str]] = frozenset()
+RECOVERED_MAX_S: Final = 30.0  # from the end of a cause until all is well, by itself
 
 Cause = Callable[[World], AbstractContextManager[None]]  # the state lasts while the block runs
 
@@ -43,9 +44,10 @@ class Cell:
     state: State
     how: str  # how it is caused, for the reader and the test's name
     cause: Cause
-    told: tuple[Told, ...]  # one of these within 10 s; empty where nothing that the platform does needs it now
+    told: tuple[Told, ...]  # each of these within 10 s; empty where the supervisor alone tells
     commands_go_on: frozenset[str] = STORES  # whose commands are accepted and applied during the fault
     queries_go_on: frozenset[str] = STORES  # whose queries are answered meanwhile
+    recovered_max_s: float = RECOVERED_MAX_S
 
     @property
     def name(self) -> str:
@@ -60,3 +62,14 @@ class NotMade:
     dependency: str
     state: State
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldElsewhere:
+    """A cell that another test holds: all that this table asks of it."""
+
+    dependency: str
+    state: State
+    how: str
+    file: str
+    case: str  # text of that file by which it is found

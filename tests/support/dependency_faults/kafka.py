@@ -5,44 +5,51 @@ from contextlib import contextmanager
 from typing import Final
 
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from mesh.topics import COMMANDS, RECEIPTS
 from tests.support.dependency_faults.cell import Cause
 from tests.support.dependency_faults.world import World
 
 _TIMEOUT_S: Final = 30.0
+_EVERYBODY: Final = "User:*"
 
 
-def topics_have(name: str, value: str, *topics: str) -> Cause:
-    """Set a topic's configuration, and in the end take it back."""
+def takes_no_writes(*topics: str) -> Cause:
+    """Forbid everybody to write to some topics; all else stays allowed.
+
+    More replicas than there are would be no harm: Kafka asks for no more than a topic can have.
+    """
 
     @contextmanager
     def cause(world: World) -> Iterator[None]:
-        _alter(world, AlterConfigOpType.SET, name, value, topics)
+        admin = AdminClient({"bootstrap.servers": world.kafka})
+        rules = [
+            AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, _EVERYBODY, "*", operation, permission)
+            for topic in topics
+            for operation, permission in (
+                (AclOperation.ALL, AclPermissionType.ALLOW),  # where there is a rule, what none allows is forbidden
+                (AclOperation.WRITE, AclPermissionType.DENY),
+            )
+        ]
+        for created in admin.create_acls(rules, request_timeout=_TIMEOUT_S).values():
+            created.result(_TIMEOUT_S)
         try:
             yield
         finally:
-            _alter(world, AlterConfigOpType.DELETE, name, value, topics)
+            of_topics = [
+                AclBindingFilter(
+                    *(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, _EVERYBODY, "*"),
+                    *(AclOperation.ANY, AclPermissionType.ANY),
+                )
+                for topic in topics
+            ]
+            for deleted in admin.delete_acls(of_topics, request_timeout=_TIMEOUT_S).values():
+                deleted.result(_TIMEOUT_S)
 
     return cause
 
 
-# One replica is there, and two are asked for: NOT_ENOUGH_REPLICAS for each write, and reads go on.
-takes_no_writes = topics_have("min.insync.replicas", "2", COMMANDS, RECEIPTS)
-takes_no_receipts = topics_have("min.insync.replicas", "2", RECEIPTS)
-
-
-def _alter(world: World, operation: AlterConfigOpType, name: str, value: str, topics: tuple[str, ...]) -> None:
-    admin = AdminClient({"bootstrap.servers": world.kafka})
-    resources = [
-        ConfigResource(
-            ResourceType.TOPIC,
-            topic,
-            incremental_configs=[ConfigEntry(name, value, incremental_operation=operation)],
-        )
-        for topic in topics
-    ]
-    for altered in admin.incremental_alter_configs(resources).values():
-        altered.result(_TIMEOUT_S)
+is_read_only = takes_no_writes(COMMANDS, RECEIPTS)
+takes_no_receipts = takes_no_writes(RECEIPTS)

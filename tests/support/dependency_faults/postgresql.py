@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from psycopg import sql
 
 from stack.engines.native.folders import data_folder
 from tests.support.dependency_faults.world import World
@@ -50,43 +49,6 @@ def has_no_room(world: World) -> Iterator[None]:
     finally:
         with _connect(world) as admin:
             admin.execute("DROP TRIGGER no_room ON inbox")
-
-
-@contextmanager
-def is_read_only(world: World) -> Iterator[None]:
-    """Let every session read only, from its beginning."""
-    with _connect(world) as admin:
-        database = sql.Identifier(str(admin.info.dbname))
-        admin.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(database))
-        admin.execute(_END_OTHERS)
-    try:
-        yield
-    finally:
-        with _connect(world) as admin:
-            admin.execute("SET default_transaction_read_only = off")
-            admin.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(database))
-            admin.execute(_END_OTHERS)
-
-
-@contextmanager
-def a_table_is_locked(world: World) -> Iterator[None]:
-    """Hold the strongest lock on the payments: statements on them wait."""
-    with psycopg.connect(world.postgresql) as holder:
-        holder.execute("LOCK TABLE pagamentos IN ACCESS EXCLUSIVE MODE")
-        yield
-        holder.rollback()
-
-
-@contextmanager
-def a_table_is_away(world: World) -> Iterator[None]:
-    """Rename the payments away."""
-    with _connect(world) as admin:
-        admin.execute("ALTER TABLE pagamentos RENAME TO pagamentos_away")
-    try:
-        yield
-    finally:
-        with _connect(world) as admin:
-            admin.execute("ALTER TABLE pagamentos_away RENAME TO pagamentos")
 
 
 def _connect(world: World) -> psycopg.Connection:

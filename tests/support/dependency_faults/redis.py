@@ -25,28 +25,6 @@ def wants_a_password(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def has_no_room(world: World) -> Iterator[None]:
-    """Leave it a byte of memory: it evicts nothing, and takes no write."""
-    with redis.Redis.from_url(world.redis) as admin:
-        admin.config_set("maxmemory", "1")
-        try:
-            yield
-        finally:
-            admin.config_set("maxmemory", "0")
-
-
-@contextmanager
-def is_a_replica(world: World) -> Iterator[None]:
-    """Make it the replica of a server that is not there: it keeps its data, and answers READONLY to writes."""
-    with redis.Redis.from_url(world.redis) as admin:
-        admin.execute_command("REPLICAOF", "127.0.0.1", "1")
-        try:
-            yield
-        finally:
-            admin.execute_command("REPLICAOF", "NO", "ONE")
-
-
-@contextmanager
 def answers_reads_only(world: World) -> Iterator[None]:
     """Hold every write back, unanswered."""
     with redis.Redis.from_url(world.redis) as admin:

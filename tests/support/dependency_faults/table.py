@@ -3,33 +3,43 @@
 from typing import Final
 
 from tests.support.dependency_faults import event_store, kafka, mongodb, parts, postgresql, redis
-from tests.support.dependency_faults.cell import NOTHING, STORES, Cause, Cell, NotMade, State, Told
+from tests.support.dependency_faults.cell import (
+    NOTHING,
+    RECOVERED_MAX_S,
+    STORES,
+    Cause,
+    Cell,
+    HeldElsewhere,
+    NotMade,
+    State,
+    Told,
+)
 from tests.support.dependency_faults.proxied import LATE_S, answering, behaving, killed
 from tests.support.fault_proxy import Behaviour, http_answer
 
 _LATE: Final = f"{LATE_S:g} s late"
-_UNANSWERED: Final = ("answer", "timeout", "timed out")
+_REJOIN_MAX_S: Final = 45.0  # librdkafka may never come back to its group: after 30 s its consumer is made anew
 
 
 def _slow(engine: str) -> Cause:
     return behaving(engine, Behaviour.DELAY, delay_s=LATE_S)
 
 
-def _store(name: str, refusing: Cell, *others: Cell) -> tuple[Cell, ...]:
+def _store(name: str, *others: Cell) -> tuple[Cell, ...]:
     """Return the cells of a store: its own, and those that are the same for each."""
-    rest, told = STORES - {name}, (Told(name), Told(f"lane-{name}", (name,)))
-
-    def cell(state: State, how: str, cause: Cause) -> Cell:
-        return Cell(name, state, how, cause, told, rest, rest)
-
     return (
-        cell(State.DOWN, "killed", killed(name)),
-        cell(State.SLOW, _LATE, _slow(name)),
-        refusing,
+        _away(name, State.DOWN, "killed", killed(name)),
+        # Its lane goes on, slowly: each call is answered before it counts as a wait.
+        Cell(name, State.SLOW, _LATE, _slow(name), (Told(name),), STORES - {name}, STORES - {name}),
         *others,
-        cell(State.HALF_THERE, "answers nothing", behaving(name, Behaviour.BLACK_HOLE)),
-        cell(State.HALF_THERE, "answers get lost", behaving(name, Behaviour.DEAF)),
+        _away(name, State.HALF_THERE, "answers get lost", behaving(name, Behaviour.DEAF)),
     )
+
+
+def _away(name: str, state: State, how: str, cause: Cause, *words: str) -> Cell:
+    """Return a cell in which neither gateway nor lane reaches a store."""
+    told = (Told(name), Told(f"lane-{name}", words or (name,)))
+    return Cell(name, state, how, cause, told, STORES - {name}, STORES - {name})
 
 
 def _of_lane(store: str, state: State, how: str, cause: Cause, *words: str, queries: frozenset[str] = STORES) -> Cell:
@@ -37,72 +47,49 @@ def _of_lane(store: str, state: State, how: str, cause: Cause, *words: str, quer
     return Cell(store, state, how, cause, (Told(f"lane-{store}", words),), STORES - {store}, queries)
 
 
-_POSTGRESQL: Final = _store(
+POSTGRESQL: Final = _store(
     "postgresql",
-    Cell(
-        *("postgresql", State.REFUSING, "logins are rejected", postgresql.logins_are_refused),
-        (Told("lane-postgresql", ("28000", "pg_hba", "login", "refuse")), Told("postgresql")),
-        *(STORES - {"postgresql"}, STORES - {"postgresql"}),
-    ),
-    _of_lane("postgresql", State.FULL, "inserts fail with 53100", postgresql.has_no_room, "53100", "full", "room"),
-    _of_lane("postgresql", State.READ_ONLY, "sessions only read", postgresql.is_read_only, "25006", "read-only"),
-    _of_lane(
-        *("postgresql", State.HALF_THERE, "a table is locked", postgresql.a_table_is_locked),
-        *("lock", "55P03", "57014", *_UNANSWERED),
-        queries=STORES - {"postgresql"},
-    ),
-    _of_lane(
-        *("postgresql", State.HALF_THERE, "a table is away", postgresql.a_table_is_away),
-        *("42P01", "table"),
-        queries=STORES - {"postgresql"},
-    ),
+    _away("postgresql", State.REFUSING, "logins are rejected", postgresql.logins_are_refused, "28000", "refuses"),
+    _of_lane("postgresql", State.FULL, "inserts fail with 53100", postgresql.has_no_room, "53100"),
+    _away("postgresql", State.HALF_THERE, "answers nothing", behaving("postgresql", Behaviour.BLACK_HOLE)),
 )
-_MONGODB: Final = _store(
+MONGODB: Final = _store(
     "mongodb",
-    Cell(
-        *("mongodb", State.REFUSING, "resets each connection", behaving("mongodb", Behaviour.RESET)),
-        (Told("mongodb"), Told("lane-mongodb", ("mongodb",))),
-        *(STORES - {"mongodb"}, STORES - {"mongodb"}),
-    ),
-    _of_lane("mongodb", State.FULL, "writes fail with OutOfDiskSpace", mongodb.has_no_room, "14031", "space", "full"),
-    _of_lane("mongodb", State.READ_ONLY, "is not primary", mongodb.is_read_only, "10107", "primary", "read"),
+    _away("mongodb", State.REFUSING, "resets each connection", behaving("mongodb", Behaviour.RESET)),
+    _of_lane("mongodb", State.FULL, "writes fail with OutOfDiskSpace", mongodb.has_no_room, "14031"),
+    # MongoDB's client looks for a primary for a while by itself, before it tells why.
+    _of_lane("mongodb", State.READ_ONLY, "is not primary", mongodb.is_read_only, "waits for mongodb"),
 )
-_REDIS: Final = _store(
+REDIS: Final = _store(
     "redis",
-    Cell(
-        *("redis", State.REFUSING, "wants a password", redis.wants_a_password),
-        (Told("redis"), Told("lane-redis", ("NOAUTH", "password", "auth"))),
-        *(STORES - {"redis"}, STORES - {"redis"}),
-    ),
-    _of_lane("redis", State.FULL, "maxmemory is reached", redis.has_no_room, "OOM", "memory", "full"),
-    _of_lane("redis", State.READ_ONLY, "is a replica", redis.is_a_replica, "READONLY", "replica", "read"),
+    _away("redis", State.REFUSING, "wants a password", redis.wants_a_password, "NOAUTH", "password", "auth"),
     _of_lane(
-        *("redis", State.HALF_THERE, "answers reads only", redis.answers_reads_only),
-        *("redis", *_UNANSWERED),
+        *("redis", State.HALF_THERE, "answers reads only", redis.answers_reads_only, "redis"),
         queries=STORES - {"redis"},  # a query of a content counts its hits
     ),
+    _away("redis", State.HALF_THERE, "answers nothing", behaving("redis", Behaviour.BLACK_HOLE)),
 )
 
 
-def _kafka(state: State, how: str, cause: Cause, *told: str) -> Cell:
+def _kafka(state: State, how: str, cause: Cause, *told: Told) -> Cell:
     """Return a cell in which no command is taken; queries do not need Kafka."""
-    return Cell("kafka", state, how, cause, tuple(Told(name) for name in told), NOTHING)
+    recovered_max_s = _REJOIN_MAX_S if state is State.HALF_THERE else RECOVERED_MAX_S
+    return Cell("kafka", state, how, cause, told, NOTHING, recovered_max_s=recovered_max_s)
 
 
 _LANES: Final = ("lane-postgresql", "lane-mongodb", "lane-redis")
-_KAFKA: Final = (
-    _kafka(State.DOWN, "killed", killed("kafka"), "kafka"),
-    _kafka(State.SLOW, _LATE, _slow("kafka"), "kafka", *_LANES),
-    _kafka(State.REFUSING, "resets each connection", behaving("kafka", Behaviour.RESET), "kafka"),
-    _kafka(
-        *(State.FULL, "takes no record of that size"),
-        kafka.topics_have("max.message.bytes", "1", "user_events", "response_events"),
-        *("kafka", "gateway", *_LANES),
-    ),
-    _kafka(State.READ_ONLY, "takes no writes", kafka.takes_no_writes, "gateway", "kafka", *_LANES),
-    _kafka(State.HALF_THERE, "takes no receipts", kafka.takes_no_receipts, *_LANES, "kafka"),
-    _kafka(State.HALF_THERE, "answers nothing", behaving("kafka", Behaviour.BLACK_HOLE), "kafka"),
-    _kafka(State.HALF_THERE, "answers get lost", behaving("kafka", Behaviour.DEAF), "kafka"),
+_LANES_WAIT: Final = tuple(Told(lane, ("kafka",)) for lane in _LANES)
+_GATEWAY_WAITS: Final = Told("gateway", ("kafka",))
+_AWAY: Final = (Told("kafka"), _GATEWAY_WAITS, *_LANES_WAIT, Told("monitor", ("kafka",)))
+KAFKA: Final = (
+    _kafka(State.DOWN, "killed", killed("kafka"), *_AWAY),
+    # Each call is answered before it counts as a wait.
+    _kafka(State.SLOW, _LATE, _slow("kafka"), Told("kafka")),
+    _kafka(State.REFUSING, "resets each connection", behaving("kafka", Behaviour.RESET), *_AWAY),
+    _kafka(State.READ_ONLY, "takes no writes", kafka.is_read_only, _GATEWAY_WAITS),
+    _kafka(State.HALF_THERE, "takes no receipts", kafka.takes_no_receipts, *_LANES_WAIT),
+    _kafka(State.HALF_THERE, "answers nothing", behaving("kafka", Behaviour.BLACK_HOLE), *_AWAY),
+    _kafka(State.HALF_THERE, "answers get lost", behaving("kafka", Behaviour.DEAF), *_AWAY),
 )
 
 
@@ -115,7 +102,7 @@ _BUSY: Final = http_answer(429, '{"error_code": 42900, "message": "too many requ
 _FORBIDDEN: Final = http_answer(401, '{"error_code": 40101, "message": "Unauthorized"}')
 _UNABLE: Final = http_answer(503, '{"error_code": 50301, "message": "not now"}')
 _NO_ROOM: Final = http_answer(507, '{"error_code": 50701, "message": "no space left"}')
-_REGISTRY: Final = (
+REGISTRY: Final = (
     _registry(State.DOWN, "refuses connections", behaving("schema_registry", Behaviour.REFUSE)),
     _registry(State.SLOW, _LATE, _slow("schema_registry")),
     _registry(State.REFUSING, "answers 401", answering("schema_registry", _FORBIDDEN)),
@@ -130,7 +117,7 @@ def _monitor(dependency: str, word: str, state: State, how: str, cause: Cause) -
     return Cell(dependency, state, how, cause, (Told("monitor", (word,)),))
 
 
-_EVENT_STORE: Final = tuple(
+EVENT_STORE: Final = tuple(
     _monitor("event_store", "event_store", *cell)
     for cell in (
         (State.DOWN, "refuses connections", behaving("opensearch", Behaviour.REFUSE)),
@@ -143,7 +130,7 @@ _EVENT_STORE: Final = tuple(
         (State.HALF_THERE, "answers nothing", behaving("opensearch", Behaviour.BLACK_HOLE)),
     )
 )
-_JAEGER: Final = tuple(
+JAEGER: Final = tuple(
     _monitor("jaeger", "jaeger", *cell)
     for cell in (
         (State.DOWN, "refuses connections", behaving("jaeger", Behaviour.REFUSE)),
@@ -153,26 +140,42 @@ _JAEGER: Final = tuple(
     )
 )
 # Killed: the supervisor tells by the number of restarts. Standing still: whoever hears of the part tells.
-_PARTS: Final = (
-    *(
-        Cell(lane, State.DOWN, "killed", parts.killed(f"{lane}-0"), (), STORES - {lane.removeprefix("lane-")})
-        for lane in _LANES
-    ),
-    *(
-        Cell(
-            *(lane, State.HALF_THERE, "stands still", parts.standing_still(f"{lane}-0")),
-            *((Told(lane),), STORES - {lane.removeprefix("lane-")}),
-        )
-        for lane in _LANES
-    ),
+LANES_KILLED: Final = tuple(
+    Cell(lane, State.DOWN, "killed", parts.killed(f"{lane}-0"), (), STORES - {lane.removeprefix("lane-")})
+    for lane in _LANES
+)
+LANES_STILL: Final = tuple(
+    Cell(
+        *(lane, State.HALF_THERE, "stands still", parts.standing_still(f"{lane}-0")),
+        *((Told(lane, ("not heard of for",)),), STORES - {lane.removeprefix("lane-")}),
+    )
+    for lane in _LANES
+)
+MONITOR: Final = (
     Cell("monitor", State.DOWN, "killed", parts.killed("monitor"), ()),
     Cell("monitor", State.HALF_THERE, "stands still", parts.standing_still("monitor"), (Told("monitor"),)),
+)
+GATEWAY: Final = (
     Cell("gateway", State.DOWN, "killed", parts.killed("gateway-0"), (), NOTHING, NOTHING),
     Cell("gateway", State.HALF_THERE, "stands still", parts.standing_still("gateway-0"), (), NOTHING, NOTHING),
 )
-CELLS: Final = (*_POSTGRESQL, *_MONGODB, *_REDIS, *_KAFKA, *_REGISTRY, *_EVENT_STORE, *_JAEGER, *_PARTS)
+_PARTS: Final = (*LANES_KILLED, *LANES_STILL, *MONITOR, *GATEWAY)
+CELLS: Final = (*POSTGRESQL, *MONGODB, *REDIS, *KAFKA, *REGISTRY, *EVENT_STORE, *JAEGER, *_PARTS)
 ENGINES: Final = ("postgresql", "mongodb", "redis", "kafka", "schema_registry", "event_store", "jaeger")
+PARTS: Final = (*_LANES, "monitor", "gateway")
+_HEALTH_TOLD: Final = "tests/integration/test_health_told.py"
+HELD_ELSEWHERE: Final = (
+    HeldElsewhere(
+        "postgresql", State.READ_ONLY, "sessions only read", _HEALTH_TOLD, '_of_postgresql(_read_only, "25006")'
+    ),
+    HeldElsewhere("postgresql", State.HALF_THERE, "a table is locked", _HEALTH_TOLD, "_of_postgresql(_locked, "),
+    HeldElsewhere("postgresql", State.HALF_THERE, "a table is away", _HEALTH_TOLD, "_of_postgresql(_renamed, "),
+    HeldElsewhere("redis", State.FULL, "maxmemory is reached", _HEALTH_TOLD, "_of_redis(_full, "),
+    HeldElsewhere("redis", State.READ_ONLY, "is a replica", _HEALTH_TOLD, "_of_redis(_replica, "),
+    HeldElsewhere("mongodb", State.HALF_THERE, "hangs", _HEALTH_TOLD, 'frozen(parts.engines.pid("mongodb"))'),
+)
 NOT_MADE: Final = (
+    NotMade("kafka", State.FULL, "a broker ends when its last log folder fails: then it is down"),
     NotMade("schema_registry", State.READ_ONLY, "a platform that runs writes nothing to the registry"),
     NotMade("jaeger", State.FULL, "it has no disk of its own: the event store's cells are its too"),
     NotMade("jaeger", State.READ_ONLY, "it has no disk of its own: the event store's cells are its too"),

@@ -16,6 +16,11 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.platform import EngineSet, Platform
 from tests.support.ports import free_port_run
 
+# Kafka's own way to keep rules about who may do what: without one, everybody may do everything.
+_AUTHORIZER: Final = (
+    "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+    "allow.everyone.if.no.acl.found=true\n"
+)
 ENGINES: Final = ("postgresql", "mongodb", "redis", "kafka", "schema_registry", "opensearch", "jaeger")
 _START_TIMEOUT_S: Final = 180.0  # seven engines have just been started on the same machine
 
@@ -108,7 +113,7 @@ def _settings(engines: EngineSet, proxies: dict[str, FaultProxy]) -> dict[str, s
 
 
 def _behind(port: int, advertised: int) -> EngineSpec:
-    """Return a Kafka that has a second listener, which tells its clients to come through the proxy."""
+    """Return a Kafka with an authorizer, and a second listener, which tells its clients to come through the proxy."""
     engine = native_kafka.ENGINE
 
     def prepare(context: StackContext) -> None:
@@ -123,6 +128,6 @@ def _behind(port: int, advertised: int) -> EngineSpec:
                 "listener.security.protocol.map": ",PROXIED:PLAINTEXT",
             }
             lines.append(f"{name}={value}{added.get(name, '')}\n")
-        file.write_text("".join(lines), encoding="utf-8")
+        file.write_text("".join(lines) + _AUTHORIZER, encoding="utf-8")
 
     return replace(engine, prepare=prepare)
