@@ -140,8 +140,9 @@ async def test_dead_letters_alone_do_not_outdo_the_event_log(monitor: MonitorDou
     async with gateway("g-foreign") as here:
         lane = Lane()
         for offset in range(100):
-            fields = {"command_partition": 0, "command_offset": offset, "dead_lettered": True, "result": None}
-            lane.answer(correlation_id, "POSTGRESQL", command="CreateUser", state=Operation.FAILED, **fields)
+            fields: dict[str, Any] = {"command_partition": 0, "command_offset": offset, "dead_lettered": True}
+            fields |= {"state": Operation.FAILED, "result": None}
+            lane.answer(correlation_id, "POSTGRESQL", command="CreateUser", **fields)
         last = new_correlation_id()
         lane.answer(last, *STORES)
         await done(here.tracker.find, last)
