@@ -145,6 +145,7 @@ class CommandPath:
             if waits:
                 pending.fail(_kafka_error(pending.error, pending.correlation_id))
             return
+        pending.operation.partition, pending.operation.offset = pending.record.partition(), pending.record.offset()
         self._operations.accepted(pending.operation)
         if pending.send_span is not None:
             pending.send_span.set_attribute(names.MESSAGING_PARTITION, str(pending.record.partition()))

@@ -83,8 +83,9 @@ class Decoder:
         """
         schema_id, content = _split(value)
         writer_schema = self._writer_schema(schema_id, receive_time_ns)
+        stream = io.BytesIO(content)
         try:
-            record = fastavro.schemaless_reader(io.BytesIO(content), writer_schema, self._reader_schema)
+            record = fastavro.schemaless_reader(stream, writer_schema, self._reader_schema)
             message: Message = self._from_avro(record)
         except PolystreamError:
             raise
@@ -92,6 +93,9 @@ class Decoder:
             raise PolystreamError(
                 Reason.UNDECODABLE, f"the value is no {self._record_name} of schema {schema_id}: {type(error).__name__}"
             ) from error
+        if stream.tell() != len(content):
+            # Of a record that is one number, almost any bytes are a beginning: no user is deleted by a foreign record.
+            raise PolystreamError(Reason.UNDECODABLE, "the value has more bytes than its record")
         return message
 
     def _writer_schema(self, schema_id: int, receive_time_ns: int | None) -> ParsedSchema:

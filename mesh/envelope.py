@@ -156,6 +156,10 @@ class RecordHeaders:
         """The size in bytes of a record that was too large for the dead-letter topic; 0 where the record is there."""
         return self.number(topics.DLQ_OMITTED) or 0
 
+    def name(self, correlation_id: str, command: str) -> bool:
+        """Whether they are of this command, as those of a lane's receipt are of the command in its value."""
+        return self.correlation_id == correlation_id and self.command == command[:MAX_NAME_CHARACTERS]
+
     def text(self, name: str, max_characters: int = MAX_NAME_CHARACTERS) -> str:
         """Return the beginning of a header's text, with bytes that are not UTF-8 replaced; empty if it is absent."""
         value = self._values.get(name) or ""

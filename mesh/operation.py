@@ -15,6 +15,7 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.operations_pb2 import Operation
 
 from mesh.catalog import Command
+from mesh.dead_letters.dead_letter import RecordPosition
 
 # What stands before a message's full name in the URL of its type, as google/protobuf/any.proto has it.
 TYPE_URL_PREFIX: Final = "type.googleapis.com/"
@@ -30,12 +31,14 @@ class Acceptance:
     command: str
     accept_time: Timestamp
     user_id: int | None = None
+    position: RecordPosition | None = None  # of the accepted record, where Kafka or the event log has told it
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswer:
     """What one store has answered to a command, once or again."""
 
+    command: str
     store: int  # polystream.options.v1.Store
     state: Operation.State
     complete_time: Timestamp
@@ -44,6 +47,7 @@ class StoreAnswer:
     error: status_pb2.Status | None = None  # of a failure
     result: Any | None = None  # of a success, where whoever tells of it knows the result
     user_id: int | None = None
+    position: RecordPosition | None = None  # of the answered record, before any redrive; not told by earlier versions
 
 
 def is_done(operation: Operation) -> bool:
@@ -54,18 +58,23 @@ def is_done(operation: Operation) -> bool:
 def fold_answers(acceptance: Acceptance, answers: Iterable[StoreAnswer], commands: Mapping[str, Command]) -> Operation:
     """Return the operation that an acceptance and the answers to it add up to, in whatever order they came.
 
+    - An answer to another command is none, nor is the dead letter of a record that is not the accepted one: anybody may
+      write a record with a command's correlation ID. Where nobody has told which record was accepted, it is the one
+      that a store has applied or refused. Any other answer counts, whichever record it is to: a command that a gateway
+      sent twice is applied once.
     - Of each store one answer counts: the one that it completed first. A dead letter gives way to the answer that a
       redrive brought, whatever their times. An answer that names no store is none.
     - The stores that have to answer are those that the contract names for the command. An answer of another store is
-      shown behind theirs: a foreign record may have been dead-lettered, or the contract may have changed. A command
-      that the contract does not know has to be answered by one store, whichever it is.
-    - The operation fails with its first failure: its time and its error stay, whatever other stores answer later.
+      shown behind theirs, and changes nothing: the contract may have changed meanwhile. A command that the contract
+      does not know has to be answered by one store, whichever it is.
+    - The operation fails with the first failure of a store that has to answer: its time and its error stay, whatever
+      other stores answer later.
     - It succeeds when every store that has to answer has succeeded, at the time of the last one, with the result of
       the first one in the contract's order.
     - Until either, it is ACCEPTED.
     - The user is the acceptance's; where that knows none, as of a user yet to be created, the first answer's that does.
     """
-    by_store = _one_a_store(answers)
+    by_store = _one_a_store(_to_the_accepted(acceptance, list(answers)))
     command = commands.get(acceptance.command)
     named = [Store.Value(store) for store in command.stores] if command is not None else sorted(by_store)
     shown = [by_store[store] for store in (*named, *sorted(by_store.keys() - {*named})) if store in by_store]
@@ -78,8 +87,23 @@ def fold_answers(acceptance: Acceptance, answers: Iterable[StoreAnswer], command
         receipts=map(_receipt, shown),
         user_id=acceptance.user_id or next((answer.user_id for answer in shown if answer.user_id), None),
     )
-    _conclude(operation, shown, [by_store.get(store) for store in named])
+    _conclude(operation, [by_store.get(store) for store in named])
     return operation
+
+
+def _to_the_accepted(acceptance: Acceptance, answers: Sequence[StoreAnswer]) -> list[StoreAnswer]:
+    """Return the answers that are to the accepted record, as far as can be told."""
+    answers = [answer for answer in answers if answer.command == acceptance.command]
+    position = acceptance.position
+    if position is None:
+        applied = sorted((answer for answer in answers if not answer.dead_lettered), key=_precedence)
+        position = next((answer.position for answer in applied if answer.position is not None), None)
+    return [answer for answer in answers if not is_dead_letter_of_another(answer, position)]
+
+
+def is_dead_letter_of_another(answer: StoreAnswer, position: RecordPosition | None) -> bool:
+    """Whether an answer is the dead letter of another record than the one at a position."""
+    return answer.dead_lettered and None not in {answer.position, position} and answer.position != position
 
 
 def _one_a_store(answers: Iterable[StoreAnswer]) -> dict[int, StoreAnswer]:
@@ -105,8 +129,8 @@ def _receipt(answer: StoreAnswer) -> Operation.Receipt:
     )
 
 
-def _conclude(operation: Operation, shown: Sequence[StoreAnswer], expected: Sequence[StoreAnswer | None]) -> None:
-    failures = [answer for answer in shown if answer.state == Operation.FAILED]
+def _conclude(operation: Operation, expected: Sequence[StoreAnswer | None]) -> None:
+    failures = [answer for answer in expected if answer is not None and answer.state == Operation.FAILED]
     if failures:
         first = min(failures, key=_completed_ns)
         operation.state = Operation.FAILED

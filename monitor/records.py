@@ -12,6 +12,7 @@ from polystream.v1.operations_pb2 import Event
 from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder
+from mesh.dead_letters.dead_letter import parse_dead_letter
 from mesh.envelope import KafkaRecord, RecordHeaders
 from mesh.errors import PolystreamError, Reason
 from mesh.store_errors import error_text, has_failed, receipt_status
@@ -24,6 +25,7 @@ SUCCEEDED = "command.succeeded"
 FAILED = "command.failed"
 DEAD_LETTERED = "command.dead_lettered"
 REDRIVEN = "command.redriven"
+REPEATED = "command.repeated"  # in a story alone: a record with the command's ID that is not the accepted one
 
 _MAX_ERROR_CHARACTERS = 1000
 
@@ -47,7 +49,10 @@ class EventReader:
         self._passed_over = RepeatCounter()
 
     def read(self, record: KafkaRecord) -> Sequence[TracedEvent]:
-        """Return the events that a record tells of; none for a record without a correlation ID, which is logged.
+        """Return the events that a record tells of; none for one that tells of no command, which is logged.
+
+        That is a record without a correlation ID, a receipt that cannot be read or whose headers are of another command
+        than its value, and a dead letter that no lane has written.
 
         Raises PolystreamError with REGISTRY_UNAVAILABLE when a receipt's schema cannot be had now.
         """
@@ -69,13 +74,15 @@ class EventReader:
         if user_id is not None:
             base.user_id = user_id
         if record.topic == topics.RECEIPTS:
-            events = self._receipt_events(base, record)
+            events = self._receipt_events(base, record, headers)
         elif record.topic == topics.DEAD_LETTERS:
-            events = [_dead_letter_event(base, record, headers)]
+            events = [_dead_letter_event(base, record, headers)] if parse_dead_letter(record) is not None else []
         elif headers.redrives:
             events = [_redriven_event(base, record)]
         else:
             events = [_accepted_event(base, record, headers)]
+        if not events:
+            self._pass_over(record)
         return [TracedEvent(_identified(event), _sampled(trace)) for event in events]
 
     def _pass_over(self, record: KafkaRecord) -> None:
@@ -94,16 +101,16 @@ class EventReader:
         known = self._catalog.commands.get(command)
         return record.user_id if known is not None and known.about_user else None
 
-    def _receipt_events(self, base: Event, record: KafkaRecord) -> list[Event]:
+    def _receipt_events(self, base: Event, record: KafkaRecord, headers: RecordHeaders) -> list[Event]:
         try:
             receipt = self._receipts.decode(record.value, record.receive_time_ns)
         except PolystreamError as error:
             if error.reason is Reason.REGISTRY_UNAVAILABLE:
                 raise
-            unreadable = _copy(base, FAILED, "FAILED", _timestamp(record.timestamp_ms))
-            unreadable.error = f"{error.reason.name}: {error.message}"
-            return [unreadable]
+            return []
         assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
+        if not headers.name(receipt.correlation_id, receipt.command):
+            return []
         received = _copy(base, RECEIVED, "ACCEPTED", _bounded(receipt.receive_time, record))
         received.duration_ms = _between_ms(receipt.accept_time, receipt.receive_time)
         done = _copy(base, *_ending(receipt), _bounded(receipt.complete_time, record))
@@ -118,13 +125,15 @@ class EventReader:
             event.service = "processor"
             event.store = options_pb2.Store.Name(receipt.store)
             event.duplicate = receipt.duplicate
+            if receipt.HasField("command_partition") and receipt.HasField("command_offset"):
+                event.command_partition, event.command_offset = receipt.command_partition, receipt.command_offset
         return [received, done]
 
 
 def _accepted_event(base: Event, record: KafkaRecord, headers: RecordHeaders) -> Event:
     accepted_at_ms = record.accept_time_ms(headers)
     event = _copy(base, ACCEPTED, "ACCEPTED", _timestamp(accepted_at_ms))
-    event.service = headers.text(topics.SERVICE) or "gateway"
+    event.service = headers.text(topics.SERVICE)  # every gateway says its name
     event.duration_ms = max(0, record.timestamp_ms - accepted_at_ms)
     return event
 

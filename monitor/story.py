@@ -9,12 +9,14 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 
 from mesh.catalog import Catalog, Command
+from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import Reason
+from mesh.ids import issue_time_ms
 from mesh.operation import Acceptance, StoreAnswer, fold_answers
 from mesh.store_errors import text_status
 from mesh.telemetry import names
-from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, REDRIVEN, SUCCEEDED
+from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, REDRIVEN, REPEATED, SUCCEEDED
 
 # At the same instant, what causes comes before what follows.
 _ORDER = {ACCEPTED: 0, REDRIVEN: 0, RECEIVED: 1, DEAD_LETTERED: 2, SUCCEEDED: 3, FAILED: 3}
@@ -35,7 +37,17 @@ def fold(events: Sequence[Event], catalog: Catalog) -> Operation:
     """Return the operation that the events of one correlation ID add up to, as `mesh.operation.fold_answers` says."""
     hops = ordered(events)
     answers = [_answer(hop) for hop in hops if hop.event_type in (SUCCEEDED, FAILED) and hop.store in _STORES]
-    return fold_answers(_acceptance(hops), answers, catalog.commands)
+    operation = fold_answers(_acceptance(hops, catalog), answers, catalog.commands)
+    if all(hop.event_type == DEAD_LETTERED for hop in hops):
+        _give_up(operation, hops[0])
+    return operation
+
+
+def _give_up(operation: Operation, dead_letter: Event) -> None:
+    """Conclude what is known by a dead letter alone: nobody has accepted it, and nobody will answer."""
+    operation.state = Operation.FAILED
+    operation.complete_time.CopyFrom(dead_letter.timestamp)
+    operation.error.CopyFrom(text_status(dead_letter.error, dead_letter.store))
 
 
 def tell(
@@ -54,7 +66,7 @@ def tell(
     """
     operation = fold(events, catalog)
     command = catalog.commands.get(operation.command)
-    missing = [*_missing_hops(events, command)]
+    missing = [*_missing_hops(events, operation, command)]
     tree = parents_first(spans)
     shown = _first_within(_SPANS_MAX_BYTES, tree)
     spans_left_out += len(tree) - len(shown)
@@ -62,7 +74,7 @@ def tell(
         missing.append(f"{spans_left_out} more spans name the command: a story has its first {len(shown)}")
     elif sampled:
         missing += _missing_spans(tree, operation, command)
-    hops = _ends_within(_HOPS_MAX_BYTES, ordered(events))
+    hops = _ends_within(_HOPS_MAX_BYTES, _with_repeated(ordered(events), catalog))
     if more := events_left_out + len(events) - len(hops):
         missing.append(f"{more} more hops are left out: a story has its first and its last ones")
     return OperationStory(operation=operation, hops=hops, spans=shown, missing=missing)
@@ -101,13 +113,67 @@ def _ends_within(max_bytes: int, hops: Sequence[Event]) -> Sequence[Event]:
     return [*hops[:first], *hops[len(hops) - last :]]
 
 
-def _acceptance(hops: Sequence[Event]) -> Acceptance:
-    """Return the acceptance that the hops tell of, or what the earliest of them says of it."""
-    first = next((hop for hop in hops if hop.event_type == ACCEPTED), None)
-    accept_time = first.timestamp if first is not None else min(map(_begun, hops), key=Timestamp.ToNanoseconds)
-    first = first or hops[0]
+def _acceptance(hops: Sequence[Event], catalog: Catalog) -> Acceptance:
+    """Return the acceptance that the hops tell of, or what the earliest of them says of it.
+
+    What a store has applied or refused is the command; a dead letter may be of a foreign record with its ID.
+    """
+    first = _accepted_hop(hops, catalog)
+    if first is not None:
+        accept_time, position = first.timestamp, RecordPosition(first.partition, first.offset)
+    else:
+        first = next((hop for hop in hops if _is_applied(hop)), hops[0])
+        of_command = [hop for hop in hops if hop.command == first.command]
+        accept_time, position = min(map(_begun, of_command), key=Timestamp.ToNanoseconds), None
     user_id = first.user_id if first.HasField("user_id") else None
-    return Acceptance(first.correlation_id, first.command, accept_time, user_id)
+    return Acceptance(first.correlation_id, first.command, accept_time, user_id, position)
+
+
+def _accepted_hop(hops: Sequence[Event], catalog: Catalog) -> Event | None:
+    """Return the hop of the record that a gateway sent; None where none has been seen.
+
+    Anybody may write a record with a command's correlation ID. That which a store has applied or refused is the
+    command. Before that, it is one of a command that there is, which names its gateway, and was accepted nearest to
+    when its ID was made; of a client's request ID, which has no time, the earliest.
+    """
+    accepted = [hop for hop in hops if hop.event_type == ACCEPTED]
+    if len(accepted) <= 1:
+        return accepted[0] if accepted else None
+    applied = {_answered(hop) for hop in hops if _is_applied(hop)}
+    issued_us = (issue_time_ms(accepted[0].correlation_id) or 0) * 1000
+
+    def rank(hop: Event) -> tuple[bool, bool, bool, int, int, int]:
+        position = RecordPosition(hop.partition, hop.offset)
+        distance_us = abs(hop.timestamp.ToMicroseconds() - issued_us)
+        is_known = hop.command in catalog.commands
+        return position not in applied, not is_known, not hop.service, distance_us, hop.partition, hop.offset
+
+    return min(accepted, key=rank)
+
+
+def _with_repeated(hops: Sequence[Event], catalog: Catalog) -> list[Event]:
+    """Return the hops, those of other records on `user_events` than the accepted one as what they are."""
+    accepted = _accepted_hop(hops, catalog)
+    return [_repeated(hop) if hop.event_type == ACCEPTED and hop is not accepted else hop for hop in hops]
+
+
+def _repeated(hop: Event) -> Event:
+    repeated = Event()
+    repeated.CopyFrom(hop)
+    repeated.event_type = REPEATED
+    return repeated
+
+
+def _is_applied(hop: Event) -> bool:
+    is_answer = hop.event_type in (SUCCEEDED, FAILED) and hop.store in _STORES
+    return is_answer and not hop.dead_lettered and not _tells_of_dead_letter(hop)
+
+
+def _answered(hop: Event) -> RecordPosition | None:
+    """Return where the record is that an answer is to; None where it does not say."""
+    if not hop.HasField("command_partition") or not hop.HasField("command_offset"):
+        return None
+    return RecordPosition(hop.command_partition, hop.command_offset)
 
 
 def _begun(hop: Event) -> Timestamp:
@@ -124,6 +190,7 @@ def _answer(hop: Event) -> StoreAnswer:
     if not succeeded:
         error = hop.error_status if hop.HasField("error_status") else text_status(hop.error, hop.store)
     return StoreAnswer(
+        command=hop.command,
         store=Store.Value(hop.store),
         state=Operation.SUCCEEDED if succeeded else Operation.FAILED,
         complete_time=hop.timestamp,
@@ -131,6 +198,7 @@ def _answer(hop: Event) -> StoreAnswer:
         dead_lettered=hop.dead_lettered or _tells_of_dead_letter(hop),
         error=error,
         user_id=hop.user_id if hop.HasField("user_id") else None,
+        position=_answered(hop),
     )
 
 
@@ -141,13 +209,13 @@ def _tells_of_dead_letter(hop: Event) -> bool:
     return is_earlier and reason is not None and reason.value.error_class is ErrorClass.SET_APART
 
 
-def _missing_hops(events: Sequence[Event], command: Command | None) -> list[str]:
-    kinds = {(event.event_type, event.store) for event in events}
+def _missing_hops(events: Sequence[Event], operation: Operation, command: Command | None) -> list[str]:
     missing = []
-    if (ACCEPTED, "") not in kinds:
+    if all(event.event_type != ACCEPTED for event in events):
         missing.append("the command's record on user_events has not been seen")
+    answered = {receipt.store for receipt in operation.receipts}
     stores = command.stores if command else ()
-    return missing + [f"the {store} lane has not answered" for store in stores if (RECEIVED, store) not in kinds]
+    return missing + [f"the {store} lane has not answered" for store in stores if Store.Value(store) not in answered]
 
 
 def _missing_spans(spans: Sequence[Span], operation: Operation, command: Command | None) -> list[str]:

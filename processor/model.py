@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import Command
+from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.telemetry.context import TraceContext
 
@@ -30,6 +31,12 @@ class Delivery:
     accept_time_ms: int  # since the epoch
     receive_time_ns: int  # since the epoch
     trace: TraceContext | None
+    first_offset: int | None = None  # where a command that was sent again from the dead-letter topic was at first
+
+    @property
+    def first_position(self) -> RecordPosition:
+        """Where the command was before any redrive."""
+        return RecordPosition(self.partition, self.offset if self.first_offset is None else self.first_offset)
 
 
 @dataclass(frozen=True, slots=True)

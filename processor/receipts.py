@@ -4,6 +4,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
+from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.errors import PolystreamError
 from mesh.operation import TYPE_URL_PREFIX
 from mesh.store_errors import fail
@@ -22,6 +23,8 @@ def make_receipt(delivery: Delivery, outcome: Outcome, store: str, complete_time
         receive_time=_timestamp(delivery.receive_time_ns),
         complete_time=_timestamp(complete_time_ns),
         user_id=user_id or None,
+        command_partition=delivery.partition,
+        command_offset=delivery.first_position.offset,
     )
     if outcome.refusal is not None:
         fail(receipt, outcome.refusal)
@@ -39,13 +42,17 @@ def make_dead_letter_receipt(
     correlation_id: str,
     command: str,
     store: str,
+    position: RecordPosition,
     cause: PolystreamError,
     user_id: int | None,
     accept_time_ms: int,
     receive_time_ns: int,
     complete_time_ns: int,
 ) -> CommandReceipt:
-    """Return the answer to a record that went to the dead-letter topic, decoded or not."""
+    """Return the answer to a record that went to the dead-letter topic, decoded or not.
+
+    `position` is where the record was before any redrive.
+    """
     receipt = CommandReceipt(
         correlation_id=correlation_id,
         command=command,
@@ -55,6 +62,8 @@ def make_dead_letter_receipt(
         complete_time=_timestamp(complete_time_ns),
         dead_lettered=True,
         user_id=user_id,
+        command_partition=position.partition,
+        command_offset=position.offset,
     )
     fail(receipt, cause)
     return receipt

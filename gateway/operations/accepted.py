@@ -28,11 +28,14 @@ class Serializable(Protocol):
 class AcceptedOperation:
     """An operation in the state ACCEPTED, serialized as `polystream.v1.Operation`."""
 
-    __slots__ = ("_data", "correlation_id")
+    __slots__ = ("_data", "correlation_id", "offset", "partition")
 
     def __init__(self, correlation_id: str, data: bytes) -> None:
         self.correlation_id = correlation_id
         self._data = data
+        # Where Kafka has the command, once it has told so: not where librdkafka only learnt that it is there.
+        self.partition: int | None = None
+        self.offset: int | None = None
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's word
         """Return the message in protobuf's binary form."""

@@ -7,15 +7,21 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from mesh.catalog import Command
+from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.envelope import MAX_NAME_CHARACTERS
 from mesh.operation import TYPE_URL_PREFIX, Acceptance, StoreAnswer, fold_answers
 from mesh.store_errors import has_failed, receipt_status
 
 
 def assemble(
-    commands: Mapping[str, Command], accepted: Operation | None, receipts: Iterable[CommandReceipt]
+    commands: Mapping[str, Command],
+    accepted: Operation | None,
+    receipts: Iterable[CommandReceipt],
+    position: RecordPosition | None = None,
 ) -> Operation | None:
     """Return the operation as its acceptance and its receipts tell it; None when there is neither.
+
+    `position` is the accepted record's, where Kafka has told it.
 
     The rules are `mesh.operation.fold_answers`'s, so that memory, Redis and every gateway tell the same operation.
     """
@@ -26,14 +32,23 @@ def assemble(
             accepted.command,
             accepted.accept_time,
             accepted.user_id if accepted.HasField("user_id") else None,
+            position,
         )
     elif known:
         # All have the time of acceptance from the command's record, or else the time at which their lane had read it.
-        first = min(known, key=lambda receipt: receipt.accept_time.ToNanoseconds())
+        # What a store has applied or refused is the command; a dead letter may be of a foreign record with its ID.
+        first = min(known, key=lambda receipt: (receipt.dead_lettered, receipt.accept_time.ToNanoseconds()))
         acceptance = Acceptance(first.correlation_id, first.command[:MAX_NAME_CHARACTERS], first.accept_time)
     else:
         return None
     return fold_answers(acceptance, [_answer(receipt, commands) for receipt in known], commands)
+
+
+def position_of(receipt: CommandReceipt) -> RecordPosition | None:
+    """Return where the answered record is on `user_events`; None where the receipt does not say."""
+    if not receipt.HasField("command_partition") or not receipt.HasField("command_offset"):
+        return None
+    return RecordPosition(receipt.command_partition, receipt.command_offset)
 
 
 def _answer(receipt: CommandReceipt, commands: Mapping[str, Command]) -> StoreAnswer:
@@ -42,6 +57,7 @@ def _answer(receipt: CommandReceipt, commands: Mapping[str, Command]) -> StoreAn
     prefix, name = receipt.result.type_url[: len(TYPE_URL_PREFIX)], receipt.result.type_url[len(TYPE_URL_PREFIX) :]
     has_result = prefix == TYPE_URL_PREFIX and any(command.result_type == name for command in commands.values())
     return StoreAnswer(
+        command=receipt.command[:MAX_NAME_CHARACTERS],
         store=receipt.store,
         state=Operation.FAILED if failed else Operation.SUCCEEDED,
         complete_time=receipt.complete_time,
@@ -50,4 +66,5 @@ def _answer(receipt: CommandReceipt, commands: Mapping[str, Command]) -> StoreAn
         error=receipt_status(receipt) if failed else None,
         result=Any(type_url=receipt.result.type_url, value=receipt.result.value) if has_result else None,
         user_id=receipt.user_id if receipt.HasField("user_id") else None,
+        position=position_of(receipt),
     )

@@ -85,6 +85,7 @@ class ReceiptFollower:
         self.redis_trouble = ""
         self.registry_trouble = ""
         self._no_receipts = 0
+        self._not_done = 0  # of them, those that are read again where Redis does not take what came with them
         self._not_unpacked = 0
         self.behind = 0  # records that are not in Redis yet
         self.behind_ms = 0  # for how long there have been any
@@ -127,6 +128,7 @@ class ReceiptFollower:
             self._writer.close()
 
     def _follow(self, receipts: ReceiptLog) -> None:
+        self._not_done = 0
         batch = self._decoded(receipts.read(_BATCH_RECORDS, _POLL_S))
         delivered = self._deliver(batch) if batch else None
         self._save(batch, receipts)
@@ -165,6 +167,7 @@ class ReceiptFollower:
             self._retry_at_s = time.monotonic() + self._backoff.next_s()
             return
         receipts.done()
+        self._no_receipts += self._not_done
         if batch or receipts.at_end():  # an answer to PING says nothing of what a server takes
             self.redis_trouble = ""
             self._backoff.reset()
@@ -188,7 +191,7 @@ class ReceiptFollower:
         batch = []
         for record in records:
             if record.timestamp_ms < oldest_ms:
-                self._no_receipts += 1
+                self._not_done += 1
                 continue  # Redis would have forgotten it by now
             receipt = self._decode(record)
             if receipt is not None:
@@ -215,10 +218,13 @@ class ReceiptFollower:
             if CORRELATION_ID.fullmatch(receipt.correlation_id) is None:
                 self._pass_over(record, "it has no correlation ID")
                 return None
+            if not record.read_headers().name(receipt.correlation_id, receipt.command):
+                self._pass_over(record, "its headers are not of its command")
+                return None
             return receipt
 
     def _pass_over(self, record: KafkaRecord, why: str) -> None:
-        self._no_receipts += 1
+        self._not_done += 1
         passed_over = self._passed_over.count()
         if passed_over:
             log.warning(

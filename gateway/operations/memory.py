@@ -13,19 +13,22 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from gateway.operations.accepted import AcceptedOperation
-from gateway.operations.assembly import assemble
+from gateway.operations.assembly import assemble, position_of
 from mesh.catalog import Command
+from mesh.dead_letters.dead_letter import RecordPosition
 
 _MAX_RECEIPTS_BYTES: Final = 64 * 1024 * 1024
+_MAX_FOREIGN: Final = 16  # of the receipts of one operation: anybody may write records with its correlation ID
 
 
 class _Entry:
     """What is known of one operation. Messages are kept serialized: that takes a fifth of their memory."""
 
-    __slots__ = ("accepted", "receipts")
+    __slots__ = ("accepted", "position", "receipts")
 
     def __init__(self) -> None:
         self.accepted: bytes | None = None  # set when this gateway accepted the command
+        self.position: RecordPosition | None = None  # of the record that Kafka acknowledged, where it told so
         self.receipts: tuple[bytes, ...] = ()
 
 
@@ -53,6 +56,8 @@ class OperationMemory:
         entry = self._entry(operation.correlation_id)
         if entry.accepted is None:
             entry.accepted = operation.SerializeToString()
+            if isinstance(operation, AcceptedOperation):
+                entry.position = _position(operation)
 
     def accepted_here(self, correlation_id: str) -> bool:
         """Whether this gateway accepted the command, and so has seen every receipt since."""
@@ -60,11 +65,15 @@ class OperationMemory:
         return entry is not None and entry.accepted is not None
 
     def add(self, receipt: CommandReceipt) -> bool:
-        """Keep a receipt and wake who waits for it; False when it repeats one."""
+        """Keep a receipt and wake who waits for it; False when it says nothing new of the command."""
         entry = self._entry(receipt.correlation_id)
-        for known in map(CommandReceipt.FromString, entry.receipts):
-            if known.store == receipt.store and known.dead_lettered <= receipt.dead_lettered:
-                return False
+        if receipt.dead_lettered and entry.position is not None and position_of(receipt) not in {None, entry.position}:
+            return False
+        known = list(map(CommandReceipt.FromString, entry.receipts))
+        if any(_repeats(receipt, earlier) for earlier in known):
+            return False
+        if self._may_be_foreign(receipt) and sum(map(self._may_be_foreign, known)) >= _MAX_FOREIGN:
+            return False
         content = receipt.SerializeToString()
         entry.receipts = (*entry.receipts, content)
         self._receipts_bytes += len(content)
@@ -83,9 +92,15 @@ class OperationMemory:
         entry = self._entries.get(correlation_id)
         return None if entry is None or entry.accepted is None else Operation.FromString(entry.accepted)
 
+    def position(self, correlation_id: str) -> RecordPosition | None:
+        """Return where Kafka has the record of a command that this gateway accepted, where it told so."""
+        entry = self._entries.get(correlation_id)
+        return None if entry is None else entry.position
+
     def get(self, correlation_id: str) -> Operation | None:
         """Return the operation as far as memory knows it."""
-        return assemble(self._commands, self.accepted(correlation_id), self.receipts(correlation_id))
+        receipts = self.receipts(correlation_id)
+        return assemble(self._commands, self.accepted(correlation_id), receipts, self.position(correlation_id))
 
     @contextmanager
     def watching(self, correlation_id: str) -> Iterator[asyncio.Event]:
@@ -105,6 +120,10 @@ class OperationMemory:
         for changed in self._watchers.get(correlation_id, ()):
             changed.set()
 
+    def _may_be_foreign(self, receipt: CommandReceipt) -> bool:
+        """Whether there may be any number of such receipts; of the others there is one for each command and store."""
+        return receipt.dead_lettered or receipt.command not in self._commands
+
     def _entry(self, correlation_id: str) -> _Entry:
         entry = self._entries.get(correlation_id)
         if entry is None:
@@ -116,3 +135,18 @@ class OperationMemory:
     def _forget_oldest(self) -> None:
         _, oldest = self._entries.popitem(last=False)
         self._receipts_bytes -= sum(map(len, oldest.receipts))
+
+
+def _repeats(receipt: CommandReceipt, earlier: CommandReceipt) -> bool:
+    """Whether a receipt says nothing that an earlier one has not said. Of another record's dead letter, it does."""
+    if (receipt.store, receipt.command) != (earlier.store, earlier.command):
+        return False
+    if receipt.dead_lettered and earlier.dead_lettered:
+        return position_of(receipt) == position_of(earlier)
+    return not earlier.dead_lettered
+
+
+def _position(operation: AcceptedOperation) -> RecordPosition | None:
+    if operation.partition is None or operation.offset is None or operation.offset < 0:
+        return None
+    return RecordPosition(operation.partition, operation.offset)

@@ -51,7 +51,8 @@ class ReceiptLog:
                 "error_cb": self._suspect,
             }
         )
-        self.passed_over = 0  # records of batches that cannot be unpacked
+        self.passed_over = 0  # records of batches that cannot be unpacked, of what is done
+        self._passed_over_since = 0  # of what is not: it may be read again
         self._pass_over = PassOver(self._consumer, self._count_passed_over)
         self._admin = AdminClient({**kafka.client_config(f"{group}-admin"), **QUIET_CONFIG})
         self.trouble = ""  # why the topic could not be looked at the last time; empty where it could
@@ -90,6 +91,8 @@ class ReceiptLog:
     def done(self) -> None:
         """Take what has been read as done: it needs no second reading."""
         self._done_to.update(self._read_to)
+        self.passed_over += self._passed_over_since
+        self._passed_over_since = 0
 
     def commit_when_due(self, *, now: bool = False) -> None:
         """Commit what is done, every half second at the most. What a crash leaves uncommitted is read again."""
@@ -147,6 +150,7 @@ class ReceiptLog:
         self._assign(starts)
 
     def _assign(self, starts: Mapping[int, int]) -> None:
+        self._passed_over_since = 0
         self._done_to = dict(starts)
         self._read_to = dict(starts)
         self._consumer.assign([TopicPartition(RECEIPTS, p, offset) for p, offset in starts.items()])
@@ -175,7 +179,7 @@ class ReceiptLog:
         return starts
 
     def _count_passed_over(self) -> None:
-        self.passed_over += 1
+        self._passed_over_since += 1
 
     def _end_when_last_fetched(self, partition: int) -> int:
         """Return a partition's end; below 0 before the first fetch."""

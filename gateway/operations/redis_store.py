@@ -1,10 +1,11 @@
 """Operations and request IDs in Redis, where every gateway finds them.
 
 `operation:{correlation_id}` is a hash with one field a store: its serialized CommandReceipt. A field is written
-once, whoever comes first, so that gateways need no agreement. A dead letter has a field of its own, beside that of
-the answer which a redrive may bring. `request:{correlation_id}` holds the fingerprint of the request that a
-client's `request_id` stands for. Both expire, and each kind keeps within a number of bytes: where more come in that
-time, the oldest give way, and the event log is asked for those operations.
+once, whoever comes first, so that gateways need no agreement. Each dead letter has a field of its own, beside that of
+the answer which a redrive may bring: some may be of foreign records with the command's ID.
+`request:{correlation_id}` holds the fingerprint of the request that a client's `request_id` stands for. Both expire,
+and each kind keeps within a number of bytes: where more come in that time, the oldest give way, and the event log is
+asked for those operations.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from gateway.operations.assembly import position_of
 from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
 from mesh.redis_budget import KEEP_WITHIN
@@ -48,16 +50,20 @@ _MAX_CLAIMS_HERE: Final = 10_000  # about 2 MB
 # a claim takes; with their places in the lists by age.
 RECEIPT_BYTES: Final = 450
 CLAIM_BYTES: Final = 300
+_MAX_FIELDS: Final = 32  # of an operation, before its dead letters are left out: the event log has them
+_DEAD_LETTER: Final = ":dead_letter"
 # A lifetime counts from the last news. KEYS: 1 the list by age, 2 its sum, then an operation's key for each receipt.
-# ARGV: 1 seconds to live, 2 the bound in bytes, 3 what a receipt takes beside its own, 4 the keys' prefix, then a field
-# and a value for each key.
+# ARGV: 1 seconds to live, 2 the bound in bytes, 3 what a receipt takes beside its own, 4 the keys' prefix, 5 how many
+# fields a key may have before dead letters are left out, 6 what their fields have in common, then a field and a value
+# for each key.
 _SAVE: Final = (
     KEEP_WITHIN
     + """
 local names, added = {}, 0
 for i = 3, #KEYS do
-  local value = ARGV[2 * i]
-  if redis.call('HSETNX', KEYS[i], ARGV[2 * i - 1], value) == 1 then
+  local field, value = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  local left_out = string.find(field, ARGV[6], 1, true) and redis.call('HLEN', KEYS[i]) >= tonumber(ARGV[5])
+  if not left_out and redis.call('HSETNX', KEYS[i], field, value) == 1 then
     redis.call('EXPIRE', KEYS[i], ARGV[1])
     names[#names + 1] = string.sub(KEYS[i], #ARGV[4] + 1)
     added = added + #value + ARGV[3]
@@ -107,7 +113,7 @@ class ReceiptWriter:
         )
         self._save = self._redis.register_script(_SAVE)
         self._refused = RepeatCounter()
-        self._limits = (ttl_s, max_bytes, RECEIPT_BYTES, OPERATION_PREFIX)
+        self._limits = (ttl_s, max_bytes, RECEIPT_BYTES, OPERATION_PREFIX, _MAX_FIELDS, _DEAD_LETTER)
 
     def save(self, receipts: Sequence[CommandReceipt]) -> None:
         """Write a batch in one call. Raises PolystreamError with STORE_UNAVAILABLE: repeat the batch then.
@@ -211,7 +217,7 @@ class RedisOperationStore:
 
 def _field(receipt: CommandReceipt) -> str:
     name = Store.Name(receipt.store)
-    return f"{name}:dead_letter" if receipt.dead_lettered else name
+    return f"{name}{_DEAD_LETTER}:{position_of(receipt) or ''}" if receipt.dead_lettered else name
 
 
 def _parsed(value: bytes | str) -> CommandReceipt | None:

@@ -198,7 +198,7 @@ class OperationTracker:
             if time.monotonic() >= give_up_s:
                 break
             await asyncio.sleep(backoff.next_s())
-        operation = await self._from_memory_and_redis(correlation_id)
+        operation = self._assemble(correlation_id, await self._known_receipts(correlation_id))
         return None if operation is None else OperationStory(operation=operation, missing=[_UNHEARD_OF])
 
     async def _may_be_new(self, correlation_id: str) -> bool:
@@ -215,11 +215,14 @@ class OperationTracker:
 
     async def _look_up(self, correlation_id: str) -> Operation | None:
         operation = self._memory.get(correlation_id)
-        if operation is not None and self._is_whole(operation):
+        is_sure = self._is_sure(correlation_id, self._memory.receipts(correlation_id))
+        if operation is not None and is_sure and self._is_whole(operation):
             return operation
-        operation = await self._from_memory_and_redis(correlation_id)
+        receipts = await self._known_receipts(correlation_id)
+        operation, is_sure = self._assemble(correlation_id, receipts), self._is_sure(correlation_id, receipts)
         # What this gateway accepted has no receipt that has not come by here or through Redis.
-        if operation is not None and (self._memory.accepted_here(correlation_id) or self._is_whole(operation)):
+        is_here = self._memory.accepted_here(correlation_id)
+        if operation is not None and (is_here or (is_sure and self._is_whole(operation))):
             return operation
         try:
             told = await self._event_log.get(correlation_id)
@@ -227,7 +230,14 @@ class OperationTracker:
             if operation is not None:
                 return operation
             raise
-        return operation if told is None or _says_more(operation, told) else told
+        return operation if told is None or (is_sure and _says_more(operation, told)) else told
+
+    def _is_sure(self, correlation_id: str, receipts: Sequence[CommandReceipt]) -> bool:
+        """Whether the receipts are the command's: dead letters alone may be of foreign records with its ID.
+
+        The event log, which has seen the command's own record, can tell then.
+        """
+        return self._memory.accepted_here(correlation_id) or not all(receipt.dead_lettered for receipt in receipts)
 
     def _is_whole(self, operation: Operation) -> bool:
         """Whether an operation is done, and no answer that is not known here can make it another.
@@ -255,14 +265,17 @@ class OperationTracker:
         is_behind = not self._follower.caught_up and time.monotonic() < self._catch_up_until_s
         return age_s < (self._ttl_s if is_behind else _FRESH_S)
 
-    async def _from_memory_and_redis(self, correlation_id: str) -> Operation | None:
-        """Return what memory and Redis know together; memory alone while Redis is away."""
+    async def _known_receipts(self, correlation_id: str) -> list[CommandReceipt]:
+        """Return the receipts that memory and Redis have together; memory alone while Redis is away."""
         try:
             stored = await self._redis.receipts(correlation_id)
         except PolystreamError:
             stored = []
-        receipts = [*stored, *self._memory.receipts(correlation_id)]
-        return assemble(self._commands, self._memory.accepted(correlation_id), receipts)
+        return [*stored, *self._memory.receipts(correlation_id)]
+
+    def _assemble(self, correlation_id: str, receipts: Sequence[CommandReceipt]) -> Operation | None:
+        accepted, position = self._memory.accepted(correlation_id), self._memory.position(correlation_id)
+        return assemble(self._commands, accepted, receipts, position)
 
     def _deliver(self, batch: Sequence[Received]) -> "Future[None]":
         """Hand receipts to the event loop. Called on the follower's thread."""

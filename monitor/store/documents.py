@@ -21,6 +21,7 @@ _EVENT_TEXTS = tuple(f.name for f in Event.DESCRIPTOR.fields if f.type == _TEXT)
 _EVENT_VALUES = tuple(
     f.name for f in Event.DESCRIPTOR.fields if f.type != _TEXT and f.message_type is None and not f.has_presence
 )
+_EVENT_OPTIONAL = tuple(f.name for f in Event.DESCRIPTOR.fields if f.message_type is None and f.has_presence)
 _SPAN_TEXTS = tuple(f.name for f in Span.DESCRIPTOR.fields if f.type == _TEXT)
 
 
@@ -32,8 +33,7 @@ def event_document(traced: TracedEvent) -> Document:
     event = traced.event
     document: Document = {name: value for name in _EVENT_TEXTS if (value := getattr(event, name))}
     document |= {name: getattr(event, name) for name in _EVENT_VALUES}
-    if event.HasField("user_id"):
-        document["user_id"] = event.user_id
+    document |= {name: getattr(event, name) for name in _EVENT_OPTIONAL if event.HasField(name)}
     document["timestamp"] = event.timestamp.ToJsonString()
     document["sampled"] = traced.sampled
     if event.error:
@@ -45,7 +45,7 @@ def event_document(traced: TracedEvent) -> Document:
 
 def read_event(document: Mapping[str, Any]) -> TracedEvent:
     """Return the event of a document. Raises ValueError or TypeError where it is none."""
-    fields = {name: document[name] for name in (*_EVENT_TEXTS, *_EVENT_VALUES, "user_id") if name in document}
+    fields = {name: document[name] for name in (*_EVENT_TEXTS, *_EVENT_VALUES, *_EVENT_OPTIONAL) if name in document}
     event = Event(timestamp=_timestamp(document["timestamp"]), **fields)
     if "error_status" in document:
         event.error_status.CopyFrom(rebuild_status(from_dict(document["error_status"], Status())))

@@ -34,6 +34,8 @@ _EVENT_FIELDS: Final[dict[str, Any]] = {
     "error_status": {"type": "object", "enabled": False},
     "duplicate": {"type": "boolean"},
     "dead_lettered": {"type": "boolean"},
+    "command_partition": {"type": "integer"},
+    "command_offset": {"type": "long"},
     "sampled": {"type": "boolean"},
 }
 _OPERATION_FIELDS: Final[dict[str, Any]] = {

@@ -83,6 +83,7 @@ class Applying:
             correlation_id=delivery.correlation_id,
             command=delivery.command.name,
             store=self._store.name,
+            position=delivery.first_position,
             cause=cause,
             user_id=getattr(delivery.request, "user_id", None) if delivery.command.about_user else None,
             accept_time_ms=delivery.accept_time_ms,

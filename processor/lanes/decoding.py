@@ -8,6 +8,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Catalog, Command
 from mesh.codec import Decoder, SchemaSource
+from mesh.dead_letters.dead_letter import RecordPosition, first_position
 from mesh.envelope import KafkaRecord, RecordHeaders, command_of
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError, Reason
@@ -102,6 +103,7 @@ class CommandDecoder:
             correlation_id=headers.correlation_id,
             command=headers.command,
             store=self._store,
+            position=first_position(RecordPosition.of(record), headers),
             cause=cause,
             user_id=record.user_id if command is not None and command.about_user else None,
             accept_time_ms=record.accept_time_ms(headers),
@@ -139,4 +141,5 @@ def _delivery(record: KafkaRecord, headers: RecordHeaders, own: _Own) -> Deliver
         accept_time_ms=record.accept_time_ms(headers),
         receive_time_ns=record.receive_time_ns,
         trace=headers.trace,
+        first_offset=first_position(RecordPosition.of(record), headers).offset if headers.redrives else None,
     )

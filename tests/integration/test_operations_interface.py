@@ -130,6 +130,31 @@ async def test_a_failure_that_redis_forgot_stays_the_first(monitor: MonitorDoubl
         assert await done(alone.tracker.find, correlation_id) == later
 
 
+async def test_dead_letters_alone_do_not_outdo_the_event_log(monitor: MonitorDouble) -> None:
+    """They may be of foreign records with the command's ID: a gateway that did not accept the command asks who knows.
+
+    However many there are, the command's own answer is kept beside them.
+    """
+    correlation_id = new_correlation_id()
+    monitor.operations[correlation_id] = accepted(correlation_id, "CreateUser")
+    async with gateway("g-foreign") as here:
+        lane = Lane()
+        for offset in range(100):
+            fields: dict[str, Any] = {"command_partition": 0, "command_offset": offset, "dead_lettered": True}
+            fields |= {"state": Operation.FAILED, "result": None}
+            lane.answer(correlation_id, "POSTGRESQL", command="CreateUser", **fields)
+        last = new_correlation_id()
+        lane.answer(last, *STORES)
+        await done(here.tracker.find, last)
+        told = await here.tracker.find(correlation_id)
+        assert told is not None
+        assert told.state == Operation.ACCEPTED
+        lane.answer(correlation_id, "POSTGRESQL", command="CreateUser", command_partition=0, command_offset=500)
+        assert (await done(here.tracker.find, correlation_id)).state == Operation.SUCCEEDED
+    async with gateway("g-foreign-too") as another:  # by what Redis has
+        assert (await done(another.tracker.find, correlation_id)).state == Operation.SUCCEEDED
+
+
 async def test_a_result_that_nobody_has_is_not_waited_for(monitor: MonitorDouble) -> None:
     """What the event log alone knows is told without a result: at once if it is old, after two seconds if it is new."""
     old, new = (request_correlation_id("test", new_correlation_id()) for _ in range(2))

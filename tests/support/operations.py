@@ -31,6 +31,7 @@ from gateway.queries.stores import Stores
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Encoder
+from mesh.envelope import receipt_headers
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import (
@@ -91,7 +92,7 @@ class Lane:
             receipt.accept_time.FromMilliseconds(1_700_000_000_000)
             receipt.complete_time.GetCurrentTime()
             self.send(
-                self._encoder.encode(receipt), [] if trace is None else [(topics.TRACEPARENT, trace.traceparent)], flush
+                self._encoder.encode(receipt), receipt_headers(correlation_id, command, trace, store=store), flush
             )
 
     def send(

@@ -48,6 +48,7 @@ _SLOW: Final = (
     "tests/acceptance/test_integrity.py",
     "tests/acceptance/test_kills.py",
     "tests/acceptance/test_native.py",
+    "tests/acceptance/test_record_fuzz.py",
     "tests/acceptance/test_schemathesis.py",
     "tests/acceptance/test_surroundings.py",
     "tests/docs/test_pages.py",

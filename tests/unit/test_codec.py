@@ -158,3 +158,11 @@ class _One:
     def schema_by_id(self, _: int) -> str:
         """Return it."""
         return self._text
+
+
+def test_bytes_behind_the_record_make_a_value_undecodable() -> None:
+    """Otherwise almost any bytes would be a command whose record is one number, such as DeleteUser's."""
+    with pytest.raises(PolystreamError) as raised:
+        decoded(encoded(LAST_S) + b"\0")
+    assert raised.value.reason is Reason.UNDECODABLE
+    assert "more bytes" in raised.value.message

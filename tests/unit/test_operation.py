@@ -17,6 +17,7 @@ from gateway.operations.assembly import assemble
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Decoder, Encoder
+from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.envelope import KafkaRecord
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import FieldFault, PolystreamError, Reason, read_details
@@ -30,6 +31,8 @@ CATALOG: Final = load_catalog()
 CORRELATION_ID: Final = "0197a1b2-0000-7000-8000-000000000001"
 RECEIPT: Final = CommandReceipt.DESCRIPTOR.full_name
 ACCEPT_MS: Final = 1_000
+OFFSET: Final = 1  # of the command's record
+FOREIGN_OFFSET: Final = 5  # of another record with its correlation ID
 REFUSAL: Final = PolystreamError(Reason.USER_NOT_FOUND, faults=[FieldFault("user_id", "there is none")])
 DEAD_LETTER: Final = PolystreamError(Reason.HANDLER_FAILED, metadata={"exception": "KeyError"})
 
@@ -56,8 +59,12 @@ def answer(
     duplicate: bool = False,
     dead_lettered: bool = False,
     state: Operation.State = Operation.SUCCEEDED,
+    offset: int | None = None,
 ) -> CommandReceipt:
-    """Return a store's receipt, as it comes out of Kafka: of a state, or a failure where there is a cause."""
+    """Return a store's receipt, as it comes out of Kafka: of a state, or a failure where there is a cause.
+
+    `offset` is that of the answered record, in partition 0; None in receipts of earlier versions.
+    """
     receipt = CommandReceipt(
         correlation_id=CORRELATION_ID,
         command=command,
@@ -69,6 +76,8 @@ def answer(
         user_id=7,
         duplicate=duplicate,
         dead_lettered=dead_lettered,
+        command_partition=None if offset is None else 0,
+        command_offset=offset,
     )
     if cause is not None:
         fail(receipt, cause)
@@ -102,7 +111,8 @@ def kept(traced: TracedEvent) -> Event:
 
 def by_receipts(receipts: Iterable[CommandReceipt], accepted: Operation | None) -> Operation:
     """Return the operation as a gateway has it, but for the result, which no event has."""
-    operation = assemble(CATALOG.commands, accepted, receipts)
+    position = None if accepted is None else RecordPosition(0, OFFSET)
+    operation = assemble(CATALOG.commands, accepted, receipts, position)
     assert operation is not None
     operation.ClearField("result")
     return operation
@@ -111,7 +121,7 @@ def by_receipts(receipts: Iterable[CommandReceipt], accepted: Operation | None) 
 def by_events(receipts: Sequence[CommandReceipt], *, with_acceptance: bool) -> list[Event]:
     """Return what the topics' records tell the monitor, receipts in this order."""
     command = receipts[0].command
-    events = read(topics.COMMANDS, 0, command, b"") if with_acceptance else []
+    events = read(topics.COMMANDS, OFFSET, command, b"") if with_acceptance else []
     for offset, receipt in enumerate(receipts):
         events += read(topics.RECEIPTS, offset, command, ENCODER.encode(receipt))
     return events
@@ -170,9 +180,42 @@ HISTORIES: Final[dict[str, tuple[list[CommandReceipt], Operation.State]]] = {
         [answer("REDIS", 5_000, command="CreateUser"), answer("POSTGRESQL", 1_020, command="CreateUser")],
         Operation.SUCCEEDED,
     ),
+    # Nothing waits for that store: a foreign record with the command's ID may have been set apart there.
     "a dead letter of a store outside": (
         [answer("REDIS", 1_010, DEAD_LETTER, command="CreateUser", dead_lettered=True)],
+        Operation.ACCEPTED,
+    ),
+    "a dead letter of a store outside, and the command's own answer": (
+        [
+            answer("REDIS", 1_010, DEAD_LETTER, command="CreateUser", dead_lettered=True),
+            answer("POSTGRESQL", 1_020, command="CreateUser"),
+        ],
+        Operation.SUCCEEDED,
+    ),
+    "dead letters of foreign records": (
+        [
+            answer("POSTGRESQL", 1_005, DEAD_LETTER, dead_lettered=True, offset=FOREIGN_OFFSET),
+            answer("MONGODB", 1_006, DEAD_LETTER, dead_lettered=True, offset=FOREIGN_OFFSET),
+            answer("MONGODB", 1_020, offset=OFFSET),
+        ],
+        Operation.ACCEPTED,
+    ),
+    "a dead letter of the command's own": (
+        [
+            answer("POSTGRESQL", 1_010, DEAD_LETTER, dead_lettered=True, offset=OFFSET),
+            answer("MONGODB", 1_005, DEAD_LETTER, dead_lettered=True, offset=FOREIGN_OFFSET),
+            answer("MONGODB", 1_020, offset=OFFSET),
+        ],
         Operation.FAILED,
+    ),
+    # What a gateway sent twice is applied once: the second time, the answer is to the first record.
+    "a command that was sent twice": (
+        [
+            answer("POSTGRESQL", 1_010, offset=OFFSET - 1),
+            answer("MONGODB", 1_010, offset=OFFSET - 1),
+            answer("REDIS", 1_010, offset=OFFSET - 1),
+        ],
+        Operation.SUCCEEDED,
     ),
     "a receipt that claims no end": (
         [answer("POSTGRESQL", 1_010, command="CreateUser", state=Operation.STATE_UNSPECIFIED)],
@@ -326,7 +369,8 @@ def test_an_answer_of_a_store_nobody_knows_does_no_harm() -> None:
     unknown.store, unnamed.store = 99, Store.STORE_UNSPECIFIED  # type: ignore[assignment] # as a foreign one may say
     operation = by_receipts([unnamed, unknown], accepted_of("DeleteUser"))
     assert [receipt.store for receipt in operation.receipts] == [99]
-    assert read_details(operation.error).metadata["store"] == "99"
+    assert read_details(operation.receipts[0].error).metadata["store"] == "99"
+    assert operation.state == Operation.ACCEPTED
     nowhere = Event(event_type="command.failed", store="ATLANTIS", correlation_id=CORRELATION_ID, command="CreateUser")
     assert fold([nowhere], CATALOG).state == Operation.ACCEPTED
     assert fold([nowhere], CATALOG).error == status_pb2.Status()

@@ -2,9 +2,11 @@
 
 import asyncio
 
+import pytest
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
+from gateway.operations.accepted import AcceptedOperation
 from gateway.operations.memory import OperationMemory
 from mesh.catalog import load_catalog
 
@@ -16,15 +18,24 @@ def operation(correlation_id: str) -> Operation:
     return Operation(correlation_id=correlation_id, command="CreateUser", state=Operation.ACCEPTED)
 
 
-def receipt(correlation_id: str, *, dead_lettered: bool = False) -> CommandReceipt:
-    """Return the store's answer."""
+def receipt(correlation_id: str, *, dead_lettered: bool = False, offset: int | None = None) -> CommandReceipt:
+    """Return the store's answer, to the record of an offset where one is given."""
     return CommandReceipt(
         correlation_id=correlation_id,
         command="CreateUser",
         store="POSTGRESQL",
         state=Operation.FAILED if dead_lettered else Operation.SUCCEEDED,
         dead_lettered=dead_lettered,
+        command_partition=None if offset is None else 0,
+        command_offset=offset,
     )
+
+
+def acknowledged(correlation_id: str, offset: int) -> AcceptedOperation:
+    """Return an operation as the command path has it, once Kafka has told where its record is."""
+    accepted = AcceptedOperation(correlation_id, operation(correlation_id).SerializeToString())
+    accepted.partition, accepted.offset = 0, offset
+    return accepted
 
 
 def test_the_oldest_operation_gives_way() -> None:
@@ -100,3 +111,57 @@ def test_large_receipts_push_out_the_oldest_operations() -> None:
     assert kept == list(range(50 - len(kept), 50))
     assert 8 <= len(kept) <= 10
     assert len(memory) == len(kept)
+
+
+def state(memory: OperationMemory, correlation_id: str) -> int:
+    """Return the state that memory tells."""
+    known = memory.get(correlation_id)
+    assert known is not None
+    return known.state
+
+
+@pytest.mark.parametrize("is_early", [False, True], ids=["behind the acceptance", "before the acceptance"])
+def test_a_foreign_records_dead_letter_says_nothing_of_the_command(is_early: bool) -> None:
+    """Neither that it failed, nor that its own dead letter is a repetition."""
+    memory = OperationMemory(COMMANDS, 10)
+    foreign, own = receipt("a", dead_lettered=True, offset=9), receipt("a", dead_lettered=True, offset=5)
+    if is_early:
+        memory.add(foreign)
+    memory.accept(acknowledged("a", 5))
+    if not is_early:
+        assert not memory.add(foreign)
+    assert state(memory, "a") == Operation.ACCEPTED
+    assert memory.add(own)
+    assert state(memory, "a") == Operation.FAILED
+    assert memory.add(receipt("a", offset=5)), "a redrive's answer has the place that the command was at first"
+    assert state(memory, "a") == Operation.SUCCEEDED
+
+
+def test_a_broker_that_told_no_offset_hides_no_dead_letter() -> None:
+    """As of a record that was there already, librdkafka knows none."""
+    memory = OperationMemory(COMMANDS, 10)
+    memory.accept(acknowledged("a", -1001))
+    memory.add(receipt("a", dead_lettered=True, offset=5))
+    assert state(memory, "a") == Operation.FAILED
+
+
+def test_an_answer_to_another_command_hides_none() -> None:
+    """Nor does it count: the accepted command is the one that this gateway sent."""
+    memory = OperationMemory(COMMANDS, 10)
+    memory.accept(acknowledged("a", 5))
+    other = receipt("a")
+    other.command = "UpdateUser"
+    memory.add(other)
+    assert state(memory, "a") == Operation.ACCEPTED
+    assert memory.add(receipt("a", offset=5))
+    assert state(memory, "a") == Operation.SUCCEEDED
+
+
+def test_foreign_receipts_of_one_operation_are_bounded() -> None:
+    """Anybody may write a million records with one correlation ID; the command's own answer is kept all the same."""
+    memory = OperationMemory(COMMANDS, 10)
+    for offset in range(100):
+        memory.add(receipt("a", dead_lettered=True, offset=offset))
+    assert len(memory.receipts("a")) == 16
+    assert memory.add(receipt("a", offset=500))
+    assert state(memory, "a") == Operation.SUCCEEDED

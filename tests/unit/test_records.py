@@ -65,6 +65,7 @@ def test_a_command_that_is_sent_again_is_accepted_once(reader: EventReader) -> N
 def test_a_dead_letter_names_the_store_and_the_cause(reader: EventReader) -> None:
     """The store is called as everywhere else, whatever the lane's name is."""
     added = {topics.DLQ_STORE: "POSTGRESQL", topics.DLQ_LANE: "lane-postgresql-0"}
+    added |= {topics.DLQ_PARTITION: "2", topics.DLQ_OFFSET: "3"}
     cause = {topics.DLQ_REASON: "HANDLER_FAILED", topics.DLQ_ERROR: "it failed"}
     event = read(reader, topics.DEAD_LETTERS, **added, **cause)
     assert (event.event_type, event.status, event.store) == ("command.dead_lettered", "FAILED", "POSTGRESQL")
@@ -97,3 +98,21 @@ def test_records_that_tell_of_nothing_do_not_fill_the_log(reader: EventReader) -
         for offset in range(1000):
             assert not reader.read(KafkaRecord(topics.COMMANDS, 0, offset, 5, 0, None, None, ()))
     assert [line["records"] for line in lines] == [1]
+
+
+def test_what_no_lane_has_written_is_told_of_by_nothing(reader: EventReader) -> None:
+    """A receipt under another command's headers, one that cannot be read, and a record that is no dead letter."""
+    receipt = CommandReceipt(correlation_id=CORRELATION_ID, command="CreatePayment", store="POSTGRESQL", state="FAILED")
+    value = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT_RECORD), 1).encode(receipt)  # type: ignore[arg-type]
+    own = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, "CreatePayment")]
+    other = [(topics.CORRELATION_ID, CORRELATION_ID.replace("1", "2")), (topics.COMMAND, "CreatePayment")]
+    renamed = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, "CreateUser")]
+
+    def told(topic: str, content: bytes, headers: list[tuple[str, str]]) -> int:
+        return len(reader.read(KafkaRecord(topic, 2, 17, READ_MS, READ_MS * 1_000_000, b"7", content, headers)))
+
+    assert told(topics.RECEIPTS, value, own) == 2
+    assert told(topics.RECEIPTS, value, other) == 0
+    assert told(topics.RECEIPTS, value, renamed) == 0
+    assert told(topics.RECEIPTS, value[:-1], own) == 0
+    assert told(topics.DEAD_LETTERS, value, own) == 0

@@ -1,6 +1,7 @@
 """Events and spans to an operation and its story."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -156,3 +157,56 @@ def test_an_unsampled_command_misses_no_spans(catalog: Catalog) -> None:
 def test_spans_that_name_each_other_as_parents_do_not_hang() -> None:
     """A foreign cycle is left out rather than followed for ever."""
     assert parents_first([span("a", "b", "x", 1), span("b", "a", "y", 2)]) == []
+
+
+def placed(kind: str, when_ms: int, offset: int, store: str = "", **fields: Any) -> Event:
+    """Return an event about the record at an offset of `user_events`, of partition 0."""
+    made = event(kind, when_ms, store, command=fields.pop("command", "CreateUser"))
+    made.service = fields.pop("service", "")
+    if kind == "accepted":
+        made.offset = offset
+    else:
+        made.command_partition, made.command_offset = 0, offset
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+ISSUED_MS = int(CORRELATION_ID[:8] + CORRELATION_ID[9:13], 16)
+OWN = placed("accepted", ISSUED_MS + 1, 3, service="gateway-0")
+FOREIGN = {
+    "long before": placed("accepted", 5, 9, service="gateway-0"),
+    "later": placed("accepted", ISSUED_MS + 50, 9, service="gateway-0"),
+    "of another command": placed("accepted", ISSUED_MS + 1, 1, service="gateway-0", command="DropTables"),
+    "of no gateway": placed("accepted", ISSUED_MS, 9),
+}
+
+
+@pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_foreign_record_with_the_commands_id_is_not_its_acceptance(catalog: Catalog, foreign: Event) -> None:
+    """It is told of as what it is, and what became of it says nothing of the command."""
+    dead = placed("failed", ISSUED_MS + 60, foreign.offset, "POSTGRESQL", dead_lettered=True, command=foreign.command)
+    story = tell([foreign, dead, OWN], [], catalog, sampled=False)
+    assert story.operation.state == Operation.ACCEPTED
+    assert story.operation.accept_time == OWN.timestamp
+    kinds = {hop.offset: hop.event_type for hop in story.hops if hop.topic == "" and hop.event_type != "command.failed"}
+    assert kinds == {OWN.offset: "command.accepted", foreign.offset: "command.repeated"}
+    assert list(story.missing) == ["the POSTGRESQL lane has not answered"]
+    done = placed("succeeded", ISSUED_MS + 70, OWN.offset, "POSTGRESQL")
+    assert fold([foreign, dead, OWN, done], catalog).state == Operation.SUCCEEDED
+
+
+def test_the_record_that_a_store_applied_is_the_command(catalog: Catalog) -> None:
+    """Whatever else looks more like it, as a request's ID has no time to go by."""
+    late = placed("accepted", ISSUED_MS + 90, 9)
+    story = tell([OWN, late, placed("succeeded", ISSUED_MS + 99, 9, "POSTGRESQL")], [], catalog, sampled=False)
+    assert story.operation.accept_time == late.timestamp
+    assert [hop.event_type for hop in story.hops] == ["command.repeated", "command.accepted", "command.succeeded"]
+
+
+def test_a_dead_letter_that_somebody_else_wrote_waits_for_no_store(catalog: Catalog) -> None:
+    """Nobody accepted such a command: it is over, and a stop of the platform does not wait for it."""
+    operation = fold([event("dead_lettered", 15, "POSTGRESQL", error="HANDLER_FAILED: it failed")], catalog)
+    assert (operation.state, operation.complete_time) == (Operation.FAILED, at(15))
+    assert operation.error.message == "it failed"
+    assert fold([OWN, event("dead_lettered", 15, "POSTGRESQL")], catalog).state == Operation.ACCEPTED

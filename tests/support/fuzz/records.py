@@ -15,6 +15,8 @@ from tests.support.foreign_records import RawRecord
 _WEIGHTS: Final = {topics.COMMANDS: 50, topics.RECEIPTS: 30, topics.DEAD_LETTERS: 20}
 _RECORD_MAX_BYTES: Final = 990_000  # a little below what brokers take of a batch if they are not told otherwise
 _HUGE_SHARE: Final = 0.0005  # of the records
+_FORGED_SHARE: Final = 0.05  # of the correlation IDs
+_NEWEST: Final = 20  # of the good commands
 _DAY_MS: Final = 86_400_000
 _NAMES: Final = (
     *(topics.CORRELATION_ID, topics.COMMAND, topics.TRACEPARENT, topics.TRACESTATE, topics.ACCEPT_TIME, topics.SERVICE),
@@ -53,7 +55,10 @@ class RecordGenerator:
     """Makes cases out of a seed and their numbers."""
 
     def __init__(self, seed: int, templates: Templates, good_ids: Sequence[str]) -> None:
-        """`good_ids` are correlation IDs of good commands, which some records forge; it may grow meanwhile."""
+        """`good_ids` are correlation IDs of good commands, the newest last, which some records forge.
+
+        Others may add to them meanwhile: which record forges one is the seed's, and whose it is the moment's.
+        """
         self._seed = seed
         self._templates = templates
         self._good_ids = good_ids
@@ -112,12 +117,19 @@ class RecordGenerator:
         return RawRecord(_key(draw), value if draw.random() < 0.5 else _bytes(draw), headers)
 
     def _headers(self, draw: Random, command: str) -> tuple[tuple[bytes, bytes | None], ...]:
-        id_ = draw.choice(self._good_ids) if self._good_ids and draw.random() < 0.05 else _uuid(draw)
+        id_ = self._newest(draw.randrange(_NEWEST)) if draw.random() < _FORGED_SHARE else _uuid(draw)
         return (
             (b"correlation_id", id_.encode()),
             (b"command", command.encode()),
-            (b"accept_time", str(1_700_000_000_000 + draw.randrange(10**10)).encode()),
+            (
+                b"accept_time",
+                str(draw.choice((1_700_000_000_000, time.time_ns() // 10**6)) - draw.randrange(10**7)).encode(),
+            ),
         )
+
+    def _newest(self, number: int) -> str:
+        """Return one of the newest good commands' IDs: it may not be applied yet."""
+        return self._good_ids[-1 - number % min(len(self._good_ids), _NEWEST)]
 
     def _spoiled_value(self, draw: Random, good: bytes) -> bytes | None:
         """Return a value that is none of its type."""

@@ -28,7 +28,7 @@ from polystream.options.v1 import options_pb2 as polystream_dot_options_dot_v1_d
 from polystream.v1 import operations_pb2 as polystream_dot_v1_dot_operations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apolystream/v1/events.proto\x12\rpolystream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#polystream/options/v1/options.proto\x1a\x1epolystream/v1/operations.proto\"\xfa\x08\n\x0e\x43ommandReceipt\x12%\n\x0e\x63orrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12\x18\n\x07\x63ommand\x18\x02 \x01(\tR\x07\x63ommand\x12\x32\n\x05store\x18\x03 \x01(\x0e\x32\x1c.polystream.options.v1.StoreR\x05store\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0b\x61\x63\x63\x65pt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nacceptTime\x12=\n\x0creceive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12?\n\rcomplete_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x63ompleteTime\x12\x1c\n\tduplicate\x18\x08 \x01(\x08R\tduplicate\x12#\n\rdead_lettered\x18\t \x01(\x08R\x0c\x64\x65\x61\x64Lettered\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x06result\x18\x0b \x01(\x0b\x32$.polystream.v1.CommandReceipt.ResultR\x06result\x12\x39\n\x05\x65rror\x18\x0c \x01(\x0b\x32#.polystream.v1.CommandReceipt.ErrorR\x05\x65rror\x1a\x39\n\x06Result\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05value\x1aX\n\nFieldFault\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12\x12\n\x04rule\x18\x03 \x01(\tR\x04rule\x1a\xed\x02\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\x05R\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x14\n\x05\x66ield\x18\x04 \x01(\tR\x05\x66ield\x12M\n\x08metadata\x18\x05 \x03(\x0b\x32\x31.polystream.v1.CommandReceipt.Error.MetadataEntryR\x08metadata\x12@\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32(.polystream.v1.CommandReceipt.FieldFaultR\x06\x66\x61ults\x12:\n\x0bretry_delay\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryDelay\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:\x15\xea\xe0\x18\x11\n\x0fresponse_eventsB\n\n\x08_user_idb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apolystream/v1/events.proto\x12\rpolystream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#polystream/options/v1/options.proto\x1a\x1epolystream/v1/operations.proto\"\x81\n\n\x0e\x43ommandReceipt\x12%\n\x0e\x63orrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12\x18\n\x07\x63ommand\x18\x02 \x01(\tR\x07\x63ommand\x12\x32\n\x05store\x18\x03 \x01(\x0e\x32\x1c.polystream.options.v1.StoreR\x05store\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0b\x61\x63\x63\x65pt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nacceptTime\x12=\n\x0creceive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0breceiveTime\x12?\n\rcomplete_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x63ompleteTime\x12\x1c\n\tduplicate\x18\x08 \x01(\x08R\tduplicate\x12#\n\rdead_lettered\x18\t \x01(\x08R\x0c\x64\x65\x61\x64Lettered\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x06result\x18\x0b \x01(\x0b\x32$.polystream.v1.CommandReceipt.ResultR\x06result\x12\x39\n\x05\x65rror\x18\x0c \x01(\x0b\x32#.polystream.v1.CommandReceipt.ErrorR\x05\x65rror\x12\x30\n\x11\x63ommand_partition\x18\r \x01(\x05H\x01R\x10\x63ommandPartition\x88\x01\x01\x12*\n\x0e\x63ommand_offset\x18\x0e \x01(\x03H\x02R\rcommandOffset\x88\x01\x01\x1a\x39\n\x06Result\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05value\x1aX\n\nFieldFault\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12\x12\n\x04rule\x18\x03 \x01(\tR\x04rule\x1a\xed\x02\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\x05R\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x14\n\x05\x66ield\x18\x04 \x01(\tR\x05\x66ield\x12M\n\x08metadata\x18\x05 \x03(\x0b\x32\x31.polystream.v1.CommandReceipt.Error.MetadataEntryR\x08metadata\x12@\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32(.polystream.v1.CommandReceipt.FieldFaultR\x06\x66\x61ults\x12:\n\x0bretry_delay\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryDelay\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:\x15\xea\xe0\x18\x11\n\x0fresponse_eventsB\n\n\x08_user_idB\x14\n\x12_command_partitionB\x11\n\x0f_command_offsetb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,13 +40,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMANDRECEIPT']._loaded_options = None
   _globals['_COMMANDRECEIPT']._serialized_options = b'\352\340\030\021\n\017response_events'
   _globals['_COMMANDRECEIPT']._serialized_start=180
-  _globals['_COMMANDRECEIPT']._serialized_end=1326
-  _globals['_COMMANDRECEIPT_RESULT']._serialized_start=776
-  _globals['_COMMANDRECEIPT_RESULT']._serialized_end=833
-  _globals['_COMMANDRECEIPT_FIELDFAULT']._serialized_start=835
-  _globals['_COMMANDRECEIPT_FIELDFAULT']._serialized_end=923
-  _globals['_COMMANDRECEIPT_ERROR']._serialized_start=926
-  _globals['_COMMANDRECEIPT_ERROR']._serialized_end=1291
-  _globals['_COMMANDRECEIPT_ERROR_METADATAENTRY']._serialized_start=1232
-  _globals['_COMMANDRECEIPT_ERROR_METADATAENTRY']._serialized_end=1291
+  _globals['_COMMANDRECEIPT']._serialized_end=1461
+  _globals['_COMMANDRECEIPT_RESULT']._serialized_start=870
+  _globals['_COMMANDRECEIPT_RESULT']._serialized_end=927
+  _globals['_COMMANDRECEIPT_FIELDFAULT']._serialized_start=929
+  _globals['_COMMANDRECEIPT_FIELDFAULT']._serialized_end=1017
+  _globals['_COMMANDRECEIPT_ERROR']._serialized_start=1020
+  _globals['_COMMANDRECEIPT_ERROR']._serialized_end=1385
+  _globals['_COMMANDRECEIPT_ERROR_METADATAENTRY']._serialized_start=1326
+  _globals['_COMMANDRECEIPT_ERROR_METADATAENTRY']._serialized_end=1385
 # @@protoc_insertion_point(module_scope)

@@ -112,7 +112,7 @@ class ExplainOperationRequest(_message.Message):
     def __init__(self, correlation_id: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered")
+    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +132,8 @@ class Event(_message.Message):
     DUPLICATE_FIELD_NUMBER: _ClassVar[int]
     ERROR_STATUS_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_PARTITION_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_OFFSET_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     correlation_id: str
     transaction_id: str
@@ -151,7 +153,9 @@ class Event(_message.Message):
     duplicate: bool
     error_status: _status_pb2.Status
     dead_lettered: bool
-    def __init__(self, event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., event_type: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., store: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., duration_ms: _Optional[float] = ..., trace_id: _Optional[str] = ..., error: _Optional[str] = ..., duplicate: _Optional[bool] = ..., error_status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., dead_lettered: _Optional[bool] = ...) -> None: ...
+    command_partition: int
+    command_offset: int
+    def __init__(self, event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., event_type: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., store: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., duration_ms: _Optional[float] = ..., trace_id: _Optional[str] = ..., error: _Optional[str] = ..., duplicate: _Optional[bool] = ..., error_status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., dead_lettered: _Optional[bool] = ..., command_partition: _Optional[int] = ..., command_offset: _Optional[int] = ...) -> None: ...
 
 class Span(_message.Message):
     __slots__ = ("trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes")

@@ -477,7 +477,7 @@ class ExplainOperationRequest(Message[_ExplainOperationRequestFields]):
 
         correlation_id: str
 
-_EventFields: TypeAlias = Literal["event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered"]
+_EventFields: TypeAlias = Literal["event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset"]
 
 class Event(Message[_EventFields]):
     """
@@ -509,8 +509,10 @@ class Event(Message[_EventFields]):
             ```
         event_type:
             What happened: `command.accepted`, `command.received`,
-            `command.succeeded`, `command.failed`, `command.dead_lettered` or
-            `command.redriven`.
+            `command.succeeded`, `command.failed`, `command.dead_lettered`,
+            `command.redriven` or, in a story, `command.repeated`: another record on
+            `user_events` with the command's correlation ID, which is not the one that
+            was accepted.
 
             ```proto
             string event_type = 4;
@@ -607,9 +609,22 @@ class Event(Message[_EventFields]):
             ```proto
             bool dead_lettered = 19;
             ```
+        command_partition:
+            Of an answer: partition of `user_events` that the answered record is in.
+
+            ```proto
+            optional int32 command_partition = 20;
+            ```
+        command_offset:
+            Offset of that record there. Of a command that was sent again from the
+            dead-letter topic, where it was at first.
+
+            ```proto
+            optional int64 command_offset = 21;
+            ```
     """
 
-    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered")
+    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset")
 
     if TYPE_CHECKING:
 
@@ -635,6 +650,8 @@ class Event(Message[_EventFields]):
             duplicate: bool = False,
             error_status: Status | None = None,
             dead_lettered: bool = False,
+            command_partition: int | None = None,
+            command_offset: int | None = None,
         ) -> None:
             pass
 
@@ -657,6 +674,8 @@ class Event(Message[_EventFields]):
         duplicate: bool
         error_status: Status | None
         dead_lettered: bool
+        command_partition: int
+        command_offset: int
 
 _SpanFields: TypeAlias = Literal["trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes"]
 
@@ -821,7 +840,7 @@ class OperationStory(Message[_OperationStoryFields]):
 
 
 _DESC = file_desc(
-    b'\n\x1epolystream/v1/operations.proto\x12\rpolystream.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#polystream/options/v1/options.proto"\x9c\x06\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n\x07command\x18\x03 \x01(\tR\x07command\x124\n\x05state\x18\x04 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0baccept_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nacceptTime\x12?\n\rcomplete_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\x07user_id\x18\x07 \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x08receipts\x18\x08 \x03(\x0b2 .polystream.v1.Operation.ReceiptR\x08receipts\x12,\n\x06result\x18\t \x01(\x0b2\x14.google.protobuf.AnyR\x06result\x12(\n\x05error\x18\n \x01(\x0b2\x12.google.rpc.StatusR\x05error\x1a\xfc\x01\n\x07Receipt\x122\n\x05store\x18\x01 \x01(\x0e2\x1c.polystream.options.v1.StoreR\x05store\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12?\n\rcomplete_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\tduplicate\x18\x04 \x01(\x08R\tduplicate\x12(\n\x05error\x18\x05 \x01(\x0b2\x12.google.rpc.StatusR\x05error"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ACCEPTED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06FAILED\x10\x03B\n\n\x08_user_id"<\n\x13GetOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"r\n\x14WaitOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x123\n\x07timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout">\n\x15WatchOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xbc\x01\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x124\n\x05state\x18\x03 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12\x18\n\x07command\x18\x04 \x01(\tR\x07command\x12\x17\n\x07user_id\x18\x05 \x01(\x03R\x06userId"z\n\x16ListOperationsResponse\x128\n\noperations\x18\x01 \x03(\x0b2\x18.polystream.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"@\n\x17ExplainOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xed\x04\n\x05Event\x12\x19\n\x08event_id\x18\x01 \x01(\tR\x07eventId\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\x12\x14\n\x05store\x18\x08 \x01(\tR\x05store\x12\x18\n\x07command\x18\t \x01(\tR\x07command\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12\x14\n\x05topic\x18\x0b \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x0c \x01(\x05R\tpartition\x12\x16\n\x06offset\x18\r \x01(\x03R\x06offset\x12\x1f\n\x0bduration_ms\x18\x0e \x01(\x01R\ndurationMs\x12\x19\n\x08trace_id\x18\x0f \x01(\tR\x07traceId\x12\x14\n\x05error\x18\x10 \x01(\tR\x05error\x12\x1c\n\tduplicate\x18\x11 \x01(\x08R\tduplicate\x125\n\x0cerror_status\x18\x12 \x01(\x0b2\x12.google.rpc.StatusR\x0berrorStatus\x12#\n\rdead_lettered\x18\x13 \x01(\x08R\x0cdeadLetteredB\n\n\x08_user_id"\x98\x03\n\x04Span\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId\x12$\n\x0eparent_span_id\x18\x03 \x01(\tR\x0cparentSpanId\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x129\n\nstart_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x08 \x01(\x01R\ndurationMs\x12\x14\n\x05error\x18\t \x01(\x08R\x05error\x12C\n\nattributes\x18\n \x03(\x0b2#.polystream.v1.Span.AttributesEntryR\nattributes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xb7\x01\n\x0eOperationStory\x126\n\toperation\x18\x01 \x01(\x0b2\x18.polystream.v1.OperationR\toperation\x12(\n\x04hops\x18\x02 \x03(\x0b2\x14.polystream.v1.EventR\x04hops\x12)\n\x05spans\x18\x03 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12\x18\n\x07missing\x18\x04 \x03(\tR\x07missing2\xbe\x03\n\x10OperationService\x12L\n\x0cGetOperation\x12".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12N\n\rWaitOperation\x12#.polystream.v1.WaitOperationRequest\x1a\x18.polystream.v1.Operation\x12R\n\x0eWatchOperation\x12$.polystream.v1.WatchOperationRequest\x1a\x18.polystream.v1.Operation0\x01\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Y\n\x10ExplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3',
+    b'\n\x1epolystream/v1/operations.proto\x12\rpolystream.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#polystream/options/v1/options.proto"\x9c\x06\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n\x07command\x18\x03 \x01(\tR\x07command\x124\n\x05state\x18\x04 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0baccept_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nacceptTime\x12?\n\rcomplete_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\x07user_id\x18\x07 \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x08receipts\x18\x08 \x03(\x0b2 .polystream.v1.Operation.ReceiptR\x08receipts\x12,\n\x06result\x18\t \x01(\x0b2\x14.google.protobuf.AnyR\x06result\x12(\n\x05error\x18\n \x01(\x0b2\x12.google.rpc.StatusR\x05error\x1a\xfc\x01\n\x07Receipt\x122\n\x05store\x18\x01 \x01(\x0e2\x1c.polystream.options.v1.StoreR\x05store\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12?\n\rcomplete_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\tduplicate\x18\x04 \x01(\x08R\tduplicate\x12(\n\x05error\x18\x05 \x01(\x0b2\x12.google.rpc.StatusR\x05error"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ACCEPTED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06FAILED\x10\x03B\n\n\x08_user_id"<\n\x13GetOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"r\n\x14WaitOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x123\n\x07timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout">\n\x15WatchOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xbc\x01\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x124\n\x05state\x18\x03 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12\x18\n\x07command\x18\x04 \x01(\tR\x07command\x12\x17\n\x07user_id\x18\x05 \x01(\x03R\x06userId"z\n\x16ListOperationsResponse\x128\n\noperations\x18\x01 \x03(\x0b2\x18.polystream.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"@\n\x17ExplainOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xf4\x05\n\x05Event\x12\x19\n\x08event_id\x18\x01 \x01(\tR\x07eventId\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\x12\x14\n\x05store\x18\x08 \x01(\tR\x05store\x12\x18\n\x07command\x18\t \x01(\tR\x07command\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12\x14\n\x05topic\x18\x0b \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x0c \x01(\x05R\tpartition\x12\x16\n\x06offset\x18\r \x01(\x03R\x06offset\x12\x1f\n\x0bduration_ms\x18\x0e \x01(\x01R\ndurationMs\x12\x19\n\x08trace_id\x18\x0f \x01(\tR\x07traceId\x12\x14\n\x05error\x18\x10 \x01(\tR\x05error\x12\x1c\n\tduplicate\x18\x11 \x01(\x08R\tduplicate\x125\n\x0cerror_status\x18\x12 \x01(\x0b2\x12.google.rpc.StatusR\x0berrorStatus\x12#\n\rdead_lettered\x18\x13 \x01(\x08R\x0cdeadLettered\x120\n\x11command_partition\x18\x14 \x01(\x05H\x01R\x10commandPartition\x88\x01\x01\x12*\n\x0ecommand_offset\x18\x15 \x01(\x03H\x02R\rcommandOffset\x88\x01\x01B\n\n\x08_user_idB\x14\n\x12_command_partitionB\x11\n\x0f_command_offset"\x98\x03\n\x04Span\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId\x12$\n\x0eparent_span_id\x18\x03 \x01(\tR\x0cparentSpanId\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x129\n\nstart_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x08 \x01(\x01R\ndurationMs\x12\x14\n\x05error\x18\t \x01(\x08R\x05error\x12C\n\nattributes\x18\n \x03(\x0b2#.polystream.v1.Span.AttributesEntryR\nattributes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xb7\x01\n\x0eOperationStory\x126\n\toperation\x18\x01 \x01(\x0b2\x18.polystream.v1.OperationR\toperation\x12(\n\x04hops\x18\x02 \x03(\x0b2\x14.polystream.v1.EventR\x04hops\x12)\n\x05spans\x18\x03 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12\x18\n\x07missing\x18\x04 \x03(\tR\x07missing2\xbe\x03\n\x10OperationService\x12L\n\x0cGetOperation\x12".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12N\n\rWaitOperation\x12#.polystream.v1.WaitOperationRequest\x1a\x18.polystream.v1.Operation\x12R\n\x0eWatchOperation\x12$.polystream.v1.WatchOperationRequest\x1a\x18.polystream.v1.Operation0\x01\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Y\n\x10ExplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3',
     [
         any_pb.desc(),
         duration_pb.desc(),

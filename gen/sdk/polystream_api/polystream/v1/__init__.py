@@ -549,6 +549,18 @@ class CommandReceipt(betterproto2.Message):
     Why it failed.
     """
 
+    command_partition: "int | None" = betterproto2.field(13, betterproto2.TYPE_INT32, optional=True)
+    """
+    Partition of `user_events` that the command's record is in. Receipts of
+    earlier versions have neither this nor the offset.
+    """
+
+    command_offset: "int | None" = betterproto2.field(14, betterproto2.TYPE_INT64, optional=True)
+    """
+    Offset of that record there. Of a command that was sent again from the
+    dead-letter topic, where it was at first.
+    """
+
 
 default_message_pool.register_message("polystream.v1", "CommandReceipt", CommandReceipt)
 
@@ -943,8 +955,10 @@ class Event(betterproto2.Message):
     event_type: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
     What happened: `command.accepted`, `command.received`,
-    `command.succeeded`, `command.failed`, `command.dead_lettered` or
-    `command.redriven`.
+    `command.succeeded`, `command.failed`, `command.dead_lettered`,
+    `command.redriven` or, in a story, `command.repeated`: another record on
+    `user_events` with the command's correlation ID, which is not the one that
+    was accepted.
     """
 
     status: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
@@ -1024,6 +1038,17 @@ class Event(betterproto2.Message):
     dead_lettered: "bool" = betterproto2.field(19, betterproto2.TYPE_BOOL)
     """
     The answer is that the command went to the dead-letter topic.
+    """
+
+    command_partition: "int | None" = betterproto2.field(20, betterproto2.TYPE_INT32, optional=True)
+    """
+    Of an answer: partition of `user_events` that the answered record is in.
+    """
+
+    command_offset: "int | None" = betterproto2.field(21, betterproto2.TYPE_INT64, optional=True)
+    """
+    Offset of that record there. Of a command that was sent again from the
+    dead-letter topic, where it was at first.
     """
 
 
