@@ -74,6 +74,8 @@ def new_file(text: str) -> Path:
 
 def folder(text: str) -> Path:
     """Take the path of a folder, which may not be there yet."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: name a folder")
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a file: name a folder, which is made where it is missing")

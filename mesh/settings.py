@@ -181,9 +181,23 @@ class TelemetrySettings(Settings):
     otlp_endpoint: Collector = Field("http://127.0.0.1:4317", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     sdk_disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")  # turns spans off
     # Which commands are traced: a standard name, or `parentbased_ratelimited` for a limited number a second.
-    sampler: str = Field("parentbased_ratelimited", validation_alias="OTEL_TRACES_SAMPLER")
+    sampler: Literal[
+        "parentbased_ratelimited",
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = Field("parentbased_ratelimited", validation_alias="OTEL_TRACES_SAMPLER")
     # The number that the sampler takes: for `parentbased_ratelimited`, how many commands a second.
     sampler_arg: NotNegative = Field(100.0, validation_alias="OTEL_TRACES_SAMPLER_ARG")
+
+    @model_validator(mode="after")
+    def _share_is_one(self) -> Self:
+        if "traceidratio" in self.sampler and "sampler_arg" in self.model_fields_set and self.sampler_arg > 1:
+            raise ValueError(f"OTEL_TRACES_SAMPLER_ARG is {self.sampler_arg:g}, and {self.sampler} takes 0 to 1")
+        return self
 
 
 class GatewaySettings(Settings):

@@ -76,7 +76,12 @@ def _stop(folder: RunFolder, holder: Holder) -> str:
     state = find_state(folder)
     client = StateClient(folder.path, holder.pid)
     waits = client.await_end(_ANSWER_TIMEOUT_S)
+    if state is not None and state.status == "unknown":
+        asked = f"it is asked to stop, and killed after {_STOP_TIMEOUT_S:.0f} s"
+        sys.stderr.write(f"the supervisor (pid {holder.pid}) does not answer: {asked}\n")
+        sys.stderr.flush()
     _signal(holder, signal.SIGTERM)
+    _signal(holder, signal.SIGCONT)  # one that somebody has stopped hears of it
     trouble = ""
     if not _is_gone(folder, holder, _STOP_TIMEOUT_S):
         _signal(holder, signal.SIGKILL)  # its children die with it

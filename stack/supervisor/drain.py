@@ -18,6 +18,7 @@ _INTERVAL_S: Final = 0.1
 _CALL_TIMEOUT_S: Final = 2.0
 _PAGE_SIZE: Final = 1000
 _NAMED_MAX: Final = 5  # correlation IDs in a message
+LEFT_FILE: Final = "not-applied.txt"  # a correlation ID a line
 
 
 def drain_operations(context: StackContext) -> None:
@@ -52,14 +53,21 @@ def drain_operations(context: StackContext) -> None:
             "lost with the broker, which keeps nothing"
         ) from error
     if before:
-        raise UnsettledError(_what_is_left(sorted(before)))
+        raise UnsettledError(what_is_left(sorted(before), context.data_dir / LEFT_FILE))
 
 
-def _what_is_left(open_ids: list[str]) -> str:
+def what_is_left(open_ids: list[str], file: Path) -> str:
+    """Return a sentence on the operations of these correlation IDs; what it has no place for is in the file."""
     count = f"{len(open_ids)} or more" if len(open_ids) == _PAGE_SIZE else str(len(open_ids))
-    named = ", ".join(open_ids[:_NAMED_MAX]) + (", …" if len(open_ids) > _NAMED_MAX else "")
     noun = "command was" if len(open_ids) == 1 else "commands were"
-    return f"{count} {noun} accepted and not applied, and the broker, which keeps nothing, has lost them: {named}"
+    said = f"{count} {noun} accepted and not applied, and the broker, which keeps nothing, has lost them: "
+    if len(open_ids) <= _NAMED_MAX:
+        return said + ", ".join(open_ids)
+    try:
+        file.write_text("\n".join(open_ids) + "\n", encoding="utf-8")
+    except OSError:  # as on a full disk: then all of them are said
+        return said + ", ".join(open_ids)
+    return said + ", ".join(open_ids[:_NAMED_MAX]) + f", …; all of them are in {file}"
 
 
 def drain_edge(context: StackContext) -> None:

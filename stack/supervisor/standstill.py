@@ -14,6 +14,7 @@ import psutil
 from mesh.health.report import FileReading, PartReport, read_file
 
 BEATS_MAX_STILL_S: Final = 30.0  # for a part that tells its beats
+UNTOLD_MAX_S: Final = 5.0  # for a file that is written every second
 SILENCE_MAX_S: Final = 60.0  # for one that only answers, or not
 VOLATILE_SILENCE_MAX_S: Final = 300.0  # for one whose end loses what it holds
 _IDLE_CPU_SHARE: Final = 0.02  # of one processor: what uses more is busy, and answers when it is done
@@ -28,13 +29,27 @@ class HealthFileWatch:
         self._path = path
         self._pid = pid
         self._beats: int | None = None
+        self._written: tuple[int, int] | None = None  # which file it was, and when it was written
         self._clock = _Clock()
         self.still_s = 0.0  # how long its beats have stood still
+        self._untold_s = 0.0  # how long the file has not been written
+
+    @property
+    def silence(self) -> str:
+        """Why what the file says is not believed any more; empty where it is."""
+        if self._untold_s <= UNTOLD_MAX_S:
+            return ""
+        if not _can_write(self._path.parent):
+            return f"what it says cannot be written any more: the disk of {self._path.parent} is full or read-only"
+        return f"it has said nothing for more than {UNTOLD_MAX_S:.0f} s"
 
     def look(self) -> PartReport | None:
         """Read it, and return what the process says of itself; None where it says nothing."""
         reading = self._read()
         passed_s = self._clock.passed_s()
+        written = self._stamp()
+        self._untold_s = 0.0 if written != self._written else self._untold_s + passed_s
+        self._written = written
         beats = reading.beats if reading else None
         if beats is not None and beats != self._beats:
             self._beats, self.still_s = beats, 0.0
@@ -43,6 +58,14 @@ class HealthFileWatch:
             if self.still_s > BEATS_MAX_STILL_S and not _can_write(self._path.parent):
                 self.still_s = 0.0  # no process can tell anything on a full disk
         return reading.report if reading else None
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """Return what is another one after each writing, whatever the time of day is."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def _read(self) -> FileReading | None:
         try:

@@ -114,9 +114,9 @@ class RunFolder:
         try:
             return holder_of(self._lock)
         except PermissionError as error:
-            raise StackError(
-                f"the platform on {self.path.parent} is for {owner_of(self.path)} to see and to stop, and for root"
-            ) from error
+            owner = owner_of(self.path)
+            whose = owner if owner == "root" else f"{owner} or root"
+            raise StackError(f"the platform on {self.path.parent} is for {whose} to see and to stop") from error
         except OSError as error:
             raise StackError(f"{self._lock} can't be read ({error.strerror})") from error
 

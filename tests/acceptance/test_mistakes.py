@@ -44,6 +44,7 @@ _COMMAND_LINE = (
     Mistake("an offset below 0", f"{_UP} --port-offset -1", "'-1' is no whole number from 0 to"),
     Mistake("an offset too far", f"{_UP} --port-offset 99999", "'99999' is no whole number from 0 to"),
     Mistake("no gateway", f"{_UP} --gateways 0", "--gateways: '0' is no whole number from 1 to 64"),
+    Mistake("an empty name for a folder", "up --data-dir=", "it is empty: name a folder"),
     Mistake("a file for a folder", "up --data-dir FILE", "is a file: name a folder"),
     Mistake("an option that is misspelt", f"{_UP} --port-ofset 5", "did you mean --port-offset?"),
     Mistake("an option without its value", f"{_UP} --port-offset", "--port-offset: expected one argument"),
@@ -70,6 +71,13 @@ _ENV = (
     Mistake("a password in a URL", _UP, "write the characters / : @", b"MONGODB_URL=mongodb://u:p/w@h/db\n"),
     Mistake("a name that is misspelt", _UP, "write POSTGRES_PASSWORD, or leave the line out", b"POSTGRES_PASWORD=x\n"),
     Mistake("a quote that is open", _UP, "line 2 of FOLDER/.env can't be read: close the", b'A=1\nB="x\nC=1\n'),
+    Mistake("a sampler that is none", _UP, "is 'foo': write parentbased_ratelimited", b"OTEL_TRACES_SAMPLER=foo\n"),
+    Mistake(
+        "a share above 1",
+        _UP,
+        "OTEL_TRACES_SAMPLER_ARG is 5, and traceidratio takes 0 to 1",
+        b"OTEL_TRACES_SAMPLER=traceidratio\nOTEL_TRACES_SAMPLER_ARG=5\n",
+    ),
     Mistake("a name twice", _UP, "line 3 of FOLDER/.env sets LOG_LEVEL again", b"LOG_LEVEL=INFO\n\nLOG_LEVEL=DEBUG\n"),
     Mistake("another encoding", _UP, "line 2 of FOLDER/.env is not UTF-8: save the file as UTF-8", b"A=1\nB=\xe7\n"),
     Mistake(

@@ -215,6 +215,17 @@ def test_status_believes_no_file_of_a_supervisor_that_does_not_answer(start: Cal
     assert _status(dummy.data_dir)[0] == 0
 
 
+def test_down_ends_a_supervisor_that_was_stopped(start: Callable[..., Dummy]) -> None:
+    """It says at once that nobody answers, and has it go on, so that it ends in order."""
+    dummy = start()
+    dummy.until("ready")
+    os.kill(dummy.process.pid, signal.SIGSTOP)
+    stopped = polystream("down", "--data-dir", str(dummy.data_dir))
+    assert f"the supervisor (pid {dummy.process.pid}) does not answer: it is asked to stop" in stopped.stderr
+    assert (stopped.returncode, stopped.stdout[:10]) == (0, "stopped in")
+    assert dummy.exit_code() == 0
+
+
 def _no_state(data_dir: Path) -> None:
     (data_dir / "run" / "state.json").unlink()
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from mesh.health.part import PartHealth
-from stack.supervisor.standstill import BEATS_MAX_STILL_S, SILENCE_MAX_S, HealthFileWatch, SilenceWatch
+from stack.supervisor.standstill import BEATS_MAX_STILL_S, SILENCE_MAX_S, UNTOLD_MAX_S, HealthFileWatch, SilenceWatch
 
 _LOOK_S = 2.0
 
@@ -81,6 +81,26 @@ def test_nobody_is_judged_by_a_file_that_cannot_be_written(tmp_path: Path, pass_
     (tmp_path / f".writable.{os.getpid()}").mkdir()
     _look_for(watch, 10 * BEATS_MAX_STILL_S, pass_time)
     assert watch.still_s <= BEATS_MAX_STILL_S
+
+
+@pytest.mark.parametrize(("is_full", "words"), [(True, "full or read-only"), (False, "it has said nothing")])
+def test_a_file_that_is_not_written_any_more_is_not_believed(
+    tmp_path: Path, pass_time: Callable[[float], None], *, is_full: bool, words: str
+) -> None:
+    """The last good word of a part stands in it on a full disk, and while the part is stopped."""
+    part = _Part(tmp_path / "lane.json")
+    watch = HealthFileWatch(part.file, os.getpid())
+    for _ in range(10):
+        part.write()
+        _look_for(watch, _LOOK_S, pass_time)
+        assert watch.silence == ""
+    if is_full:
+        (tmp_path / f".writable.{os.getpid()}").mkdir()
+    _look_for(watch, 2 * UNTOLD_MAX_S, pass_time)
+    assert words in watch.silence
+    part.write()
+    _look_for(watch, _LOOK_S, pass_time)
+    assert watch.silence == ""
 
 
 def test_a_watcher_that_was_stopped_itself_blames_nobody(tmp_path: Path, pass_time: Callable[[float], None]) -> None:
