@@ -21,7 +21,8 @@ class GroupMember:
     """Subscribes a consumer, and puts another in its place once it has been outside its group for too long.
 
     librdkafka 2.16 was seen to stay outside for good after its broker had hung and gone on: its join state remains
-    `wait-metadata`, while every other call to the broker succeeds. For one thread.
+    `wait-metadata`, while every other call to the broker succeeds. Inside its group, it was seen to fetch nothing of a
+    topic that was made anew. For one thread.
     """
 
     def __init__(
@@ -45,15 +46,22 @@ class GroupMember:
         self._is_cooperative = config.get("partition.assignment.strategy") == "cooperative-sticky"
         self._subscribe()
 
-    def look(self) -> None:
-        """Make the consumer anew if it is time to. To be called before each read."""
-        if self._outside_since_s is None or time.monotonic() < self._outside_since_s + self._rejoin_max_s:
-            return
-        _LOG.warning("consumer is made anew", outside_s=self._rejoin_max_s)
+    def ask_anew(self) -> None:
+        """Have the consumer made anew at the next look: what is there does not come to it. Any thread may."""
+        self._is_asked = True
+
+    def look(self) -> bool:
+        """Make the consumer anew if it is time to, and tell whether it was. To be called before each read."""
+        since_s = self._outside_since_s
+        if not self._is_asked and (since_s is None or time.monotonic() < since_s + self._rejoin_max_s):
+            return False
+        _LOG.warning("consumer is made anew", is_outside=since_s is not None)
         self.consumer.close()
         self._subscribe()
+        return True
 
     def _subscribe(self) -> None:
+        self._is_asked = False
         self._outside_since_s: float | None = time.monotonic()
         self.consumer = Consumer(self._config, logger=KAFKA_LOG)
         self.pass_over = PassOver(self.consumer, self._on_passed_over)

@@ -137,6 +137,8 @@ class KafkaSettings(Settings):
             # librdkafka's own three seconds may be more than the whole timeout.
             "heartbeat.interval.ms": self.session_timeout_ms // 4,
             "fetch.wait.max.ms": self.fetch_wait_max_ms,
+            # A topic that is made anew is to be found at once.
+            "topic.metadata.refresh.interval.ms": 2000,
         }
 
 

@@ -94,6 +94,10 @@ class Ingest:
         error, self._error = self._error, ""
         return error
 
+    def read_anew(self) -> None:
+        """Have another consumer read, soon."""
+        self._member.ask_anew()
+
     def stop(self) -> None:
         """Finish the batch at hand, and leave the group."""
         self._stopping.set()

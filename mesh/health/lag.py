@@ -26,8 +26,11 @@ _ASK_TIMEOUT_S: Final = 2.0
 _ANSWER_MAX_S: Final = 3.0  # of a call that forgets its own bound
 _STOP_TIMEOUT_S: Final = 10.0  # far longer than a look takes: the consumer must not be closed in the middle of one
 _KAFKA: Final = "kafka"
+_STOOD_MAX_S: Final = 4.0  # that records are there and none comes, before it is told
+_ANEW_AFTER_S: Final = 20.0  # of that, before another consumer reads
 _UNTOLD: Final = "the broker does not tell how many records there are"
 _NO_PARTITIONS: Final = "the consumer group has given it no partitions"
+_NONE_COMES: Final = "there are records to read, and none comes"
 
 Place = tuple[str, int]  # a topic and its partition
 
@@ -60,6 +63,10 @@ class Followed(Protocol):
 
     def take_error(self) -> str:
         """Return the name of the last error of reading since the last call; empty where there was none."""
+        ...
+
+    def read_anew(self) -> None:
+        """Have another consumer read, soon."""
         ...
 
 
@@ -161,6 +168,9 @@ class LagWatch:
         self._unread_since_ms = now_ms()
         self._position: Mapping[Place, int] = {}
         self._waits = False
+        self._stands_since_ms: int | None = None  # since when records are there and none comes
+        self._is_anew = False  # whether another consumer reads for that
+        self._no_records = 0  # that are counted and do not come to it either, as a foreign transaction's markers
         self._stopping = threading.Event()
         self._thread = threads.new("lag", self._run)
 
@@ -192,11 +202,34 @@ class LagWatch:
         self._position = position
         if not self._followed.is_member():
             self._wait(_NO_PARTITIONS)
+            return
+        stood_s = self._stood_s(now_ms, unread if stands else 0)
+        if stood_s >= _STOOD_MAX_S and not error_name:
+            self._wait(_NONE_COMES)
         elif unread and stands and error_name:
             self._wait(f"records cannot be read: {error_name}")
         elif self._waits:  # what others have told of Kafka is theirs to take back
             self._waits = False
             self._health.going_on(_KAFKA)
+
+    def _stood_s(self, now_ms: int, unread: int) -> float:
+        """Return how long records have been there and none has come; have another consumer read after a while."""
+        if not unread:
+            self._stands_since_ms, self._is_anew, self._no_records = None, False, 0
+            return 0.0
+        if unread == self._no_records:
+            return 0.0
+        if self._stands_since_ms is None:
+            self._stands_since_ms = now_ms
+        stood_s = (now_ms - self._stands_since_ms) / 1000
+        if stood_s < _ANEW_AFTER_S:
+            return stood_s
+        if self._is_anew:
+            self._stands_since_ms, self._is_anew, self._no_records = None, False, unread
+            return 0.0
+        self._stands_since_ms, self._is_anew = now_ms, True
+        self._followed.read_anew()
+        return stood_s
 
     def _wait(self, detail: str) -> None:
         self._waits = True

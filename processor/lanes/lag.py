@@ -34,3 +34,7 @@ class LaneBacklog:
     def take_error(self) -> str:
         """Return the name of the last error of reading since the last call; empty where there was none."""
         return self._source.take_error()
+
+    def read_anew(self) -> None:
+        """Have another consumer read, soon."""
+        self._source.read_anew()

@@ -25,8 +25,6 @@ _CONFIG: Mapping[str, str | int | bool] = {
     # Far behind, a lane would otherwise hold a hundred thousand records of each partition.
     "queued.min.messages": 2000,
     "queued.max.messages.kbytes": 8192,
-    # A topic that is made anew is to be found at once.
-    "topic.metadata.refresh.interval.ms": 2000,
 }
 
 
@@ -101,7 +99,7 @@ class KafkaSource:
 
     def read(self, max_records: int, wait_s: float) -> list[KafkaRecord]:
         """Return what has come. Raises KafkaException when the consumer can't go on."""
-        self._member.look()
+        self._look()
         self._pause(False)
         messages = [self._member.consumer.poll(0 if self._early else wait_s)]
         if messages[0] is not None and max_records > 1:
@@ -113,7 +111,7 @@ class KafkaSource:
 
     def idle(self, wait_s: float) -> None:
         """Read nothing for so long, yet take part in rebalances. Raises KafkaException as `read` does."""
-        self._member.look()
+        self._look()
         self._pause(True)
         self._early += self._records([self._member.consumer.poll(wait_s)])
 
@@ -150,6 +148,10 @@ class KafkaSource:
         error, self._error = self._error, ""
         return error
 
+    def read_anew(self) -> None:
+        """Have another consumer read, soon. For another thread than the one that reads."""
+        self._member.ask_anew()
+
     def close(self) -> None:
         """Leave the group, once the last commit is answered."""
         self._member.consumer.close()
@@ -164,6 +166,10 @@ class KafkaSource:
             self._error = verdict.cause
             _LOG.info("consumer reported an error", error=verdict.cause)
         return records
+
+    def _look(self) -> None:
+        if self._member.look():
+            self._is_member = False
 
     def _pause(self, paused: bool) -> None:
         if paused == self._paused:

@@ -24,6 +24,11 @@ class Consumer:
         self.member = True
         self.error = ""
         self.down = False
+        self.made_anew = 0
+
+    def read_anew(self) -> None:
+        """Count it."""
+        self.made_anew += 1
 
     def unread(self) -> int:
         """Return what is left."""
@@ -117,6 +122,34 @@ def test_records_that_cannot_be_read_are_waited_for(rig: Rig) -> None:
     assert rig.health.report().state is HealthState.HEALTHY
     rig.consumer.held = AtHand(1, rig.now_ms())
     assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.HEALTHY
+
+
+def test_records_that_are_there_and_do_not_come_are_told_and_another_consumer_reads(rig: Rig) -> None:
+    """Within ten seconds; what comes ends it."""
+    rig.consumer.left = 51
+    rig.watch.look()
+    assert rig.look_after(4) is HealthState.HEALTHY
+    assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.DEGRADED
+    assert rig.health.report().waits[0].detail == "there are records to read, and none comes"
+    assert rig.consumer.made_anew == 0
+    rig.look_after(20)
+    assert rig.consumer.made_anew == 1
+    rig.consumer.offsets["user_events", 0] = 51
+    rig.consumer.left = 0
+    assert rig.look_after(0) is HealthState.HEALTHY
+
+
+def test_what_is_counted_and_comes_to_no_consumer_is_no_record(rig: Rig) -> None:
+    """A foreign transaction's markers have offsets too: another consumer is made once for them, and not again."""
+    rig.consumer.left = 1
+    for _ in range(60):
+        rig.look_after(1)
+    assert rig.consumer.made_anew == 1
+    assert rig.health.report().state is HealthState.HEALTHY
+    rig.consumer.left = 2
+    rig.watch.look()
+    assert rig.look_after(5) is not None
+    assert rig.look_after(WAIT_GRACE_S + 0.1) is HealthState.DEGRADED
 
 
 def test_what_others_have_told_of_kafka_is_not_taken_back(rig: Rig) -> None:
