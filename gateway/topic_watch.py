@@ -92,6 +92,8 @@ class TopicWatch:
             found = _look(admin)
             if len(found) == len(_WATCHED):
                 self.take(found)
+            else:  # one that met a broker's absence may never get over it
+                admin = AdminClient({**self._client_config, **QUIET_CONFIG})
             if self._stopping.wait(_INTERVAL_S):
                 return
 
