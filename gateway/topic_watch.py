@@ -87,13 +87,14 @@ class TopicWatch:
         self.trouble = trouble
 
     def _run(self) -> None:
-        admin = AdminClient({**self._client_config, **QUIET_CONFIG})
+        admin: AdminClient | None = None
         while True:
+            admin = admin or AdminClient({**self._client_config, **QUIET_CONFIG})
             found = _look(admin)
             if len(found) == len(_WATCHED):
                 self.take(found)
             else:  # one that met a broker's absence may never get over it
-                admin = AdminClient({**self._client_config, **QUIET_CONFIG})
+                admin = None
             if self._stopping.wait(_INTERVAL_S):
                 return
 

@@ -12,7 +12,8 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from polystream.options.v1.options_pb2 import Store
-from polystream.v1.operations_pb2 import Operation
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import Event, Operation
 
 from mesh.catalog import Command
 from mesh.dead_letters.dead_letter import RecordPosition
@@ -98,12 +99,19 @@ def _to_the_accepted(acceptance: Acceptance, answers: Sequence[StoreAnswer]) -> 
     if position is None:
         applied = sorted((answer for answer in answers if not answer.dead_lettered), key=_precedence)
         position = next((answer.position for answer in applied if answer.position is not None), None)
-    return [answer for answer in answers if not is_dead_letter_of_another(answer, position)]
+    return [answer for answer in answers if not (answer.dead_lettered and is_of_another(answer.position, position))]
 
 
-def is_dead_letter_of_another(answer: StoreAnswer, position: RecordPosition | None) -> bool:
-    """Whether an answer is the dead letter of another record than the one at a position."""
-    return answer.dead_lettered and None not in {answer.position, position} and answer.position != position
+def is_of_another(answered: RecordPosition | None, accepted: RecordPosition | None) -> bool:
+    """Whether an answer is to another record than the accepted one, as far as both are known."""
+    return None not in {answered, accepted} and answered != accepted
+
+
+def answered_position(answer: CommandReceipt | Event) -> RecordPosition | None:
+    """Return where the record is that a receipt, or its event, answers; None where it does not say."""
+    if not answer.HasField("command_partition") or not answer.HasField("command_offset"):
+        return None
+    return RecordPosition(answer.command_partition, answer.command_offset)
 
 
 def _one_a_store(answers: Iterable[StoreAnswer]) -> dict[int, StoreAnswer]:

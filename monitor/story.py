@@ -13,7 +13,7 @@ from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import Reason
 from mesh.ids import issue_time_ms
-from mesh.operation import Acceptance, StoreAnswer, fold_answers
+from mesh.operation import Acceptance, StoreAnswer, answered_position, fold_answers
 from mesh.store_errors import text_status
 from mesh.telemetry import names
 from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, REDRIVEN, REPEATED, SUCCEEDED
@@ -139,7 +139,7 @@ def _accepted_hop(hops: Sequence[Event], catalog: Catalog) -> Event | None:
     accepted = [hop for hop in hops if hop.event_type == ACCEPTED]
     if len(accepted) <= 1:
         return accepted[0] if accepted else None
-    applied = {_answered(hop) for hop in hops if _is_applied(hop)}
+    applied = {answered_position(hop) for hop in hops if _is_applied(hop)}
     issued_us = (issue_time_ms(accepted[0].correlation_id) or 0) * 1000
 
     def rank(hop: Event) -> tuple[bool, bool, bool, int, int, int]:
@@ -169,13 +169,6 @@ def _is_applied(hop: Event) -> bool:
     return is_answer and not hop.dead_lettered and not _tells_of_dead_letter(hop)
 
 
-def _answered(hop: Event) -> RecordPosition | None:
-    """Return where the record is that an answer is to; None where it does not say."""
-    if not hop.HasField("command_partition") or not hop.HasField("command_offset"):
-        return None
-    return RecordPosition(hop.command_partition, hop.command_offset)
-
-
 def _begun(hop: Event) -> Timestamp:
     """Return when the step to a hop began: of the one that a lane receives, that is when the command was accepted."""
     begun = Timestamp()
@@ -198,7 +191,7 @@ def _answer(hop: Event) -> StoreAnswer:
         dead_lettered=hop.dead_lettered or _tells_of_dead_letter(hop),
         error=error,
         user_id=hop.user_id if hop.HasField("user_id") else None,
-        position=_answered(hop),
+        position=answered_position(hop),
     )
 
 

@@ -9,7 +9,7 @@ from polystream.v1.operations_pb2 import Operation
 from mesh.catalog import Command
 from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.envelope import MAX_NAME_CHARACTERS
-from mesh.operation import TYPE_URL_PREFIX, Acceptance, StoreAnswer, fold_answers
+from mesh.operation import TYPE_URL_PREFIX, Acceptance, StoreAnswer, answered_position, fold_answers
 from mesh.store_errors import has_failed, receipt_status
 
 
@@ -44,13 +44,6 @@ def assemble(
     return fold_answers(acceptance, [_answer(receipt, commands) for receipt in known], commands)
 
 
-def position_of(receipt: CommandReceipt) -> RecordPosition | None:
-    """Return where the answered record is on `user_events`; None where the receipt does not say."""
-    if not receipt.HasField("command_partition") or not receipt.HasField("command_offset"):
-        return None
-    return RecordPosition(receipt.command_partition, receipt.command_offset)
-
-
 def _answer(receipt: CommandReceipt, commands: Mapping[str, Command]) -> StoreAnswer:
     failed = has_failed(receipt)
     # No door can tell in JSON of a type that the contract does not know, as a foreign receipt may name.
@@ -66,5 +59,5 @@ def _answer(receipt: CommandReceipt, commands: Mapping[str, Command]) -> StoreAn
         error=receipt_status(receipt) if failed else None,
         result=Any(type_url=receipt.result.type_url, value=receipt.result.value) if has_result else None,
         user_id=receipt.user_id if receipt.HasField("user_id") else None,
-        position=position_of(receipt),
+        position=answered_position(receipt),
     )

@@ -13,9 +13,10 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
 
 from gateway.operations.accepted import AcceptedOperation
-from gateway.operations.assembly import assemble, position_of
+from gateway.operations.assembly import assemble
 from mesh.catalog import Command
 from mesh.dead_letters.dead_letter import RecordPosition
+from mesh.operation import answered_position, is_of_another
 
 _MAX_RECEIPTS_BYTES: Final = 64 * 1024 * 1024
 _MAX_FOREIGN: Final = 16  # of the receipts of one operation: anybody may write records with its correlation ID
@@ -67,7 +68,7 @@ class OperationMemory:
     def add(self, receipt: CommandReceipt) -> bool:
         """Keep a receipt and wake who waits for it; False when it says nothing new of the command."""
         entry = self._entry(receipt.correlation_id)
-        if receipt.dead_lettered and entry.position is not None and position_of(receipt) not in {None, entry.position}:
+        if receipt.dead_lettered and is_of_another(answered_position(receipt), entry.position):
             return False
         known = list(map(CommandReceipt.FromString, entry.receipts))
         if any(_repeats(receipt, earlier) for earlier in known):
@@ -142,7 +143,7 @@ def _repeats(receipt: CommandReceipt, earlier: CommandReceipt) -> bool:
     if (receipt.store, receipt.command) != (earlier.store, earlier.command):
         return False
     if receipt.dead_lettered and earlier.dead_lettered:
-        return position_of(receipt) == position_of(earlier)
+        return answered_position(receipt) == answered_position(earlier)
     return not earlier.dead_lettered
 
 

@@ -23,9 +23,9 @@ from polystream.v1.events_pb2 import CommandReceipt
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gateway.operations.assembly import position_of
 from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
+from mesh.operation import answered_position
 from mesh.redis_budget import KEEP_WITHIN
 from mesh.settings import RedisSettings
 from mesh.store_names.redis import (
@@ -217,7 +217,7 @@ class RedisOperationStore:
 
 def _field(receipt: CommandReceipt) -> str:
     name = Store.Name(receipt.store)
-    return f"{name}{_DEAD_LETTER}:{position_of(receipt) or ''}" if receipt.dead_lettered else name
+    return f"{name}{_DEAD_LETTER}:{answered_position(receipt) or ''}" if receipt.dead_lettered else name
 
 
 def _parsed(value: bytes | str) -> CommandReceipt | None:

@@ -34,9 +34,8 @@ class HealthFileWatch:
         self.still_s = 0.0  # how long its beats have stood still
         self._untold_s = 0.0  # how long the file has not been written
 
-    @property
     def silence(self) -> str:
-        """Why what the file says is not believed any more; empty where it is."""
+        """Return why what the file says is not believed any more; empty where it is."""
         if self._untold_s <= UNTOLD_MAX_S:
             return ""
         if not _can_write(self._path.parent):

@@ -265,8 +265,8 @@ class _Look:
             return "unhealthy", "it does not answer"
         if report is not None and report.state is not HealthState.HEALTHY:
             return report.state.value.lower(), report.cause
-        if self._file is not None and self._file.silence:
-            return "degraded", self._file.silence
+        if self._file is not None and (silence := self._file.silence()):
+            return "degraded", silence
         return ("ready" if not self._failed or status == "degraded" else status), ""
 
 
