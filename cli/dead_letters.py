@@ -1,6 +1,6 @@
 """Dead letters on the terminal and in JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,25 +9,30 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import make_console
+from cli.listed_dead_letters import ListedDeadLetter, ParkingStatus
 from cli.printable import json_text
 from mesh import topics
-from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
-from mesh.dead_letters.redrive_status import OVERTAKEN_MAX, REDRIVES_MAX, RedriveStatus
+from mesh.envelope import RedriveAction
 
 # The names of the JSON output are older than the words of the code. Scripts read them, so they stay: `letter` is the
-# dead letter's position, `standing` its redrive status.
-_STATUS_COLORS: Final = {RedriveStatus.WAITING: "yellow", RedriveStatus.REDRIVEN: "green"}  # the others are red
+# dead letter's position.
+_STATUS_COLORS: Final = {ParkingStatus.PARKED: "yellow", ParkingStatus.SETTLED: "green"}  # the others are red
 _SHOWN_MAX: Final = 1000  # lines of a table on the terminal, the newest; JSON has them all
-_OUTCOME_COLORS: Final = {RedriveOutcome.SUCCEEDED: "green", RedriveOutcome.REFUSED: "yellow"}  # likewise
+_WAITING_SHOWN_MAX: Final = 20  # of the commands behind one letter
+_OUTCOME_COLORS: Final = {
+    RedriveOutcome.SUCCEEDED: "green",
+    RedriveOutcome.DISCARDED: "green",
+    RedriveOutcome.REFUSED: "yellow",
+}  # likewise
 
 
-def describe(entry: DeadLetterEntry) -> dict[str, Any]:
+def describe(entry: ListedDeadLetter) -> dict[str, Any]:
     """Return a dead letter as JSON has it; none of the command's fields."""
     dead_letter = entry.dead_letter
     return {
-        "letter": str(dead_letter.position),
-        "standing": entry.redrive_status.value,
+        "letter": None if entry.position is None else str(entry.position),
+        "standing": entry.status.value,
         "correlation_id": dead_letter.correlation_id,
         "command": dead_letter.command,
         "reason": dead_letter.reason,
@@ -42,7 +47,7 @@ def describe(entry: DeadLetterEntry) -> dict[str, Any]:
         },
         "redrives": dead_letter.redrives,
         "value_bytes": dead_letter.omitted_bytes or len(dead_letter.value or b""),
-        "overtaken_by": list(entry.overtaken_by),
+        "waiting": list(entry.waiting),
     }
 
 
@@ -53,12 +58,15 @@ def describe_redriven(redriven: RedriveResult) -> dict[str, Any]:
         "letter": str(dead_letter.position),
         "correlation_id": dead_letter.correlation_id,
         "command": dead_letter.command,
+        "store": dead_letter.store,
         "outcome": redriven.outcome.value,
         "error": redriven.error,
     }
 
 
-def show_entries(entries: Sequence[DeadLetterEntry], left_out: int, console: Console | None = None) -> None:
+def show_dead_letters(
+    entries: Sequence[ListedDeadLetter], left_out: int, silent: Mapping[str, str], console: Console | None = None
+) -> None:
     """Print the dead letters, one a line."""
     console = console or make_console()
     if not entries:
@@ -69,15 +77,17 @@ def show_entries(entries: Sequence[DeadLetterEntry], left_out: int, console: Con
         console.print(f"[yellow]{len(entries) - _SHOWN_MAX} older ones are not shown; --json has them[/yellow]")
     if left_out:
         console.print(f"[yellow]{left_out} older records of {topics.DEAD_LETTERS} were not read[/yellow]")
+    _show_silent(silent, console)
 
 
-def show_entry(entry: DeadLetterEntry, payload: object, console: Console | None = None) -> None:
+def show_dead_letter(entry: ListedDeadLetter, payload: object, console: Console | None = None) -> None:
     """Print all there is to know of a dead letter, with the command's fields where they are given."""
     console = console or make_console()
     table = Table(show_header=False, box=None)
+    source = entry.dead_letter.source
     shown = describe(entry) | {
-        "source": f"{topics.COMMANDS}/{entry.dead_letter.source.partition}@{entry.dead_letter.source.offset}",
-        "overtaken_by": ", ".join(entry.overtaken_by) or "none",
+        "source": f"{topics.COMMANDS}/{source.partition}@{source.offset}",
+        "waiting": _waiting(entry) or "none",
     }
     for name, value in shown.items():
         table.add_row(name, escape(str(value)))
@@ -87,15 +97,27 @@ def show_entry(entry: DeadLetterEntry, payload: object, console: Console | None 
         console.print(json_text(payload), markup=False)
 
 
-def show_plan(sent: Sequence[DeadLetterEntry], kept: Sequence[DeadLetterEntry], console: Console | None = None) -> None:
-    """Print what would be sent again, and what is not, with the reason."""
+def show_plan(
+    chosen: Sequence[ListedDeadLetter],
+    kept: Sequence[ListedDeadLetter],
+    silent: Mapping[str, str],
+    action: RedriveAction,
+    console: Console | None = None,
+) -> None:
+    """Print what would be done, in which stores and with which commands, and what is left as it is, with the reason."""
     console = console or make_console()
-    if sent:
-        console.print(f"would send {len(sent)} again:")
-        console.print(_table(sent))
+    if chosen:
+        console.print(f"would {action.value} {len(chosen)}:")
+        console.print(_table(chosen))
+    for entry in chosen[-_SHOWN_MAX:]:
+        if entry.waiting:
+            dead_letter = entry.dead_letter
+            told = f"behind {dead_letter.correlation_id} in {dead_letter.store}, and goes on: {_waiting(entry)}"
+            console.print(escape(told))
     for entry in kept[-_SHOWN_MAX:]:
-        named = f"{entry.dead_letter.position} {entry.dead_letter.command}"
-        console.print(f"not sent: {escape(named)}: {escape(_remedy(entry))}")
+        named = f"{entry.position or entry.dead_letter.correlation_id} {entry.dead_letter.command}"
+        console.print(f"left as it is: {escape(named)}: {escape(_remedy(entry))}")
+    _show_silent(silent, console)
 
 
 def show_redriven(batch: Sequence[RedriveResult], console: Console | None = None) -> None:
@@ -103,27 +125,30 @@ def show_redriven(batch: Sequence[RedriveResult], console: Console | None = None
     console = console or make_console()
     for redriven in batch:
         dead_letter, color = redriven.dead_letter, _OUTCOME_COLORS.get(redriven.outcome, "red")
-        line = f"{dead_letter.position} {dead_letter.command} {dead_letter.correlation_id}"
+        line = f"{dead_letter.command} {dead_letter.correlation_id} in {dead_letter.store}"
         error = f": {redriven.error}" if redriven.error else ""
         console.print(f"{escape(line)} [{color}]{redriven.outcome.value}[/{color}]{escape(error)}")
 
 
-def show_end(done: int, unsent: int, console: Console | None = None) -> None:
+def show_end(done: int, unsent: int, waited: int, console: Console | None = None) -> None:
     """Print how far it came."""
     console = console or make_console()
     if unsent:
         console.print(f"stopped: {unsent} more were not sent; mend the cause, or say --keep-going")
     elif not done:
         console.print("nothing was sent")
+    elif waited:
+        console.print(f"{waited} commands had waited behind them: their operations tell how they ended")
 
 
-def _table(entries: Sequence[DeadLetterEntry]) -> Table:
-    table = Table("dead letter", "redrive status", "time", "command", "reason", "store", "correlation ID", "error")
+def _table(entries: Sequence[ListedDeadLetter]) -> Table:
+    table = Table("dead letter", "standing", "waiting", "time", "command", "reason", "store", "correlation ID", "error")
     for entry in entries[-_SHOWN_MAX:]:
-        dead_letter, color = entry.dead_letter, _STATUS_COLORS.get(entry.redrive_status, "red")
+        dead_letter, color = entry.dead_letter, _STATUS_COLORS.get(entry.status, "red")
         table.add_row(
-            str(dead_letter.position),
-            f"[{color}]{entry.redrive_status.value}[/{color}]",
+            str(entry.position or ""),
+            f"[{color}]{entry.status.value}[/{color}]",
+            str(len(entry.waiting)) if entry.status is ParkingStatus.PARKED else "",
             _time(dead_letter.time_ms),
             escape(dead_letter.command),
             escape(dead_letter.reason),
@@ -134,29 +159,30 @@ def _table(entries: Sequence[DeadLetterEntry]) -> Table:
     return table
 
 
-def _remedy(entry: DeadLetterEntry) -> str:
-    """Return what a dead letter's redrive status means for who wants to send it again."""
-    match entry.redrive_status:
-        case RedriveStatus.WAITING:
-            return "it waits: once the cause is mended, `dlq redrive` sends it again"
-        case RedriveStatus.REDRIVEN:
-            return "it was sent again already; `explain` tells what came of it"
-        case RedriveStatus.OVERTAKEN:
-            first = entry.overtaken_by[0]
-            count = f"{len(entry.overtaken_by)}{' or more' if len(entry.overtaken_by) >= OVERTAKEN_MAX else ''}"
+def _waiting(entry: ListedDeadLetter) -> str:
+    more = len(entry.waiting) - _WAITING_SHOWN_MAX
+    return ", ".join(entry.waiting[:_WAITING_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+
+
+def _show_silent(silent: Mapping[str, str], console: Console) -> None:
+    for store, why in sorted(silent.items()):
+        console.print(f"[yellow]{store} does not say what it has parked ({escape(why)})[/yellow]")
+
+
+def _remedy(entry: ListedDeadLetter) -> str:
+    """Return what a dead letter's status means for who wants to do something about it."""
+    match entry.status:
+        case ParkingStatus.PARKED:
             return (
-                f"{count} later commands of the same key were applied, the first of them {first}; "
-                "sent now, it may undo them: see that it does not, then say --force"
+                "its key waits for it: once the cause is mended, `dlq redrive` tries it again, and then what waits "
+                "behind it; `dlq discard` gives it up and lets the others go on"
             )
-        case RedriveStatus.EXHAUSTED:
-            return f"it was sent again {REDRIVES_MAX} times and given up each time; if the cause is mended, say --force"
-        case RedriveStatus.UNCERTAIN:
-            return (
-                f"what came after it has left {topics.COMMANDS}, so whether it was sent again or overtaken can't be "
-                "told; if `explain` and the store say that it was not applied, say --force"
-            )
-        case RedriveStatus.FOREIGN:
-            return "no gateway has accepted it, so that nobody waits for its answer: see who produced it"
+        case ParkingStatus.SETTLED:
+            return "no store waits for it: it was redriven or discarded; `explain` tells what came of it"
+        case ParkingStatus.FOREIGN:
+            return "no gateway sends such a record, so that nothing waits for it: see who produced it"
+        case ParkingStatus.UNKNOWN:
+            return f"{entry.dead_letter.store} does not answer: start it, and ask again"
 
 
 def _time(since_epoch_ms: int) -> str:

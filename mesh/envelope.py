@@ -5,6 +5,7 @@ platform writes it reads as absent. Where a header's name occurs twice, its firs
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from operator import methodcaller
 from typing import Final, NamedTuple
 
@@ -40,6 +41,14 @@ _DEAD_LETTER_PREFIX: Final = "dlq."
 _headers_of = methodcaller("headers")
 
 HeaderList = list[tuple[str, bytes | str | None]]
+
+
+class RedriveAction(StrEnum):
+    """What a lane is to do with a command that is sent again."""
+
+    REDRIVE = "redrive"  # try what it gave up once more, and what waits behind it
+    DISCARD = "discard"  # give it up for good, and go on with what waits behind it
+    REPAIR = "repair"  # apply it where the store has no mark of it, though it is past its position
 
 
 class KafkaRecord(NamedTuple):
@@ -129,6 +138,24 @@ class RecordHeaders:
     def redrives(self) -> int:
         """How often the command was sent again from the dead-letter topic."""
         return self.number(topics.REDRIVES, _MAX_INT32) or 0
+
+    @property
+    def redrive_action(self) -> RedriveAction | None:
+        """What is to be done with a command that was sent again; None where it was not, or nobody knows the word."""
+        if not self.redrives:
+            return None
+        word = self.text(topics.REDRIVE_ACTION) or RedriveAction.REDRIVE
+        return RedriveAction(word) if word in list(RedriveAction) else None
+
+    @property
+    def principal(self) -> str:
+        """Who sent the command again."""
+        return self.text(topics.PRINCIPAL)
+
+    @property
+    def justification(self) -> str:
+        """Why the command was sent again."""
+        return self.text(topics.JUSTIFICATION, _MAX_ERROR_CHARACTERS)
 
     @property
     def first_offset(self) -> int | None:
@@ -278,13 +305,27 @@ def dead_letter_headers(
     return [*without_dead_letter_headers(record.headers), *added]
 
 
-def redrive_headers(headers: Headers, *, redrives: int, first_offset: int) -> HeaderList:
-    """Return the headers of a command that is sent again from the dead-letter topic.
+def redrive_headers(
+    headers: Headers,
+    *,
+    redrives: int,
+    first_offset: int,
+    action: RedriveAction,
+    principal: str = "",
+    justification: str = "",
+) -> HeaderList:
+    """Return the headers of a command that is sent again.
 
     `redrives` counts how often it was sent again, this time included; `first_offset` is its offset from before the
-    first time.
+    first time. `principal` says who sends it, and `justification` why.
     """
-    own: HeaderList = [(topics.REDRIVES, str(redrives)), (topics.FIRST_OFFSET, str(first_offset))]
+    own: HeaderList = [
+        (topics.REDRIVES, str(redrives)),
+        (topics.FIRST_OFFSET, str(first_offset)),
+        (topics.REDRIVE_ACTION, action.value),
+        (topics.PRINCIPAL, principal),
+        (topics.JUSTIFICATION, justification),
+    ]
     names = [name for name, _ in own]
     return [*(pair for pair in without_dead_letter_headers(headers) if pair[0] not in names), *own]
 

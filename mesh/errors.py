@@ -90,6 +90,19 @@ class Reason(Enum):
         _UNAVAILABLE, _R, "whether the user exists could not be told in time; send the command again", 5.0
     )
 
+    TOO_MANY_WAIT = Row(
+        code_pb2.RESOURCE_EXHAUSTED,
+        _R,
+        "too many commands with this key wait behind one that was given up; send it again once that is redriven",
+        60.0,
+    )
+    TOO_MANY_PARKED = Row(
+        _UNAVAILABLE,
+        ErrorClass.WAIT,
+        "the lane has given up as many commands as it may; mend the cause, then redrive or discard them",
+        1.0,
+    )
+
     KAFKA_UNAVAILABLE = Row(
         _UNAVAILABLE, ErrorClass.WAIT, "Kafka did not take the command; nothing was done, send it again", 1.0
     )

@@ -49,6 +49,7 @@ class StoreAnswer:
     result: Any | None = None  # of a success, where whoever tells of it knows the result
     user_id: int | None = None
     position: RecordPosition | None = None  # of the answered record, before any redrive; not told by earlier versions
+    waits_behind: str = ""  # while it waits: the correlation ID of the command that was given up
 
 
 def is_done(operation: Operation) -> bool:
@@ -64,7 +65,8 @@ def fold_answers(acceptance: Acceptance, answers: Iterable[StoreAnswer], command
       that a store has applied or refused. Any other answer counts, whichever record it is to: a command that a gateway
       sent twice is applied once.
     - Of each store one answer counts: the one that it completed first. A dead letter gives way to the answer that a
-      redrive brought, whatever their times. An answer that names no store is none.
+      redrive brought, whatever their times, and that the command waits to any other answer; of several that say so,
+      the last one counts. An answer that names no store is none.
     - The stores that have to answer are those that the contract names for the command. An answer of another store is
       shown behind theirs, and changes nothing: the contract may have changed meanwhile. A command that the contract
       does not know has to be answered by one store, whichever it is.
@@ -97,9 +99,15 @@ def _to_the_accepted(acceptance: Acceptance, answers: Sequence[StoreAnswer]) -> 
     answers = [answer for answer in answers if answer.command == acceptance.command]
     position = acceptance.position
     if position is None:
-        applied = sorted((answer for answer in answers if not answer.dead_lettered), key=_precedence)
+        applied = sorted((answer for answer in answers if not _may_be_of_another(answer)), key=_precedence)
         position = next((answer.position for answer in applied if answer.position is not None), None)
-    return [answer for answer in answers if not (answer.dead_lettered and is_of_another(answer.position, position))]
+    return [
+        answer for answer in answers if not (_may_be_of_another(answer) and is_of_another(answer.position, position))
+    ]
+
+
+def _may_be_of_another(answer: StoreAnswer) -> bool:
+    return answer.dead_lettered or bool(answer.waits_behind)
 
 
 def is_of_another(answered: RecordPosition | None, accepted: RecordPosition | None) -> bool:
@@ -122,9 +130,11 @@ def _one_a_store(answers: Iterable[StoreAnswer]) -> dict[int, StoreAnswer]:
     return chosen
 
 
-def _precedence(answer: StoreAnswer) -> tuple[bool, int, bool]:
+def _precedence(answer: StoreAnswer) -> tuple[bool, bool, int, bool]:
     # A repetition has the time of what it repeats.
-    return answer.dead_lettered, _completed_ns(answer), answer.duplicate
+    time_ns = _completed_ns(answer)
+    waits = bool(answer.waits_behind)
+    return waits, answer.dead_lettered, -time_ns if waits else time_ns, answer.duplicate
 
 
 def _receipt(answer: StoreAnswer) -> Operation.Receipt:
@@ -134,6 +144,7 @@ def _receipt(answer: StoreAnswer) -> Operation.Receipt:
         complete_time=answer.complete_time,
         duplicate=answer.duplicate,
         error=answer.error,
+        waits_behind=answer.waits_behind,
     )
 
 
@@ -146,7 +157,7 @@ def _conclude(operation: Operation, expected: Sequence[StoreAnswer | None]) -> N
         if first.error is not None:
             operation.error.CopyFrom(first.error)
         return
-    successes = [answer for answer in expected if answer is not None]
+    successes = [answer for answer in expected if answer is not None and not answer.waits_behind]
     if successes and len(successes) == len(expected):
         operation.state = Operation.SUCCEEDED
         operation.complete_time.CopyFrom(max(successes, key=_completed_ns).complete_time)

@@ -282,6 +282,10 @@ class LaneSettings(Settings):
     marker_ttl_s: Count = 7 * 24 * 3600
     # How much of Redis's memory its lane's marks may take, in bytes; above that, the oldest give way before their time.
     redis_marks_max_bytes: Count = 64 * 1024 * 1024
+    # How many keys may have a command that their store has given up; with more, the lane stops and says so.
+    max_parked_keys: Count = 1000
+    # How many commands of such a key may wait behind it; further ones are refused.
+    max_parked_commands: Count = 1000
     # A JSON file in which the lane tells its health every second, while it runs.
     ready_file: str = Field("", validation_alias="READY_FILE")
     # `host:port` of the monitor, which the lane tells its health.

@@ -13,6 +13,7 @@ from polystream.v1.operations_pb2 import Operation
 
 from mesh.envelope import MAX_NAME_CHARACTERS
 from mesh.errors import FieldFault, PolystreamError, Reason, build_status
+from mesh.ids import CORRELATION_ID
 
 # Anybody may write a receipt. A list has a hundred operations in one message, each with an error for each store, and
 # gRPC takes messages of 4 MiB: the platform's own errors are much shorter.
@@ -38,7 +39,17 @@ def fail(receipt: CommandReceipt, cause: PolystreamError) -> None:
 
 def has_failed(receipt: CommandReceipt) -> bool:
     """Whether a receipt tells of a failure: one that claims no end, as no lane writes it, tells of no success."""
-    return receipt.state != Operation.SUCCEEDED
+    return receipt.state != Operation.SUCCEEDED and not is_waiting(receipt)
+
+
+def is_waiting(receipt: CommandReceipt) -> bool:
+    """Whether a receipt tells of no end yet: the command waits in the store behind another one."""
+    return receipt.state == Operation.ACCEPTED and CORRELATION_ID.fullmatch(receipt.waits_behind) is not None
+
+
+def is_unsettled(receipt: CommandReceipt) -> bool:
+    """Whether the store has neither applied nor refused the command: it was given up, or waits."""
+    return receipt.dead_lettered or is_waiting(receipt)
 
 
 def receipt_status(receipt: CommandReceipt) -> status_pb2.Status:

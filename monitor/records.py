@@ -13,9 +13,9 @@ from mesh import topics
 from mesh.catalog import Catalog
 from mesh.codec import Decoder
 from mesh.dead_letters.dead_letter import parse_dead_letter
-from mesh.envelope import KafkaRecord, RecordHeaders
+from mesh.envelope import KafkaRecord, RecordHeaders, RedriveAction
 from mesh.errors import PolystreamError, Reason
-from mesh.store_errors import error_text, has_failed, receipt_status
+from mesh.store_errors import error_text, has_failed, is_waiting, receipt_status
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.repeats import RepeatCounter
 
@@ -25,6 +25,8 @@ SUCCEEDED = "command.succeeded"
 FAILED = "command.failed"
 DEAD_LETTERED = "command.dead_lettered"
 REDRIVEN = "command.redriven"
+DISCARDED = "command.discarded"
+PARKED = "command.parked"
 REPEATED = "command.repeated"  # in a story alone: a record with the command's ID that is not the accepted one
 
 _MAX_ERROR_CHARACTERS = 1000
@@ -78,7 +80,7 @@ class EventReader:
         elif record.topic == topics.DEAD_LETTERS:
             events = [_dead_letter_event(base, record, headers)] if parse_dead_letter(record) is not None else []
         elif headers.redrives:
-            events = [_redriven_event(base, record)]
+            events = [_redriven_event(base, record, headers)]
         else:
             events = [_accepted_event(base, record, headers)]
         if not events:
@@ -119,6 +121,7 @@ class EventReader:
             done.error = error_text(receipt)
             done.error_status.CopyFrom(receipt_status(receipt))
         done.dead_lettered = receipt.dead_lettered
+        done.waits_behind = receipt.waits_behind if is_waiting(receipt) else ""
         if receipt.HasField("user_id"):
             done.user_id = receipt.user_id  # a user created without an ID has got one
         for event in (received, done):
@@ -138,9 +141,12 @@ def _accepted_event(base: Event, record: KafkaRecord, headers: RecordHeaders) ->
     return event
 
 
-def _redriven_event(base: Event, record: KafkaRecord) -> Event:
-    event = _copy(base, REDRIVEN, "ACCEPTED", _timestamp(record.timestamp_ms))
+def _redriven_event(base: Event, record: KafkaRecord, headers: RecordHeaders) -> Event:
+    is_discarded = headers.redrive_action is RedriveAction.DISCARD
+    event_type, status = (DISCARDED, "FAILED") if is_discarded else (REDRIVEN, "ACCEPTED")
+    event = _copy(base, event_type, status, _timestamp(record.timestamp_ms))
     event.service = "dlq"
+    event.principal, event.justification = headers.principal, headers.justification
     return event
 
 
@@ -153,6 +159,8 @@ def _dead_letter_event(base: Event, record: KafkaRecord, headers: RecordHeaders)
 
 
 def _ending(receipt: CommandReceipt) -> tuple[str, str]:
+    if is_waiting(receipt):
+        return PARKED, "ACCEPTED"
     return (FAILED, "FAILED") if has_failed(receipt) else (SUCCEEDED, "SUCCEEDED")
 
 

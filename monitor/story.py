@@ -16,10 +16,20 @@ from mesh.ids import issue_time_ms
 from mesh.operation import Acceptance, StoreAnswer, answered_position, fold_answers
 from mesh.store_errors import text_status
 from mesh.telemetry import names
-from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, RECEIVED, REDRIVEN, REPEATED, SUCCEEDED
+from monitor.records import ACCEPTED, DEAD_LETTERED, DISCARDED, FAILED, PARKED, RECEIVED, REDRIVEN, REPEATED, SUCCEEDED
 
 # At the same instant, what causes comes before what follows.
-_ORDER = {ACCEPTED: 0, REDRIVEN: 0, RECEIVED: 1, DEAD_LETTERED: 2, SUCCEEDED: 3, FAILED: 3}
+_ORDER = {
+    ACCEPTED: 0,
+    REDRIVEN: 0,
+    DISCARDED: 0,
+    RECEIVED: 1,
+    PARKED: 2,
+    DEAD_LETTERED: 2,
+    SUCCEEDED: 3,
+    FAILED: 3,
+}
+_ANSWERS = {SUCCEEDED: Operation.SUCCEEDED, FAILED: Operation.FAILED, PARKED: Operation.ACCEPTED}
 
 # gRPC's clients take messages of 4 MiB, if they are not told otherwise.
 _HOPS_MAX_BYTES: Final = 1_000_000
@@ -36,7 +46,7 @@ def ordered(events: Iterable[Event]) -> list[Event]:
 def fold(events: Sequence[Event], catalog: Catalog) -> Operation:
     """Return the operation that the events of one correlation ID add up to, as `mesh.operation.fold_answers` says."""
     hops = ordered(events)
-    answers = [_answer(hop) for hop in hops if hop.event_type in (SUCCEEDED, FAILED) and hop.store in _STORES]
+    answers = [_answer(hop) for hop in hops if hop.event_type in _ANSWERS and hop.store in _STORES]
     operation = fold_answers(_acceptance(hops, catalog), answers, catalog.commands)
     if all(hop.event_type == DEAD_LETTERED for hop in hops):
         _give_up(operation, hops[0])
@@ -178,20 +188,20 @@ def _begun(hop: Event) -> Timestamp:
 
 
 def _answer(hop: Event) -> StoreAnswer:
-    succeeded = hop.event_type == SUCCEEDED
     error = None
-    if not succeeded:
+    if hop.event_type == FAILED:
         error = hop.error_status if hop.HasField("error_status") else text_status(hop.error, hop.store)
     return StoreAnswer(
         command=hop.command,
         store=Store.Value(hop.store),
-        state=Operation.SUCCEEDED if succeeded else Operation.FAILED,
+        state=_ANSWERS[hop.event_type],
         complete_time=hop.timestamp,
         duplicate=hop.duplicate,
         dead_lettered=hop.dead_lettered or _tells_of_dead_letter(hop),
         error=error,
         user_id=hop.user_id if hop.HasField("user_id") else None,
         position=answered_position(hop),
+        waits_behind=hop.waits_behind,
     )
 
 
@@ -206,9 +216,16 @@ def _missing_hops(events: Sequence[Event], operation: Operation, command: Comman
     missing = []
     if all(event.event_type != ACCEPTED for event in events):
         missing.append("the command's record on user_events has not been seen")
-    answered = {receipt.store for receipt in operation.receipts}
-    stores = command.stores if command else ()
-    return missing + [f"the {store} lane has not answered" for store in stores if Store.Value(store) not in answered]
+    answers: dict[int, str] = {receipt.store: receipt.waits_behind for receipt in operation.receipts}
+    for store in command.stores if command else ():
+        behind = answers.get(Store.Value(store))
+        if behind is None:
+            missing.append(f"the {store} lane has not answered")
+        elif behind:
+            missing.append(
+                f"the command waits in {store} behind {behind}, which was given up: redrive or discard that one"
+            )
+    return missing
 
 
 def _missing_spans(spans: Sequence[Span], operation: Operation, command: Command | None) -> list[str]:

@@ -5,9 +5,9 @@ one with effects and without receipts, and no later command of the same key has 
 meets what its first application met, and beside it that application's own effects, which the handlers recognise.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from polystream.v1.events_pb2 import CommandReceipt
@@ -15,7 +15,16 @@ from polystream.v1.events_pb2 import CommandReceipt
 from mesh.errors import Reason
 from processor.batches import answer_batch, group_by_command, split_batch, without_repetitions
 from processor.handlers import AnyHandler
-from processor.model import Delivery, Outcome, refuse
+from processor.model import Answer, Delivery, GivenUp, Outcome, refuse
+from processor.parking import (
+    Known,
+    Parking,
+    ParkingBounds,
+    applied_from_queue,
+    park_in_order,
+    parked_id,
+    sort_out,
+)
 from processor.users import BatchUsers, UserDirectory, Verdict
 
 
@@ -30,8 +39,25 @@ class Decided:
 class DecidedStore(Protocol):
     """What a store does for a batch whose users have been looked up."""
 
-    def read_receipts(self, correlation_ids: Sequence[str]) -> Mapping[str, CommandReceipt]:
-        """Return the receipts of those commands that were applied before, by correlation ID."""
+    name: str
+    parking_bounds: ParkingBounds
+
+    def topic_id(self) -> str:
+        """Return which incarnation of the topic the offsets belong to. Raises PolystreamError."""
+        ...
+
+    def read_known(
+        self, topic_id: str, correlation_ids: Sequence[str], keys: Collection[bytes], partitions: Collection[int]
+    ) -> Known:
+        """Return what there is to know of a batch."""
+        ...
+
+    def park_waiting(self, waiting: Sequence[tuple[str, Delivery]]) -> None:
+        """Put deliveries behind what is parked under their keys, by the IDs that they have there."""
+        ...
+
+    def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
+        """Let go of records that were parked under a key."""
         ...
 
     def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> Mapping[str, CommandReceipt]:
@@ -41,19 +67,45 @@ class DecidedStore(Protocol):
 
 def apply_in_batches(
     batch: Sequence[Delivery], overdue: AbstractSet[str], directory: UserDirectory, store: DecidedStore
-) -> list[CommandReceipt | None]:
+) -> list[Answer]:
     """Apply a batch as `processor.model.Store.apply` promises, but for the errors of the store's client."""
     first = without_repetitions(batch)
-    earlier = store.read_receipts(list(first))
-    fresh = [delivery for id_, delivery in first.items() if id_ not in earlier]
+    topic_id = store.topic_id()
+    keys, partitions = {delivery.key for delivery in batch}, {delivery.partition for delivery in batch}
+    known = store.read_known(topic_id, list(first), keys, partitions)
+    unmarked = [delivery for id_, delivery in first.items() if id_ not in known.receipts]
+    found = sort_out(unmarked, known, topic_id, store.name, commands_max=store.parking_bounds.commands_max)
+    if found.wait:
+        store.park_waiting([(parked_id(topic_id, delivery), delivery) for delivery in found.wait])
+    fresh = found.go
     users = directory.open(delivery for delivery in fresh if delivery.command.checks_user)
     held: set[bytes] = set()  # keys with a command that waits: later ones wait behind it
     made: dict[str, CommandReceipt] = {}
     for part in split_batch(fresh, keep_runs=True):
-        decided = list(_decide(part, overdue, users, held))
+        decided = list(_decide(part, overdue, users, held, found.refused))
         if decided:
             made.update(store.apply_decided(decided, users))
-    return answer_batch(batch, earlier, made)
+    answered = made.keys() | known.receipts.keys()
+    for key in {delivery.key for delivery in batch if delivery.parked_as}:
+        store.remove_parked(key, applied_from_queue([one for one in batch if one.key == key], answered))
+    return answer_batch(batch, known.receipts, made | found.answered, found.passed)
+
+
+def park_given_up(given_up: Sequence[GivenUp], store: DecidedStore, parking: Parking) -> list[Answer]:
+    """Park records as `processor.model.Store.park` promises, but for the errors of the store's client."""
+    topic_id = store.topic_id()
+    keys, partitions = {one.key for one in given_up}, {one.record.partition for one in given_up}
+    known = store.read_known(topic_id, (), keys, partitions)
+    keys_parked, records = parking.count()
+    bounds = store.parking_bounds
+    return park_in_order(
+        given_up,
+        replace(known, room=bounds.records_max - records),
+        topic_id,
+        parking,
+        keys_free=bounds.keys_max - keys_parked,
+        commands_max=bounds.commands_max,
+    )
 
 
 def refusals_of(batch: Sequence[Decided]) -> dict[str, Outcome]:
@@ -79,12 +131,19 @@ def run_handlers(
 
 
 def _decide(
-    batch: Sequence[Delivery], overdue: AbstractSet[str], users: BatchUsers, held: set[bytes]
+    batch: Sequence[Delivery],
+    overdue: AbstractSet[str],
+    users: BatchUsers,
+    held: set[bytes],
+    refused: Mapping[str, Outcome],
 ) -> Iterator[Decided]:
     """Yield what can be decided of a batch, and hold the keys of the rest."""
-    to_judge = [delivery for delivery in batch if delivery.command.checks_user and delivery.key not in held]
+    to_judge = [d for d in batch if d.command.checks_user and d.key not in held and d.correlation_id not in refused]
     verdicts = dict(zip([d.correlation_id for d in to_judge], users.judge(to_judge), strict=True))
     for delivery in batch:
+        if delivery.correlation_id in refused:
+            yield Decided(delivery, refused[delivery.correlation_id])
+            continue
         is_checked = delivery.command.checks_user
         verdict = verdicts.get(delivery.correlation_id, Verdict.UNTOLD) if is_checked else Verdict.EXISTS
         if delivery.key in held:

@@ -4,11 +4,11 @@ A batch is what the lane hands over. Where it must not be applied all at once, i
 are applied one after the other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from polystream.v1.events_pb2 import CommandReceipt
 
-from processor.model import Delivery
+from processor.model import Answer, Delivery, Unanswered
 from processor.receipts import repeat
 
 
@@ -48,18 +48,24 @@ def without_repetitions(batch: Sequence[Delivery]) -> dict[str, Delivery]:
 
 
 def answer_batch(
-    batch: Sequence[Delivery], earlier: Mapping[str, CommandReceipt], made: Mapping[str, CommandReceipt]
-) -> list[CommandReceipt | None]:
-    """Return one receipt a delivery, None where the command has none.
+    batch: Sequence[Delivery],
+    earlier: Mapping[str, CommandReceipt],
+    made: Mapping[str, CommandReceipt],
+    passed: Collection[str] = (),
+) -> list[Answer]:
+    """Return one answer a delivery: of a command without a receipt that it is deferred, or was `passed` before.
 
     A command's first delivery gets the receipt that was made now, by correlation ID. Every other, and that of a
     command with an `earlier` receipt, gets a repetition.
     """
     answered = set(earlier)
-    answers: list[CommandReceipt | None] = []
+    answers: list[Answer] = []
     for delivery in batch:
         id_ = delivery.correlation_id
         receipt = made.get(id_) or earlier.get(id_)
-        answers.append(repeat(receipt) if receipt is not None and id_ in answered else receipt)
+        if receipt is None:
+            answers.append(Unanswered.PASSED if id_ in passed else Unanswered.DEFERRED)
+        else:
+            answers.append(repeat(receipt) if id_ in answered else receipt)
         answered.add(id_)
     return answers

@@ -1,6 +1,6 @@
 """Builds a lane's objects."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import Event
 from typing import cast
@@ -40,14 +40,13 @@ from processor.lanes.receipts import ReceiptProducer, ReceiptSender
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
 from processor.model import Store
+from processor.parking import ParkingBounds
 
 _LOG = structlog.get_logger(__name__)
 
 SERVICE = "processor"
 _FIRST_REGISTRY_RETRY_S = 0.1
 _MAX_REGISTRY_RETRY_S = 1.0
-
-_Progress = Callable[[Mapping[int, int]], None]
 
 
 @contextmanager
@@ -77,7 +76,7 @@ def open_lane(
         closing.callback(registry.close)
         encoder = _receipt_encoder(registry, stop, health)
         incarnation = TopicIncarnation(client_config)
-        store, on_progress = _open_store(store_name, find_handlers(catalog, store_name), incarnation, settings)
+        store = _open_store(store_name, find_handlers(catalog, store_name), incarnation, settings)
         closing.callback(store.close)
         producer = ReceiptProducer(client_config)
         closing.callback(producer.close)
@@ -95,7 +94,6 @@ def open_lane(
             stop=stop,
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),
             on_doubt=incarnation.forget,
-            on_progress=on_progress,
         )
         watch = LagWatch(LaneBacklog(source, lane), health, threads)
         watch.start()
@@ -110,34 +108,31 @@ def lane_group(store_name: str) -> str:
 
 def _open_store(
     name: str, handlers: Mapping[str, AnyHandler], incarnation: TopicIncarnation, settings: LaneSettings
-) -> tuple[Store, _Progress]:
-    """Return a store, and who wants to know how far its lane has come. Raises ValueError for an unknown name."""
+) -> Store:
+    """Return a store. Raises ValueError for an unknown name."""
+    parking = ParkingBounds(settings.max_parked_keys, settings.max_parked_commands)
     # Each lane loads the client of its own store alone: the others' would take memory for nothing.
     if name == "POSTGRESQL":
         from processor.stores.postgresql import PostgresStore  # noqa: PLC0415
 
-        postgres = PostgresStore(
+        return PostgresStore(
             PostgresSettings(),
             handlers,
             incarnation,
             inbox_ttl_s=settings.marker_ttl_s,
             max_batch=settings.max_batch_records,
+            parking_bounds=parking,
         )
-        return postgres, postgres.record_positions
     if name == "MONGODB":
         from processor.stores.mongodb import MongoStore  # noqa: PLC0415
 
-        return MongoStore(MongoSettings(), PostgresSettings(), handlers, incarnation), _tell_nobody
+        return MongoStore(MongoSettings(), PostgresSettings(), handlers, incarnation, parking)
     if name == "REDIS":
         from processor.stores.redis import MarkerBounds, RedisStore  # noqa: PLC0415
 
-        markers = MarkerBounds(settings.marker_ttl_s, settings.redis_marks_max_bytes)
-        return RedisStore(RedisSettings(), PostgresSettings(), handlers, incarnation, markers), _tell_nobody
+        markers = MarkerBounds(settings.marker_ttl_s, settings.redis_marks_max_bytes, parking)
+        return RedisStore(RedisSettings(), PostgresSettings(), handlers, incarnation, markers)
     raise ValueError(f"there is no store {name}")
-
-
-def _tell_nobody(_: Mapping[int, int]) -> None:
-    """Leave it: only what the PostgreSQL lane has done matters to others."""
 
 
 def _sorted(partitions: frozenset[int] | None) -> list[int] | None:

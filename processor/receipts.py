@@ -1,5 +1,7 @@
 """Receipts: what a store answers to a command, as it travels on `response_events`."""
 
+import time
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
@@ -67,6 +69,25 @@ def make_dead_letter_receipt(
     )
     fail(receipt, cause)
     return receipt
+
+
+def wait_behind(delivery: Delivery, behind: str, store: str) -> CommandReceipt:
+    """Return the answer to a command that has to wait behind the one that has this correlation ID."""
+    receipt = make_receipt(delivery, Outcome(), store, time.time_ns())
+    receipt.state = Operation.ACCEPTED
+    receipt.waits_behind = behind
+    return receipt
+
+
+def waiting_instead(receipt: CommandReceipt, behind: str) -> CommandReceipt:
+    """Return the answer to a record that would have been given up, as this receipt says, and waits instead."""
+    waiting = CommandReceipt()
+    waiting.CopyFrom(receipt)
+    waiting.ClearField("error")
+    waiting.dead_lettered = False
+    waiting.state = Operation.ACCEPTED
+    waiting.waits_behind = behind
+    return waiting
 
 
 def repeat(receipt: CommandReceipt) -> CommandReceipt:

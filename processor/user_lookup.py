@@ -28,7 +28,8 @@ _PAUSE_FACTOR = 4  # a server that makes each attempt slow takes a fifth of the 
 _ASK = """
 WITH posicoes AS (SELECT partition, next_offset FROM lane_positions WHERE topic_id = %(topic_id)s)
 SELECT (SELECT coalesce(array_agg(user_id), '{}') FROM usuarios WHERE user_id = ANY(%(user_ids)s::bigint[])),
-       (SELECT coalesce(array_agg(ARRAY[partition, next_offset]), '{}') FROM posicoes)
+       (SELECT coalesce(array_agg(ARRAY[partition, next_offset]), '{}') FROM posicoes),
+       (SELECT coalesce(array_agg(DISTINCT key), '{}') FROM parked_records WHERE key = ANY(%(keys)s::bytea[]))
 """
 
 
@@ -37,7 +38,8 @@ class UserSnapshot:
     """What PostgreSQL said of users, all at one moment."""
 
     found: AbstractSet[int]  # of the users asked for, those that are there
-    next_offsets: Mapping[int, int]  # by partition: every command below is in the rows
+    next_offsets: Mapping[int, int]  # by partition: every command below is in the rows, or parked
+    parked: AbstractSet[int] = frozenset()  # those with commands that PostgreSQL has yet to apply, or to discard
 
 
 class PostgresUsers:
@@ -55,7 +57,8 @@ class PostgresUsers:
         if started_s < self._closed_until_s:
             return None
         try:
-            row = self._query({"user_ids": list(user_ids), "topic_id": topic_id})
+            keys = {str(user_id).encode(): user_id for user_id in user_ids}
+            row = self._query({"user_ids": list(user_ids), "keys": list(keys), "topic_id": topic_id})
         except psycopg.Error as error:
             self.close()
             now_s = time.monotonic()
@@ -63,8 +66,12 @@ class PostgresUsers:
             self._note(error)
             return None
         self._note(None)
-        found, positions = row
-        return UserSnapshot(frozenset(found), {int(partition): next_offset for partition, next_offset in positions})
+        found, positions, parked = row
+        return UserSnapshot(
+            frozenset(found),
+            {int(partition): next_offset for partition, next_offset in positions},
+            frozenset(keys[key] for key in parked),
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -80,7 +87,7 @@ class PostgresUsers:
             _LOG.info("postgresql tells again which users exist")
         self._failing = error is not None
 
-    def _query(self, arguments: Mapping[str, Any]) -> tuple[list[int], list[list[int]]]:
+    def _query(self, arguments: Mapping[str, Any]) -> tuple[list[int], list[list[int]], list[bytes]]:
         if self._connection is None:
             self._connection = psycopg.connect(
                 self._dsn,
@@ -90,7 +97,9 @@ class PostgresUsers:
                 options=f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c default_transaction_read_only=on",
             )
         with _cut_after(self._connection, _ANSWER_TIMEOUT_S):
-            row: tuple[list[int], list[list[int]]] | None = self._connection.execute(_ASK, arguments).fetchone()
+            row: tuple[list[int], list[list[int]], list[bytes]] | None = self._connection.execute(
+                _ASK, arguments
+            ).fetchone()
         if row is None:
             raise psycopg.DataError("a statement that always has a row had none")
         return row

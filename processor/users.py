@@ -13,6 +13,8 @@ Users are PostgreSQL's rows, and the PostgreSQL lane may be behind this one, ahe
     that PostgreSQL has yet to delete.
   - The row is not there, and the PostgreSQL lane is past the command: no CreateUser that was acknowledged before the
     command has made the user. It does not exist.
+  - PostgreSQL has parked commands of the user, and the row is not there, or this lane has applied a DeleteUser: what
+    makes the user, or erases it, may be among them. Nothing can be told until they are redriven or discarded.
   - The row is not there, and the PostgreSQL lane is not past the command, or nobody answers: the user may be about to
     be created. Nothing can be told yet, and the command waits.
 - The PostgreSQL lane may be ahead, so a row may stem from a CreateUser after the command, or be gone by a DeleteUser
@@ -143,6 +145,8 @@ class BatchUsers:
         snapshot = self._snapshots.get(user_id)
         if snapshot is None:
             return Verdict.UNTOLD
+        if user_id in snapshot.parked and (erasure is not None or user_id not in snapshot.found):
+            return Verdict.UNTOLD  # what makes the user, or erases it, may be among what PostgreSQL has parked
         if user_id in snapshot.found:
             reached = erasure is None or snapshot.next_offsets.get(erasure.partition, 0) > erasure.offset
             return Verdict.EXISTS if reached else Verdict.UNTOLD

@@ -1,30 +1,42 @@
-"""`polystream dlq list|show|redrive`: the dead letters, and sending them again."""
+"""`polystream dlq list|show|redrive|discard`: what was given up, and having its keys go on."""
 
 import argparse
-import operator
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from itertools import compress
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from cli.dead_letters import describe, describe_redriven, show_end, show_entries, show_entry, show_plan, show_redriven
+from cli.dead_letters import (
+    describe,
+    describe_redriven,
+    show_dead_letter,
+    show_dead_letters,
+    show_end,
+    show_plan,
+    show_redriven,
+)
 from cli.folders import add_data_dir
+from cli.listed_dead_letters import ListedDeadLetter, ParkingStatus, combine, principal_here
 from cli.printable import json_text, log_to_stderr, write_error
 from cli.running import NothingRunsError, take_settings_of
 from mesh.catalog import load_catalog
 from mesh.codec import read_record
-from mesh.dead_letters.dead_letter import RecordPosition
-from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
-from mesh.dead_letters.redrive import Redriver, RedriveResult
-from mesh.dead_letters.redrive_status import RedriveStatus
+from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition
+from mesh.dead_letters.reader import DeadLetterReader
+from mesh.dead_letters.redrive import RedriveOrder, RedriveOutcome, Redriver, RedriveResult
+from mesh.envelope import RedriveAction
 from mesh.errors import PolystreamError
+from mesh.ids import CORRELATION_ID
 from mesh.schemas import RegistryClient
 from mesh.settings import KafkaSettings, RegistrySettings
 from mesh.topic_reader import TopicError, TopicReader
 
 _WAIT_S: Final = 30.0
 _WAIT_MAX_S: Final = 3600.0
+_USER_MAX: Final = 2**53 - 1
+_TOO_LARGE_BYTES: Final = 900_000  # with more headers, Kafka may not take the record: the store has it whole
 
 
 class _UsageError(Exception):
@@ -34,31 +46,27 @@ class _UsageError(Exception):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="show the dead letters, and whether they may be sent again")
+    listing = actions.add_parser("list", help="show the dead letters, and which ones hold up their key")
     _add_filters(listing)
-    statuses = [status.value for status in RedriveStatus]
+    statuses = [status.value for status in ParkingStatus]
     listing.add_argument(
-        "--standing", dest="redrive_status", choices=statuses, metavar="S", help=f"only those: {', '.join(statuses)}"
+        "--standing", dest="status", choices=statuses, metavar="S", help=f"only those: {', '.join(statuses)}"
     )
     listing.set_defaults(act=_list)
     showing = actions.add_parser("show", help="show one dead letter")
-    showing.add_argument("dead_letter", type=_position, metavar="PARTITION:OFFSET")
+    showing.add_argument(
+        "entry", type=_name, metavar="DEAD_LETTER", help="PARTITION:OFFSET or correlation ID, as `list` shows them"
+    )
     showing.add_argument("--payload", action="store_true", help="the command's fields too: they may hold personal data")
     showing.set_defaults(act=_show)
-    redriving = actions.add_parser("redrive", help="send commands again, once the cause is mended")
-    redriving.add_argument("dead_letters", type=_position, nargs="*", metavar="PARTITION:OFFSET")
-    redriving.add_argument("--all", action="store_true", help="every one that waits, or those that the filters leave")
-    _add_filters(redriving)
-    redriving.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
-    redriving.add_argument(
-        "--force", action="store_true", help="those too that later commands have overtaken, or that may not be safe"
-    )
+    redriving = actions.add_parser("redrive", help="try them once more, and then all that waits behind them, in order")
     redriving.add_argument("--keep-going", action="store_true", help="do not stop when a command is given up again")
-    redriving.add_argument(
-        "--wait-s", type=_seconds, default=_WAIT_S, metavar="S", help="for a batch's answers (default: %(default)g)"
-    )
-    redriving.set_defaults(act=_redrive)
-    for action in (listing, showing, redriving):
+    redriving.set_defaults(act=_settle, action=RedriveAction.REDRIVE)
+    discarding = actions.add_parser("discard", help="give them up for good, and go on with what waits behind them")
+    discarding.set_defaults(act=_settle, action=RedriveAction.DISCARD, keep_going=True)
+    for action in (redriving, discarding):
+        _add_choice(action)
+    for action in (listing, showing, redriving, discarding):
         action.add_argument("--json", action="store_true", help="write JSON")
         add_data_dir(action)
 
@@ -75,11 +83,36 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
 
 
-def _position(text: str) -> RecordPosition:
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", metavar="R", help="only those with this reason, such as HANDLER_FAILED")
+    parser.add_argument("--command", metavar="C", help="only those of this command, such as CreateUser")
+    parser.add_argument("--user", type=_user, metavar="ID", help="only those of this user")
+    parser.add_argument("--since", type=_time, metavar="T", help="only those given up since, such as 2026-11-30T08:00Z")
+    parser.add_argument("--until", type=_time, metavar="T", help="only those given up before")
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "entries", type=_name, nargs="*", metavar="DEAD_LETTER", help="PARTITION:OFFSET or correlation ID"
+    )
+    parser.add_argument("--all", action="store_true", help="every one that is parked, or those that the filters leave")
+    _add_filters(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, in which stores")
+    parser.add_argument("--why", default="", metavar="TEXT", help="goes into the event log; no personal data")
+    parser.add_argument("--who", default="", metavar="NAME", help="likewise; who runs the command, if it is left out")
+    parser.add_argument(
+        "--wait-s", type=_seconds, default=_WAIT_S, metavar="S", help="for a batch's answers (default: %(default)g)"
+    )
+
+
+def _name(text: str) -> str:
     try:
-        return RecordPosition.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}, as `dlq list` shows them") from None
+        return str(RecordPosition.parse(text))
+    except ValueError:
+        if CORRELATION_ID.fullmatch(text):
+            return text
+        message = f"{text!r} is no PARTITION:OFFSET and no correlation ID: `dlq list` shows both"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _seconds(text: str) -> float:
@@ -92,113 +125,159 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _add_filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reason", metavar="R", help="only those with this reason, such as HANDLER_FAILED")
-    parser.add_argument("--command", metavar="C", help="only those of this command, such as CreateUser")
+def _user(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text[:17]) <= _USER_MAX:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no user's ID: a number from 1 to {_USER_MAX}")
+
+
+def _time(text: str) -> int:
+    """Return a time in milliseconds since the epoch."""
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time, as 2026-11-30T08:00:00Z is one") from None
+    return round((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    with TopicReader(KafkaSettings()) as reader:
-        entries, left_out = DeadLetterReader(reader, load_catalog().commands).read_entries()
-    if arguments.redrive_status:
-        entries = [entry for entry in entries if entry.redrive_status.value == arguments.redrive_status]
+    entries, left_out, silent = _read()
     entries = _filtered(entries, arguments)
+    if arguments.status:
+        entries = [entry for entry in entries if entry.status.value == arguments.status]
     if arguments.json:
-        _write_json({"letters": [describe(entry) for entry in entries], "left_out": left_out})
+        _write_json({"letters": list(map(describe, entries)), "left_out": left_out, "silent_stores": sorted(silent)})
     else:
-        show_entries(entries, left_out)
-    return 0
+        show_dead_letters(entries, left_out, silent)
+    return 1 if silent else 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    with TopicReader(KafkaSettings()) as reader:
-        entries, _ = DeadLetterReader(reader, load_catalog().commands).read_entries()
-    entry = _find(entries, arguments.dead_letter)
-    payload = _payload(entry) if arguments.payload else None
+    entry = _find(_read()[0], arguments.entry)
+    payload = _payload(entry.dead_letter) if arguments.payload else None
     if arguments.json:
         _write_json(describe(entry) | ({} if payload is None else {"payload": payload}))
     else:
-        show_entry(entry, payload)
+        show_dead_letter(entry, payload)
     return 0
 
 
-def _redrive(arguments: argparse.Namespace) -> int:
-    if bool(arguments.dead_letters) == arguments.all:
-        raise _UsageError("say which dead letters, by PARTITION:OFFSET, or --all for every one that waits")
-    if arguments.dead_letters and (arguments.reason or arguments.command):
-        raise _UsageError("--reason and --command choose among --all: leave them out where dead letters are named")
-    commands = load_catalog().commands
-    with TopicReader(KafkaSettings()) as reader, closing(RegistryClient(RegistrySettings())) as registry:
-        entries, _ = DeadLetterReader(reader, commands).read_entries()
-        sent, kept = _choose(entries, arguments)
-        if arguments.dry_run:
-            _tell_plan(sent, kept, as_json=arguments.json)
-            return 0
-        redriver = Redriver(KafkaSettings(), reader, registry, commands)
-        dead_letters = [entry.dead_letter for entry in sent]
-        done: list[RedriveResult] = []
-        for batch in redriver.run(dead_letters, wait_s=arguments.wait_s, keep_going=arguments.keep_going):
-            done += batch
-            if not arguments.json:
-                show_redriven(batch)
-    reached = {redriven.dead_letter.correlation_id for redriven in done}
-    unsent = [entry for entry in sent if entry.dead_letter.correlation_id not in reached]
+def _settle(arguments: argparse.Namespace) -> int:
+    """Redrive or discard."""
+    if bool(arguments.entries) == arguments.all:
+        raise _UsageError("say which dead letters, by PARTITION:OFFSET or correlation ID, or --all that are parked")
+    filters = (arguments.reason, arguments.command, arguments.user, arguments.since, arguments.until)
+    if arguments.entries and any(filters):
+        raise _UsageError("filters choose among --all: leave them out where dead letters are named")
+    entries, _, silent = _read()
+    if arguments.all:
+        asked = [one for one in _filtered(entries, arguments) if one.status is ParkingStatus.PARKED]
+    else:
+        asked = [_find(entries, name) for name in arguments.entries]
+    chosen = [entry for entry in asked if entry.status is ParkingStatus.PARKED]
+    kept = [entry for entry in asked if entry.status is not ParkingStatus.PARKED]
+    if arguments.dry_run:
+        _tell_plan(chosen, kept, silent, arguments)
+        return 0
+    done = _run(chosen, arguments)
+    reached = {one.dead_letter.correlation_id for one in done}
+    unsent = [entry for entry in chosen if entry.dead_letter.correlation_id not in reached]
     if arguments.json:
+        key = "discarded" if arguments.action is RedriveAction.DISCARD else "redriven"
         _write_json(
             {
-                "redriven": [describe_redriven(redriven) for redriven in done],
-                "unsent": [describe(entry) for entry in unsent],
-                "kept": [describe(entry) for entry in kept],
+                key: [describe_redriven(one) for one in done],
+                "unsent": list(map(describe, unsent)),
+                "kept": list(map(describe, kept)),
+                "silent_stores": sorted(silent),
             }
         )
     else:
-        show_plan([], kept)
-        show_end(len(done), len(unsent))
-    is_done = not unsent and not kept and all(redriven.outcome.is_answer for redriven in done)
+        show_plan([], kept, silent, arguments.action)
+        show_end(len(done), len(unsent), sum(len(entry.waiting) for entry in chosen))
+    is_done = not unsent and not kept and not silent and all(one.outcome.is_answer for one in done)
     return 0 if is_done else 1
 
 
-def _choose(
-    entries: Sequence[DeadLetterEntry], arguments: argparse.Namespace
-) -> tuple[list[DeadLetterEntry], list[DeadLetterEntry]]:
-    """Return the entries that are sent again, and those that were asked for and are not sent."""
-    if arguments.all:
-        # Of all that there are, those that never will be sent again were not asked for.
-        asked = [entry for entry in _filtered(entries, arguments) if entry.redrive_status.may_be_sent(force=True)]
-    else:
-        asked = [_find(entries, position) for position in arguments.dead_letters]
-    is_sent = [entry.redrive_status.may_be_sent(force=arguments.force) for entry in asked]
-    return list(compress(asked, is_sent)), list(compress(asked, map(operator.not_, is_sent)))
+def _run(chosen: Sequence[ListedDeadLetter], arguments: argparse.Namespace) -> list[RedriveResult]:
+    if not chosen:
+        return []
+    order = RedriveOrder(arguments.action, arguments.who or principal_here(), arguments.why)
+    done: list[RedriveResult] = []
+    with TopicReader(KafkaSettings()) as reader, closing(RegistryClient(RegistrySettings())) as registry:
+        redriver = Redriver(KafkaSettings(), reader, registry, load_catalog().commands)
+        dead_letters = [_bounded(entry.dead_letter) for entry in chosen]
+        for batch in redriver.run(dead_letters, order, wait_s=arguments.wait_s, keep_going=arguments.keep_going):
+            told = [_as_ordered(one, order.action) for one in batch]
+            done += told
+            if not arguments.json:
+                show_redriven(told)
+    return done
 
 
-def _filtered(entries: Sequence[DeadLetterEntry], arguments: argparse.Namespace) -> list[DeadLetterEntry]:
+def _bounded(dead_letter: DeadLetter) -> DeadLetter:
+    is_too_large = len(dead_letter.value or b"") > _TOO_LARGE_BYTES
+    return replace(dead_letter, value=None) if is_too_large else dead_letter
+
+
+def _as_ordered(redriven: RedriveResult, action: RedriveAction) -> RedriveResult:
+    """Return a result in the words of what was asked for: that it is given up is what a discard is for."""
+    if action is RedriveAction.DISCARD and redriven.outcome is RedriveOutcome.DEAD_LETTERED:
+        return replace(redriven, outcome=RedriveOutcome.DISCARDED, error="")
+    return redriven
+
+
+def _read() -> tuple[list[ListedDeadLetter], int, dict[str, str]]:
+    """Return all dead letters, how many records of the topic were not read, and why stores do not answer."""
+    from processor.integrity.parked import read_parked  # noqa: PLC0415 - --help comes without the stores' clients
+
+    with TopicReader(KafkaSettings()) as reader:
+        dead_letters, left_out = DeadLetterReader(reader, load_catalog().commands).read_dead_letters()
+    parked = read_parked()
+    return combine(dead_letters, parked), left_out, dict(parked.silent)
+
+
+def _filtered(entries: Sequence[ListedDeadLetter], arguments: argparse.Namespace) -> list[ListedDeadLetter]:
     return [
         entry
         for entry in entries
         if arguments.reason in {None, entry.dead_letter.reason}
         and arguments.command in {None, entry.dead_letter.command}
+        and arguments.user in {None, entry.user_id}
+        and (arguments.since is None or entry.dead_letter.time_ms >= arguments.since)
+        and (arguments.until is None or entry.dead_letter.time_ms < arguments.until)
     ]
 
 
-def _find(entries: Sequence[DeadLetterEntry], position: RecordPosition) -> DeadLetterEntry:
-    for entry in entries:
-        if entry.dead_letter.position == position:
+def _find(entries: Sequence[ListedDeadLetter], name: str) -> ListedDeadLetter:
+    found = [entry for entry in entries if entry.is_called(name)]
+    for entry in found:
+        if entry.status is ParkingStatus.PARKED:
             return entry
-    raise _UsageError(f"there is no dead letter {position}: `dlq list` shows those that there are")
+    if not found:
+        raise _UsageError(f"there is no dead letter {name}: `dlq list` shows those that there are")
+    return found[0]
 
 
-def _tell_plan(sent: Sequence[DeadLetterEntry], kept: Sequence[DeadLetterEntry], *, as_json: bool) -> None:
-    if as_json:
-        _write_json({"would_send": list(map(describe, sent)), "kept": list(map(describe, kept))})
+def _tell_plan(
+    chosen: Sequence[ListedDeadLetter],
+    kept: Sequence[ListedDeadLetter],
+    silent: dict[str, str],
+    arguments: argparse.Namespace,
+) -> None:
+    if arguments.json:
+        key = "would_discard" if arguments.action is RedriveAction.DISCARD else "would_send"
+        plan = {key: list(map(describe, chosen)), "kept": list(map(describe, kept)), "silent_stores": sorted(silent)}
+        _write_json(plan)
     else:
-        show_plan(sent, kept)
+        show_plan(chosen, kept, silent, arguments.action)
 
 
-def _payload(entry: DeadLetterEntry) -> object:
+def _payload(dead_letter: DeadLetter) -> object:
     """Return the record as its own schema reads it."""
     with closing(RegistryClient(RegistrySettings())) as registry:
         try:
-            return read_record(entry.dead_letter.value, registry)
+            return read_record(dead_letter.value, registry)
         except PolystreamError as error:
             raise _UsageError(f"the record can't be read: {error.message}") from error
 

@@ -10,7 +10,7 @@ from mesh.catalog import Command
 from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.envelope import MAX_NAME_CHARACTERS
 from mesh.operation import TYPE_URL_PREFIX, Acceptance, StoreAnswer, answered_position, fold_answers
-from mesh.store_errors import has_failed, receipt_status
+from mesh.store_errors import has_failed, is_unsettled, is_waiting, receipt_status
 
 
 def assemble(
@@ -36,8 +36,9 @@ def assemble(
         )
     elif known:
         # All have the time of acceptance from the command's record, or else the time at which their lane had read it.
-        # What a store has applied or refused is the command; a dead letter may be of a foreign record with its ID.
-        first = min(known, key=lambda receipt: (receipt.dead_lettered, receipt.accept_time.ToNanoseconds()))
+        # What a store has applied or refused is the command; what was given up, or waits, may be a foreign record with
+        # its ID.
+        first = min(known, key=lambda one: (is_unsettled(one), one.accept_time.ToNanoseconds()))
         acceptance = Acceptance(first.correlation_id, first.command[:MAX_NAME_CHARACTERS], first.accept_time)
     else:
         return None
@@ -45,14 +46,14 @@ def assemble(
 
 
 def _answer(receipt: CommandReceipt, commands: Mapping[str, Command]) -> StoreAnswer:
-    failed = has_failed(receipt)
+    failed, waits = has_failed(receipt), is_waiting(receipt)
     # No door can tell in JSON of a type that the contract does not know, as a foreign receipt may name.
     prefix, name = receipt.result.type_url[: len(TYPE_URL_PREFIX)], receipt.result.type_url[len(TYPE_URL_PREFIX) :]
     has_result = prefix == TYPE_URL_PREFIX and any(command.result_type == name for command in commands.values())
     return StoreAnswer(
         command=receipt.command[:MAX_NAME_CHARACTERS],
         store=receipt.store,
-        state=Operation.FAILED if failed else Operation.SUCCEEDED,
+        state=Operation.ACCEPTED if waits else Operation.FAILED if failed else Operation.SUCCEEDED,
         complete_time=receipt.complete_time,
         duplicate=receipt.duplicate,
         dead_lettered=receipt.dead_lettered,
@@ -60,4 +61,5 @@ def _answer(receipt: CommandReceipt, commands: Mapping[str, Command]) -> StoreAn
         result=Any(type_url=receipt.result.type_url, value=receipt.result.value) if has_result else None,
         user_id=receipt.user_id if receipt.HasField("user_id") else None,
         position=answered_position(receipt),
+        waits_behind=receipt.waits_behind if waits else "",
     )

@@ -17,6 +17,7 @@ from gateway.operations.assembly import assemble
 from mesh.catalog import Command
 from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.operation import answered_position, is_of_another
+from mesh.store_errors import is_unsettled
 
 _MAX_RECEIPTS_BYTES: Final = 64 * 1024 * 1024
 _MAX_FOREIGN: Final = 16  # of the receipts of one operation: anybody may write records with its correlation ID
@@ -68,7 +69,7 @@ class OperationMemory:
     def add(self, receipt: CommandReceipt) -> bool:
         """Keep a receipt and wake who waits for it; False when it says nothing new of the command."""
         entry = self._entry(receipt.correlation_id)
-        if receipt.dead_lettered and is_of_another(answered_position(receipt), entry.position):
+        if is_unsettled(receipt) and is_of_another(answered_position(receipt), entry.position):
             return False
         known = list(map(CommandReceipt.FromString, entry.receipts))
         if any(_repeats(receipt, earlier) for earlier in known):
@@ -123,7 +124,7 @@ class OperationMemory:
 
     def _may_be_foreign(self, receipt: CommandReceipt) -> bool:
         """Whether there may be any number of such receipts; of the others there is one for each command and store."""
-        return receipt.dead_lettered or receipt.command not in self._commands
+        return is_unsettled(receipt) or receipt.command not in self._commands
 
     def _entry(self, correlation_id: str) -> _Entry:
         entry = self._entries.get(correlation_id)
@@ -139,12 +140,19 @@ class OperationMemory:
 
 
 def _repeats(receipt: CommandReceipt, earlier: CommandReceipt) -> bool:
-    """Whether a receipt says nothing that an earlier one has not said. Of another record's dead letter, it does."""
+    """Whether a receipt says nothing that an earlier one has not said. Of another record's dead letter, it does.
+
+    That a command waits, or was given up, is over with the answer that settles it.
+    """
     if (receipt.store, receipt.command) != (earlier.store, earlier.command):
         return False
-    if receipt.dead_lettered and earlier.dead_lettered:
-        return answered_position(receipt) == answered_position(earlier)
-    return not earlier.dead_lettered
+    if not is_unsettled(earlier):
+        return True
+    return _said(receipt) == _said(earlier)
+
+
+def _said(receipt: CommandReceipt) -> tuple[bool, str, RecordPosition | None]:
+    return receipt.dead_lettered, receipt.waits_behind, answered_position(receipt)
 
 
 def _position(operation: AcceptedOperation) -> RecordPosition | None:

@@ -1,8 +1,8 @@
 """Operations and request IDs in Redis, where every gateway finds them.
 
 `operation:{correlation_id}` is a hash with one field a store: its serialized CommandReceipt. A field is written
-once, whoever comes first, so that gateways need no agreement. Each dead letter has a field of its own, beside that of
-the answer which a redrive may bring: some may be of foreign records with the command's ID.
+once, whoever comes first, so that gateways need no agreement. That it was given up, or waits, has a field of its own,
+beside that of the answer which settles it: some may be of foreign records with the command's ID.
 `request:{correlation_id}` holds the fingerprint of the request that a client's `request_id` stands for. Both expire,
 and each kind keeps within a number of bytes: where more come in that time, the oldest give way, and the event log is
 asked for those operations.
@@ -28,6 +28,7 @@ from mesh.errors import PolystreamError, Reason
 from mesh.operation import answered_position
 from mesh.redis_budget import KEEP_WITHIN
 from mesh.settings import RedisSettings
+from mesh.store_errors import is_unsettled
 from mesh.store_names.redis import (
     OPERATION_PREFIX,
     OPERATIONS,
@@ -51,7 +52,7 @@ _MAX_CLAIMS_HERE: Final = 10_000  # about 2 MB
 RECEIPT_BYTES: Final = 450
 CLAIM_BYTES: Final = 300
 _MAX_FIELDS: Final = 32  # of an operation, before its dead letters are left out: the event log has them
-_DEAD_LETTER: Final = ":dead_letter"
+_UNSETTLED: Final = ":dead_letter"
 # A lifetime counts from the last news. KEYS: 1 the list by age, 2 its sum, then an operation's key for each receipt.
 # ARGV: 1 seconds to live, 2 the bound in bytes, 3 what a receipt takes beside its own, 4 the keys' prefix, 5 how many
 # fields a key may have before dead letters are left out, 6 what their fields have in common, then a field and a value
@@ -113,7 +114,7 @@ class ReceiptWriter:
         )
         self._save = self._redis.register_script(_SAVE)
         self._refused = RepeatCounter()
-        self._limits = (ttl_s, max_bytes, RECEIPT_BYTES, OPERATION_PREFIX, _MAX_FIELDS, _DEAD_LETTER)
+        self._limits = (ttl_s, max_bytes, RECEIPT_BYTES, OPERATION_PREFIX, _MAX_FIELDS, _UNSETTLED)
 
     def save(self, receipts: Sequence[CommandReceipt]) -> None:
         """Write a batch in one call. Raises PolystreamError with STORE_UNAVAILABLE: repeat the batch then.
@@ -217,7 +218,9 @@ class RedisOperationStore:
 
 def _field(receipt: CommandReceipt) -> str:
     name = Store.Name(receipt.store)
-    return f"{name}{_DEAD_LETTER}:{answered_position(receipt) or ''}" if receipt.dead_lettered else name
+    if not is_unsettled(receipt):
+        return name
+    return f"{name}{_UNSETTLED}:{answered_position(receipt) or ''}{receipt.waits_behind}"
 
 
 def _parsed(value: bytes | str) -> CommandReceipt | None:

@@ -29,6 +29,7 @@ from mesh.ids import issue_time_ms
 from mesh.operation import is_done
 from mesh.schemas import load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RedisSettings
+from mesh.store_errors import is_unsettled
 from mesh.telemetry import names
 from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
@@ -233,11 +234,12 @@ class OperationTracker:
         return operation if told is None or (is_sure and _says_more(operation, told)) else told
 
     def _is_sure(self, correlation_id: str, receipts: Sequence[CommandReceipt]) -> bool:
-        """Whether the receipts are the command's: dead letters alone may be of foreign records with its ID.
+        """Whether the receipts are the command's own.
 
-        The event log, which has seen the command's own record, can tell then.
+        Those that say it was given up, or waits, may be of foreign records with its ID. The event log, which has seen
+        the command's own record, can tell then.
         """
-        return self._memory.accepted_here(correlation_id) or not all(receipt.dead_lettered for receipt in receipts)
+        return self._memory.accepted_here(correlation_id) or not all(map(is_unsettled, receipts))
 
     def _is_whole(self, operation: Operation) -> bool:
         """Whether an operation is done, and no answer that is not known here can make it another.

@@ -32,11 +32,6 @@ class DeadLetterReader:
         self._reader = reader
         self._commands = commands
 
-    def read_entries(self) -> tuple[list[DeadLetterEntry], int]:
-        """Return what `read_dead_letters` does, each dead letter with its redrive status. Raises TopicError."""
-        dead_letters, left_out = self.read_dead_letters()
-        return self.judge(dead_letters), left_out
-
     def read_dead_letters(self) -> tuple[list[DeadLetter], int]:
         """Return the dead letters, the oldest first, and how many older records of the topic were not read.
 

@@ -15,7 +15,7 @@ from mesh import topics
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.dead_letters.dead_letter import DeadLetter
-from mesh.envelope import KafkaRecord, redrive_headers
+from mesh.envelope import KafkaRecord, RedriveAction, redrive_headers
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError
 from mesh.kafka import PRODUCER_CONFIG
@@ -36,12 +36,22 @@ class RedriveOutcome(Enum):
     SUCCEEDED = "succeeded"  # its stores applied it, or had done so before
     REFUSED = "refused"  # a store found it wanting, as it might have at first: its operation says why
     DEAD_LETTERED = "dead-lettered"  # it was given up again
+    DISCARDED = "discarded"  # it was given up for good, as was asked for
     UNANSWERED = "unanswered"  # no answer in time: it is on `user_events`, and its operation will tell
 
     @property
     def is_answer(self) -> bool:
         """Whether the command has ended as commands do."""
-        return self in {RedriveOutcome.SUCCEEDED, RedriveOutcome.REFUSED}
+        return self in {RedriveOutcome.SUCCEEDED, RedriveOutcome.REFUSED, RedriveOutcome.DISCARDED}
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveOrder:
+    """What is to be done with dead letters, on whose order, and why."""
+
+    action: RedriveAction
+    principal: str
+    justification: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ class Redriver:
         )
 
     def run(
-        self, dead_letters: Iterable[DeadLetter], *, wait_s: float, keep_going: bool
+        self, dead_letters: Iterable[DeadLetter], order: RedriveOrder, *, wait_s: float, keep_going: bool
     ) -> Iterator[Sequence[RedriveResult]]:
         """Send each command once, in order, and yield what came of it, batch by batch.
 
@@ -85,13 +95,13 @@ class Redriver:
             if not batch:
                 return
             begins = self._reader.ends(topics.RECEIPTS)
-            self._send([same[0] for same in batch])
+            self._send([same[0] for same in batch], order)
             done = self._answers(batch, begins, time.monotonic() + wait_s)
             yield done
             if not keep_going and not all(redriven.outcome.is_answer for redriven in done):
                 return
 
-    def _send(self, dead_letters: Sequence[DeadLetter]) -> None:
+    def _send(self, dead_letters: Sequence[DeadLetter], order: RedriveOrder) -> None:
         """Put the commands on `user_events`, and return once Kafka has them."""
         failures: list[KafkaError] = []
 
@@ -108,7 +118,12 @@ class Redriver:
                     # Where it was before: what came behind it is looked for there, and order is kept there.
                     partition=dead_letter.source.partition,
                     headers=redrive_headers(
-                        dead_letter.headers, redrives=dead_letter.redrives + 1, first_offset=dead_letter.first.offset
+                        dead_letter.headers,
+                        redrives=dead_letter.redrives + 1,
+                        first_offset=dead_letter.first.offset,
+                        action=order.action,
+                        principal=order.principal,
+                        justification=order.justification,
                     ),
                     on_delivery=reported,
                 )

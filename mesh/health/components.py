@@ -75,7 +75,9 @@ def _component(kind: str, parts: Sequence[HeardPart]) -> Health.Component:
     status = (states.pop() if len(states) == 1 else HealthState.DEGRADED).value
     component = Health.Component(name=kind, status=status)
     sick = [part for part in parts if part.state is not HealthState.HEALTHY]
-    component.detail = "; ".join(_told(part, of_many=len(parts) > 1) for part in sick[:_MAX_CAUSES])
+    causes = [_told(part, of_many=len(parts) > 1) for part in sick[:_MAX_CAUSES]]
+    notes = sorted({part.report.note for part in parts if part.report.note and not part.is_silent})
+    component.detail = "; ".join([*causes, *notes[:_MAX_CAUSES]])
     # Sick since the first of them was, well since the last of them was.
     times_ms = [part.report.since_ms for part in sick or parts]
     component.since_time.FromMilliseconds(min(times_ms) if sick else max(times_ms))

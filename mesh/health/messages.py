@@ -26,6 +26,7 @@ def to_message(report: PartReport) -> pb.PartHealth:
         doing=report.doing,
         since_time=timestamp(report.since_ms),
         counts=report.counts,
+        note=report.note,
     )
     for wait in report.waits:
         message.waits.add(
@@ -52,6 +53,7 @@ def from_message(message: pb.PartHealth) -> PartReport:
         waits=tuple(Wait(w.dependency, w.reason, w.detail, _time_ms(w.since_time)) for w in message.waits),
         lag=Lag(message.lag.records, message.lag.oldest_age.ToMilliseconds()) if message.HasField("lag") else None,
         counts=dict(message.counts),
+        note=message.note,
     )
     return PartReport.from_dict(report.to_dict())
 

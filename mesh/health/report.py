@@ -55,6 +55,7 @@ class PartReport:
     waits: tuple[Wait, ...] = ()
     lag: Lag | None = None
     counts: Mapping[str, int] = field(default_factory=dict)  # since the process began, such as `set_apart`
+    note: str = ""  # what people are to know though nothing is wrong
 
     @property
     def cause(self) -> str:
@@ -88,6 +89,7 @@ class PartReport:
             ],
             "lag": None if self.lag is None else {"records": self.lag.records, "oldest_age_ms": self.lag.oldest_age_ms},
             "counts": dict(self.counts),
+            "note": self.note,
         }
 
     @classmethod
@@ -119,6 +121,7 @@ class PartReport:
             waits=tuple(_wait(_object(wait)) for wait in _list(fields, "waits")),
             lag=None if lag is None else _lag(_object(lag)),
             counts=_counts(_object(fields.get("counts", {}))),
+            note=_text(fields, "note"),
         )
 
 

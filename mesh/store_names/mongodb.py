@@ -10,6 +10,9 @@ RECOMMENDATIONS: Final = "recomendacoes"
 POPULAR: Final = "conteudos_populares"  # one document: the contents that are watched the most
 INBOX: Final = "comandos_aplicados"  # by correlation ID: what was applied, and its receipt
 KNOWN_USERS: Final = "usuarios_conhecidos"  # by user ID: who was found to exist, or was erased
+# By the topic's ID, partition and offset: records of keys that have one which the lane gave up.
+PARKED_RECORDS: Final = "registros_estacionados"
+POSITIONS: Final = "posicoes"  # by the topic's ID and partition: below which offset every command is answered
 
 
 class ViewDocument(TypedDict, total=False):

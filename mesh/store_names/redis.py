@@ -23,6 +23,11 @@ REQUESTS: Final = "requests:by_age"  # as MARKERS
 REQUESTS_BYTES: Final = "requests:bytes"
 
 KNOWN_USERS: Final = "usuarios:conhecidos"  # hash, by user ID: empty for who was found to exist, else the erasure
+PARKED: Final = "estacionados"  # hash, by key: how many records it has of those that wait, or were given up
+PARKED_PREFIX: Final = "estacionados:chave:"  # list, by key: the records' IDs, in order
+PARKED_RECORDS_PREFIX: Final = "estacionados:registros:"  # hash, by key: the records by their IDs
+# Hash, by the topic's ID and partition: below which offset every command is answered.
+POSITIONS: Final = "posicoes"
 PING_KEY: Final = "lane:ping"  # written and forgotten, to see whether the server takes writes
 
 
@@ -65,6 +70,16 @@ def user_sessions_key(user_id: int) -> str:
 def marker_key(correlation_id: str) -> str:
     """Return the key of the marker that a command leaves, with its receipt."""
     return f"{MARKER_PREFIX}{correlation_id}"
+
+
+def parked_key(key: bytes) -> bytes:
+    """Return the key of the list of the records that are parked under a key of `user_events`."""
+    return PARKED_PREFIX.encode() + key
+
+
+def parked_records_key(key: bytes) -> bytes:
+    """Return the key of the hash of those records."""
+    return PARKED_RECORDS_PREFIX.encode() + key
 
 
 def operation_key(correlation_id: str) -> str:

@@ -36,6 +36,9 @@ _EVENT_FIELDS: Final[dict[str, Any]] = {
     "dead_lettered": {"type": "boolean"},
     "command_partition": {"type": "integer"},
     "command_offset": {"type": "long"},
+    "waits_behind": _IDENTIFIER,
+    "principal": _NAME,
+    "justification": _SENTENCE,
     "sampled": {"type": "boolean"},
 }
 _OPERATION_FIELDS: Final[dict[str, Any]] = {

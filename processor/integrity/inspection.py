@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from mesh import topics
 from mesh.catalog import Catalog, load_catalog
 from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
-from mesh.dead_letters.redrive import Redriver, RedriveResult
+from mesh.dead_letters.redrive import RedriveOrder, Redriver, RedriveResult
+from mesh.envelope import RedriveAction
 from mesh.schemas import RegistryClient
 from mesh.settings import (
     KafkaSettings,
@@ -26,6 +27,7 @@ from processor.integrity.inspectors import MongoInspector, PostgresInspector, Re
 from processor.integrity.lost import Findings, Positions, find_lost
 from processor.integrity.orphans import Orphans, erase_orphans, find_orphans, wait_for_lanes
 
+_REPAIR = RedriveOrder(RedriveAction.REPAIR, principal="integrity repair")
 _ANSWER_WAIT_S = 30.0  # for a batch of commands that were sent again
 
 
@@ -131,7 +133,9 @@ def _send_again(inspection: Inspection, lost: Sequence[DeadLetterEntry], *, forc
         return []
     with closing(RegistryClient(RegistrySettings())) as registry:
         redriver = Redriver(inspection.kafka, inspection.reader, registry, inspection.catalog.commands)
-        return [one for batch in redriver.run(chosen, wait_s=_ANSWER_WAIT_S, keep_going=False) for one in batch]
+        return [
+            one for batch in redriver.run(chosen, _REPAIR, wait_s=_ANSWER_WAIT_S, keep_going=False) for one in batch
+        ]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The store's step of a lane, with what cannot be applied set apart."""
+"""The store's step of a lane, with what cannot be applied set apart, and its key parked."""
 
 import time
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from polystream.v1.events_pb2 import CommandReceipt
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError, Reason
 from mesh.telemetry.logs import describe
-from processor.lanes.decoding import Item
+from processor.lanes.decoding import Item, Taken
 from processor.lanes.retry import LaneRetry, Stopped
-from processor.model import Store
+from processor.model import Answer, GivenUp, Store, Unanswered
 from processor.receipts import make_dead_letter_receipt
 
 _LOG = structlog.get_logger(__name__)
@@ -21,11 +21,19 @@ _LOG = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of an item: its receipt, with a cause where its record is dead-lettered; or neither, not yet."""
+    """What became of what was taken: its receipt, with a cause where its record is dead-lettered; or neither."""
 
-    item: Item
+    taken: Taken
     receipt: CommandReceipt | None
     cause: PolystreamError | None = None
+    is_deferred: bool = False  # it is to be tried again
+
+    @classmethod
+    def answered(cls, taken: Taken, answer: Answer) -> "Applied":
+        """Return what an answer of the store's comes to."""
+        if isinstance(answer, Unanswered):
+            return cls(taken, None, is_deferred=answer is Unanswered.DEFERRED)
+        return cls(taken, answer, _cause_in(answer) if answer.dead_lettered else None)
 
 
 class Applying:
@@ -33,28 +41,27 @@ class Applying:
 
     def __init__(self, store: Store, retry: LaneRetry) -> None:
         self._store = store
+        self._store_name = store.name.lower()
         self._retry = retry
 
     def apply(self, items: Sequence[Item], overdue: AbstractSet[str]) -> list[Applied]:
         """Return what became of each item, in order; items whose partition was taken away meanwhile are left out.
 
         Waits for a store that does not answer. A batch that it can't apply is applied one by one, and the command
-        at fault is answered as dead-lettered. Raises Stopped.
+        at fault is given up. Raises Stopped.
         """
         if not items:
             return []
 
         def step(rest: Sequence[Item]) -> list[Applied]:
-            receipts = self._store.apply([item.delivery for item in rest], overdue) if rest else []
-            return [Applied(item, receipt) for item, receipt in zip(rest, receipts, strict=True)]
+            answers = self._store.apply([item.delivery for item in rest], overdue) if rest else []
+            return [Applied.answered(item, answer) for item, answer in zip(rest, answers, strict=True)]
 
         try:
-            return self._retry.until_done(items, step, of=self._store.name.lower())
+            return self._retry.until_done(items, step, of=self._store_name)
         except Stopped:
             raise
         except Exception as error:  # noqa: BLE001 - one bad command must not hold up the others of its batch
-            if len(items) == 1:
-                return [self._given_up(items[0], error)]
             _LOG.warning("batch failed: applying its commands one by one", error=describe(error), commands=len(items))
         return self._apply_singly(items, overdue)
 
@@ -62,23 +69,36 @@ class Applying:
         applied: list[Applied] = []
         deferred_keys: set[bytes] = set()
         for item in items:
-            key = item.delivery.key
-            single = [Applied(item, None)] if key in deferred_keys else self.apply([item], overdue)
-            deferred_keys.update(key for one in single if one.receipt is None)
-            applied += single
+            if item.key in deferred_keys:
+                applied.append(Applied(item, None, is_deferred=True))
+                continue
+            singly = self._apply_or_give_up(item, overdue)
+            deferred_keys.update(one.taken.key for one in singly if one.is_deferred)
+            applied += singly
         return applied
 
-    def _given_up(self, item: Item, error: Exception) -> Applied:
-        cause = _cause(error)
+    def _apply_or_give_up(self, item: Item, overdue: AbstractSet[str]) -> list[Applied]:
+        """Apply a command, or give it up. Where no more may be given up, it is tried until either can be done."""
+
+        def step(rest: Sequence[Item]) -> list[Applied]:
+            return [self._try(one, overdue) for one in rest]
+
+        return self._retry.until_done([item], step, of=self._store_name)
+
+    def _try(self, item: Item, overdue: AbstractSet[str]) -> Applied:
+        try:
+            (answer,) = self._store.apply([item.delivery], overdue)
+        except PolystreamError as error:
+            if error.reason.value.error_class is ErrorClass.WAIT:
+                raise
+            return self._give_up(item, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this command's
+            return self._give_up(item, error)
+        return Applied.answered(item, answer)
+
+    def _give_up(self, item: Item, error: Exception) -> Applied:
+        cause = _cause_of(error)
         delivery = item.delivery
-        _LOG.error(
-            "command given up",
-            correlation_id=delivery.correlation_id,
-            command=delivery.command.name,
-            reason=cause.reason.name,
-            error=describe(error),
-            where=_where(error),
-        )
         receipt = make_dead_letter_receipt(
             correlation_id=delivery.correlation_id,
             command=delivery.command.name,
@@ -90,14 +110,30 @@ class Applying:
             receive_time_ns=delivery.receive_time_ns,
             complete_time_ns=time.time_ns(),
         )
-        return Applied(item, receipt, cause)
+        (answer,) = self._store.park([GivenUp(item.record, delivery.key, receipt, delivery.parked_as)])
+        _LOG.error(
+            "command given up",
+            correlation_id=delivery.correlation_id,
+            command=delivery.command.name,
+            reason=cause.reason.name,
+            error=describe(error),
+            where=_where(error),
+        )
+        return Applied.answered(item, answer)
 
 
-def _cause(error: Exception) -> PolystreamError:
+def _cause_of(error: Exception) -> PolystreamError:
     """Return what clients may know of it: its type, and none of the values that its message may hold."""
     if isinstance(error, PolystreamError) and error.reason.value.error_class is ErrorClass.SET_APART:
         return error
     return PolystreamError(Reason.HANDLER_FAILED, metadata={"exception": describe(error)})
+
+
+def _cause_in(receipt: CommandReceipt) -> PolystreamError:
+    """Return why a command was given up, as its receipt says."""
+    error = receipt.error
+    reason = Reason.__members__.get(error.reason, Reason.HANDLER_FAILED)
+    return PolystreamError(reason, error.message, metadata=dict(error.metadata))
 
 
 def _where(error: Exception) -> str:

@@ -1,21 +1,24 @@
 """From a record to a command: skipped, decoded, or rejected."""
 
 import time
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Catalog, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.dead_letters.dead_letter import RecordPosition, first_position
-from mesh.envelope import KafkaRecord, RecordHeaders, command_of
+from mesh.envelope import KafkaRecord, RecordHeaders, RedriveAction, command_of
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError, Reason
 from mesh.schemas import load_schema
 from mesh.telemetry.context import TraceContext
-from processor.model import Delivery
+from mesh.topics import REDRIVE_ACTION, REDRIVES
+from processor.model import Delivery, ParkedRecord
 from processor.receipts import make_dead_letter_receipt
+
+_KEY_MAX_BYTES: Final = 1024  # of what is parked; the platform's own keys are far shorter
 
 
 class Partitioned(Protocol):
@@ -39,6 +42,11 @@ class Item:
         """The record's partition."""
         return self.record.partition
 
+    @property
+    def key(self) -> bytes:
+        """What it shares with the commands that it keeps its order with."""
+        return self.delivery.key
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
@@ -48,11 +56,49 @@ class Reject:
     cause: PolystreamError
     receipt: CommandReceipt | None  # None where the record has no correlation ID to answer to
     trace: TraceContext | None
+    parked_as: str = ""  # as in processor.model.Delivery
 
     @property
     def partition(self) -> int:
         """The record's partition."""
         return self.record.partition
+
+    @property
+    def key(self) -> bytes:
+        """What it shares with the commands that it keeps its order with."""
+        return self.record.key or b""
+
+    @property
+    def parks(self) -> bool:
+        """Whether its key is parked: a gateway may have sent it, which this lane does not understand.
+
+        What no gateway sends parks nothing: anybody could hold up anybody else.
+        """
+        is_sent = self.cause.reason is not Reason.UNDECODABLE and self.receipt is not None
+        return bool(self.parked_as) or (is_sent and len(self.key) <= _KEY_MAX_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """A record that says what is to become of a command that was given up, and of what waits behind it."""
+
+    record: KafkaRecord
+    correlation_id: str
+    action: RedriveAction
+    trace: TraceContext | None
+
+    @property
+    def partition(self) -> int:
+        """The record's partition."""
+        return self.record.partition
+
+    @property
+    def key(self) -> bytes:
+        """The key that is parked."""
+        return self.record.key or b""
+
+
+Taken = Item | Reject | Redrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +119,7 @@ class CommandDecoder:
             for name, command in catalog.for_store(store).items()
         }
 
-    def decode(self, record: KafkaRecord) -> Item | Reject | None:
+    def decode(self, record: KafkaRecord) -> Taken | None:
         """Return the record's command; a reject where it holds none that can be read; None where it is not ours.
 
         Raises PolystreamError with REGISTRY_UNAVAILABLE when the schema of the record can't be had now.
@@ -85,6 +131,8 @@ class CommandDecoder:
         if own is None and not self._takes_unknown:
             return None
         headers = record.read_headers()
+        if headers.redrives and headers.redrive_action is not RedriveAction.REPAIR and headers.correlation_id:
+            return _redrive(record, headers)
         if own is None:
             return self._reject(record, headers, None, _why_unknown(record))
         try:
@@ -93,6 +141,25 @@ class CommandDecoder:
             if error.reason.value.error_class is ErrorClass.WAIT:
                 raise
             return self._reject(record, headers, own.command, error)
+
+    def decode_parked(self, parked: ParkedRecord) -> Item | Reject:
+        """Return the command of a record that comes from the store. Raises as `decode` does."""
+        record = parked.record._replace(receive_time_ns=time.time_ns())
+        taken = self.decode(record)
+        if isinstance(taken, Item):
+            return Item(record, replace(taken.delivery, parked_as=parked.id))
+        if isinstance(taken, Reject):
+            return replace(taken, parked_as=parked.id)
+        cause = PolystreamError(Reason.UNKNOWN_COMMAND, f"{parked.command} is no command of this store any more")
+        return replace(self._reject(record, record.read_headers(), None, cause), parked_as=parked.id)
+
+    def decode_marked(self, redrive: Redrive) -> Item | None:
+        """Return the command of a redrive as it was at first; None where it holds none that can be read."""
+        record = redrive.record
+        headers = [pair for pair in record.headers if pair[0] not in {REDRIVE_ACTION, REDRIVES}]
+        offset = first_position(RecordPosition.of(record), record.read_headers()).offset
+        taken = self.decode(record._replace(headers=headers, offset=offset))
+        return Item(record, taken.delivery) if isinstance(taken, Item) else None
 
     def _reject(
         self, record: KafkaRecord, headers: RecordHeaders, command: Command | None, cause: PolystreamError
@@ -111,6 +178,11 @@ class CommandDecoder:
             complete_time_ns=time.time_ns(),
         )
         return Reject(record, cause, receipt, headers.trace)
+
+
+def _redrive(record: KafkaRecord, headers: RecordHeaders) -> Redrive | None:
+    action = headers.redrive_action
+    return None if action is None else Redrive(record, headers.correlation_id, action, headers.trace)
 
 
 def _decoder(command: Command, schemas: SchemaSource) -> Decoder:
@@ -141,5 +213,7 @@ def _delivery(record: KafkaRecord, headers: RecordHeaders, own: _Own) -> Deliver
         accept_time_ms=record.accept_time_ms(headers),
         receive_time_ns=record.receive_time_ns,
         trace=headers.trace,
+        record=record,
+        is_repair=headers.redrives > 0 and headers.redrive_action is RedriveAction.REPAIR,
         first_offset=first_position(RecordPosition.of(record), headers).offset if headers.redrives else None,
     )

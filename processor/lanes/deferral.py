@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from mesh.envelope import KafkaRecord
 from processor.lanes.applying import Applied
-from processor.lanes.decoding import Item, Reject
+from processor.lanes.decoding import Item, Redrive, Taken
 
 _PAUSES_S: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # after so many tries of a key in vain
 _OLDEST: Final = len(_PAUSES_S) - 1
@@ -79,9 +79,11 @@ class Due:
     late: AbstractSet[int]  # the identities of those records that are to be answered now, whatever can be told
     cut_short: int  # how many of these have waited less than they might
 
-    def overdue(self, items: Iterable[Item]) -> AbstractSet[str]:
-        """Return the correlation IDs of those items, decoded from the records, that have waited long enough."""
-        return {item.delivery.correlation_id for item in items if id(item.record) in self.late}
+    def overdue(self, taken: Iterable[Taken]) -> AbstractSet[str]:
+        """Return the correlation IDs of what was decoded from the records, and has waited long enough."""
+        late = [one for one in taken if id(one.record) in self.late]
+        items = {one.delivery.correlation_id for one in late if isinstance(one, Item)}
+        return items | {one.correlation_id for one in late if isinstance(one, Redrive)}
 
 
 class Deferral:
@@ -144,18 +146,18 @@ class Deferral:
                 times_s.append(max(next_try_s, self._next_probe_s) if level == _OLDEST else next_try_s)
         return max(0.0, min(times_s) - self._clock_s())
 
-    def hold_back(self, items: Sequence[Item]) -> list[Item]:
-        """Put commands whose key waits behind it, and return the others."""
+    def hold_back(self, taken: Sequence[Taken]) -> list[Taken]:
+        """Put what has a key that waits behind it, and return the others."""
         if not self._queues:
-            return list(items)
-        others: list[Item] = []
+            return list(taken)
+        others: list[Taken] = []
         now_s = self._clock_s()
-        for item in items:
-            queue = self._queues.get(item.delivery.key)
+        for one in taken:
+            queue = self._queues.get(one.key)
             if queue is None:
-                others.append(item)
+                others.append(one)
             else:
-                self._add(queue, item.record, now_s)
+                self._add(queue, one.record, now_s)
         return others
 
     def due(self) -> Due:
@@ -176,24 +178,21 @@ class Deferral:
             self._take_level(records, _OLDEST, now_s, len(late) + tries)
         return Due(records, late, cut_short)
 
-    def settle(self, applied: Sequence[Applied], rejects: Sequence[Reject] = ()) -> None:
-        """Keep the commands that are not answered, and let go of those that are."""
-        if not self._queues and all(one.receipt is not None for one in applied):
+    def settle(self, applied: Sequence[Applied]) -> None:
+        """Keep what is deferred, and let go of what is answered."""
+        if not self._queues and not any(one.is_deferred for one in applied):
             return
         now_s = self._clock_s()
         untold = 0
         for one in applied:
-            waiting = self._tried.get(id(one.item.record))
+            waiting = self._tried.get(id(one.taken.record))
             if waiting is not None:
-                if one.receipt is not None:
-                    self._let_go(waiting)
-                else:
+                if one.is_deferred:
                     untold += 1
-            elif one.receipt is None:
-                self._add(self._queue_of(one.item.delivery.key, now_s), one.item.record, now_s)
-        for reject in rejects:
-            if (waiting := self._tried.get(id(reject.record))) is not None:
-                self._let_go(waiting)
+                else:
+                    self._let_go(waiting)
+            elif one.is_deferred:
+                self._add(self._queue_of(one.taken.key, now_s), one.taken.record, now_s)
         if len(self._tried) > self._late:
             self._is_told = untold <= (len(self._tried) - self._late) / 2
         self._tidy_queues(now_s)

@@ -20,10 +20,11 @@ from mesh.health.lag import AtHand
 from mesh.health.part import PartHealth
 from mesh.telemetry.repeats import RepeatCounter
 from processor.lanes.applying import Applied, Applying
-from processor.lanes.decoding import CommandDecoder, Item, Reject
+from processor.lanes.decoding import CommandDecoder, Redrive, Taken
 from processor.lanes.deferral import Deferral
 from processor.lanes.receipts import ReceiptSender
 from processor.lanes.retry import LaneRetry, Stopped
+from processor.lanes.settling import Settling
 from processor.lanes.source import Offsets, Source
 from processor.lanes.spans import Step
 from processor.model import Store
@@ -31,6 +32,7 @@ from processor.model import Store
 _LOG = structlog.get_logger(__name__)
 _LOOK_INTERVAL_S: Final = 1.0
 _PING_INTERVAL_S: Final = 4.0  # of a store that nothing was to be applied in meanwhile
+_PARKED_INTERVAL_S: Final = 10.0  # another lane of the store may park keys too
 _USERS_WAIT_MAX_S: Final = 1.0  # after that, health tells that commands wait for their users
 _USERS_IN: Final = "postgresql"
 _UNACKNOWLEDGED: Final = "receipts are not acknowledged yet"
@@ -48,8 +50,7 @@ class Limits:
 class Lane:
     """The loop. It is given all that it works with, and closes none of it.
 
-    `on_doubt` is called when the topic may be another one than before, `on_progress` with the offsets below which
-    every command is answered; it may raise PolystreamError, and is called again with every round.
+    `on_doubt` is called when the topic may be another one than before.
     """
 
     def __init__(
@@ -64,7 +65,6 @@ class Lane:
         stop: Event,
         limits: Limits,
         on_doubt: Callable[[], None],
-        on_progress: Callable[[Mapping[int, int]], None],
     ) -> None:
         self._source = source
         self._decoder = decoder
@@ -75,14 +75,14 @@ class Lane:
         self._stop = stop
         self._limits = limits
         self._on_doubt = on_doubt
-        self._on_progress = on_progress
         self._offsets = Offsets()
         self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget, health)
-        self._applying = Applying(store, self._retry)
+        self._settling = Settling(store, decoder, Applying(store, self._retry), self._retry)
         self._store_name = store.name.lower()
-        self._at_hand: Sequence[Item] = ()
+        self._at_hand: Sequence[Taken] = ()
         self._next_look_s = 0.0  # on the monotonic clock
         self._next_ping_s = 0.0
+        self._next_parked_look_s = 0.0
         self._pings_in_vain = False
         self._progress_waits = False
         self._users_wait = False
@@ -119,30 +119,30 @@ class Lane:
         records = self._read()
         if records:
             self._health.working()
-        items, rejects = self._decode(records)
-        items = self._deferral.hold_back(items)
+        taken = self._deferral.hold_back(self._decode(records))
         due = self._deferral.due()
-        waiting, spoilt = self._decode(due.records)
-        self._at_hand = items
+        waiting = self._decode(due.records)
+        self._at_hand = taken
         start_ns = time.time_ns()
-        applied = self._applying.apply([*waiting, *items], due.overdue(waiting))
+        applied = self._settling.settle([*waiting, *taken], due.overdue(waiting))
         step = Step(start_ns, time.time_ns(), len(applied))
-        self._deferral.settle(applied, spoilt)
-        rejects += spoilt
-        if rejects or applied:
+        self._deferral.settle(applied)
+        if applied:
             with self._health.calling("kafka", _UNACKNOWLEDGED):
-                self._receipts.send(rejects, applied, step, self._retry.linger)
+                self._receipts.send(applied, step, self._retry.linger)
         self._at_hand = ()
-        self._count(rejects, applied)
+        self._count(applied)
         self._tell_cut_short(due.cut_short)
         self._commit()
         self._health.finished()
         self._look_around(is_idle=not applied)
 
-    def _count(self, rejects: Sequence[Reject], applied: Sequence[Applied]) -> None:
-        set_apart = len(rejects) + sum(one.cause is not None for one in applied)
+    def _count(self, applied: Sequence[Applied]) -> None:
+        set_apart = sum(one.cause is not None for one in applied)
         if set_apart:
             self._health.count("set_apart", set_apart)
+        if set_apart or any(isinstance(one.taken, Redrive) for one in applied):
+            self._next_parked_look_s = 0.0
 
     def _look_around(self, *, is_idle: bool) -> None:
         """Have health tell what no step of the lane tells of. Once a second, or less."""
@@ -153,6 +153,9 @@ class Lane:
             return
         self._next_look_s = now_s + _LOOK_INTERVAL_S
         self._tell_deferred()
+        if now_s >= self._next_parked_look_s:
+            self._next_parked_look_s = now_s + _PARKED_INTERVAL_S
+            self._tell_parked()
         if now_s >= self._next_ping_s:
             self._ping()
             self._next_ping_s = now_s + (_LOOK_INTERVAL_S if self._pings_in_vain else _PING_INTERVAL_S)
@@ -170,6 +173,17 @@ class Lane:
         elif self._users_wait:
             self._users_wait = False
             self._health.going_on(_USERS_IN)
+
+    def _tell_parked(self) -> None:
+        try:
+            keys, records = self._store.count_parked()
+        except PolystreamError as error:
+            _LOG.debug("what is parked is not told", reason=error.reason.name)
+            return
+        self._health.gauge("parked_keys", keys)
+        self._health.gauge("parked_records", records)
+        said = f"{keys} keys are parked, with {records} commands given up or waiting: see `polystream dlq list`"
+        self._health.note(said if keys else "")
 
     def _ping(self) -> None:
         """Ask a store that has nothing to do for a sign of life: what is down is to be told before a command comes."""
@@ -210,18 +224,18 @@ class Lane:
                 waiting_bytes=self._deferral.size_bytes,
             )
 
-    def _decode(self, records: Sequence[KafkaRecord]) -> tuple[list[Item], list[Reject]]:
+    def _decode(self, records: Sequence[KafkaRecord]) -> list[Taken]:
         taken = self._retry.until_done(
             records, lambda rest: [self._decoder.decode(record) for record in rest], of="schema_registry"
         )
-        return [t for t in taken if isinstance(t, Item)], [t for t in taken if isinstance(t, Reject)]
+        return [one for one in taken if one is not None]
 
     def _commit(self) -> None:
         offsets = self._offsets.committable(self._deferral.lowest_offsets())
         self._source.commit(offsets)
         with self._health.calling(self._store_name):
             try:
-                self._on_progress(offsets)
+                self._store.record_positions(offsets)
             except PolystreamError as error:
                 _LOG.debug("progress not recorded yet", reason=error.reason.name)
                 self._retry.tell(error, self._store_name)

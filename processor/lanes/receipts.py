@@ -21,7 +21,7 @@ from mesh.kafka import PRODUCER_CONFIG
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.logs import KAFKA_LOG
 from processor.lanes.applying import Applied
-from processor.lanes.decoding import Reject
+from processor.lanes.decoding import Item
 from processor.lanes.spans import LaneSpans, OpenSpans, Step
 
 _LOG = structlog.get_logger(__name__)
@@ -163,6 +163,13 @@ class _Answered:
     step: Step | None
 
 
+def _answered(applied: Applied, step: Step) -> _Answered:
+    taken = applied.taken
+    if isinstance(taken, Item):
+        return _Answered(taken.record, taken.key, taken.delivery.trace, applied.receipt, applied.cause, step)
+    return _Answered(taken.record, taken.record.key, taken.trace, applied.receipt, applied.cause, None)
+
+
 class ReceiptSender:
     """Sends what a round of the lane has come to."""
 
@@ -173,19 +180,12 @@ class ReceiptSender:
         self._store = store
         self._lane = lane
 
-    def send(
-        self, rejects: Sequence[Reject], applied: Sequence[Applied], step: Step, idle: Callable[[float], None]
-    ) -> None:
+    def send(self, applied: Sequence[Applied], step: Step, idle: Callable[[float], None]) -> None:
         """Send the receipts and the dead letters, and return once Kafka has them. Raises SendError.
 
         `step` is when the store applied what is answered; `idle` is called while Kafka takes its time.
         """
-        answered = [_Answered(r.record, r.record.key, r.trace, r.receipt, r.cause, None) for r in rejects]
-        answered += [
-            _Answered(a.item.record, a.item.delivery.key, a.item.delivery.trace, a.receipt, a.cause, step)
-            for a in applied
-            if a.receipt is not None
-        ]
+        answered = [_answered(one, step) for one in applied if one.receipt is not None or one.cause is not None]
         batch: list[Outgoing] = []
         spans: list[OpenSpans] = []
         for one in answered:

@@ -19,7 +19,11 @@ _LOG = structlog.get_logger(__name__)
 _FIRST_DELAY_S = 0.05
 _SLICE_S = 0.1
 _DRAIN_S = 5.0  # what a lane that stops gives to Kafka for its last receipts
-_DEPENDENCIES = {Reason.KAFKA_UNAVAILABLE: "kafka", Reason.REGISTRY_UNAVAILABLE: "schema_registry"}
+_DEPENDENCIES = {
+    Reason.KAFKA_UNAVAILABLE: "kafka",
+    Reason.REGISTRY_UNAVAILABLE: "schema_registry",
+    Reason.TOO_MANY_PARKED: "dead_letters",
+}
 
 P = TypeVar("P", bound=Partitioned)
 R = TypeVar("R")

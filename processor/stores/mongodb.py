@@ -18,7 +18,7 @@ The same holds for two lanes that apply the same batch at the same time, as happ
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from bson.binary import Binary
 from bson.int64 import Int64
 from polystream.v1.events_pb2 import CommandReceipt
 from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, UpdateOne, WriteConcern
-from pymongo.collection import Collection
+from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
@@ -36,11 +36,13 @@ from mesh.error_classes.mongodb import classify_mongodb
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
 from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
-from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
+from processor.application import Decided, apply_in_batches, park_given_up, refusals_of, run_handlers
 from processor.handlers import AnyHandler
-from processor.model import Delivery, Outcome
+from processor.model import Answer, Delivery, GivenUp, Outcome, ParkedRecord
+from processor.parking import Known, ParkingBounds, may_be_marked, waiting_record
 from processor.receipts import make_receipt
 from processor.stores.mongodb_documents import Document, chunks, find_by_id, insert_absent
+from processor.stores.mongodb_parking import MongoParking, MongoPositions, ensure_parking_indexes
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
 
@@ -48,6 +50,7 @@ _SERVER_SELECTION_TIMEOUT_MS = 2000
 _CONNECT_TIMEOUT_MS = 2000
 _SOCKET_TIMEOUT_MS = 15_000
 _WRITE_TIMEOUT_MS = 5000
+_RECORD_INTERVAL_S: Final = 1.0
 _INDEX_DIFFERS: Final = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 
 
@@ -81,6 +84,7 @@ def ensure_indexes(db: Database[Document], marker_ttl_s: int) -> None:
     db[RECOMMENDATIONS].create_indexes(
         [IndexModel([("user_id", ASCENDING), ("data_geracao", DESCENDING)], name="por_usuario")]
     )
+    ensure_parking_indexes(db)
     _ensure_ttl(db, INBOX, "em", marker_ttl_s)
     _ensure_ttl(db, KNOWN_USERS, "excluido_em.data", marker_ttl_s)
 
@@ -106,9 +110,15 @@ class MongoStore:
         users_in: PostgresSettings,
         handlers: Mapping[str, AnyHandler],
         incarnation: Callable[[], str],
+        parking_bounds: ParkingBounds = ParkingBounds(),  # noqa: B008 - it cannot be changed
     ) -> None:
+        self.parking_bounds = parking_bounds
         self._client = connect(settings)
         self._db = database_of(self._client)
+        self._incarnation = incarnation
+        self._parking = MongoParking(self._db)
+        self._positions = MongoPositions(self._db)
+        self._next_record_s = 0.0  # on the monotonic clock
         self._inbox = self._db[INBOX]
         self._handlers = handlers
         self._users = UserDirectory(MongoUserMemory(self._db), PostgresUsers(users_in), incarnation)
@@ -118,22 +128,74 @@ class MongoStore:
         with store_errors():
             self._db.command("ping")
 
-    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[Answer]:
         """Apply a batch, as `processor.model.Store` has it."""
         if not batch:
             return []
         with store_errors():
             return apply_in_batches(batch, overdue, self._users, self)
 
+    def park(self, given_up: Sequence[GivenUp]) -> Sequence[Answer]:
+        """Note that records are given up, one after the other: a repetition finds those that it had come to."""
+        with store_errors():
+            return park_given_up(given_up, self, self._parking)
+
+    def parked(self, key: bytes) -> Sequence[ParkedRecord]:
+        """Return what is parked under a key."""
+        with store_errors():
+            return self._parking.records(key)
+
+    def discard(self, parked: ParkedRecord) -> None:
+        """Let go of a record that was given up: its answer is its mark from now on."""
+        key = parked.key
+        with store_errors():
+            others = self._parking.queues([key]).get(key, ())
+            if may_be_marked(parked, others) and parked.receipt is not None:
+                insert_absent(self._inbox, [_inbox_document(parked.receipt, datetime.now(UTC))])
+            self._parking.remove([parked.id])
+
+    def count_parked(self) -> tuple[int, int]:
+        """Return how many keys are parked, and how many records."""
+        with store_errors():
+            return self._parking.count()
+
+    def record_positions(self, next_offsets: Mapping[int, int]) -> None:
+        """Note how far the lane has come, once a second: marks tell of what is above."""
+        now_s = time.monotonic()
+        if not next_offsets or now_s < self._next_record_s:
+            return
+        with store_errors():
+            self._positions.write(self._incarnation(), next_offsets)
+        self._next_record_s = now_s + _RECORD_INTERVAL_S
+
     def close(self) -> None:
         """Close the connections."""
         self._users.close()
         self._client.close()
 
-    def read_receipts(self, correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
-        """Return the receipts of the commands that were applied before."""
+    def topic_id(self) -> str:
+        """Return which incarnation of the topic the offsets belong to."""
+        return self._incarnation()
+
+    def read_known(
+        self, topic_id: str, correlation_ids: Sequence[str], keys: Collection[bytes], partitions: Collection[int]
+    ) -> Known:
+        """Return the receipts of what was applied before, what is parked, and how far the lane has come."""
         found = find_by_id(self._inbox, correlation_ids, ["recibo"])
-        return {document["_id"]: CommandReceipt.FromString(document["recibo"]) for document in found}
+        receipts = {document["_id"]: CommandReceipt.FromString(document["recibo"]) for document in found}
+        queues = self._parking.queues(keys)
+        room = self.parking_bounds.records_max - self._parking.count()[1] if queues else 0
+        return Known(receipts, queues, self._positions.read(topic_id, partitions), room)
+
+    def park_waiting(self, waiting: Sequence[tuple[str, Delivery]]) -> None:
+        """Put deliveries behind what is parked under their keys."""
+        for id_, delivery in waiting:
+            self._parking.add(waiting_record(id_, delivery))
+
+    def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
+        """Let go of records that were parked: their marks are there."""
+        del key
+        self._parking.remove(ids)
 
     def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
         """Write the effects, then the receipts."""
@@ -154,7 +216,7 @@ class MongoUserMemory:
     """What the MongoDB lane remembers of users: `usuarios_conhecidos`."""
 
     def __init__(self, db: Database[Document]) -> None:
-        self._known: Collection[Document] = db[KNOWN_USERS]
+        self._known: MongoCollection[Document] = db[KNOWN_USERS]
 
     def read(self, user_ids: Sequence[int]) -> dict[int, Erasure | None]:
         """Return the users that are remembered, the erased ones with their erasure."""

@@ -1,7 +1,7 @@
 """PostgreSQL as a lane's store: a batch is one transaction, with the inbox and the lane's positions in it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +10,7 @@ import psycopg
 import structlog
 from polystream.v1.events_pb2 import CommandReceipt
 
+from mesh.envelope import KafkaRecord
 from mesh.error_classes.classes import ErrorVerdict
 from mesh.error_classes.postgresql import classify_postgresql
 from mesh.errors import PolystreamError, Reason
@@ -17,8 +18,20 @@ from mesh.settings import PostgresSettings
 from mesh.telemetry.logs import describe
 from processor.batches import answer_batch, group_by_command, split_batch, without_repetitions
 from processor.handlers import AnyHandler
-from processor.model import Delivery, Outcome
+from processor.model import Answer, Delivery, GivenUp, Outcome, ParkedRecord
+from processor.parking import (
+    Known,
+    ParkingBounds,
+    Sorted,
+    applied_from_queue,
+    may_be_marked,
+    park_in_order,
+    parked_id,
+    sort_out,
+    waiting_record,
+)
 from processor.receipts import make_receipt
+from processor.stores.postgresql_parking import PostgresParking
 from processor.stores.postgresql_tidying import Tidying
 
 _LOG = structlog.get_logger(__name__)
@@ -33,6 +46,11 @@ _READ_INBOX = "SELECT correlation_id::text, receipt FROM inbox WHERE correlation
 _WRITE_INBOX = """
 INSERT INTO inbox (correlation_id, command, receipt)
 SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bytea[])
+"""
+_LOCK_POSITIONS = """
+SELECT partition, next_offset FROM lane_positions
+ WHERE topic_id = %s AND partition = ANY(%s::integer[])
+ ORDER BY partition FOR UPDATE
 """
 _WRITE_POSITIONS = """
 INSERT INTO lane_positions AS known (topic_id, partition, next_offset)
@@ -64,6 +82,7 @@ class PostgresStore:
         *,
         inbox_ttl_s: float,
         max_batch: int = 500,
+        parking_bounds: ParkingBounds = ParkingBounds(),  # noqa: B008 - it cannot be changed
     ) -> None:
         """`max_batch` is how many commands `apply` is given at once at the most."""
         self._settings = settings
@@ -71,29 +90,46 @@ class PostgresStore:
         self._incarnation = incarnation
         self._connection: psycopg.Connection[Any] | None = None
         self._recorded: dict[tuple[str, int], int] = {}  # next offset in the table, by topic ID and partition
+        self._parking = parking_bounds
         self._tidying = Tidying(self._transaction, inbox_ttl_s, 2 * max_batch)
 
     def ping(self) -> None:
         """Ask the server for a sign of life, and for the tables. Raises PolystreamError."""
         with self._transaction() as cursor:
             cursor.execute(_READ_INBOX, ([],))
+            PostgresParking(cursor).count()
 
-    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[Answer]:
         """Apply a batch in one transaction. No command is deferred, because PostgreSQL holds all users."""
         del overdue
-        if not batch:
-            return []
-        for _ in range(_MAX_CONFLICTS):
-            try:
-                return self._apply_once(batch)
-            except _ConflictError as error:
-                _LOG.info("batch repeated after a conflict", error=describe(error.cause), commands=len(batch))
-        try:
-            return self._apply_once(batch)
-        except _ConflictError as error:
-            if error.is_waited_for:
-                raise
-            raise error.cause from None
+        return self._whatever_conflicts(lambda: self._apply_once(batch), len(batch)) if batch else []
+
+    def park(self, given_up: Sequence[GivenUp]) -> Sequence[Answer]:
+        """Note that records are given up, in one transaction."""
+        return self._whatever_conflicts(lambda: self._park_once(given_up), len(given_up))
+
+    def parked(self, key: bytes) -> Sequence[ParkedRecord]:
+        """Return what is parked under a key."""
+        with self._transaction() as cursor:
+            return PostgresParking(cursor).records(key)
+
+    def discard(self, parked: ParkedRecord) -> None:
+        """Let go of a record that was given up: its answer is its mark from now on."""
+        with self._transaction() as cursor:
+            parking = PostgresParking(cursor)
+            is_marked = bool(_read_inbox(cursor, [parked.correlation_id]))
+            if (
+                parked.receipt is not None
+                and not is_marked
+                and may_be_marked(parked, parking.queues([parked.key]).get(parked.key, ()))
+            ):
+                _write_inbox(cursor, {parked.correlation_id: parked.receipt})
+            parking.remove([parked.id])
+
+    def count_parked(self) -> tuple[int, int]:
+        """Return how many keys are parked, and how many records."""
+        with self._transaction() as cursor:
+            return PostgresParking(cursor).count()
 
     def record_positions(self, next_offsets: Mapping[int, int]) -> None:
         """Record that every command below these offsets, one a partition, is applied: those skipped too.
@@ -120,26 +156,90 @@ class PostgresStore:
             self._connection.close()
             self._connection = None
 
-    def _apply_once(self, batch: Sequence[Delivery]) -> list[CommandReceipt | None]:
+    def _whatever_conflicts(self, step: Callable[[], list[Answer]], records: int) -> list[Answer]:
+        for _ in range(_MAX_CONFLICTS):
+            try:
+                return step()
+            except _ConflictError as error:
+                _LOG.info("batch repeated after a conflict", error=describe(error.cause), records=records)
+        try:
+            return step()
+        except _ConflictError as error:
+            if error.is_waited_for:
+                raise
+            raise error.cause from None
+
+    def _apply_once(self, batch: Sequence[Delivery]) -> list[Answer]:
         topic_id = self._incarnation()
         positions = _positions_after(batch)
         with self._transaction() as cursor:
             first = without_repetitions(batch)
-            earlier = _read_inbox(cursor, list(first))
-            made = self._handle([delivery for id_, delivery in first.items() if id_ not in earlier], cursor)
+            parking = PostgresParking(cursor)
+            keys = {delivery.key for delivery in batch}
+            known = self._read_known(cursor, keys, list(first), self._lock_positions(cursor, topic_id, positions))
+            earlier = known.receipts
+            fresh = [delivery for id_, delivery in first.items() if id_ not in earlier]
+            found = sort_out(fresh, known, topic_id, self.name, commands_max=self._parking.commands_max)
+            made = self._handle(found, cursor)
             _write_inbox(cursor, made)
+            for delivery in found.wait:
+                parking.add(waiting_record(parked_id(topic_id, delivery), delivery))
+            parking.remove(applied_from_queue(batch, made.keys() | earlier.keys()))
             self._write_positions(cursor, topic_id, positions)
         self._remember(topic_id, positions)
-        return answer_batch(batch, earlier, made)
+        return answer_batch(batch, earlier, made | found.answered, found.passed)
 
-    def _handle(self, fresh: Sequence[Delivery], cursor: psycopg.Cursor[Any]) -> dict[str, CommandReceipt]:
+    def _park_once(self, given_up: Sequence[GivenUp]) -> list[Answer]:
+        topic_id = self._incarnation()
+        positions = _positions_after([one.record for one in given_up if not one.parked_as])
+        answers: list[Answer] = []
+        with self._transaction() as cursor:
+            parking = PostgresParking(cursor)
+            keys = {one.key for one in given_up}
+            known = self._read_known(cursor, keys, (), self._lock_positions(cursor, topic_id, positions))
+            keys_parked, _ = parking.count()
+            answers = park_in_order(
+                given_up,
+                known,
+                topic_id,
+                parking,
+                keys_free=self._parking.keys_max - keys_parked,
+                commands_max=self._parking.commands_max,
+            )
+            self._write_positions(cursor, topic_id, positions)
+        self._remember(topic_id, positions)
+        return answers
+
+    def _lock_positions(
+        self, cursor: psycopg.Cursor[Any], topic_id: str, partitions: Iterable[int]
+    ) -> Mapping[int, int]:
+        """Return how far the store has come, and keep other lanes from coming further meanwhile."""
+        return dict(cursor.execute(_LOCK_POSITIONS, (topic_id, sorted(partitions))).fetchall())
+
+    def _read_known(
+        self,
+        cursor: psycopg.Cursor[Any],
+        keys: Collection[bytes],
+        correlation_ids: Sequence[str],
+        positions: Mapping[int, int],
+    ) -> Known:
+        parking = PostgresParking(cursor)
+        queues = parking.queues(keys)
+        room = self._parking.records_max - parking.count()[1] if queues else 0
+        return Known(_read_inbox(cursor, correlation_ids), queues, positions, room)
+
+    def _handle(self, found: Sorted, cursor: psycopg.Cursor[Any]) -> dict[str, CommandReceipt]:
         receipts: dict[str, CommandReceipt] = {}
-        for part in split_batch(fresh, keep_runs=False):
-            for group in group_by_command(part):
+        for part in split_batch(found.go, keep_runs=False):
+            to_refuse = [delivery for delivery in part if delivery.correlation_id in found.refused]
+            for group in group_by_command([delivery for delivery in part if delivery not in to_refuse]):
                 outcomes: Sequence[Outcome] = self._handlers[group[0].command.name](group, cursor)
                 complete_time_ns = time.time_ns()
                 for delivery, outcome in zip(group, outcomes, strict=True):
                     receipts[delivery.correlation_id] = make_receipt(delivery, outcome, self.name, complete_time_ns)
+            for delivery in to_refuse:
+                refusal = found.refused[delivery.correlation_id]
+                receipts[delivery.correlation_id] = make_receipt(delivery, refusal, self.name, time.time_ns())
         return receipts
 
     def _write_positions(self, cursor: psycopg.Cursor[Any], topic_id: str, positions: Mapping[int, int]) -> None:
@@ -204,7 +304,7 @@ def _said(verdict: ErrorVerdict) -> dict[str, str]:
 
 
 def _read_inbox(cursor: psycopg.Cursor[Any], correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
-    cursor.execute(_READ_INBOX, (correlation_ids,))
+    cursor.execute(_READ_INBOX, (list(correlation_ids),))
     return {correlation_id: CommandReceipt.FromString(receipt) for correlation_id, receipt in cursor.fetchall()}
 
 
@@ -218,8 +318,9 @@ def _write_inbox(cursor: psycopg.Cursor[Any], receipts: Mapping[str, CommandRece
         cursor.execute(_WRITE_INBOX, columns)
 
 
-def _positions_after(batch: Sequence[Delivery]) -> dict[int, int]:
+def _positions_after(batch: Iterable[Delivery | KafkaRecord]) -> dict[int, int]:
     positions: dict[int, int] = {}
     for delivery in batch:
-        positions[delivery.partition] = max(delivery.offset + 1, positions.get(delivery.partition, 0))
+        if isinstance(delivery, KafkaRecord) or not delivery.parked_as:
+            positions[delivery.partition] = max(delivery.offset + 1, positions.get(delivery.partition, 0))
     return positions

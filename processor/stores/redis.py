@@ -12,10 +12,10 @@ bytes by themselves: of more, the oldest give way, and up to when is noted.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from typing import Any, Final
 
@@ -35,13 +35,19 @@ from mesh.store_names.redis import (
     MARKERS,
     MARKERS_BYTES,
     MARKERS_GONE,
+    PARKED,
     PING_KEY,
+    POSITIONS,
     marker_key,
+    parked_key,
+    parked_records_key,
 )
-from processor.application import Decided, apply_in_batches, refusals_of, run_handlers
+from processor.application import Decided, apply_in_batches, park_given_up, refusals_of, run_handlers
 from processor.handlers import AnyHandler
-from processor.model import Delivery
+from processor.model import Answer, Delivery, GivenUp, ParkedRecord
+from processor.parking import Known, ParkingBounds, may_be_marked, waiting_record
 from processor.receipts import make_receipt, repeat
+from processor.stores.redis_parking import RedisParking, RedisPositions, position_field
 from processor.stores.redis_plans import RedisPlan, Word
 from processor.user_lookup import PostgresUsers
 from processor.users import BatchUsers, Erasure, UserDirectory
@@ -51,6 +57,8 @@ _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
 _PING_TTL_MS: Final = 1000
 _SCRIPT: Final = "apply.lua"
+_SCRIPT_KEYS: Final = 5
+_OUTRUN: Final = {-1, -2}  # what the script says of a command that another lane has passed, or that has to wait
 _MARKER_BYTES: Final = 250  # measured: what a marker takes beside its receipt, with its place in the list by age
 _KNOWN_USERS_MAX: Final = 200_000  # users who were found to exist; of more, some are forgotten, and asked for again
 # KEYS: 1 the markers by age, 2 the sum of their bytes, 3 when the newest that gave way was written. ARGV: 1 the bound
@@ -80,10 +88,11 @@ def connect(settings: RedisSettings) -> Redis:
 
 @dataclass(frozen=True, slots=True)
 class MarkerBounds:
-    """How long markers are kept, in seconds, and how much of the server's memory they may take, in bytes."""
+    """What the lane may keep in the server: markers for so long, in seconds, and within so many bytes."""
 
     ttl_s: int
     max_bytes: int
+    parking: ParkingBounds = field(default_factory=ParkingBounds)  # what may be parked in the server
 
 
 class RedisStore:
@@ -99,10 +108,15 @@ class RedisStore:
         incarnation: Callable[[], str],
         markers: MarkerBounds,
     ) -> None:
+        self.parking_bounds = markers.parking
         self._client = connect(settings)
+        self._incarnation = incarnation
+        self._parking = RedisParking(self._client)
+        self._positions = RedisPositions(self._client)
         self._handlers = handlers
         self._users = UserDirectory(RedisUserMemory(self._client), PostgresUsers(users_in), incarnation)
         self._markers = markers
+        self._recorded: dict[tuple[str, int], int] = {}  # positions, by topic ID and partition
         self._script = resources.files(__package__).joinpath(_SCRIPT).read_bytes()
         self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
         self._keep_sha = hashlib.sha1(_KEEP_MARKERS.encode(), usedforsecurity=False).hexdigest()
@@ -115,50 +129,125 @@ class RedisStore:
         with store_errors():
             self._client.set(PING_KEY, b"", px=_PING_TTL_MS)
 
-    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[Answer]:
         """Apply a batch, as `processor.model.Store` has it."""
         if not batch:
             return []
         with store_errors():
             return apply_in_batches(batch, overdue, self._users, self)
 
+    def park(self, given_up: Sequence[GivenUp]) -> Sequence[Answer]:
+        """Note that records are given up, one after the other: a repetition finds those that it had come to."""
+        with store_errors():
+            return park_given_up(given_up, self, self._parking)
+
+    def parked(self, key: bytes) -> Sequence[ParkedRecord]:
+        """Return what is parked under a key."""
+        with store_errors():
+            return self._parking.records(key)
+
+    def discard(self, parked: ParkedRecord) -> None:
+        """Let go of a record that was given up: its answer is its mark from now on."""
+        key = parked.key
+        with store_errors():
+            others = self._parking.queues([key])[key]
+            if may_be_marked(parked, others) and parked.receipt is not None:
+                mark = parked.receipt.SerializeToString()
+                self._client.set(marker_key(parked.correlation_id), mark, ex=self._markers.ttl_s, nx=True)
+            self._parking.remove(key, [parked.id])
+
+    def count_parked(self) -> tuple[int, int]:
+        """Return how many keys are parked, and how many records."""
+        with store_errors():
+            return self._parking.count()
+
+    def record_positions(self, next_offsets: Mapping[int, int]) -> None:
+        """Note how far the lane has come, where that is further than before."""
+        topic_id = self._incarnation()
+        news = {p: offset for p, offset in next_offsets.items() if offset > self._recorded.get((topic_id, p), 0)}
+        if news:
+            with store_errors():
+                self._positions.write(topic_id, news)
+            self._recorded.update({(topic_id, partition): offset for partition, offset in news.items()})
+
     def close(self) -> None:
         """Close the connections."""
         self._users.close()
         self._client.close()
 
-    def read_receipts(self, correlation_ids: Sequence[str]) -> dict[str, CommandReceipt]:
-        """Return the receipts of the commands that were applied before."""
-        found: list[Any] = self._client.mget([marker_key(id_) for id_ in correlation_ids])
-        return {
-            id_: CommandReceipt.FromString(receipt)
-            for id_, receipt in zip(correlation_ids, found, strict=True)
-            if receipt is not None
-        }
+    def topic_id(self) -> str:
+        """Return which incarnation of the topic the offsets belong to."""
+        return self._incarnation()
+
+    def read_known(
+        self, topic_id: str, correlation_ids: Sequence[str], keys: Collection[bytes], partitions: Collection[int]
+    ) -> Known:
+        """Return the receipts of what was applied before, what is parked, and how far the lane has come."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.mget([PING_KEY, *map(marker_key, correlation_ids)])  # a list that is never empty
+        pipeline.hmget(PARKED, list(keys))
+        pipeline.hmget(POSITIONS, [position_field(topic_id, partition) for partition in partitions])
+        (_, *receipts), counts, offsets = pipeline.execute()
+        parked = [key for key, count in zip(keys, counts, strict=True) if count is not None]
+        return Known(
+            receipts={
+                id_: CommandReceipt.FromString(receipt)
+                for id_, receipt in zip(correlation_ids, receipts, strict=True)
+                if receipt is not None
+            },
+            queues=self._parking.queues(parked),
+            positions={p: int(told) for p, told in zip(partitions, offsets, strict=True) if told is not None},
+            room=self.parking_bounds.records_max - self._parking.count()[1] if parked else 0,
+        )
+
+    def park_waiting(self, waiting: Sequence[tuple[str, Delivery]]) -> None:
+        """Put deliveries behind what is parked under their keys."""
+        for id_, delivery in waiting:
+            self._parking.add(waiting_record(id_, delivery))
+
+    def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
+        """Let go of records that were parked: those whose command had been applied before."""
+        self._parking.remove(key, ids)
 
     def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
         """Run the script for each command, all in one round trip."""
         plans = {id_: RedisPlan(outcome=refusal) for id_, refusal in refusals_of(batch).items()}
         plans |= run_handlers(batch, users, self._handlers, self._client)
         deliveries = [decided.delivery for decided in batch]
-        prepared = [self._prepare(delivery, plans[delivery.correlation_id]) for delivery in deliveries]
+        topic_id = self._incarnation()
+        prepared = [self._prepare(decided, plans[decided.delivery.correlation_id], topic_id) for decided in batch]
         results = self._run([call for call, _, _ in prepared], self._markers_of(prepared))
+        if _OUTRUN & set(results):
+            # What was read of them has changed since: read anew, it tells what they are.
+            raise PolystreamError(
+                Reason.STORE_UNAVAILABLE, metadata={"store": self.name, "error": "another lane has applied commands"}
+            )
         return {
             delivery.correlation_id: _receipt(result, applied, refused)
             for delivery, (_, applied, refused), result in zip(deliveries, prepared, results, strict=True)
         }
 
-    def _prepare(self, delivery: Delivery, plan: RedisPlan) -> tuple[list[Word], CommandReceipt, CommandReceipt | None]:
-        """Return the script's key and arguments, and the receipts for either end."""
-        now_ns = time.time_ns()
+    def _prepare(
+        self, decided: Decided, plan: RedisPlan, topic_id: str
+    ) -> tuple[list[Word], CommandReceipt, CommandReceipt | None]:
+        """Return the script's keys and arguments, and the receipts for either end."""
+        delivery, now_ns = decided.delivery, time.time_ns()
         applied = make_receipt(delivery, plan.outcome, self.name, now_ns)
         refused = None if plan.refusal is None else make_receipt(delivery, plan.refusal, self.name, now_ns)
         words: list[Word] = [
             marker_key(delivery.correlation_id),
+            POSITIONS,
+            PARKED,
+            parked_key(delivery.key),
+            parked_records_key(delivery.key),
             self._markers.ttl_s,
             applied.SerializeToString(),
             b"" if refused is None else refused.SerializeToString(),
             plan.requires,
+            b"" if decided.refusal is not None and not delivery.parked_as else delivery.key,
+            delivery.parked_as,
+            b"" if delivery.parked_as or delivery.is_repair else position_field(topic_id, delivery.partition),
+            delivery.offset,
         ]
         for write in plan.writes:
             words.append(len(write))
@@ -188,7 +277,7 @@ class RedisStore:
     def _evaluate(self, calls: Sequence[Sequence[Word]], markers: Sequence[Word]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=True)
         for words in calls:
-            pipeline.evalsha(self._sha, 1, *words)
+            pipeline.evalsha(self._sha, _SCRIPT_KEYS, *words)
         pipeline.evalsha(self._keep_sha, 3, MARKERS, MARKERS_BYTES, MARKERS_GONE, *markers)
         results: list[Any] = pipeline.execute(raise_on_error=False)
         return results

@@ -21,7 +21,7 @@ from processor.users import Erasure
 from tests.support.closing import close_stores
 from tests.support.lanes import CATALOG, delivery
 from tests.support.store_engines import StoreServer
-from tests.support.stores import TOPIC_ID
+from tests.support.stores import TOPIC_ID, apply
 
 _MIB: Final = 1024 * 1024
 _TTL_S: Final = 86_400
@@ -141,8 +141,7 @@ class TestBounds:
         assert {*ids[-_BATCH:]} <= known
         assert not known & {*ids[:_BATCH]}
         assert inspector.remembers_since_ms() > 1_700_000_000_000
-        (repeated,) = store.apply([delivery(request, ids[-1])], set())
-        assert repeated is not None
+        (repeated,) = apply(store, delivery(request, ids[-1]))
         assert repeated.duplicate
         inspector.close()
         store.close()

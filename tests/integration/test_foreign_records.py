@@ -20,7 +20,8 @@ from polystream.v1.operations_pb2 import ListOperationsRequest, Operation
 from polystream.v1.users_pb2 import DeleteUserRequest
 from rich.console import Console
 
-from cli.dead_letters import show_entries, show_entry
+from cli.dead_letters import show_dead_letter, show_dead_letters
+from cli.listed_dead_letters import combine
 from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.receipt_log import ReceiptLog
 from mesh import topics
@@ -38,18 +39,19 @@ from monitor.records import EventReader
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
 from processor.integrity.lost import find_lost
+from processor.integrity.parked import Parked
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
 from processor.lanes.lane import Lane, Limits
 from processor.lanes.receipts import ReceiptProducer, ReceiptSender
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
-from processor.model import Delivery, Outcome
-from processor.receipts import make_receipt
+from processor.model import Answer, Delivery
 from tests.support.brokers import Broker
 from tests.support.engine_pool import Lease
 from tests.support.foreign_records import CASES, Change, RawRecord, with_good_ones
 from tests.support.foreign_registry import PAGE, ForeignRegistry, foreign_registry
+from tests.support.lane_rig import FakeStore
 from tests.support.lanes import CATALOG, RECEIPT_RECORD
 from tests.support.raw_producer import RawProducer
 from tests.support.waiting import eventually
@@ -159,7 +161,6 @@ def test_a_lane_sets_them_apart_and_goes_on(around: Surroundings) -> None:
             stop=stop,
             limits=Limits(max_batch_records=50, max_read_wait_s=0.05, max_backoff_s=0.1),
             on_doubt=lambda: None,
-            on_progress=lambda _: None,
         )
         thread = threads.new("lane", lane.run)
         thread.start()
@@ -231,13 +232,14 @@ def test_the_monitor_tells_of_the_others(around: Surroundings, tmp_path: Path) -
 def test_dead_letters_are_listed_among_them(around: Surroundings) -> None:
     """Each good one is there, and can be shown with the others."""
     with TopicReader(around.kafka) as reader:
-        entries, _ = DeadLetterReader(reader, CATALOG.commands).read_entries()
+        dead_letters, _ = DeadLetterReader(reader, CATALOG.commands).read_dead_letters()
+    entries = combine(dead_letters, Parked([], {}))
     found = {entry.dead_letter.correlation_id for entry in entries}
     assert set(around.good_ids[topics.DEAD_LETTERS]) <= found
     shown = Console(file=io.StringIO())
-    show_entries(entries, 0, shown)
+    show_dead_letters(entries, 0, {}, shown)
     for entry in entries:
-        show_entry(entry, None, shown)
+        show_dead_letter(entry, None, shown)
 
 
 def test_lost_commands_are_found_among_them(around: Surroundings) -> None:
@@ -278,27 +280,19 @@ class _RemembersNothing:
         """Do nothing."""
 
 
-class _Applies:
+class _Applies(FakeStore):
     """A store that applies everything."""
 
     name = _STORE
 
     def __init__(self) -> None:
-        self.applied: list[str] = []
+        super().__init__()
         self.offsets: set[int] = set()
 
-    def ping(self) -> None:
-        """Answer."""
-
-    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[Answer]:
         """Take note of the batch, and return its receipts."""
-        del overdue
-        self.applied += [delivery.correlation_id for delivery in batch]
         self.offsets |= {delivery.offset for delivery in batch}
-        return [make_receipt(delivery, Outcome(result=delivery.request), _STORE, time.time_ns()) for delivery in batch]
-
-    def close(self) -> None:
-        """Do nothing."""
+        return super().apply(batch, overdue)
 
 
 class _Saved:

@@ -26,6 +26,7 @@ from tests.support.engine_pool import Lease
 from tests.support.lanes import CATALOG, delivery
 from tests.support.people import cpf, person
 from tests.support.platform import EngineSet
+from tests.support.stores import receipts
 
 _USER_IDS = itertools.count(1)
 SUCCEEDED, FAILED = Operation.SUCCEEDED, Operation.FAILED
@@ -58,13 +59,7 @@ def store(engine: EngineSet) -> Iterator[PostgresStore]:
 
 def apply(store: PostgresStore, *requests: Message) -> list[CommandReceipt]:
     """Apply requests as one batch."""
-    return applied(store.apply([delivery(request) for request in requests], frozenset()))
-
-
-def applied(receipts: Sequence[CommandReceipt | None]) -> list[CommandReceipt]:
-    """Return the receipts of a store that never defers."""
-    assert all(receipt is not None for receipt in receipts)
-    return [receipt for receipt in receipts if receipt is not None]
+    return receipts(store.apply([delivery(request) for request in requests], frozenset()))
 
 
 def new_user(**fields: Any) -> CreateUserRequest:
@@ -115,7 +110,7 @@ def test_create_user_writes_the_inherited_row(store: PostgresStore, db: psycopg.
 def test_create_user_without_an_identifier_gets_one_from_the_correlation_id(store: PostgresStore) -> None:
     """So that a producer other than the gateway gets the same user for every delivery."""
     correlation_id = new_correlation_id()
-    (receipt,) = applied(store.apply([delivery(new_user(user_id=0), correlation_id)], frozenset()))
+    (receipt,) = receipts(store.apply([delivery(new_user(user_id=0), correlation_id)], frozenset()))
     assert receipt.user_id == result(receipt, User()).user_id == derived_user_id(correlation_id)
 
 

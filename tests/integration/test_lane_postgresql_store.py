@@ -7,18 +7,19 @@ from typing import Any
 
 import psycopg
 import pytest
-from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest
 
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from processor.handlers import AnyHandler, find_handlers
 from processor.migrations.runner import Migration, MigrationError, load_migrations, migrate
+from processor.model import Answer
 from processor.stores.postgresql import PostgresStore
 from tests.support.engine_pool import Lease
 from tests.support.lanes import CATALOG, delivery
 from tests.support.people import person
 from tests.support.platform import EngineSet
+from tests.support.stores import receipts
 from tests.support.waiting import eventually
 
 _USER_IDS = itertools.count(1)
@@ -79,10 +80,8 @@ def positions(db: psycopg.Connection[Any], store: PostgresStore) -> dict[int, in
 def test_a_command_delivered_again_gets_its_first_answer(store: PostgresStore, db: psycopg.Connection[Any]) -> None:
     """The receipt differs in nothing but `duplicate`, and there is one effect."""
     user = delivery(new_user())
-    (first,) = store.apply([user], NOTHING)
-    (again,) = store.apply([user], NOTHING)
-    assert first is not None
-    assert again is not None
+    (first,) = receipts(store.apply([user], NOTHING))
+    (again,) = receipts(store.apply([user], NOTHING))
     assert (first.duplicate, again.duplicate) == (False, True)
     again.duplicate = False
     assert again == first
@@ -94,8 +93,7 @@ def test_a_refusal_is_an_answer_that_stands(store: PostgresStore) -> None:
     user = new_user()
     premature = delivery(DeleteUserRequest(user_id=user.user_id))
     store.apply([premature, delivery(user)], NOTHING)
-    (again,) = store.apply([premature], NOTHING)
-    assert again is not None
+    (again,) = receipts(store.apply([premature], NOTHING))
     assert (again.error.reason, again.duplicate) == ("USER_NOT_FOUND", True)
 
 
@@ -103,17 +101,19 @@ def test_duplicates_within_a_batch_have_one_effect(store: PostgresStore, db: psy
     """The first delivery is applied in its place, the others repeat its answer."""
     correlation_id, user = new_correlation_id(), new_user()
     delete = DeleteUserRequest(user_id=user.user_id)
-    receipts = store.apply(
-        [
-            delivery(user, correlation_id),
-            delivery(user, correlation_id),
-            delivery(delete),
-            delivery(user, correlation_id),
-        ],
-        NOTHING,
+    answered = receipts(
+        store.apply(
+            [
+                delivery(user, correlation_id),
+                delivery(user, correlation_id),
+                delivery(delete),
+                delivery(user, correlation_id),
+            ],
+            NOTHING,
+        )
     )
-    assert [receipt.duplicate for receipt in receipts if receipt] == [False, True, False, True]
-    assert {receipt.error.reason for receipt in receipts if receipt} == {""}
+    assert [receipt.duplicate for receipt in answered] == [False, True, False, True]
+    assert {receipt.error.reason for receipt in answered} == {""}
     assert user_rows(db, user.user_id) == 0
 
 
@@ -128,8 +128,7 @@ def test_a_batch_is_applied_whole_or_not_at_all(engine: EngineSet, db: psycopg.C
     with pytest.raises(ZeroDivisionError):
         store.apply([user, delivery(DeleteUserRequest(user_id=1))], NOTHING)
     assert user_rows(db, int(user.key)) == 0
-    (receipt,) = store.apply([user], NOTHING)
-    assert receipt is not None
+    (receipt,) = receipts(store.apply([user], NOTHING))
     assert not receipt.duplicate
     store.close()
 
@@ -161,7 +160,7 @@ def test_two_lanes_with_the_same_batch_have_one_effect(engine: EngineSet, db: ps
     """As when a partition moves while its last batch is under way: each answers, one of them as a duplicate."""
     batch = [delivery(new_user()) for _ in range(20)]
     stores = [open_store(engine), open_store(engine)]
-    answers: list[Sequence[CommandReceipt | None]] = []
+    answers: list[Sequence[Answer]] = []
     start = threading.Barrier(2)
 
     def run(store: PostgresStore) -> None:
@@ -175,7 +174,7 @@ def test_two_lanes_with_the_same_batch_have_one_effect(engine: EngineSet, db: ps
         thread.start()
     for thread in threads:
         thread.join()
-    duplicates = sorted(all(receipt and receipt.duplicate for receipt in answer) for answer in answers)
+    duplicates = sorted(all(receipt.duplicate for receipt in receipts(answer)) for answer in answers)
     assert duplicates == [False, True]
     assert [user_rows(db, int(user.key)) for user in batch] == [1] * 20
 
@@ -185,7 +184,7 @@ def test_a_lane_waits_for_the_transaction_of_another_and_sees_its_rows(
 ) -> None:
     """A user whose e-mail address another lane is about to commit is refused, not dead-lettered."""
     user = new_user()
-    answers: list[Sequence[CommandReceipt | None]] = []
+    answers: list[Sequence[Answer]] = []
     with psycopg.connect(engine.endpoints["postgresql"]) as other:
         other.execute(
             "INSERT INTO usuarios (user_id, nome, email, cpf) VALUES (%s, 'Outra', %s, '11144477735')",
@@ -195,8 +194,7 @@ def test_a_lane_waits_for_the_transaction_of_another_and_sees_its_rows(
         thread.start()
         eventually(lambda: db.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone(), 30)
     thread.join()
-    ((receipt,),) = answers
-    assert receipt is not None
+    ((receipt,),) = map(receipts, answers)
     assert receipt.error.reason == "EMAIL_ALREADY_EXISTS"
 
 
@@ -210,8 +208,7 @@ def test_a_connection_that_the_server_ends_is_opened_again(store: PostgresStore,
     with pytest.raises(PolystreamError) as raised:
         store.apply([user], NOTHING)
     assert raised.value.reason is Reason.STORE_UNAVAILABLE
-    (receipt,) = store.apply([user], NOTHING)
-    assert receipt is not None
+    (receipt,) = receipts(store.apply([user], NOTHING))
     assert not receipt.duplicate
 
 

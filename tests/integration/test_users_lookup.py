@@ -18,7 +18,16 @@ from tests.support.engine_pool import Lease
 from tests.support.freezing import frozen
 from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet
-from tests.support.stores import TOPIC_ID, Users, ending, fresh_database, mongo_store, postgres_settings, redis_store
+from tests.support.stores import (
+    TOPIC_ID,
+    Users,
+    apply,
+    ending,
+    fresh_database,
+    mongo_store,
+    postgres_settings,
+    redis_store,
+)
 from tests.support.waiting import eventually
 
 USER_IDS = itertools.count(1000)
@@ -104,14 +113,12 @@ def test_a_user_who_does_not_exist_is_refused(store: Store, users: Users, user_i
     users.lane_is_at(5, partition)
     assert endings(store, command) == ["waits"]
     users.lane_is_at(6, partition)
-    (refusal,) = store.apply([command], frozenset())
+    (refusal,) = apply(store, command)
     assert ending(refusal) == "USER_NOT_FOUND"
-    assert refusal is not None
     assert refusal.error.field == "user_id"
     users.add(user_id)
-    (again,) = store.apply([command], frozenset())
+    (again,) = apply(store, command)
     assert ending(again) == "USER_NOT_FOUND"
-    assert again is not None
     assert again.duplicate
 
 

@@ -24,12 +24,24 @@ from processor.lanes.deferral import Deferral
 from processor.lanes.lane import Lane, Limits
 from processor.lanes.receipts import Outgoing, ReceiptSender, SendError
 from processor.lanes.spans import LaneSpans
-from processor.model import Delivery, Outcome
+from processor.model import Answer, Delivery, GivenUp, Outcome, ParkedRecord, Unanswered
+from processor.parking import (
+    Known,
+    ParkingBounds,
+    applied_from_queue,
+    park_in_order,
+    parked_id,
+    sort_out,
+    waiting_record,
+)
 from processor.receipts import make_receipt
 from tests.support.headers import header_texts
 from tests.support.lanes import CATALOG, COMMAND_OF, RECEIPT_RECORD
+from tests.support.memory_parking import MemoryParking
 
 STORE: Final = "MONGODB"
+DEFERRED: Final = Unanswered.DEFERRED
+_TOPIC_ID: Final = "topic-1"
 UNAVAILABLE: Final = PolystreamError(Reason.STORE_UNAVAILABLE)
 
 
@@ -110,26 +122,65 @@ class FakeSource:
 class FakeStore:
     """Applies everything, but what a test has planned otherwise by user ID."""
 
-    name = STORE
+    name: str = STORE
 
     def __init__(self) -> None:
         self.plans: dict[int, list[BaseException | None]] = {}  # an error, or None to defer
         self.applied: list[str] = []
         self.batches: list[int] = []
         self.overdue: set[str] = set()
+        self.parking, self.bounds = MemoryParking(), ParkingBounds()
+        self.on_positions: Callable[[Mapping[int, int]], None] = lambda _: None
 
     def ping(self) -> None:
         """Answer."""
 
-    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[CommandReceipt | None]:
-        """Apply the batch, or raise the first planned error that it meets."""
+    def apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> Sequence[Answer]:
+        """Apply the batch, or raise the first planned error that it meets. What waits behind a dead letter waits."""
+        known = self._known([delivery.key for delivery in batch])
+        found = sort_out(batch, known, _TOPIC_ID, self.name, commands_max=self.bounds.commands_max)
+        for delivery in found.wait:
+            self.parking.add(waiting_record(parked_id(_TOPIC_ID, delivery), delivery))
+        applied = dict(zip([d.correlation_id for d in found.go], self._apply(found.go, overdue), strict=True))
+        self.parking.remove(applied_from_queue(batch, [id_ for id_, told in applied.items() if told is not DEFERRED]))
+        answers = applied | found.answered | dict.fromkeys(found.passed, Unanswered.PASSED)
+        return [answers[delivery.correlation_id] for delivery in batch]
+
+    def park(self, given_up: Sequence[GivenUp]) -> Sequence[Answer]:
+        """Park them."""
+        known, (keys, _) = self._known([one.key for one in given_up]), self.parking.count()
+        free = self.bounds.keys_max - keys
+        return park_in_order(
+            given_up, known, _TOPIC_ID, self.parking, keys_free=free, commands_max=self.bounds.commands_max
+        )
+
+    def parked(self, key: bytes) -> Sequence[ParkedRecord]:
+        """Return what is parked under a key."""
+        return self.parking.records(key)
+
+    def discard(self, parked: ParkedRecord) -> None:
+        """Let go of it."""
+        self.parking.remove([parked.id])
+
+    def count_parked(self) -> tuple[int, int]:
+        """Count it."""
+        return self.parking.count()
+
+    def record_positions(self, next_offsets: Mapping[int, int]) -> None:
+        """Do what the test wants."""
+        self.on_positions(next_offsets)
+
+    def _known(self, keys: Sequence[bytes]) -> Known:
+        return Known({}, self.parking.queues(keys), {}, self.bounds.records_max - self.parking.count()[1])
+
+    def _apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> list[Answer]:
         self.batches.append(len(batch))
         self.overdue |= overdue
         for delivery in batch:
             plan = self.plans.get(delivery.request.user_id, [])  # type: ignore[attr-defined]
             if plan and plan[0] is not None:
                 raise plan.pop(0) or AssertionError
-        receipts: list[CommandReceipt | None] = []
+        receipts: list[Answer] = []
         deferred: set[bytes] = set()
         for delivery in batch:
             plan = self.plans.get(delivery.request.user_id, [])  # type: ignore[attr-defined]
@@ -137,10 +188,10 @@ class FakeStore:
                 if delivery.key not in deferred:
                     plan.pop(0)
                 deferred.add(delivery.key)
-                receipts.append(None)
+                receipts.append(DEFERRED)
                 continue
             self.applied.append(delivery.correlation_id)
-            receipts.append(make_receipt(delivery, Outcome(result=delivery.request), STORE, 1))
+            receipts.append(make_receipt(delivery, Outcome(result=delivery.request), self.name, 1))
         return receipts
 
     def close(self) -> None:
@@ -174,6 +225,7 @@ class Rig:
         self.now_s = 0.0
         self.doubts = 0
         self.progress: list[dict[int, int]] = []
+        self.store.on_positions = lambda offsets: self.progress.append(dict(offsets))
         self.health = PartHealth("lane-0", "lane-mongodb", clock_s=lambda: self.now_s)
         tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
         encoder = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT_RECORD), 2)  # type: ignore[arg-type]
@@ -188,7 +240,6 @@ class Rig:
             stop=self.stop,
             limits=Limits(max_batch_records=100, max_read_wait_s=0.01, max_backoff_s=0.01),
             on_doubt=self.doubt,
-            on_progress=lambda offsets: self.progress.append(dict(offsets)),
         )
 
     def doubt(self) -> None:

@@ -18,6 +18,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Decoder, Encoder
+from mesh.envelope import KafkaRecord
 from mesh.ids import new_correlation_id
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings
@@ -36,17 +37,20 @@ _STOP_TIMEOUT_S = 15.0
 
 def delivery(request: Message, correlation_id: str = "", *, partition: int = 0, offset: int | None = None) -> Delivery:
     """Return a request as a store is given it."""
-    command = COMMAND_OF[type(request)]
+    command, now_ns = COMMAND_OF[type(request)], time.time_ns()
+    offset = next(_OFFSETS) if offset is None else offset
+    key = command.key_of(request).encode()
     return Delivery(
         correlation_id=correlation_id or new_correlation_id(),
         command=command,
         request=request,
-        key=command.key_of(request).encode(),
+        key=key,
         partition=partition,
-        offset=next(_OFFSETS) if offset is None else offset,
-        accept_time_ms=time.time_ns() // 1_000_000,
-        receive_time_ns=time.time_ns(),
+        offset=offset,
+        accept_time_ms=now_ns // 1_000_000,
+        receive_time_ns=now_ns,
         trace=None,
+        record=KafkaRecord(topics.COMMANDS, partition, offset, now_ns // 1_000_000, now_ns, key, b"value", ()),
     )
 
 

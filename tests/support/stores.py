@@ -1,7 +1,7 @@
 """The MongoDB and Redis lanes' stores, and the PostgreSQL that they ask, for tests."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from mesh.catalog import load_catalog
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from processor.handlers import find_handlers
 from processor.migrations.runner import load_migrations, migrate
-from processor.model import Delivery, Store
+from processor.model import Answer, Delivery, Store, Unanswered
 from processor.stores.mongodb import MongoStore, connect, database_of, ensure_indexes
 from processor.stores.redis import MarkerBounds, RedisStore
 from tests.support.people import person
@@ -89,16 +89,23 @@ class Users:
 
 def apply(store: Store, *batch: Delivery, overdue: frozenset[str] = frozenset()) -> list[CommandReceipt]:
     """Apply a batch of which nothing waits, and return the receipts."""
-    receipts = list(store.apply(batch, overdue))
-    answered = [receipt for receipt in receipts if receipt is not None]
-    assert len(answered) == len(batch), "a command waits"
+    return receipts(store.apply(batch, overdue))
+
+
+def receipts(answers: Iterable[Answer]) -> list[CommandReceipt]:
+    """Return a store's answers, none of which says that its command waits."""
+    known = list(answers)
+    answered = [answer for answer in known if isinstance(answer, CommandReceipt)]
+    assert len(answered) == len(known), "a command waits, or was passed before"
     return answered
 
 
-def ending(receipt: CommandReceipt | None) -> str:
-    """Return how a command ended: `ok`, the reason of its refusal, or `waits`."""
-    if receipt is None:
-        return "waits"
+def ending(receipt: Answer) -> str:
+    """Return how a command ended: `ok`, the reason of its refusal, `waits`, `passed` or `behind` a dead letter."""
+    if isinstance(receipt, Unanswered):
+        return {Unanswered.DEFERRED: "waits", Unanswered.PASSED: "passed"}[receipt]
+    if receipt.waits_behind:
+        return "behind"
     return "ok" if receipt.state == Operation.SUCCEEDED else receipt.error.reason
 
 

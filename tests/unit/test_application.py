@@ -12,7 +12,8 @@ from polystream.v1.views_pb2 import DeleteViewRequest, RecordViewRequest, View
 
 from processor.application import Decided, apply_in_batches
 from processor.batches import split_batch
-from processor.model import Delivery, Outcome
+from processor.model import Delivery, Outcome, Unanswered
+from processor.parking import Known, ParkingBounds
 from processor.receipts import make_receipt
 from processor.users import BatchUsers, Erasure, UserDirectory
 from tests.support.lanes import delivery as deliver
@@ -47,13 +48,29 @@ class SilentLookup:
 class Recorder:
     """A store that does nothing, and tells which batches it was given."""
 
+    name = "MONGODB"
+    parking_bounds = ParkingBounds()
+
     def __init__(self) -> None:
         self.kept: dict[str, CommandReceipt] = {}
         self.batches: list[list[str]] = []
 
-    def read_receipts(self, correlation_ids: Sequence[str]) -> Mapping[str, CommandReceipt]:
+    def topic_id(self) -> str:
+        """Say that there is one topic."""
+        return "topic-1"
+
+    def read_known(self, topic_id: str, correlation_ids: Sequence[str], *_: object) -> Known:
         """Find what was kept."""
-        return {id_: self.kept[id_] for id_ in correlation_ids if id_ in self.kept}
+        del topic_id
+        return Known({id_: self.kept[id_] for id_ in correlation_ids if id_ in self.kept}, {}, {}, 0)
+
+    def park_waiting(self, waiting: object) -> None:
+        """Park nothing."""
+        raise AssertionError(waiting)
+
+    def remove_parked(self, *parked: object) -> None:
+        """Have nothing parked."""
+        raise AssertionError(parked)
 
     def apply_decided(self, batch: Sequence[Decided], _users: BatchUsers) -> Mapping[str, CommandReceipt]:
         """Keep a receipt for each."""
@@ -76,7 +93,7 @@ def run(store: Recorder, batch: Sequence[Delivery], overdue: frozenset[str] = fr
     """Apply a batch, and return each answer as (reason or "ok", duplicate); None for what waits."""
     directory = UserDirectory(OneUser(), SilentLookup(), lambda: "topic-1")  # type: ignore[arg-type] # a stand-in
     receipts = apply_in_batches(batch, overdue, directory, store)
-    return [None if r is None else (r.error.reason or "ok", r.duplicate) for r in receipts]
+    return [None if isinstance(r, Unanswered) else (r.error.reason or "ok", r.duplicate) for r in receipts]
 
 
 def record(user_id: int, name: str = "") -> Delivery:

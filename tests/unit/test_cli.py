@@ -148,8 +148,8 @@ def test_what_is_inside_a_message_needs_no_other_import_to_be_json() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "17"], "'17' is no PARTITION:OFFSET, as `dlq list` shows them"),
-        (["list", "--standing", "lost"], "'lost' is none of waiting, "),
+        (["show", "17"], "'17' is no PARTITION:OFFSET and no correlation ID: `dlq list` shows both"),
+        (["list", "--standing", "lost"], "'lost' is none of parked, "),
         (["redrive", "--all", "--wait-s", "0"], "'0' is no number of seconds above 0"),
         (["redrive", "--all", "--wait-s", "soon"], "'soon' is no number of seconds above 0"),
         ([], "it needs ACTION"),

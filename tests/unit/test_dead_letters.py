@@ -2,18 +2,22 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
+from polystream.v1.events_pb2 import CommandReceipt
 from rich.console import Console
 
-from cli.dead_letters import show_entries, show_entry, show_plan
+from cli.dead_letters import show_dead_letter, show_dead_letters, show_plan
+from cli.listed_dead_letters import ListedDeadLetter, ParkingStatus, combine
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, parse_dead_letter
-from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive_status import REDRIVES_MAX, History, RedriveStatus, extents_from
-from mesh.envelope import KafkaRecord
+from mesh.envelope import KafkaRecord, RedriveAction
 from mesh.topic_reader import Extent
+from processor.integrity.parked import Parked, ParkedKey
+from processor.model import ParkedRecord
 
 COMMANDS = load_catalog().commands
 KEY = b"7"
@@ -212,26 +216,63 @@ def test_no_more_is_read_than_it_takes() -> None:
     assert extents_from(dead_letters, {}) == {}
 
 
-@pytest.mark.parametrize("redrive_status", list(RedriveStatus))
-def test_every_redrive_status_is_explained_and_no_text_is_taken_for_markup(redrive_status: RedriveStatus) -> None:
+@pytest.mark.parametrize("status", list(ParkingStatus))
+def test_every_standing_is_explained_and_no_text_is_taken_for_markup(status: ParkingStatus) -> None:
     """With what to do about it, and the dead letter's name."""
-    entry = DeadLetterEntry(dead_letter(1, command("[red]", "a")), redrive_status, ["[/b]"])
+    found = dead_letter(1, command("[red]", "a"))
+    entry = ListedDeadLetter(found, status, found.position, ["[/b]"])
     output = io.StringIO()
     console = Console(file=output, width=250)
-    show_entries([entry], 3, console)
-    show_entry(entry, {"name": "[bold]"}, console)
-    show_plan([entry], [entry], console)
+    show_dead_letters([entry], 3, {"REDIS": "[/i]"}, console)
+    show_dead_letter(entry, {"name": "[bold]"}, console)
+    show_plan([entry], [entry], {}, RedriveAction.REDRIVE, console)
     told = output.getvalue()
     for expected in (
         "3:0",
-        redrive_status.value,
+        status.value,
         "[red]",
         "[bold]",
         "3 older records",
-        "would send 1",
-        "not sent: 3:0",
+        "would redrive 1",
+        "left as it is: 3:0",
+        "goes on: [/b]",
+        "REDIS does not say what it has parked ([/i])",
     ):
         assert expected in told
-    assert redrive_status is RedriveStatus.FOREIGN or any(
-        word in told for word in ("--force", "explain", "dlq redrive")
+    remedies = ("dlq redrive", "explain", "see who produced it", "start it")
+    assert any(remedy in told for remedy in remedies)
+
+
+def test_what_the_stores_have_parked_stands_beside_what_is_on_the_topic() -> None:
+    """A letter is parked where its store says so; what left the topic is listed all the same."""
+    on_topic = [
+        dead_letter(offset, command("UpdateUser", char), position=offset) for offset, char in ((1, "a"), (2, "b"))
+    ]
+    foreign = replace(dead_letter(3, command("UpdateUser", "c"), position=3), reason="UNDECODABLE")
+    silent = dead_letter(4, command("CacheContent", "d"), position=4, store="REDIS")
+    parked = [
+        ParkedKey("POSTGRESQL", parked_record(2, "b", given_up=True), [parked_record(5, "e"), parked_record(6, "f")]),
+        ParkedKey("MONGODB", parked_record(7, "g", given_up=True), []),
+        ParkedKey("MONGODB", parked_record(8, "h"), []),
+    ]
+    entries = combine([*on_topic, foreign, silent], Parked(parked, {"REDIS": "it is down"}))
+    assert {(entry.dead_letter.correlation_id, entry.status) for entry in entries} == {
+        (id_of("a"), ParkingStatus.SETTLED),
+        (id_of("b"), ParkingStatus.PARKED),
+        (id_of("c"), ParkingStatus.FOREIGN),
+        (id_of("d"), ParkingStatus.UNKNOWN),
+        (id_of("g"), ParkingStatus.PARKED),
+        (id_of("h"), ParkingStatus.PARKED),
+    }
+    of_b = next(entry for entry in entries if entry.is_called(id_of("b")))
+    assert list(of_b.waiting) == [id_of("e"), id_of("f")]
+    assert of_b.is_called(f"{NUMBER}:2")
+    assert of_b.user_id == int(KEY)
+
+
+def parked_record(offset: int, char: str, *, given_up: bool = False) -> ParkedRecord:
+    """Return what a store has parked."""
+    receipt = CommandReceipt(correlation_id=id_of(char), dead_lettered=True) if given_up else None
+    return ParkedRecord(
+        f"t:{NUMBER}:{offset}", KEY, record(offset, command("UpdateUser", char)), id_of(char), "UpdateUser", receipt
     )

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Message
 
 from mesh import envelope, topics
-from mesh.envelope import MAX_TIME_MS, KafkaRecord, RecordHeaders, parse_number, read_message
+from mesh.envelope import MAX_TIME_MS, KafkaRecord, RecordHeaders, RedriveAction, parse_number, read_message
 from mesh.telemetry.context import trace_context
 
 ID = "0190b0b0-0000-7000-8000-000000000001"
@@ -147,11 +147,35 @@ def test_a_dead_letter_of_a_record_that_is_left_out_tells_its_size() -> None:
 def test_a_command_that_is_sent_again_says_how_often_and_from_where() -> None:
     """Once each, without what the lane had added."""
     first = envelope.redrive_headers(
-        dead_letter(record([(topics.COMMAND, b"CreateUser")]), omits_record=False), redrives=1, first_offset=9
+        dead_letter(record([(topics.COMMAND, b"CreateUser")]), omits_record=False),
+        redrives=1,
+        first_offset=9,
+        action=RedriveAction.REDRIVE,
+        principal="ana",
+        justification="the table was locked",
     )
-    second = envelope.redrive_headers(first, redrives=2, first_offset=9)
-    assert second == [(topics.COMMAND, b"CreateUser"), (topics.REDRIVES, "2"), (topics.FIRST_OFFSET, "9")]
-    assert (RecordHeaders(second).redrives, RecordHeaders(second).first_offset) == (2, 9)
+    second = envelope.redrive_headers(first, redrives=2, first_offset=9, action=RedriveAction.DISCARD, principal="rui")
+    assert dict(second) == {
+        topics.COMMAND: b"CreateUser",
+        topics.REDRIVES: "2",
+        topics.FIRST_OFFSET: "9",
+        topics.REDRIVE_ACTION: "discard",
+        topics.PRINCIPAL: "rui",
+        topics.JUSTIFICATION: "",
+    }
+    headers = RecordHeaders(second)
+    assert (headers.redrives, headers.first_offset, headers.redrive_action) == (2, 9, RedriveAction.DISCARD)
+    assert (headers.principal, headers.justification) == ("rui", "")
+
+
+@pytest.mark.parametrize(
+    ("word", "action"), [(None, RedriveAction.REDRIVE), ("repair", RedriveAction.REPAIR), ("erase", None)]
+)
+def test_what_is_to_be_done_with_a_command_that_is_sent_again(word: str | None, action: RedriveAction | None) -> None:
+    """Those that say nothing are of earlier versions; what nobody knows is not done."""
+    said = [] if word is None else [(topics.REDRIVE_ACTION, word)]
+    assert RecordHeaders([(topics.REDRIVES, "1"), *said]).redrive_action is action
+    assert RecordHeaders(said).redrive_action is None
 
 
 def test_of_two_headers_with_a_name_the_first_counts() -> None:

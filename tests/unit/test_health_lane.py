@@ -123,7 +123,7 @@ def test_positions_that_cannot_be_recorded_are_told(rig: Rig) -> None:
         if plan:
             raise plan[0]
 
-    rig.lane._on_progress = record
+    rig.store.on_positions = record
     rig.lane._look_around = lambda **_: None  # type: ignore[method-assign] # the store answers a ping
     rig.source.put(delete(7))
     rig.lane.run_once()
@@ -140,7 +140,10 @@ def test_what_is_set_apart_is_counted(rig: Rig) -> None:
     rig.source.put(delete(7))
     rig.store.plans[7] = [ValueError(), ValueError()]
     rig.lane.run_once()
-    assert rig.health.report().counts == {"set_apart": 2}
+    report = rig.health.report()
+    assert report.counts == {"set_apart": 2, "parked_keys": 1, "parked_records": 1}
+    assert report.state is HealthState.HEALTHY
+    assert report.note.startswith("1 keys are parked, with 1 commands")
 
 
 def test_the_loop_beats_also_while_it_waits(rig: Rig) -> None:

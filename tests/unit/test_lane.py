@@ -247,7 +247,7 @@ def test_progress_that_can_not_be_recorded_stops_nothing(rig: Rig) -> None:
         if len(calls) == 1:
             raise UNAVAILABLE
 
-    rig.lane._on_progress = fail_once
+    rig.store.on_positions = fail_once
     done = rig.source.put(delete(7))
     rig.lane.run_once()
     rig.lane.run_once()

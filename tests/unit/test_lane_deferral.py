@@ -49,8 +49,8 @@ class Bench:
         """Give it new commands of which nothing can be told, and return those that were not held back."""
         self._items |= {(i.partition, i.record.offset): i for i in items}
         others = self.deferral.hold_back(items)
-        self.deferral.settle([Applied(i, None) for i in others])
-        return others
+        self.deferral.settle([Applied(i, None, is_deferred=True) for i in others])
+        return [i for i in others if isinstance(i, Item)]
 
     def attempt(self, *told: Item, spoilt: bool = False) -> tuple[list[Item], set[str]]:
         """Try what is due, where only `told` can be answered; return what was due, and which of it was overdue.
@@ -62,9 +62,14 @@ class Bench:
         overdue = set(due.overdue(again))
         ids = {i.delivery.correlation_id for i in told} | overdue
         answered = [i for i in again if i.delivery.correlation_id in ids]
-        rejects = [Reject(i.record, PolystreamError(Reason.UNDECODABLE), None, None) for i in answered if spoilt]
-        applied = [Applied(i, CommandReceipt() if i in answered else None) for i in again if not spoilt]
-        self.deferral.settle(applied, rejects)
+        cause = PolystreamError(Reason.UNDECODABLE)
+        rejects = [Applied(Reject(i.record, cause, None, None), None, cause) for i in answered if spoilt]
+        applied = [
+            Applied(i, CommandReceipt()) if i in answered else Applied(i, None, is_deferred=True)
+            for i in again
+            if not spoilt
+        ]
+        self.deferral.settle([*applied, *rejects])
         return [self._items[record.partition, record.offset] for record in due.records], overdue
 
 
@@ -233,7 +238,7 @@ def test_what_waits_takes_the_memory_that_is_said() -> None:
     try:
         for start in range(0, 20_000, 500):
             items = [item(start + number) for number in range(500)]
-            bench.deferral.settle([Applied(i, None) for i in items])
+            bench.deferral.settle([Applied(i, None, is_deferred=True) for i in items])
         del items
         taken, _ = tracemalloc.get_traced_memory()
     finally:
@@ -287,7 +292,7 @@ def test_a_partition_may_be_taken_away_in_the_middle_of_a_round() -> None:
     bench.clock.now_s += 1
     due = bench.deferral.due()
     bench.deferral.drop({0})
-    bench.deferral.settle([Applied(Item(due.records[1], kept.delivery), None)])
+    bench.deferral.settle([Applied(Item(due.records[1], kept.delivery), None, is_deferred=True)])
     assert len(bench.deferral) == 1
     assert bench.deferral.lowest_offsets() == {1: kept.record.offset}
     bench.clock.now_s += 1

@@ -10,6 +10,7 @@ from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest, Update
 import processor.handlers
 from processor.batches import answer_batch, group_by_command, split_batch, without_repetitions
 from processor.handlers import find_handler, module_name
+from processor.model import Unanswered
 from tests.support.lanes import CATALOG, delivery
 
 STORES = ("POSTGRESQL", "MONGODB", "REDIS")
@@ -79,10 +80,10 @@ def test_a_command_is_answered_once_and_repeated_otherwise() -> None:
         earlier={known.correlation_id: CommandReceipt(correlation_id=known.correlation_id)},
         made={made.correlation_id: CommandReceipt(correlation_id=made.correlation_id)},
     )
-    assert [answer and (answer.correlation_id, answer.duplicate) for answer in answers] == [
+    assert [a if isinstance(a, Unanswered) else (a.correlation_id, a.duplicate) for a in answers] == [
         (made.correlation_id, False),
         (known.correlation_id, True),
-        None,
+        Unanswered.DEFERRED,
         (made.correlation_id, True),
         (known.correlation_id, True),
     ]

@@ -13,14 +13,16 @@ from rich.table import Table
 
 from cli.commands import dlq, explain, integrity
 from cli.console import PrintableConsole, make_console
-from cli.dead_letters import describe, show_entries, show_entry, show_plan, show_redriven
+from cli.dead_letters import describe, show_dead_letter, show_dead_letters, show_plan, show_redriven
 from cli.integrity_report import show_drift
+from cli.listed_dead_letters import ListedDeadLetter, ParkingStatus
 from cli.printable import json_text, log_to_stderr, printable, printable_json, write_error
 from cli.story import show
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition
 from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
 from mesh.dead_letters.redrive_status import RedriveStatus
+from mesh.envelope import RedriveAction
 from mesh.proto_json import to_json
 from processor.integrity.inspection import Drift
 from processor.integrity.lost import Findings
@@ -100,6 +102,7 @@ def _dead_letter() -> DeadLetter:
 
 
 _ENTRY: Final = DeadLetterEntry(_dead_letter(), RedriveStatus.WAITING, [EVERYTHING])
+_LISTED: Final = ListedDeadLetter(_dead_letter(), ParkingStatus.PARKED, None, [EVERYTHING])
 _SAID: Final = EVERYTHING.replace("\ud83d", "")  # as protobuf takes it
 _STORY: Final = OperationStory(
     operation=Operation(correlation_id=_SAID, command=_SAID),
@@ -108,9 +111,9 @@ _STORY: Final = OperationStory(
     missing=[_SAID],
 )
 _SHOWN: Final[dict[str, Callable[[PrintableConsole], None]]] = {
-    "dlq list": lambda console: show_entries([_ENTRY], 0, console),
-    "dlq show": lambda console: show_entry(_ENTRY, {EVERYTHING: EVERYTHING}, console),
-    "dlq redrive --dry-run": lambda console: show_plan([_ENTRY], [_ENTRY], console),
+    "dlq list": lambda console: show_dead_letters([_LISTED], 0, {EVERYTHING: EVERYTHING}, console),
+    "dlq show": lambda console: show_dead_letter(_LISTED, {EVERYTHING: EVERYTHING}, console),
+    "dlq redrive --dry-run": lambda console: show_plan([_LISTED], [_LISTED], {}, RedriveAction.REDRIVE, console),
     "dlq redrive": lambda console: show_redriven(
         [RedriveResult(_dead_letter(), RedriveOutcome.REFUSED, EVERYTHING)], console
     ),
@@ -138,8 +141,8 @@ def test_neither_does_json_nor_an_error(capsys: pytest.CaptureFixture[str]) -> N
     told = capsys.readouterr().err
     assert _is_clean(told)
     assert r"\x1b[31mred" in told
-    assert _is_clean(json_text(describe(_ENTRY)))
-    assert json.loads(json_text(describe(_ENTRY)))["command"] == EVERYTHING
+    assert _is_clean(json_text(describe(_LISTED)))
+    assert json.loads(json_text(describe(_LISTED)))["command"] == EVERYTHING
     assert _is_clean(printable_json(to_json(_STORY)))
     assert json.loads(printable_json(to_json(_STORY)))["missing"] == [_SAID]
 

@@ -129,11 +129,12 @@ def compare(found: Found, told: Counts) -> list[str]:
     for store, unreadable in found.set_apart.items():
         letters = found.letters.get(store, Counter())
         expected = unreadable | (found.commands & letters.keys())  # a store may be unable to apply what can be read
-        if letters != Counter(expected):
-            missing, more = sorted(expected - letters.keys()), sorted((letters - Counter(expected)).keys())
-            faults.append(f"{store}: no dead letter for {missing[:_SHOWN_MAX]}, too many for {more[:_SHOWN_MAX]}")
+        if letters.keys() != expected:
+            missing, more = sorted(expected - letters.keys()), sorted(letters.keys() - expected)
+            faults.append(f"{store}: no dead letter for {missing[:_SHOWN_MAX]}, one for {more[:_SHOWN_MAX]}")
         lane = f"lane-{store.lower()}-0"
-        faults += _differs(told, lane, "set_apart", len(expected))
+        # On a busy machine a lane's session may end: it reads its last batch again, and sets it apart once more.
+        faults += _differs(told, lane, "set_apart", letters.total())
         faults += _differs(told, lane, "passed_over", found.not_unpacked[topics.COMMANDS])
     receipts = found.receipts.total() - found.receipts["good"]  # "too old" is of the good ones, and passed over as well
     faults += _differs(told, GATEWAY, "passed_over", receipts + found.not_unpacked[topics.RECEIPTS])

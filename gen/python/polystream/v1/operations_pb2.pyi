@@ -29,18 +29,20 @@ class Operation(_message.Message):
     SUCCEEDED: Operation.State
     FAILED: Operation.State
     class Receipt(_message.Message):
-        __slots__ = ("store", "state", "complete_time", "duplicate", "error")
+        __slots__ = ("store", "state", "complete_time", "duplicate", "error", "waits_behind")
         STORE_FIELD_NUMBER: _ClassVar[int]
         STATE_FIELD_NUMBER: _ClassVar[int]
         COMPLETE_TIME_FIELD_NUMBER: _ClassVar[int]
         DUPLICATE_FIELD_NUMBER: _ClassVar[int]
         ERROR_FIELD_NUMBER: _ClassVar[int]
+        WAITS_BEHIND_FIELD_NUMBER: _ClassVar[int]
         store: _options_pb2.Store
         state: Operation.State
         complete_time: _timestamp_pb2.Timestamp
         duplicate: bool
         error: _status_pb2.Status
-        def __init__(self, store: _Optional[_Union[_options_pb2.Store, str]] = ..., state: _Optional[_Union[Operation.State, str]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate: _Optional[bool] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+        waits_behind: str
+        def __init__(self, store: _Optional[_Union[_options_pb2.Store, str]] = ..., state: _Optional[_Union[Operation.State, str]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate: _Optional[bool] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., waits_behind: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
@@ -112,7 +114,7 @@ class ExplainOperationRequest(_message.Message):
     def __init__(self, correlation_id: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset")
+    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset", "waits_behind", "principal", "justification")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +136,9 @@ class Event(_message.Message):
     DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
     COMMAND_PARTITION_FIELD_NUMBER: _ClassVar[int]
     COMMAND_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    WAITS_BEHIND_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    JUSTIFICATION_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     correlation_id: str
     transaction_id: str
@@ -155,7 +160,10 @@ class Event(_message.Message):
     dead_lettered: bool
     command_partition: int
     command_offset: int
-    def __init__(self, event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., event_type: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., store: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., duration_ms: _Optional[float] = ..., trace_id: _Optional[str] = ..., error: _Optional[str] = ..., duplicate: _Optional[bool] = ..., error_status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., dead_lettered: _Optional[bool] = ..., command_partition: _Optional[int] = ..., command_offset: _Optional[int] = ...) -> None: ...
+    waits_behind: str
+    principal: str
+    justification: str
+    def __init__(self, event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., event_type: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., store: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., duration_ms: _Optional[float] = ..., trace_id: _Optional[str] = ..., error: _Optional[str] = ..., duplicate: _Optional[bool] = ..., error_status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., dead_lettered: _Optional[bool] = ..., command_partition: _Optional[int] = ..., command_offset: _Optional[int] = ..., waits_behind: _Optional[str] = ..., principal: _Optional[str] = ..., justification: _Optional[str] = ...) -> None: ...
 
 class Span(_message.Message):
     __slots__ = ("trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes")

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PartHealth(_message.Message):
-    __slots__ = ("name", "kind", "pid", "state", "doing", "since_time", "waits", "lag", "counts")
+    __slots__ = ("name", "kind", "pid", "state", "doing", "since_time", "waits", "lag", "counts", "note")
     class Wait(_message.Message):
         __slots__ = ("dependency", "reason", "detail", "since_time")
         DEPENDENCY_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class PartHealth(_message.Message):
     WAITS_FIELD_NUMBER: _ClassVar[int]
     LAG_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     pid: int
@@ -56,7 +57,8 @@ class PartHealth(_message.Message):
     waits: _containers.RepeatedCompositeFieldContainer[PartHealth.Wait]
     lag: PartHealth.Lag
     counts: _containers.ScalarMap[str, int]
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., pid: _Optional[int] = ..., state: _Optional[_Union[_system_pb2.Health.Status, str]] = ..., doing: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[PartHealth.Wait, _Mapping]]] = ..., lag: _Optional[_Union[PartHealth.Lag, _Mapping]] = ..., counts: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    note: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., pid: _Optional[int] = ..., state: _Optional[_Union[_system_pb2.Health.Status, str]] = ..., doing: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[PartHealth.Wait, _Mapping]]] = ..., lag: _Optional[_Union[PartHealth.Lag, _Mapping]] = ..., counts: _Optional[_Mapping[str, int]] = ..., note: _Optional[str] = ...) -> None: ...
 
 class ReportHealthRequest(_message.Message):
     __slots__ = ("part", "leaving")

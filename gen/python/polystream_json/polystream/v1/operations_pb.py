@@ -132,7 +132,7 @@ class Operation(Message[_OperationFields]):
         result: Any | None
         error: Status | None
 
-    _ReceiptFields: TypeAlias = Literal["store", "state", "complete_time", "duplicate", "error"]
+    _ReceiptFields: TypeAlias = Literal["store", "state", "complete_time", "duplicate", "error", "waits_behind"]
 
     class Receipt(Message[_ReceiptFields]):
         """
@@ -150,13 +150,14 @@ class Operation(Message[_OperationFields]):
                 polystream.options.v1.Store store = 1;
                 ```
             state:
-                SUCCEEDED or FAILED.
+                SUCCEEDED or FAILED; ACCEPTED while the command waits in the store.
 
                 ```proto
                 polystream.v1.Operation.State state = 2;
                 ```
             complete_time:
-                When the store had applied or refused the command.
+                When the store had applied or refused the command, or had put it behind
+                the one that it waits for.
 
                 ```proto
                 optional google.protobuf.Timestamp complete_time = 3;
@@ -173,9 +174,16 @@ class Operation(Message[_OperationFields]):
                 ```proto
                 optional google.rpc.Status error = 5;
                 ```
+            waits_behind:
+                The store gave up an earlier command with the same key, which has this
+                correlation ID: the command waits until that is redriven or discarded.
+
+                ```proto
+                string waits_behind = 6;
+                ```
         """
 
-        __slots__ = ("store", "state", "complete_time", "duplicate", "error")
+        __slots__ = ("store", "state", "complete_time", "duplicate", "error", "waits_behind")
 
         if TYPE_CHECKING:
 
@@ -187,6 +195,7 @@ class Operation(Message[_OperationFields]):
                 complete_time: Timestamp | None = None,
                 duplicate: bool = False,
                 error: Status | None = None,
+                waits_behind: str = "",
             ) -> None:
                 pass
 
@@ -195,6 +204,7 @@ class Operation(Message[_OperationFields]):
             complete_time: Timestamp | None
             duplicate: bool
             error: Status | None
+            waits_behind: str
 
     class State(Enum):
         """
@@ -477,7 +487,7 @@ class ExplainOperationRequest(Message[_ExplainOperationRequestFields]):
 
         correlation_id: str
 
-_EventFields: TypeAlias = Literal["event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset"]
+_EventFields: TypeAlias = Literal["event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset", "waits_behind", "principal", "justification"]
 
 class Event(Message[_EventFields]):
     """
@@ -510,7 +520,8 @@ class Event(Message[_EventFields]):
         event_type:
             What happened: `command.accepted`, `command.received`,
             `command.succeeded`, `command.failed`, `command.dead_lettered`,
-            `command.redriven` or, in a story, `command.repeated`: another record on
+            `command.parked` (it waits behind another one), `command.redriven`,
+            `command.discarded` or, in a story, `command.repeated`: another record on
             `user_events` with the command's correlation ID, which is not the one that
             was accepted.
 
@@ -530,8 +541,8 @@ class Event(Message[_EventFields]):
             optional google.protobuf.Timestamp timestamp = 6;
             ```
         service:
-            The service that did it: `gateway`, `processor`, or `dlq` for who sent a
-            dead letter again.
+            The service that did it: `gateway`, `processor`, or `dlq` for who redrove
+            or discarded a dead letter.
 
             ```proto
             string service = 7;
@@ -622,9 +633,27 @@ class Event(Message[_EventFields]):
             ```proto
             optional int64 command_offset = 21;
             ```
+        waits_behind:
+            The correlation ID of the command that this one waits behind.
+
+            ```proto
+            string waits_behind = 22;
+            ```
+        principal:
+            Who redrove or discarded a dead letter, as they call themselves.
+
+            ```proto
+            string principal = 23;
+            ```
+        justification:
+            Why they did.
+
+            ```proto
+            string justification = 24;
+            ```
     """
 
-    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset")
+    __slots__ = ("event_id", "correlation_id", "transaction_id", "event_type", "status", "timestamp", "service", "store", "command", "user_id", "topic", "partition", "offset", "duration_ms", "trace_id", "error", "duplicate", "error_status", "dead_lettered", "command_partition", "command_offset", "waits_behind", "principal", "justification")
 
     if TYPE_CHECKING:
 
@@ -652,6 +681,9 @@ class Event(Message[_EventFields]):
             dead_lettered: bool = False,
             command_partition: int | None = None,
             command_offset: int | None = None,
+            waits_behind: str = "",
+            principal: str = "",
+            justification: str = "",
         ) -> None:
             pass
 
@@ -676,6 +708,9 @@ class Event(Message[_EventFields]):
         dead_lettered: bool
         command_partition: int
         command_offset: int
+        waits_behind: str
+        principal: str
+        justification: str
 
 _SpanFields: TypeAlias = Literal["trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes"]
 
@@ -840,7 +875,7 @@ class OperationStory(Message[_OperationStoryFields]):
 
 
 _DESC = file_desc(
-    b'\n\x1epolystream/v1/operations.proto\x12\rpolystream.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#polystream/options/v1/options.proto"\x9c\x06\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n\x07command\x18\x03 \x01(\tR\x07command\x124\n\x05state\x18\x04 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0baccept_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nacceptTime\x12?\n\rcomplete_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\x07user_id\x18\x07 \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x08receipts\x18\x08 \x03(\x0b2 .polystream.v1.Operation.ReceiptR\x08receipts\x12,\n\x06result\x18\t \x01(\x0b2\x14.google.protobuf.AnyR\x06result\x12(\n\x05error\x18\n \x01(\x0b2\x12.google.rpc.StatusR\x05error\x1a\xfc\x01\n\x07Receipt\x122\n\x05store\x18\x01 \x01(\x0e2\x1c.polystream.options.v1.StoreR\x05store\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12?\n\rcomplete_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\tduplicate\x18\x04 \x01(\x08R\tduplicate\x12(\n\x05error\x18\x05 \x01(\x0b2\x12.google.rpc.StatusR\x05error"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ACCEPTED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06FAILED\x10\x03B\n\n\x08_user_id"<\n\x13GetOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"r\n\x14WaitOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x123\n\x07timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout">\n\x15WatchOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xbc\x01\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x124\n\x05state\x18\x03 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12\x18\n\x07command\x18\x04 \x01(\tR\x07command\x12\x17\n\x07user_id\x18\x05 \x01(\x03R\x06userId"z\n\x16ListOperationsResponse\x128\n\noperations\x18\x01 \x03(\x0b2\x18.polystream.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"@\n\x17ExplainOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xf4\x05\n\x05Event\x12\x19\n\x08event_id\x18\x01 \x01(\tR\x07eventId\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\x12\x14\n\x05store\x18\x08 \x01(\tR\x05store\x12\x18\n\x07command\x18\t \x01(\tR\x07command\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12\x14\n\x05topic\x18\x0b \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x0c \x01(\x05R\tpartition\x12\x16\n\x06offset\x18\r \x01(\x03R\x06offset\x12\x1f\n\x0bduration_ms\x18\x0e \x01(\x01R\ndurationMs\x12\x19\n\x08trace_id\x18\x0f \x01(\tR\x07traceId\x12\x14\n\x05error\x18\x10 \x01(\tR\x05error\x12\x1c\n\tduplicate\x18\x11 \x01(\x08R\tduplicate\x125\n\x0cerror_status\x18\x12 \x01(\x0b2\x12.google.rpc.StatusR\x0berrorStatus\x12#\n\rdead_lettered\x18\x13 \x01(\x08R\x0cdeadLettered\x120\n\x11command_partition\x18\x14 \x01(\x05H\x01R\x10commandPartition\x88\x01\x01\x12*\n\x0ecommand_offset\x18\x15 \x01(\x03H\x02R\rcommandOffset\x88\x01\x01B\n\n\x08_user_idB\x14\n\x12_command_partitionB\x11\n\x0f_command_offset"\x98\x03\n\x04Span\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId\x12$\n\x0eparent_span_id\x18\x03 \x01(\tR\x0cparentSpanId\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x129\n\nstart_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x08 \x01(\x01R\ndurationMs\x12\x14\n\x05error\x18\t \x01(\x08R\x05error\x12C\n\nattributes\x18\n \x03(\x0b2#.polystream.v1.Span.AttributesEntryR\nattributes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xb7\x01\n\x0eOperationStory\x126\n\toperation\x18\x01 \x01(\x0b2\x18.polystream.v1.OperationR\toperation\x12(\n\x04hops\x18\x02 \x03(\x0b2\x14.polystream.v1.EventR\x04hops\x12)\n\x05spans\x18\x03 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12\x18\n\x07missing\x18\x04 \x03(\tR\x07missing2\xbe\x03\n\x10OperationService\x12L\n\x0cGetOperation\x12".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12N\n\rWaitOperation\x12#.polystream.v1.WaitOperationRequest\x1a\x18.polystream.v1.Operation\x12R\n\x0eWatchOperation\x12$.polystream.v1.WatchOperationRequest\x1a\x18.polystream.v1.Operation0\x01\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Y\n\x10ExplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3',
+    b'\n\x1epolystream/v1/operations.proto\x12\rpolystream.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#polystream/options/v1/options.proto"\xbf\x06\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n\x07command\x18\x03 \x01(\tR\x07command\x124\n\x05state\x18\x04 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0baccept_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nacceptTime\x12?\n\rcomplete_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\x07user_id\x18\x07 \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x08receipts\x18\x08 \x03(\x0b2 .polystream.v1.Operation.ReceiptR\x08receipts\x12,\n\x06result\x18\t \x01(\x0b2\x14.google.protobuf.AnyR\x06result\x12(\n\x05error\x18\n \x01(\x0b2\x12.google.rpc.StatusR\x05error\x1a\x9f\x02\n\x07Receipt\x122\n\x05store\x18\x01 \x01(\x0e2\x1c.polystream.options.v1.StoreR\x05store\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12?\n\rcomplete_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\tduplicate\x18\x04 \x01(\x08R\tduplicate\x12(\n\x05error\x18\x05 \x01(\x0b2\x12.google.rpc.StatusR\x05error\x12!\n\x0cwaits_behind\x18\x06 \x01(\tR\x0bwaitsBehind"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ACCEPTED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06FAILED\x10\x03B\n\n\x08_user_id"<\n\x13GetOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"r\n\x14WaitOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x123\n\x07timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout">\n\x15WatchOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xbc\x01\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x124\n\x05state\x18\x03 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12\x18\n\x07command\x18\x04 \x01(\tR\x07command\x12\x17\n\x07user_id\x18\x05 \x01(\x03R\x06userId"z\n\x16ListOperationsResponse\x128\n\noperations\x18\x01 \x03(\x0b2\x18.polystream.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"@\n\x17ExplainOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xdb\x06\n\x05Event\x12\x19\n\x08event_id\x18\x01 \x01(\tR\x07eventId\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\x12\x14\n\x05store\x18\x08 \x01(\tR\x05store\x12\x18\n\x07command\x18\t \x01(\tR\x07command\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12\x14\n\x05topic\x18\x0b \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x0c \x01(\x05R\tpartition\x12\x16\n\x06offset\x18\r \x01(\x03R\x06offset\x12\x1f\n\x0bduration_ms\x18\x0e \x01(\x01R\ndurationMs\x12\x19\n\x08trace_id\x18\x0f \x01(\tR\x07traceId\x12\x14\n\x05error\x18\x10 \x01(\tR\x05error\x12\x1c\n\tduplicate\x18\x11 \x01(\x08R\tduplicate\x125\n\x0cerror_status\x18\x12 \x01(\x0b2\x12.google.rpc.StatusR\x0berrorStatus\x12#\n\rdead_lettered\x18\x13 \x01(\x08R\x0cdeadLettered\x120\n\x11command_partition\x18\x14 \x01(\x05H\x01R\x10commandPartition\x88\x01\x01\x12*\n\x0ecommand_offset\x18\x15 \x01(\x03H\x02R\rcommandOffset\x88\x01\x01\x12!\n\x0cwaits_behind\x18\x16 \x01(\tR\x0bwaitsBehind\x12\x1c\n\tprincipal\x18\x17 \x01(\tR\tprincipal\x12$\n\rjustification\x18\x18 \x01(\tR\rjustificationB\n\n\x08_user_idB\x14\n\x12_command_partitionB\x11\n\x0f_command_offset"\x98\x03\n\x04Span\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId\x12$\n\x0eparent_span_id\x18\x03 \x01(\tR\x0cparentSpanId\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x129\n\nstart_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x08 \x01(\x01R\ndurationMs\x12\x14\n\x05error\x18\t \x01(\x08R\x05error\x12C\n\nattributes\x18\n \x03(\x0b2#.polystream.v1.Span.AttributesEntryR\nattributes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xb7\x01\n\x0eOperationStory\x126\n\toperation\x18\x01 \x01(\x0b2\x18.polystream.v1.OperationR\toperation\x12(\n\x04hops\x18\x02 \x03(\x0b2\x14.polystream.v1.EventR\x04hops\x12)\n\x05spans\x18\x03 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12\x18\n\x07missing\x18\x04 \x03(\tR\x07missing2\xbe\x03\n\x10OperationService\x12L\n\x0cGetOperation\x12".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12N\n\rWaitOperation\x12#.polystream.v1.WaitOperationRequest\x1a\x18.polystream.v1.Operation\x12R\n\x0eWatchOperation\x12$.polystream.v1.WatchOperationRequest\x1a\x18.polystream.v1.Operation0\x01\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Y\n\x10ExplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3',
     [
         any_pb.desc(),
         duration_pb.desc(),

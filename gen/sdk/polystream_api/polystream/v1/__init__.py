@@ -500,7 +500,8 @@ class CommandReceipt(betterproto2.Message):
 
     state: "OperationState" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: OperationState(0))
     """
-    SUCCEEDED or FAILED.
+    SUCCEEDED or FAILED; ACCEPTED while the command waits, as `waits_behind`
+    says.
     """
 
     accept_time: "datetime.datetime | None" = betterproto2.field(
@@ -559,6 +560,13 @@ class CommandReceipt(betterproto2.Message):
     """
     Offset of that record there. Of a command that was sent again from the
     dead-letter topic, where it was at first.
+    """
+
+    waits_behind: "str" = betterproto2.field(15, betterproto2.TYPE_STRING)
+    """
+    The store gave up an earlier command with the same key: this one waits
+    until that is redriven or discarded. Its correlation ID, empty where the
+    receipt says how the command ended.
     """
 
 
@@ -956,7 +964,8 @@ class Event(betterproto2.Message):
     """
     What happened: `command.accepted`, `command.received`,
     `command.succeeded`, `command.failed`, `command.dead_lettered`,
-    `command.redriven` or, in a story, `command.repeated`: another record on
+    `command.parked` (it waits behind another one), `command.redriven`,
+    `command.discarded` or, in a story, `command.repeated`: another record on
     `user_events` with the command's correlation ID, which is not the one that
     was accepted.
     """
@@ -975,8 +984,8 @@ class Event(betterproto2.Message):
 
     service: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The service that did it: `gateway`, `processor`, or `dlq` for who sent a
-    dead letter again.
+    The service that did it: `gateway`, `processor`, or `dlq` for who redrove
+    or discarded a dead letter.
     """
 
     store: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
@@ -1049,6 +1058,21 @@ class Event(betterproto2.Message):
     """
     Offset of that record there. Of a command that was sent again from the
     dead-letter topic, where it was at first.
+    """
+
+    waits_behind: "str" = betterproto2.field(22, betterproto2.TYPE_STRING)
+    """
+    The correlation ID of the command that this one waits behind.
+    """
+
+    principal: "str" = betterproto2.field(23, betterproto2.TYPE_STRING)
+    """
+    Who redrove or discarded a dead letter, as they call themselves.
+    """
+
+    justification: "str" = betterproto2.field(24, betterproto2.TYPE_STRING)
+    """
+    Why they did.
     """
 
 
@@ -1719,14 +1743,15 @@ class OperationReceipt(betterproto2.Message):
 
     state: "OperationState" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: OperationState(0))
     """
-    SUCCEEDED or FAILED.
+    SUCCEEDED or FAILED; ACCEPTED while the command waits in the store.
     """
 
     complete_time: "datetime.datetime | None" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, unwrap=lambda: __google__protobuf__.Timestamp, optional=True
     )
     """
-    When the store had applied or refused the command.
+    When the store had applied or refused the command, or had put it behind
+    the one that it waits for.
     """
 
     duplicate: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
@@ -1737,6 +1762,12 @@ class OperationReceipt(betterproto2.Message):
     error: "__google__rpc__.Status | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Why the store's part failed.
+    """
+
+    waits_behind: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    The store gave up an earlier command with the same key, which has this
+    correlation ID: the command waits until that is redriven or discarded.
     """
 
 

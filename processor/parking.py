@@ -1,0 +1,244 @@
+"""Parked keys: a record that was given up, and behind it, in their order, the later ones of its key.
+
+Each store keeps its own, and judges by it in the step in which it applies. What a store does with a batch is told
+here, once for all of them; how it keeps the records is the store's own.
+"""
+
+import base64
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from polystream.v1.events_pb2 import CommandReceipt
+
+from mesh.envelope import KafkaRecord
+from mesh.errors import PolystreamError, Reason
+from processor.model import Answer, Delivery, GivenUp, Outcome, ParkedRecord, Unanswered
+from processor.receipts import repeat, wait_behind, waiting_instead
+
+_ERASURES_MAX: Final = 100  # how many more may wait of what must not be refused: a person's erasure
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEntry:
+    """What is parked, without the record itself."""
+
+    id: str
+    correlation_id: str
+    receipt: CommandReceipt | None  # of the one that was given up
+
+
+@dataclass(frozen=True, slots=True)
+class ParkingBounds:
+    """How many keys of a store may be parked, how many records may wait under one of them, and how many in all."""
+
+    keys_max: int = 1000
+    commands_max: int = 1000
+    records_max: int = 20_000
+
+
+Queues = Mapping[bytes, Sequence[ParkedEntry]]  # by key, in order
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a store knows of a batch before it applies it."""
+
+    receipts: Mapping[str, CommandReceipt]  # by correlation ID: of what it has applied before
+    queues: Queues  # of the batch's keys
+    positions: Mapping[int, int]  # by partition: what is below has been answered
+    room: int  # how many more records may be parked; meaningless where no queue is
+
+
+def parked_id(topic_id: str, record: KafkaRecord | Delivery) -> str:
+    """Return what names a record among all that were ever on `user_events`."""
+    return f"{topic_id}:{record.partition}:{record.offset}"
+
+
+@dataclass(slots=True)
+class Sorted:
+    """What is to be done with the deliveries of a batch."""
+
+    go: list[Delivery] = field(default_factory=list)
+    wait: list[Delivery] = field(default_factory=list)  # to be parked
+    answered: dict[str, CommandReceipt] = field(default_factory=dict)  # by correlation ID: known to be parked
+    refused: dict[str, Outcome] = field(default_factory=dict)  # by correlation ID: too many wait already
+    passed: set[str] = field(default_factory=set)  # correlation IDs: what the store has answered before
+
+
+def sort_out(batch: Iterable[Delivery], known: Known, topic_id: str, store: str, *, commands_max: int) -> Sorted:
+    """Tell which deliveries may be applied, and which ones wait.
+
+    `batch` has none that is marked as applied. What is below the store's position is passed over. One that comes from
+    the queue may go when all before it in the queue may; any other of a parked key waits, be it parked already or not.
+    """
+    found = Sorted()
+    going: set[str] = set()
+    lengths = {key: len(queue) for key, queue in known.queues.items()}
+    room = known.room
+    for delivery in batch:
+        queue = known.queues.get(delivery.key, ())
+        if delivery.parked_as:
+            place = next((place for place, entry in enumerate(queue) if entry.id == delivery.parked_as), None)
+            before = [entry for entry in queue[:place] if entry.id not in going]
+            if place is None:
+                found.passed.add(delivery.correlation_id)
+            elif before:
+                found.answered[delivery.correlation_id] = wait_behind(delivery, behind_of(before), store)
+            else:
+                going.add(delivery.parked_as)
+                found.go.append(delivery)
+            continue
+        id_ = parked_id(topic_id, delivery) if queue else ""
+        entry = next((entry for entry in queue if entry.id == id_), None)
+        behind = behind_of(queue) if queue else ""
+        allowance = _ERASURES_MAX if delivery.command.erases_user else 0
+        if entry is not None:
+            given_up = entry.receipt
+            found.answered[delivery.correlation_id] = (
+                wait_behind(delivery, behind, store) if given_up is None else repeat(given_up)
+            )
+        elif not delivery.is_repair and delivery.offset < known.positions.get(delivery.partition, 0):
+            found.passed.add(delivery.correlation_id)
+        elif not queue:
+            found.go.append(delivery)
+        elif lengths[delivery.key] <= commands_max + allowance and room + allowance > 0:
+            lengths[delivery.key] += 1
+            room -= 1
+            found.wait.append(delivery)
+            found.answered[delivery.correlation_id] = wait_behind(delivery, behind, store)
+        else:
+            cause = PolystreamError(Reason.TOO_MANY_WAIT, metadata={"store": store, "waits_behind": behind})
+            found.refused[delivery.correlation_id] = Outcome(refusal=cause)
+            found.go.append(delivery)
+    return found
+
+
+class Parking(Protocol):
+    """Where a store keeps what is parked."""
+
+    def add(self, parked: ParkedRecord) -> None:
+        """Put a record behind those of its key; leave one that is there already."""
+        ...
+
+    def give_up(self, key: bytes, id_: str, receipt: CommandReceipt) -> None:
+        """Note of a record that is parked that it is given up, and with what answer."""
+        ...
+
+    def count(self) -> tuple[int, int]:
+        """Return how many keys are parked, and how many records."""
+        ...
+
+
+def park_in_order(
+    given_up: Sequence[GivenUp], known: Known, topic_id: str, parking: Parking, *, keys_free: int, commands_max: int
+) -> list[Answer]:
+    """Park records that are given up, or have them wait where their key is parked; return what is to be answered.
+
+    Raises PolystreamError with TOO_MANY_PARKED where one that must be parked cannot.
+    """
+    own = {key: list(queue) for key, queue in known.queues.items()}
+    room = known.room
+    answers: list[Answer] = []
+    for one in given_up:
+        queue = own.setdefault(one.key, [])
+        id_ = one.parked_as or parked_id(topic_id, one.record)
+        place = next((place for place, entry in enumerate(queue) if entry.id == id_), None)
+        entry = ParkedEntry(id_, one.receipt.correlation_id, one.receipt)
+        if one.parked_as and place == 0:
+            parking.give_up(one.key, id_, one.receipt)
+            queue[place] = entry
+            answers.append(one.receipt)
+        elif place is not None:
+            earlier = queue[place].receipt
+            answers.append(waiting_instead(one.receipt, behind_of(queue)) if earlier is None else repeat(earlier))
+        elif one.parked_as or one.record.offset < known.positions.get(one.record.partition, 0):
+            answers.append(Unanswered.PASSED)
+        elif queue and len(queue) <= commands_max and room > 0:
+            room -= 1
+            answers.append(waiting_instead(one.receipt, behind_of(queue)))
+            _add(parking, replace(entry, receipt=None), one)
+            queue.append(replace(entry, receipt=None))
+        elif not queue and keys_free > 0:
+            keys_free -= 1
+            answers.append(one.receipt)
+            _add(parking, entry, one)
+            queue.append(entry)
+        elif one.must_park:
+            raise PolystreamError(Reason.TOO_MANY_PARKED)
+        else:
+            answers.append(one.receipt)
+    return answers
+
+
+def _add(parking: Parking, entry: ParkedEntry, one: GivenUp) -> None:
+    parking.add(ParkedRecord(entry.id, one.key, one.record, entry.correlation_id, one.receipt.command, entry.receipt))
+
+
+def behind_of(queue: Sequence[ParkedEntry]) -> str:
+    """Return the correlation ID of what the records of a queue wait behind."""
+    given_up = next((entry for entry in queue if entry.receipt is not None), queue[0])
+    return given_up.correlation_id
+
+
+def applied_from_queue(batch: Iterable[Delivery], answered: Container[str]) -> list[str]:
+    """Return which parked records need not be kept any more, by the correlation IDs of what is applied or refused."""
+    return [delivery.parked_as for delivery in batch if delivery.parked_as and delivery.correlation_id in answered]
+
+
+def may_be_marked(parked: ParkedRecord, queue: Sequence[ParkedEntry]) -> bool:
+    """Tell whether what is discarded may leave its answer as the mark of its correlation ID.
+
+    Anybody may write a record with a command's ID: where another one of that ID waits, the mark would be taken for its.
+    """
+    return not any(entry.correlation_id == parked.correlation_id and entry.id != parked.id for entry in queue)
+
+
+def waiting_record(id_: str, delivery: Delivery) -> ParkedRecord:
+    """Return what is parked of a delivery that has to wait."""
+    if delivery.record is None:
+        raise ValueError(f"the delivery of {delivery.correlation_id} comes without its record")
+    return ParkedRecord(id_, delivery.key, delivery.record, delivery.correlation_id, delivery.command.name, None)
+
+
+def pack_record(record: KafkaRecord) -> bytes:
+    """Return a record as a store keeps it: JSON, bytes in Base64."""
+    headers = [[name, _text(value.encode() if isinstance(value, str) else value)] for name, value in record.headers]
+    fields = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp_ms,
+        "receive_time_ns": record.receive_time_ns,
+        "key": _text(record.key),
+        "value": _text(record.value),
+        "headers": headers,
+        "has_readable_headers": record.has_readable_headers,
+    }
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def unpack_record(packed: bytes) -> KafkaRecord:
+    """Return the record that `pack_record` has packed."""
+    fields: dict[str, Any] = json.loads(packed)
+    headers = [(name, _bytes(value)) for name, value in fields["headers"]]
+    return KafkaRecord(
+        topic=fields["topic"],
+        partition=fields["partition"],
+        offset=fields["offset"],
+        timestamp_ms=fields["timestamp_ms"],
+        receive_time_ns=fields["receive_time_ns"],
+        key=_bytes(fields["key"]),
+        value=_bytes(fields["value"]),
+        headers=headers,
+        has_readable_headers=fields["has_readable_headers"],
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
