@@ -4,11 +4,14 @@ import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final
 
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition
 from mesh.envelope import parse_number
 from mesh.errors import Reason
 from processor.integrity.parked import Parked, ParkedKey
+
+_ANYBODYS: Final = frozenset((Reason.UNDECODABLE.name, Reason.UNKNOWN_COMMAND.name))  # what parks no key
 
 
 class ParkingStatus(Enum):
@@ -16,7 +19,7 @@ class ParkingStatus(Enum):
 
     PARKED = "parked"  # its key waits for it: it can be redriven or discarded
     SETTLED = "settled"  # no store waits for it any more: it was redriven or discarded
-    FOREIGN = "foreign"  # no gateway has sent it, or a newer version's: nothing waits for it
+    FOREIGN = "foreign"  # no gateway of this version has sent it: nothing waits for it
     UNKNOWN = "unknown"  # its store does not answer
 
 
@@ -70,6 +73,6 @@ def _parked(key: ParkedKey, told: DeadLetter | None) -> ListedDeadLetter:
 
 
 def _status(dead_letter: DeadLetter, silent: Mapping[str, str]) -> ParkingStatus:
-    if not dead_letter.correlation_id or dead_letter.reason == Reason.UNDECODABLE.name:
+    if not dead_letter.correlation_id or dead_letter.reason in _ANYBODYS:
         return ParkingStatus.FOREIGN
     return ParkingStatus.UNKNOWN if dead_letter.store in silent else ParkingStatus.SETTLED

@@ -18,6 +18,9 @@ from mesh.topics import REDRIVE_ACTION, REDRIVES
 from processor.model import Delivery, ParkedRecord
 from processor.receipts import make_dead_letter_receipt
 
+_ANYBODYS: Final = frozenset(
+    (Reason.UNDECODABLE, Reason.UNKNOWN_COMMAND)
+)  # what records without sense are set apart for
 _KEY_MAX_BYTES: Final = 1024  # of what is parked; the platform's own keys are far shorter
 
 
@@ -70,11 +73,11 @@ class Reject:
 
     @property
     def parks(self) -> bool:
-        """Whether its key is parked: a gateway may have sent it, which this lane does not understand.
+        """Whether its key is parked: a gateway has sent it, which knows more than this lane.
 
-        What no gateway sends parks nothing: anybody could hold up anybody else.
+        What may be anybody's parks nothing: anybody could hold up anybody else.
         """
-        is_sent = self.cause.reason is not Reason.UNDECODABLE and self.receipt is not None
+        is_sent = self.cause.reason not in _ANYBODYS and self.receipt is not None
         return bool(self.parked_as) or (is_sent and len(self.key) <= _KEY_MAX_BYTES)
 
 

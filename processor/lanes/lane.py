@@ -83,6 +83,7 @@ class Lane:
         self._next_look_s = 0.0  # on the monotonic clock
         self._next_ping_s = 0.0
         self._next_parked_look_s = 0.0
+        self._parks = False  # whether anything is parked, as far as is known
         self._pings_in_vain = False
         self._progress_waits = False
         self._users_wait = False
@@ -141,7 +142,7 @@ class Lane:
         set_apart = sum(one.cause is not None for one in applied)
         if set_apart:
             self._health.count("set_apart", set_apart)
-        if set_apart or any(isinstance(one.taken, Redrive) for one in applied):
+        if set_apart or any(isinstance(one.taken, Redrive) for one in applied) or self._parks:
             self._next_parked_look_s = 0.0
 
     def _look_around(self, *, is_idle: bool) -> None:
@@ -180,6 +181,7 @@ class Lane:
         except PolystreamError as error:
             _LOG.debug("what is parked is not told", reason=error.reason.name)
             return
+        self._parks = keys > 0
         self._health.gauge("parked_keys", keys)
         self._health.gauge("parked_records", records)
         said = f"{keys} keys are parked, with {records} commands given up or waiting: see `polystream dlq list`"

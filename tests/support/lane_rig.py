@@ -12,7 +12,7 @@ from polystream.v1.users_pb2 import DeleteUserRequest
 
 from mesh import topics
 from mesh.codec import Decoder, Encoder
-from mesh.envelope import KafkaRecord
+from mesh.envelope import KafkaRecord, RedriveAction, redrive_headers
 from mesh.errors import PolystreamError, Reason
 from mesh.health.part import PartHealth
 from mesh.ids import new_correlation_id
@@ -80,6 +80,15 @@ class FakeSource:
         self.put_raw(value, COMMAND_OF[type(request)].name, correlation_id, partition)
         return correlation_id
 
+    def redrive(self, given_up: KafkaRecord, action: RedriveAction) -> None:
+        """Add the record that has a parked key go on."""
+        offset = self._next[given_up.partition]
+        self._next[given_up.partition] = offset + 1
+        headers = redrive_headers(
+            given_up.headers, redrives=1, first_offset=given_up.offset, action=action, principal="ana"
+        )
+        self.waiting.append(given_up._replace(offset=offset, headers=headers))
+
     def put_raw(self, value: bytes, command: str, correlation_id: str, partition: int = 0) -> None:
         """Add a record."""
         offset = self._next.get(partition, 0)
@@ -130,6 +139,7 @@ class FakeStore:
         self.batches: list[int] = []
         self.overdue: set[str] = set()
         self.parking, self.bounds = MemoryParking(), ParkingBounds()
+        self.positions: dict[int, int] = {}
         self.on_positions: Callable[[Mapping[int, int]], None] = lambda _: None
 
     def ping(self) -> None:
@@ -167,11 +177,12 @@ class FakeStore:
         return self.parking.count()
 
     def record_positions(self, next_offsets: Mapping[int, int]) -> None:
-        """Do what the test wants."""
+        """Do what the test wants, and keep them."""
         self.on_positions(next_offsets)
+        self.positions.update(next_offsets)
 
     def _known(self, keys: Sequence[bytes]) -> Known:
-        return Known({}, self.parking.queues(keys), {}, self.bounds.records_max - self.parking.count()[1])
+        return Known({}, self.parking.queues(keys), self.positions, self.bounds.records_max - self.parking.count()[1])
 
     def _apply(self, batch: Sequence[Delivery], overdue: AbstractSet[str]) -> list[Answer]:
         self.batches.append(len(batch))
