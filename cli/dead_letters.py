@@ -19,7 +19,7 @@ from mesh.envelope import RedriveAction
 # dead letter's position.
 _STATUS_COLORS: Final = {ParkingStatus.PARKED: "yellow", ParkingStatus.SETTLED: "green"}  # the others are red
 _SHOWN_MAX: Final = 1000  # lines of a table on the terminal, the newest; JSON has them all
-_WAITING_SHOWN_MAX: Final = 20  # of the commands behind one letter
+_WAITING_SHOWN_MAX: Final = 20  # of the commands behind a dead letter
 _OUTCOME_COLORS: Final = {
     RedriveOutcome.SUCCEEDED: "green",
     RedriveOutcome.DISCARDED: "green",

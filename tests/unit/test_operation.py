@@ -60,10 +60,12 @@ def answer(
     dead_lettered: bool = False,
     state: Operation.State = Operation.SUCCEEDED,
     offset: int | None = None,
+    behind: str = "",
 ) -> CommandReceipt:
     """Return a store's receipt, as it comes out of Kafka: of a state, or a failure where there is a cause.
 
-    `offset` is that of the answered record, in partition 0; None in receipts of earlier versions.
+    `offset` is that of the answered record, in partition 0; None in receipts of earlier versions. `behind` is what the
+    command waits behind, by one character.
     """
     receipt = CommandReceipt(
         correlation_id=CORRELATION_ID,
@@ -78,9 +80,12 @@ def answer(
         dead_lettered=dead_lettered,
         command_partition=None if offset is None else 0,
         command_offset=offset,
+        waits_behind=behind and f"0197a1b2-0000-7000-8000-{ord(behind):012d}",
     )
     if cause is not None:
         fail(receipt, cause)
+    elif behind:
+        receipt.state = Operation.ACCEPTED
     else:
         receipt.result.type_url = f"type.googleapis.com/{User.DESCRIPTOR.full_name}"
         receipt.result.value = User(user_id=7).SerializeToString()
@@ -164,6 +169,40 @@ HISTORIES: Final[dict[str, tuple[list[CommandReceipt], Operation.State]]] = {
             answer("POSTGRESQL", 9_000, duplicate=True),
         ],
         Operation.SUCCEEDED,
+    ),
+    "it waits in a store": (
+        [answer("POSTGRESQL", 1_010, behind="a"), answer("MONGODB", 1_020), answer("REDIS", 1_030)],
+        Operation.ACCEPTED,
+    ),
+    "it waits, and then behind another one": (
+        [answer("POSTGRESQL", ms, behind=by, command="CreateUser", offset=OFFSET) for ms, by in ((10, "a"), (20, "b"))],
+        Operation.ACCEPTED,
+    ),
+    "it waits, and is applied in its turn": (
+        [
+            answer("POSTGRESQL", 1_010, behind="a", command="CreateUser"),
+            answer("POSTGRESQL", 9_000, command="CreateUser"),
+        ],
+        Operation.SUCCEEDED,
+    ),
+    "it waits, and is given up in its turn": (
+        [
+            answer("POSTGRESQL", 1_010, behind="a", command="CreateUser"),
+            answer("POSTGRESQL", 9_000, DEAD_LETTER, command="CreateUser", dead_lettered=True),
+        ],
+        Operation.FAILED,
+    ),
+    "it waits in one store and is refused in another": (
+        [answer("POSTGRESQL", 1_010, behind="a"), answer("MONGODB", 1_020, REFUSAL)],
+        Operation.FAILED,
+    ),
+    "another record with its ID waits": (
+        [answer("POSTGRESQL", 1_010, behind="a", command="CreateUser", offset=OFFSET + 9)],
+        Operation.ACCEPTED,
+    ),
+    "a receipt that says that it waits behind nothing": (
+        [answer("POSTGRESQL", 1_010, command="CreateUser", state=Operation.ACCEPTED)],
+        Operation.FAILED,
     ),
     "a dead letter for a refusal's reason": (
         [

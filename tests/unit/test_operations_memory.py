@@ -74,6 +74,25 @@ def test_a_repeated_receipt_is_told_from_news() -> None:
     assert len(memory.receipts("a")) == 2
 
 
+def test_that_a_command_waits_is_news_until_it_is_settled() -> None:
+    """Behind another one it is news again; after the answer it is none."""
+    memory = OperationMemory(COMMANDS, 10)
+
+    def waits(behind: str) -> CommandReceipt:
+        waiting = receipt("a")
+        waiting.state, waiting.waits_behind = Operation.ACCEPTED, f"0197a1b2-0000-7000-8000-00000000000{behind}"
+        return waiting
+
+    assert memory.add(waits("1"))
+    assert not memory.add(waits("1"))
+    assert memory.add(waits("2"))
+    assert memory.add(receipt("a"))
+    assert not memory.add(waits("3"))
+    kept = memory.get("a")
+    assert kept is not None
+    assert kept.receipts[0].waits_behind == ""
+
+
 def test_a_second_acceptance_does_not_replace_the_first() -> None:
     """A command sent again under its request ID keeps the time of its first acceptance."""
     memory = OperationMemory(COMMANDS, 10)

@@ -62,6 +62,15 @@ def test_a_command_that_is_sent_again_is_accepted_once(reader: EventReader) -> N
     assert (redriven.user_id, redriven.partition, redriven.offset) == (7, 2, 17)
 
 
+def test_who_redrove_or_discarded_it_and_why_is_told(reader: EventReader) -> None:
+    """As they said; a discard is told as one."""
+    said = {topics.REDRIVES: "1", topics.PRINCIPAL: "ana", topics.JUSTIFICATION: "the table was locked"}
+    redriven = read(reader, topics.COMMANDS, **said)
+    assert (redriven.principal, redriven.justification) == ("ana", "the table was locked")
+    discarded = read(reader, topics.COMMANDS, **said, **{topics.REDRIVE_ACTION: "discard"})
+    assert (discarded.event_type, discarded.status, discarded.principal) == ("command.discarded", "FAILED", "ana")
+
+
 def test_a_dead_letter_names_the_store_and_the_cause(reader: EventReader) -> None:
     """The store is called as everywhere else, whatever the lane's name is."""
     added = {topics.DLQ_STORE: "POSTGRESQL", topics.DLQ_LANE: "lane-postgresql-0"}
