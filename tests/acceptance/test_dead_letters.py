@@ -1,15 +1,18 @@
-"""Dead letters are sent again safely: each applied once, in order, and no further than it goes well."""
+"""What is given up holds up its key alone; redriven, all of it is applied, once and in order."""
 
+import getpass
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 from psycopg import sql
+from pymongo import MongoClient
 
 from tests.acceptance.conftest import Finished, Json
 from tests.support.people import person
@@ -42,10 +45,22 @@ def _dead_letters(platform: Platform, correlation_ids: Sequence[str]) -> list[Js
     return [one for one in dead_letters if one["correlation_id"] in correlation_ids]
 
 
-def _redrive(platform: Platform, *arguments: str) -> tuple[int, Json]:
-    done = platform.command("dlq", "redrive", "--json", *arguments)
+def _settle(platform: Platform, action: str, *arguments: str) -> tuple[int, Json]:
+    done = platform.command("dlq", action, "--json", *arguments)
     assert done.returncode in {0, 1}, done.stderr
     return done.returncode, json.loads(done.stdout)
+
+
+def _behind(rest: httpx.Client, command: str) -> str:
+    """Return what a command waits behind, as its operation says."""
+    operation = rest.get(f"/v1/operations/{command}").raise_for_status().json()
+    assert operation["state"] == "ACCEPTED"
+    return next((receipt.get("waits_behind", "") for receipt in operation.get("receipts", [])), "")
+
+
+def _receipts(rest: httpx.Client, command: str) -> dict[str, str]:
+    operation = rest.get(f"/v1/operations/{command}").raise_for_status().json()
+    return {receipt["store"]: receipt["state"] for receipt in operation.get("receipts", [])}
 
 
 def _name(platform: Platform, user_id: str) -> str:
@@ -79,25 +94,31 @@ def test_each_is_applied_once_though_two_send_them_and_the_lane_is_killed(
             for _ in range(PAYMENTS)
         ]
         commands = [answer.raise_for_status().json()["correlation_id"] for answer in answers]
-        assert {finished(command)["state"] for command in commands} == {"FAILED"}
-        eventually(lambda: len(_dead_letters(platform, commands)) == PAYMENTS, TIMEOUT_S)
-        returncode, tried = _redrive(platform, "--all", "--command", "CreatePayment")
+        first, *waiting = commands
+        assert finished(first)["state"] == "FAILED"
+        (dead_letter,) = eventually(lambda: _dead_letters(platform, commands), TIMEOUT_S)
+        eventually(lambda: _dead_letters(platform, commands)[0]["waiting"] == waiting, TIMEOUT_S)
+        assert (dead_letter["correlation_id"], dead_letter["standing"]) == (first, "parked")
+        assert {_behind(rest, command) for command in waiting} == {first}
+        returncode, planned = _settle(platform, "redrive", "--all", "--user", user_id, "--dry-run")
+        (plan,) = planned["would_send"]
+        assert (returncode, plan["store"], plan["waiting"]) == (0, "POSTGRESQL", waiting)
+        returncode, tried = _settle(platform, "redrive", "--all", "--user", user_id)
         assert (returncode, [sent["outcome"] for sent in tried["redriven"]]) == (1, ["dead-lettered"])
-        assert len(tried["unsent"]) == PAYMENTS - 1
     before = platform.pid("lane-postgresql-0")
-    argv = platform.argv("dlq", "redrive", "--all", "--command", "CreatePayment", "--json")
+    argv = platform.argv("dlq", "redrive", "--all", "--user", user_id, "--json", "--why", "the check is gone")
     redrivers = [subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=platform.checkout) for _ in range(REDRIVERS)]
     eventually(lambda: _payments(platform, user_id) > 0, TIMEOUT_S, interval_s=0.01)
     platform.kill("lane-postgresql-0")
+    live = rest.post(f"/v1/users/{user_id}/payments", json={"amount": BROKEN, "method": "PIX"}).json()["correlation_id"]
     told = [json.loads(redriver.communicate(timeout=TIMEOUT_S)[0]) for redriver in redrivers]
-    assert {sent["outcome"] for document in told for sent in document["redriven"]} == {"succeeded"}
-    assert {sent["correlation_id"] for document in told for sent in document["redriven"]} == set(commands)
+    assert {sent["outcome"] for document in told for sent in document["redriven"]} <= {"succeeded"}
     assert platform.pid("lane-postgresql-0") != before
-    assert _payments(platform, user_id) == PAYMENTS
-    assert {finished(command)["state"] for command in commands} == {"SUCCEEDED"}
-    assert {one["standing"] for one in _dead_letters(platform, commands)} == {"redriven"}
-    _assert_told(rest, commands[-1])
-    assert _redrive(platform, "--all", "--command", "CreatePayment") == (0, {"redriven": [], "unsent": [], "kept": []})
+    assert {finished(command)["state"] for command in [*commands, live]} == {"SUCCEEDED"}
+    assert _payments(platform, user_id) == PAYMENTS + 1
+    assert {one["standing"] for one in _dead_letters(platform, commands)} == {"settled"}
+    _assert_told(rest, first)
+    assert _settle(platform, "redrive", "--all", "--user", user_id)[1]["redriven"] == []
 
 
 def _assert_told(rest: httpx.Client, command: str) -> None:
@@ -111,33 +132,108 @@ def _assert_told(rest: httpx.Client, command: str) -> None:
     hops = [hop["event_type"] for hop in story()["hops"]]
     expected = ["command.accepted", "command.dead_lettered", "command.redriven", "command.succeeded"]
     assert sorted(set(expected), key=hops.index) == expected
+    redriven = [hop for hop in story()["hops"] if hop["event_type"] == "command.redriven"]
+    assert {hop.get("principal") for hop in redriven} == {getpass.getuser()}
+    assert redriven[-1]["justification"] == "the check is gone"
 
 
-def test_what_later_commands_have_overtaken_is_sent_only_if_somebody_insists(
+@pytest.mark.every_engine_set
+def test_a_newer_command_is_never_undone(
     platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
 ) -> None:
-    """It would undo them."""
+    """It waits for the older one, whatever comes in meanwhile, and comes after it; other users go on."""
 
-    def rename(name: str) -> str:
-        answer = rest.patch(f"/v1/users/{user_id}", json={"name": name})
+    def rename(name: str, user: str = user_id) -> str:
+        answer = rest.patch(f"/v1/users/{user}", json={"name": name})
         return str(answer.raise_for_status().json()["correlation_id"])
 
+    other = str(finished(rest.post("/v1/users", json=person()).json()["correlation_id"])["user_id"])
     with _refusing(platform, "usuarios", "nome <> 'Quebrado'"):
-        command = rename("Quebrado")
-        assert finished(command)["state"] == "FAILED"
-    later = rename("Depois")
+        broken = rename("Quebrado")
+        assert finished(broken)["state"] == "FAILED"
+        later = [rename(name) for name in ("Um", "Dois", "Depois")]
+        assert finished(rename("Outra", other))["state"] == "SUCCEEDED"
+        eventually(lambda: _behind(rest, later[-1]) == broken, TIMEOUT_S)
+        assert _name(platform, user_id) not in {"Quebrado", "Um", "Dois", "Depois"}
+    redriver = subprocess.Popen(platform.argv("dlq", "redrive", broken, "--json"), stdout=subprocess.PIPE)
+    live = [rename(f"Ao vivo {n}") for n in range(20)]
+    assert [sent["outcome"] for sent in json.loads(redriver.communicate(timeout=TIMEOUT_S)[0])["redriven"]] == [
+        "succeeded"
+    ]
+    assert {finished(command)["state"] for command in [broken, *later, *live]} == {"SUCCEEDED"}
+    assert _name(platform, user_id) == "Ao vivo 19"
+
+
+@pytest.mark.every_engine_set
+def test_a_basic_plan_that_comes_late_does_not_end_a_premium_one(
+    platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
+) -> None:
+    """The one that was chosen last is in force."""
+
+    def subscribe(plan: str) -> str:
+        answer = rest.post(f"/v1/users/{user_id}/subscriptions", json={"plan": plan})
+        return str(answer.raise_for_status().json()["correlation_id"])
+
+    with _refusing(platform, "assinaturas", f"user_id <> {user_id} OR plano <> 'básico'"):
+        basic = subscribe("BASIC")
+        assert finished(basic)["state"] == "FAILED"
+        premium = subscribe("PREMIUM")
+    assert _settle(platform, "redrive", "--all", "--user", user_id)[0] == 0
+    assert {finished(command)["state"] for command in (basic, premium)} == {"SUCCEEDED"}
+    listed = rest.get(f"/v1/users/{user_id}/subscriptions").json()["subscriptions"]
+    assert [one["plan"] for one in listed if one["state"] == "ACTIVE"] == ["PREMIUM"]
+
+
+@pytest.mark.every_engine_set
+def test_an_erasure_that_one_store_gave_up_ends_in_all_of_them(
+    platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
+) -> None:
+    """Until then nothing more of the person is written anywhere, and afterwards there is nothing left."""
+    view = {"user_id": user_id, "content_id": "7", "title": "Antes", "kind": "MOVIE"}
+    assert finished(rest.post("/v1/views", json=view).raise_for_status().json()["correlation_id"])
+    held_up = {"POSTGRESQL": "FAILED", "MONGODB": "SUCCEEDED", "REDIS": "SUCCEEDED"}
+    with psycopg.connect(platform.endpoints["postgresql"], autocommit=True) as db:
+        db.execute("CREATE TABLE holds (user_id bigint REFERENCES usuarios (user_id))")
+        db.execute("INSERT INTO holds VALUES (%s)", (user_id,))
+        try:
+            erasure = rest.delete(f"/v1/users/{user_id}").raise_for_status().json()["correlation_id"]
+            eventually(lambda: _receipts(rest, erasure) == held_up, TIMEOUT_S)
+            late = rest.post("/v1/views", json=view).raise_for_status().json()["correlation_id"]
+        finally:
+            db.execute("DROP TABLE holds")
+    assert _settle(platform, "redrive", erasure)[0] == 0
+    assert finished(erasure)["state"] == "SUCCEEDED"
+    assert finished(late)["error"]["details"][0]["reason"] in {"USER_NOT_FOUND", "USER_UNVERIFIED"}
+    assert rest.get(f"/v1/users/{user_id}").status_code == HTTPStatus.NOT_FOUND
+    with MongoClient[Json](platform.endpoints["mongodb"]) as client:
+        views = client.get_default_database()["historico_visualizacao"]
+        assert views.count_documents({"user_id": int(user_id)}) == 0
+    again = rest.post("/v1/views", json=view).raise_for_status().json()["correlation_id"]
+    assert finished(again)["error"]["details"][0]["reason"] == "USER_NOT_FOUND"
+
+
+def test_a_discard_gives_it_up_for_good_and_the_others_go_on(
+    platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
+) -> None:
+    """With who did it and why in its story; a redrive afterwards applies nothing."""
+    with _refusing(platform, "usuarios", "nome <> 'Descartado'"):
+        broken = rest.patch(f"/v1/users/{user_id}", json={"name": "Descartado"}).json()["correlation_id"]
+        assert finished(broken)["state"] == "FAILED"
+    later = rest.patch(f"/v1/users/{user_id}", json={"name": "Fica"}).json()["correlation_id"]
+    eventually(lambda: _behind(rest, later) == broken, TIMEOUT_S)
+    returncode, told = _settle(platform, "discard", broken, "--who", "ana", "--why", "asked for twice")
+    assert (returncode, [one["outcome"] for one in told["discarded"]]) == (0, ["discarded"])
     assert finished(later)["state"] == "SUCCEEDED"
-    (dead_letter,) = eventually(lambda: _dead_letters(platform, [command]), TIMEOUT_S)
-    returncode, told = _redrive(platform, dead_letter["letter"])
-    assert (returncode, told["redriven"]) == (1, [])
-    (kept,) = told["kept"]
-    assert (kept["standing"], kept["overtaken_by"]) == ("overtaken", [later])
-    assert _name(platform, user_id) == "Depois"
-    returncode, told = _redrive(platform, dead_letter["letter"], "--force")
-    assert (returncode, [sent["outcome"] for sent in told["redriven"]]) == (0, ["succeeded"])
-    assert _name(platform, user_id) == "Quebrado"
-    returncode, told = _redrive(platform, dead_letter["letter"], "--force")
-    assert (returncode, [kept["standing"] for kept in told["kept"]]) == (1, ["redriven"])
+    returncode, told = _settle(platform, "redrive", broken)
+    assert (returncode, told["redriven"], [one["standing"] for one in told["kept"]]) == (1, [], ["settled"])
+    assert (finished(broken)["state"], _name(platform, user_id)) == ("FAILED", "Fica")
+
+    def discards() -> list[Json]:
+        hops = rest.get(f"/v1/operations/{broken}:explain").raise_for_status().json()["hops"]
+        return [hop for hop in hops if hop["event_type"] == "command.discarded"]
+
+    (hop,) = eventually(discards, TIMEOUT_S)
+    assert (hop["principal"], hop["justification"]) == ("ana", "asked for twice")
 
 
 def test_a_dead_letter_is_shown_and_its_fields_only_if_they_are_asked_for(

@@ -175,7 +175,10 @@ HISTORIES: Final[dict[str, tuple[list[CommandReceipt], Operation.State]]] = {
         Operation.ACCEPTED,
     ),
     "it waits, and then behind another one": (
-        [answer("POSTGRESQL", ms, behind=by, command="CreateUser", offset=OFFSET) for ms, by in ((10, "a"), (20, "b"))],
+        [
+            answer("POSTGRESQL", 1_010, behind="a", command="CreateUser", offset=OFFSET),
+            answer("POSTGRESQL", 1_020, behind="b", command="CreateUser", offset=OFFSET),
+        ],
         Operation.ACCEPTED,
     ),
     "it waits, and is applied in its turn": (
