@@ -52,6 +52,11 @@ class Erasure:
     partition: int
     offset: int
 
+    def is_after(self, delivery: Delivery, topic_id: str) -> bool:
+        """Whether it came after a delivery of this incarnation of the topic."""
+        place = (self.topic_id, self.partition)
+        return place == (topic_id, delivery.partition) and delivery.offset < self.offset
+
 
 class UserMemory(Protocol):
     """What a lane's store remembers of users. Its methods raise what the store's client raises."""
@@ -140,7 +145,7 @@ class BatchUsers:
         erasure = self._remembered.get(user_id)
         if erasure is not None and erasure.topic_id != topic_id:
             erasure = None
-        if erasure is not None and erasure.partition == delivery.partition and delivery.offset < erasure.offset:
+        if erasure is not None and erasure.is_after(delivery, topic_id):
             return Verdict.MISSING
         snapshot = self._snapshots.get(user_id)
         if snapshot is None:

@@ -26,6 +26,7 @@ from processor.bootstrap import lane_group
 from processor.integrity.inspectors import MongoInspector, PostgresInspector, RedisInspector
 from processor.integrity.lost import Findings, Positions, find_lost
 from processor.integrity.orphans import Orphans, erase_orphans, find_orphans, wait_for_lanes
+from processor.lanes.decoding import CommandDecoder, Item
 
 _REPAIR = RedriveOrder(RedriveAction.REPAIR, principal="integrity repair")
 _ANSWER_WAIT_S = 30.0  # for a batch of commands that were sent again
@@ -105,14 +106,18 @@ class Inspection:
     def lost(self) -> Findings:
         """Return what stores have lost. Raises TopicError and PolystreamError."""
         commands = self.catalog.commands
-        return find_lost(
-            self.reader,
-            DeadLetterReader(self.reader, commands),
-            commands,
-            self.positions(),
-            (self.postgresql, *self.others),
-            memory_s=LaneSettings().marker_ttl_s,
-        )
+        inspectors = (self.postgresql, *self.others)
+        with closing(RegistryClient(RegistrySettings())) as registry:
+            decoders = {one.name: CommandDecoder(one.name, self.catalog, registry) for one in inspectors}
+            return find_lost(
+                self.reader,
+                DeadLetterReader(self.reader, commands),
+                commands,
+                self.positions(),
+                inspectors,
+                memory_s=LaneSettings().marker_ttl_s,
+                is_command=lambda store, record: isinstance(decoders[store].decode(record), Item),
+            )
 
     def orphans(self) -> list[Orphans]:
         """Return what is left of users who are gone. Raises TopicError, PolystreamError and LanesBehindError."""

@@ -1,8 +1,8 @@
 """What each store can tell of itself, for a comparison with the others and with Kafka."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final, LiteralString, Protocol
 
 import psycopg
 from bson.int64 import Int64
@@ -10,13 +10,19 @@ from bson.int64 import Int64
 from mesh.errors import PolystreamError
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from mesh.store_names import redis as keys
-from mesh.store_names.mongodb import INBOX, KNOWN_USERS, RECOMMENDATIONS, VIEWS
+from mesh.store_names.mongodb import INBOX, KNOWN_USERS, PARKED_RECORDS, RECOMMENDATIONS, VIEWS
 from processor.stores import mongodb, postgresql, redis
 from processor.stores.mongodb_documents import chunks, find_by_id
+from processor.stores.redis_parking import RedisParking
 
-_APPLIED = "SELECT correlation_id::text FROM inbox WHERE correlation_id = ANY(%s::uuid[])"
-_EXISTING = "SELECT user_id FROM usuarios WHERE user_id = ANY(%s::bigint[])"
+_APPLIED = """
+SELECT correlation_id::text FROM inbox WHERE correlation_id = ANY(%(ids)s::uuid[])
+ UNION
+SELECT correlation_id FROM parked_records WHERE correlation_id = ANY(%(ids)s::text[])
+"""
+_EXISTING = "SELECT user_id FROM usuarios WHERE user_id = ANY(%(user_ids)s::bigint[])"
 _STATEMENT_TIMEOUT_MS: Final = 20_000
+_PARKED_MAX: Final = 50_000  # records: more than a store may park
 _SCAN_COUNT: Final = 1000  # keys that Redis looks at in one call
 
 
@@ -26,7 +32,7 @@ class StoreInspector(Protocol):
     name: str
 
     def applied(self, correlation_ids: Sequence[str]) -> set[str]:
-        """Return which of the commands the store has applied or refused, as it remembers."""
+        """Return which of the commands the store has applied, refused or parked, as it remembers."""
         ...
 
     def remembers_since_ms(self) -> int:
@@ -68,8 +74,8 @@ class PostgresInspector:
             )
 
     def applied(self, correlation_ids: Sequence[str]) -> set[str]:
-        """Return which of the commands have a row in the inbox."""
-        return set(self._column(_APPLIED, correlation_ids))
+        """Return which of the commands have a row in the inbox, or are parked."""
+        return set(self._column(_APPLIED, {"ids": list(correlation_ids)}))
 
     def remembers_since_ms(self) -> int:
         """Return 0: rows go in time alone."""
@@ -77,15 +83,15 @@ class PostgresInspector:
 
     def existing(self, user_ids: Collection[int]) -> set[int]:
         """Return which of the users there are."""
-        return set(self._column(_EXISTING, user_ids))
+        return set(self._column(_EXISTING, {"user_ids": list(user_ids)}))
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _column(self, statement: str, values: Collection[Any]) -> list[Any]:
+    def _column(self, statement: LiteralString, arguments: Mapping[str, Any]) -> list[Any]:
         with _errors(self.name, postgresql.store_errors):
-            return [row[0] for row in self._connection.execute(statement, (list(values),)).fetchall()]
+            return [row[0] for row in self._connection.execute(statement, arguments).fetchall()]
 
 
 class MongoInspector:
@@ -98,9 +104,11 @@ class MongoInspector:
         self._db = mongodb.database_of(self._client)
 
     def applied(self, correlation_ids: Sequence[str]) -> set[str]:
-        """Return which of the commands have a receipt."""
+        """Return which of the commands have a receipt, or are parked."""
         with _errors(self.name, mongodb.store_errors):
-            return {document["_id"] for document in find_by_id(self._db[INBOX], correlation_ids, ["_id"])}
+            applied = {document["_id"] for document in find_by_id(self._db[INBOX], correlation_ids, ["_id"])}
+            parked = {document["correlation_id"] for document in self._db[PARKED_RECORDS].find({}, ["correlation_id"])}
+        return applied | parked.intersection(correlation_ids)
 
     def remembers_since_ms(self) -> int:
         """Return 0: documents go in time alone."""
@@ -147,12 +155,14 @@ class RedisInspector:
         self._client = redis.connect(settings)
 
     def applied(self, correlation_ids: Sequence[str]) -> set[str]:
-        """Return which of the commands have a marker."""
+        """Return which of the commands have a marker, or are parked."""
         with _errors(self.name, redis.store_errors):
             pipeline = self._client.pipeline(transaction=False)
             for correlation_id in correlation_ids:
                 pipeline.exists(keys.marker_key(correlation_id))
-            return {id_ for id_, there in zip(correlation_ids, pipeline.execute(), strict=True) if there}
+            applied = {id_ for id_, there in zip(correlation_ids, pipeline.execute(), strict=True) if there}
+            parked = {one.correlation_id for one in RedisParking(self._client).all_records(_PARKED_MAX)}
+        return applied | parked.intersection(correlation_ids)
 
     def remembers_since_ms(self) -> int:
         """Return when the newest marker was written that gave way to others."""

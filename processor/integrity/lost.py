@@ -6,7 +6,7 @@ each store knows what it has applied.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +23,7 @@ _BATCH_COMMANDS: Final = 1000
 _LOST_MAX: Final = 20_000  # they are held in memory; the rest is found once these are repaired
 _MARGIN_S: Final = 3600  # a store may forget a command that much sooner than it should
 
+IsCommand = Callable[[str, KafkaRecord], bool]
 Positions = Mapping[str, Mapping[int, int]]  # by store and partition: the lane has passed every offset below
 
 
@@ -43,14 +44,21 @@ def find_lost(
     inspectors: Sequence[StoreInspector],
     *,
     memory_s: float,
+    is_command: IsCommand = lambda *_: True,
 ) -> Findings:
     """Compare what the lanes have passed with what the stores remember, which is as much as `memory_s` back.
 
-    What lanes gave up is nobody's loss. Raises TopicError and PolystreamError.
+    `is_command` tells of a record whether a store's lane takes it for a command at all. What lanes gave up is nobody's
+    loss. Raises TopicError and PolystreamError.
     """
     dead_letters, _ = dead_letter_reader.read_dead_letters()
     search = LostCommandSearch(
-        commands, positions, inspectors, dead_letters, oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000)
+        commands,
+        positions,
+        inspectors,
+        dead_letters,
+        oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000),
+        is_command=is_command,
     )
     for record in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
         search.add(record)
@@ -74,7 +82,9 @@ class LostCommandSearch:
         dead_letters: Sequence[DeadLetter],
         *,
         oldest_ms: int,
+        is_command: IsCommand = lambda *_: True,
     ) -> None:
+        self._is_command = is_command
         self._commands = commands
         self._positions = positions
         self._inspectors = {inspector.name: inspector for inspector in inspectors}
@@ -85,7 +95,7 @@ class LostCommandSearch:
         }
         self._oldest_ms = oldest_ms
         self._since_ms = {inspector.name: inspector.remembers_since_ms() for inspector in inspectors}
-        self._waiting: dict[str, list[DeadLetter]] = {name: [] for name in self._inspectors}
+        self._waiting: dict[str, list[tuple[DeadLetter, KafkaRecord]]] = {name: [] for name in self._inspectors}
         self.lost: list[DeadLetter] = []
         self.compared = 0
 
@@ -112,15 +122,16 @@ class LostCommandSearch:
     def _compare(self, store: str, record: KafkaRecord, headers: RecordHeaders) -> None:
         if (RecordPosition.of(record), store) in self._given_up or len(self.lost) > _LOST_MAX:
             return
-        self._waiting[store].append(_as_dead_letter(store, record, headers))
+        self._waiting[store].append((_as_dead_letter(store, record, headers), record))
         if len(self._waiting[store]) >= _BATCH_COMMANDS:
             self._ask(store)
 
     def _ask(self, store: str) -> None:
         waiting, self._waiting[store] = self._waiting[store], []
         if waiting:
-            applied: AbstractSet[str] = self._inspectors[store].applied([part.correlation_id for part in waiting])
-            self.lost += [part for part in waiting if part.correlation_id not in applied]
+            applied: AbstractSet[str] = self._inspectors[store].applied([part.correlation_id for part, _ in waiting])
+            missing = [(part, record) for part, record in waiting if part.correlation_id not in applied]
+            self.lost += [part for part, record in missing if self._is_command(store, record)]
             self.compared += len(waiting)
 
 

@@ -44,7 +44,7 @@ from processor.receipts import make_receipt
 from processor.stores.mongodb_documents import Document, chunks, find_by_id, insert_absent
 from processor.stores.mongodb_parking import MongoParking, MongoPositions, ensure_parking_indexes
 from processor.user_lookup import PostgresUsers
-from processor.users import BatchUsers, Erasure, UserDirectory
+from processor.users import BatchUsers, Erasure, UserDirectory, user_of
 
 _SERVER_SELECTION_TIMEOUT_MS = 2000
 _CONNECT_TIMEOUT_MS = 2000
@@ -200,6 +200,7 @@ class MongoStore:
     def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
         """Write the effects, then the receipts."""
         outcomes: dict[str, Outcome] = refusals_of(batch) | run_handlers(batch, users, self._handlers, self._db)
+        self._take_back([decided.delivery for decided in batch if decided.refusal is None])
         complete_time_ns = time.time_ns()
         receipts = {
             decided.delivery.correlation_id: make_receipt(
@@ -210,6 +211,26 @@ class MongoStore:
         now = datetime.now(UTC)
         insert_absent(self._inbox, [_inbox_document(receipt, now) for receipt in receipts.values()])
         return receipts
+
+    def _take_back(self, applied: Sequence[Delivery]) -> None:
+        """Delete what was written about users whom another lane has erased since.
+
+        A lane that stood still may go on behind one that has applied its commands, and a DeleteUser after them. That
+        one's mark of the erasure was there before it deleted anything: whatever came too late for that finds it here.
+        """
+        checked = [delivery for delivery in applied if delivery.command.checks_user]
+        if not checked:
+            return
+        erasures = MongoUserMemory(self._db).read(sorted({user_of(delivery) for delivery in checked}))
+        topic_id = self._incarnation()
+        late = [
+            delivery.correlation_id
+            for delivery in checked
+            if (erasure := erasures.get(user_of(delivery))) is not None and erasure.is_after(delivery, topic_id)
+        ]
+        for collection in (VIEWS, RECOMMENDATIONS) if late else ():
+            for chunk in chunks(late):
+                self._db[collection].delete_many({"_id": {"$in": chunk}})
 
 
 class MongoUserMemory:

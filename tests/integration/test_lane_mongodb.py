@@ -1,6 +1,6 @@
 """The MongoDB lane's store on a real server: documents, answers, and each effect once wherever it is interrupted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -241,6 +241,28 @@ def test_a_person_is_erased(store: MongoStore, db: Db) -> None:
     assert tombstone is not None
     del tombstone["excluido_em"]["data"]
     assert tombstone["excluido_em"] == {"topico": "topic-1", "particao": 3, "offset": 70_000_000_000}
+
+
+@pytest.mark.parametrize("name", ["RecordView", "GenerateRecommendations"])
+def test_a_lane_that_stood_still_brings_nothing_of_an_erased_user_back(
+    running: EngineSet, store: MongoStore, db: Db, name: str
+) -> None:
+    """While it stood before its write, another one applied its command, and the erasure; others' are left."""
+    batch = [record(ANA), record(BIA)] if name == "RecordView" else [generate(ANA), generate(BIA)]
+    erasure = deliver(DeleteUserRequest(user_id=ANA))
+    handler = find_handlers(CATALOG, "MONGODB")[name]
+
+    def stands_still(late: Sequence[Delivery], database: Db) -> Any:
+        if not db["comandos_aplicados"].find_one({"_id": erasure.correlation_id}):
+            apply(store, *batch, erasure)
+        return handler(late, database)
+
+    slow = mongo_store(running, db.name)
+    slow._handlers = {**slow._handlers, name: stands_still}
+    apply(slow, *batch)
+    slow.close()
+    written = [found for kind in ("historico_visualizacao", "recomendacoes") for found in db[kind].find()]
+    assert [found["user_id"] for found in written] == [BIA]
 
 
 def test_after_an_erasure_commands_of_the_user_wait(store: MongoStore, db: Db) -> None:
