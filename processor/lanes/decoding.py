@@ -21,6 +21,7 @@ from processor.receipts import make_dead_letter_receipt
 _ANYBODYS: Final = frozenset(
     (Reason.UNDECODABLE, Reason.UNKNOWN_COMMAND)
 )  # what records without sense are set apart for
+_ORDERS: Final = frozenset((RedriveAction.REDRIVE, RedriveAction.DISCARD))
 _KEY_MAX_BYTES: Final = 1024  # of what is parked; the platform's own keys are far shorter
 
 
@@ -134,8 +135,9 @@ class CommandDecoder:
         if own is None and not self._takes_unknown:
             return None
         headers = record.read_headers()
-        if headers.redrives and headers.redrive_action is not RedriveAction.REPAIR and headers.correlation_id:
-            return _redrive(record, headers)
+        action = headers.redrive_action
+        if action in _ORDERS and headers.correlation_id and not headers.is_ambiguous:
+            return Redrive(record, headers.correlation_id, action, headers.trace)
         if own is None:
             return self._reject(record, headers, None, _why_unknown(record))
         try:
@@ -156,13 +158,15 @@ class CommandDecoder:
         cause = PolystreamError(Reason.UNKNOWN_COMMAND, f"{parked.command} is no command of this store any more")
         return replace(self._reject(record, record.read_headers(), None, cause), parked_as=parked.id)
 
-    def decode_marked(self, redrive: Redrive) -> Item | None:
-        """Return the command of a redrive as it was at first; None where it holds none that can be read."""
+    def decode_ordered(self, redrive: Redrive) -> Item | Reject | None:
+        """Return the command that a redrive is of, as it was at first. Raises as `decode` does."""
         record = redrive.record
         headers = [pair for pair in record.headers if pair[0] not in {REDRIVE_ACTION, REDRIVES}]
         offset = first_position(RecordPosition.of(record), record.read_headers()).offset
         taken = self.decode(record._replace(headers=headers, offset=offset))
-        return Item(record, taken.delivery) if isinstance(taken, Item) else None
+        if isinstance(taken, Item):
+            return Item(record, taken.delivery)
+        return replace(taken, record=record) if isinstance(taken, Reject) else None
 
     def _reject(
         self, record: KafkaRecord, headers: RecordHeaders, command: Command | None, cause: PolystreamError
@@ -183,11 +187,6 @@ class CommandDecoder:
         return Reject(record, cause, receipt, headers.trace)
 
 
-def _redrive(record: KafkaRecord, headers: RecordHeaders) -> Redrive | None:
-    action = headers.redrive_action
-    return None if action is None else Redrive(record, headers.correlation_id, action, headers.trace)
-
-
 def _decoder(command: Command, schemas: SchemaSource) -> Decoder:
     return Decoder(command.request_class, load_schema(command.request_type), schemas)
 
@@ -201,6 +200,8 @@ def _why_unknown(record: KafkaRecord) -> PolystreamError:
 def _delivery(record: KafkaRecord, headers: RecordHeaders, own: _Own) -> Delivery:
     if headers.is_ambiguous:
         raise PolystreamError(Reason.UNDECODABLE, "the record has two headers of one name: correlation_id or command")
+    if headers.redrives and headers.redrive_action is None:
+        raise PolystreamError(Reason.UNDECODABLE, f"the record's header {REDRIVE_ACTION} is none that there is")
     correlation_id = headers.correlation_id
     if not correlation_id:
         raise PolystreamError(Reason.UNDECODABLE, "the record has no correlation_id header with a UUID in lower case")

@@ -115,10 +115,15 @@ class Settling:
         return settled
 
     def _repeat(self, redrive: Redrive) -> list[Applied]:
-        """Answer what has been settled before as the store then did."""
-        item = self._decoder.decode_marked(redrive)
-        answered = self._applying.apply([item], frozenset()) if item is not None else []
-        return [*answered, Applied(redrive, None)]
+        """Answer what has been settled before as the store then did; set apart what is no command."""
+        taken = self._retry.until_done(
+            [redrive],
+            lambda rest: [self._decoder.decode_ordered(one) for one in rest],
+            of="schema_registry",
+        )
+        items = [one for one in taken if isinstance(one, Item)]
+        set_apart = [Applied(one, one.receipt, one.cause) for one in taken if isinstance(one, Reject)]
+        return [*self._applying.apply(items, frozenset()), *set_apart, Applied(redrive, None)]
 
 
 def _runs(taken: Sequence[Taken]) -> Iterator[Sequence[Taken]]:
