@@ -354,7 +354,7 @@ class TestDurability:
         assert [_number(message) for message in messages] == list(range(600, 1000))
 
     # kfake notes what a producer has sent after the records: a kill between the two doubles one now and then.
-    @pytest.mark.parametrize("own_broker", ["tansu", "kafka"], indirect=True)
+    @pytest.mark.parametrize("own_broker", ["pocket", "kafka"], indirect=True)
     def test_a_producer_gets_over_a_kill(self, own_broker: Broker, group: str) -> None:
         """Under load, one SIGKILL and one start later, every record is there once, in order within its key."""
         topic = own_broker.topic()
