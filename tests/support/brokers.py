@@ -81,6 +81,10 @@ class Broker:
         """Send it SIGKILL, and wait until it is dead."""
         self._engines.kill("kafka")
 
+    def stop(self) -> None:
+        """Stop it as the supervisor would, and wait until it has ended."""
+        self._engines.stop("kafka")
+
     def admin(self) -> AdminClient:
         """Return a client that creates and describes topics."""
         return AdminClient(self.config)
