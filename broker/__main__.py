@@ -2,12 +2,12 @@
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
 from typing import Final
 
-import structlog
 import uvloop
 
 from broker.broker import Broker
@@ -43,14 +43,7 @@ def main() -> None:
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--data-dir", type=Path, required=True)
     given = arguments.parse_args()
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     uvloop.run(_serve(given.port, given.data_dir))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,15 +12,13 @@ from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
-import structlog
-
 from broker.errors import ErrorCode
 from broker.groups import GroupCoordinator
 from broker.journal import Journal
 from broker.logs import Appended, PartitionLog, TopicLog, TopicLogs
 from broker.store import ADD_TOPIC, FORGET_TOPIC, BrokerStore, Statement, StoredTopic
 
-_LOG = structlog.stdlib.get_logger(__name__)
+_LOG = logging.getLogger(__name__)
 _TOPICS_MAX: Final = 1000
 _PARTITIONS_MAX: Final = 1000  # of a topic
 _NAME: Final = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,249}")
@@ -86,7 +85,7 @@ class Broker:
         try:
             self.topics, self.groups = TopicLogs(self._store), GroupCoordinator(self._store)
         except sqlite3.Error as error:
-            _LOG.error("the disk cannot be read either: the broker ends", error=str(error))
+            _LOG.error("the disk cannot be read either, and the broker ends: %s", error)
             raise SystemExit(1) from error
         for topic in former:
             former.remove(topic)  # who waits for records there looks again here

@@ -1,15 +1,14 @@
 """Writing to the disk beside the event loop: what comes while one transaction is written is the next one."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import structlog
-
 from broker.store import BrokerStore, Statement
 
-_LOG = structlog.stdlib.get_logger(__name__)
+_LOG = logging.getLogger(__name__)
 
 Done = Callable[[bool], None]  # told whether it is on the disk
 
@@ -75,7 +74,7 @@ class Journal:
     def _written(self, entries: list[_JournalEntry], error: Exception | None) -> None:
         self._is_writing = False
         if error is not None:
-            _LOG.error("the disk does not take it: producers are told to try again", error=str(error))
+            _LOG.error("the disk does not take it, and producers are told to try again: %s", error)
             entries += self._entries
             self._entries = []
         for entry in entries:

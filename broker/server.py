@@ -1,18 +1,17 @@
 """Connections: requests are taken in their order, and answered in it."""
 
 import asyncio
+import logging
 import struct
 from collections import deque
 from typing import Final, cast
-
-import structlog
 
 from broker.broker import Broker
 from broker.errors import ErrorCode
 from broker.requests import API_VERSIONS, APIS, Answer, BrokerRequest, api_versions
 from broker.wire import MalformedRequestError, WireReader, WireWriter
 
-_LOG = structlog.stdlib.get_logger(__name__)
+_LOG = logging.getLogger(__name__)
 _REQUEST_BYTES_MAX: Final = 100 * 1024 * 1024  # Kafka's own `socket.request.max.bytes`
 _UNANSWERED_MAX: Final = 1000  # requests of a connection that wait for their answers
 _CONNECTIONS_MAX: Final = 1000
@@ -57,7 +56,7 @@ class BrokerConnection(asyncio.Protocol):
         try:
             self._take_requests()
         except MalformedRequestError as error:
-            _LOG.warning("a client was cut off", error=str(error))
+            _LOG.warning("a client was cut off: %s", error)
             if self._transport:
                 self._transport.abort()
 
