@@ -16,6 +16,10 @@ from processor.integrity.inspection import Drift, Repair
 from processor.integrity.orphans import Orphans
 
 _SHOWN_MAX: Final = 20  # lines of each kind on the terminal; JSON has them all
+_NOTHING_TO_COMPARE: Final = (
+    f"nothing to compare with: {topics.COMMANDS} has no command that a lane has passed and its store still remembers, "
+    "so that it cannot be told whether a store has lost any"
+)
 
 
 def describe_drift(drift: Drift) -> dict[str, Any]:
@@ -23,6 +27,7 @@ def describe_drift(drift: Drift) -> dict[str, Any]:
     return {
         "sound": drift.is_sound,
         "compared": drift.findings.commands,
+        "problem": "" if drift.has_compared else _NOTHING_TO_COMPARE,
         "lost": [_describe_lost(entry) for entry in drift.findings.lost],
         "lost_are_all": drift.findings.is_whole,
         "orphans": _describe_orphans(drift.orphans),
@@ -42,7 +47,10 @@ def describe_repair(repair: Repair) -> dict[str, Any]:
 def show_drift(drift: Drift, console: Console | None = None) -> None:
     """Print what was found, and what to do about it."""
     console, findings = console or make_console(), drift.findings
-    console.print(f"compared {findings.commands} parts of commands with the stores")
+    if drift.has_compared:
+        console.print(f"compared {findings.commands} parts of commands with the stores")
+    else:
+        console.print(f"[red]{_NOTHING_TO_COMPARE}[/red]")
     if findings.lost:
         more = "" if findings.is_whole else ", and there are more"
         console.print(f"[red]{len(findings.lost)} were lost[/red]{more}; `integrity repair` sends them again:")

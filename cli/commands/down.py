@@ -29,14 +29,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Stop the platform: 0 when nothing of it runs any more, and nothing that was accepted is lost."""
+    """Stop the platform: 0 when nothing of it runs any more. Says what goes on at the next start."""
     data_dir: Path = arguments.data_dir.resolve()
     if engine := compose.started_with(data_dir):
         return _stop_containers(engine, data_dir)
     folder, began = RunFolder(data_dir), time.monotonic()
     try:
         holder = find_holder(folder)
-        trouble = _end_what_is_left(folder, data_dir) if holder is None else _stop(folder, holder)
+        trouble, goes_on = _end_what_is_left(folder, data_dir) if holder is None else _stop(folder, holder)
     except (StackError, PermissionError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"stopped in {time.monotonic() - began:.1f} s, but {trouble}\n")
         return 1
     if holder is not None:
-        sys.stdout.write(f"stopped in {time.monotonic() - began:.1f} s\n")
+        sys.stdout.write(f"stopped in {time.monotonic() - began:.1f} s\n" + (f"{goes_on}\n" if goes_on else ""))
     return 0
 
 
@@ -58,17 +58,20 @@ def _stop_containers(engine: Sequence[str], data_dir: Path) -> int:
     return 0
 
 
-def _end_what_is_left(folder: RunFolder, data_dir: Path) -> str:
-    """End what a supervisor that was killed has left, and say so."""
+def _end_what_is_left(folder: RunFolder, data_dir: Path) -> tuple[str, str]:
+    """End what a supervisor that was killed has left, and say so. Returns what `_stop` does."""
     state = folder.read()
     ended = end_stale_processes(state) if state else []
     told = f"ended what an earlier run had left: {', '.join(ended)}" if ended else f"nothing is running on {data_dir}"
     sys.stdout.write(f"{told}\n")
-    return ""
+    return "", ""
 
 
-def _stop(folder: RunFolder, holder: Holder) -> str:
-    """Stop the supervisor that has the lock, and return what went wrong. Raises StackError, PermissionError."""
+def _stop(folder: RunFolder, holder: Holder) -> tuple[str, str]:
+    """Stop the supervisor that has the lock; return what went wrong, and what goes on at the next start.
+
+    Raises StackError and PermissionError.
+    """
     if holder.pid is None:
         raise StackError(
             "a platform holds this data folder, and can't be seen from here: stop it in the container where it runs"
@@ -91,7 +94,7 @@ def _stop(folder: RunFolder, holder: Holder) -> str:
     last = read_state(client.answer(_ANSWER_TIMEOUT_S) or "") if waits else _last_written(folder, holder)
     if (left := last or state) is not None:
         end_stale_processes(left)
-    return trouble or (last.unsettled if last else "")
+    return trouble, last.unsettled if last else ""
 
 
 def _signal(holder: Holder, number: signal.Signals) -> None:

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it: 0 when nothing is wrong, 1 when something is, 2 when it can't be told.
+    """Do it: 0 when nothing is wrong, 1 when something is or there is nothing to compare with, 2 when it can't be told.
 
     The processor does the work: it alone knows what is in the stores.
     """

@@ -41,8 +41,13 @@ class Drift:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is lost, and nothing is left over."""
-        return not self.findings.lost and not self.orphans
+        """Whether something was compared, nothing is lost, and nothing is left over."""
+        return self.has_compared and not self.findings.lost and not self.orphans
+
+    @property
+    def has_compared(self) -> bool:
+        """Whether there was anything to compare with the stores; else nobody knows whether they have lost anything."""
+        return self.findings.commands > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class StackError(Exception):
 
 
 class UnsettledError(Exception):
-    """A process is to be stopped, and not all that was accepted could be finished. Says what is left."""
+    """A process is to be stopped, and not all is done that was accepted. Says what goes on at the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,11 @@ class ProcessSpec:
     command: Callable[[StackContext], CommandLine]
     is_ready: Callable[[StackContext], bool]  # asks it once; may raise OSError where it does not answer
     prepare: Callable[[StackContext], None] = nothing  # before every start; raises StackError
-    # Bounded; lets it finish what it has begun. Raises UnsettledError where it could not.
+    # Bounded; lets it finish what it has begun. Raises UnsettledError to tell of what goes on at the next start.
     before_stop: Callable[[StackContext], None] = nothing
     # Where it tells its health, ready or not; without it, `is_ready` is all there is to know.
     health_file: Callable[[StackContext], Path] | None = None
     ready_timeout_s: float = 30.0
-    volatile: bool = False  # what it held is gone when it dies, and must be provisioned again
-    follows_broker: bool = False  # holds positions in topics: begins anew when a volatile broker has come back
 
     def answers(self, context: StackContext) -> bool:
         """Tell whether the process is ready. One that cannot be reached is not."""

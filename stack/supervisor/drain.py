@@ -1,4 +1,4 @@
-"""Letting the edge and the lanes finish what was accepted, before they are stopped.
+"""Letting the edge finish what it has begun, and telling what the lanes go on with at the next start.
 
 Each is called once, at the end: what it needs is imported then, so that the supervisor starts quickly.
 """
@@ -11,21 +11,17 @@ from stack.edge.admin import admin_socket
 from stack.engines.spec import HOST, StackContext, UnsettledError
 
 _EDGE_DRAIN_S: Final = 5.0
-_WAIT_MAX_S: Final = 30.0
-_STANDSTILL_S: Final = 10.0  # longer than a lane takes to join its group; then nothing more is to be hoped for
-_NEWS_S: Final = 1.5  # the monitor hears of what was accepted last a moment after it was
+_NEWS_S: Final = 2.0  # the monitor hears of what the lanes have answered last a moment after they did
 _INTERVAL_S: Final = 0.1
 _CALL_TIMEOUT_S: Final = 2.0
 _PAGE_SIZE: Final = 1000
 _NAMED_MAX: Final = 5  # correlation IDs in a message
-LEFT_FILE: Final = "not-applied.txt"  # a correlation ID a line
 
 
-def drain_operations(context: StackContext) -> None:
-    """Return when no operation is open; wait no longer when none is closed any more for 10 s, and 30 s at most.
+def tell_open_operations(context: StackContext) -> None:
+    """Tell, once the lanes have stopped, what they had not done yet: the broker keeps it.
 
-    A broker without a disk forgets, when it stops, what its lanes have not answered. Raises UnsettledError where
-    something is left, or where the monitor, which knows, does not answer.
+    Raises UnsettledError where something is open still after 2 s. Nothing is told where the monitor does not answer.
     """
     import grpc  # noqa: PLC0415 - see above
     from polystream.monitor.v1.event_log_pb2_grpc import EventLogServiceStub  # noqa: PLC0415
@@ -34,40 +30,29 @@ def drain_operations(context: StackContext) -> None:
     from mesh.direct import GRPC_OPTIONS  # noqa: PLC0415
 
     request = ListOperationsRequest(state=Operation.ACCEPTED, page_size=_PAGE_SIZE)
-    began = changed = time.monotonic()
-    before: set[str] = set()
+    give_up_s = time.monotonic() + _NEWS_S
+    open_ids: list[str] = []
     try:
         with grpc.insecure_channel(f"{HOST}:{context.ports.otlp}", options=GRPC_OPTIONS) as channel:
             log = EventLogServiceStub(channel)
-            while time.monotonic() < min(began + _WAIT_MAX_S, changed + _STANDSTILL_S):
+            while True:
                 page = log.ListOperations(request, timeout=_CALL_TIMEOUT_S)
-                still_open = {operation.correlation_id for operation in page.operations}
-                if not still_open and time.monotonic() > began + _NEWS_S:
-                    return
-                if still_open != before or not still_open:
-                    before, changed = still_open, time.monotonic()
+                open_ids = sorted(operation.correlation_id for operation in page.operations)
+                if not open_ids or time.monotonic() > give_up_s:
+                    break
                 time.sleep(_INTERVAL_S)
-    except grpc.RpcError as error:
-        raise UnsettledError(
-            "the monitor, which knows what is still open, does not answer: commands that were accepted last may be "
-            "lost with the broker, which keeps nothing"
-        ) from error
-    if before:
-        raise UnsettledError(what_is_left(sorted(before), context.data_dir / LEFT_FILE))
+    except grpc.RpcError:
+        return
+    if open_ids:
+        raise UnsettledError(what_goes_on(open_ids))
 
 
-def what_is_left(open_ids: list[str], file: Path) -> str:
-    """Return a sentence on the operations of these correlation IDs; what it has no place for is in the file."""
+def what_goes_on(open_ids: list[str]) -> str:
+    """Return a sentence on the operations of these correlation IDs."""
     count = f"{len(open_ids)} or more" if len(open_ids) == _PAGE_SIZE else str(len(open_ids))
-    noun = "command was" if len(open_ids) == 1 else "commands were"
-    said = f"{count} {noun} accepted and not applied, and the broker, which keeps nothing, has lost them: "
-    if len(open_ids) <= _NAMED_MAX:
-        return said + ", ".join(open_ids)
-    try:
-        file.write_text("\n".join(open_ids) + "\n", encoding="utf-8")
-    except OSError:  # as on a full disk: then all of them are said
-        return said + ", ".join(open_ids)
-    return said + ", ".join(open_ids[:_NAMED_MAX]) + f", …; all of them are in {file}"
+    said = "command is accepted and not applied yet" if count == "1" else "commands are accepted and not applied yet"
+    named = ", ".join(open_ids[:_NAMED_MAX]) + (", …" if len(open_ids) > _NAMED_MAX else "")
+    return f"{count} {said}: the broker keeps what it has, and the lanes go on with it at the next start ({named})"
 
 
 def drain_edge(context: StackContext) -> None:

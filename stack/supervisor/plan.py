@@ -91,7 +91,6 @@ def make_plan(
         engine_set=engine_set,
         engines=engines,
         stages=service_stages(
-            volatile=any(engine.volatile for engine in engines),
             gateways=default_gateways() if gateways is None else gateways,
             edge=edge,
         ),

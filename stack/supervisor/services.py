@@ -3,15 +3,15 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from stack import probes
 from stack.edge.admin import admin_socket, finds_gateways
 from stack.engines.process import bare_environment
-from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext, nothing
-from stack.supervisor.drain import drain_edge, drain_operations
+from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext
+from stack.supervisor.drain import drain_edge, tell_open_operations
 
 _LANE_STORES: Final = ("postgresql", "mongodb", "redis")
 _PROCESSORS_OF_ONE_GATEWAY: Final = 3
@@ -87,7 +87,7 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
     )
 
 
-def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpec:
+def _lane(store: str) -> ProcessSpec:
     name = f"lane-{store}-0"
 
     def command(context: StackContext) -> CommandLine:
@@ -104,8 +104,6 @@ def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpe
         command=command,
         is_ready=lambda _: True,  # it has no port: all there is to know is in its health file
         health_file=lambda context: _health_file(context, name),
-        follows_broker=True,
-        before_stop=before_stop,
     )
 
 
@@ -132,7 +130,7 @@ MONITOR: Final = ProcessSpec(
     command=_monitor_command,
     is_ready=lambda context: probes.http_answers(HOST, context.ports.dashboard, "/healthz"),
     health_file=lambda context: _health_file(context, "monitor"),
-    follows_broker=True,
+    before_stop=tell_open_operations,
 )
 ENVOY: Final = ProcessSpec(
     name="envoy",
@@ -151,11 +149,8 @@ def is_healthy(context: StackContext) -> bool:
     return probes.says_healthy(HOST, context.ports.rest, "/health")
 
 
-def service_stages(*, volatile: bool, gateways: int, edge: bool) -> tuple[tuple[ProcessSpec, ...], ...]:
-    """Return the services in the order of their stopping, so that what is accepted is still answered and told of.
-
-    With a `volatile` broker, which forgets what it holds when it stops, the lanes finish it first.
-    """
+def service_stages(*, gateways: int, edge: bool) -> tuple[tuple[ProcessSpec, ...], ...]:
+    """Return the services in the order of their stopping, so that what is accepted is still answered and told of."""
     doors = tuple(gateway(index, shares_ports=gateways > 1) for index in range(gateways))
-    lanes = tuple(_lane(store, drain_operations if volatile else nothing) for store in _LANE_STORES)
+    lanes = tuple(_lane(store) for store in _LANE_STORES)
     return ((ENVOY,) if edge else (), doors, lanes, (MONITOR,))

@@ -16,7 +16,6 @@ from mesh.health.report import FileReading, PartReport, read_file
 BEATS_MAX_STILL_S: Final = 30.0  # for a part that tells its beats
 UNTOLD_MAX_S: Final = 5.0  # for a file that is written every second
 SILENCE_MAX_S: Final = 60.0  # for one that only answers, or not
-VOLATILE_SILENCE_MAX_S: Final = 300.0  # for one whose end loses what it holds
 _IDLE_CPU_SHARE: Final = 0.02  # of one processor: what uses more is busy, and answers when it is done
 _LOOK_MAX_S: Final = 5.0  # counted of the time between two looks: this process may have been stopped, too
 _SAMPLE_BYTES: Final = 1024  # as large as a health file

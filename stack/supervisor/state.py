@@ -46,7 +46,7 @@ class PlatformState:
     port_offset: int
     status: str = "starting"  # starting, ready, degraded, stopping, stopped, failed; unknown: it does not answer
     detail: str = ""  # what it is doing, or why it is not ready, in one sentence
-    unsettled: str = ""  # what a stop left undone of what was accepted, in one sentence
+    unsettled: str = ""  # what goes on at the next start of what was accepted, in one sentence
     endpoints: dict[str, str | None] = field(default_factory=dict)  # credentials included
     environment: dict[str, str] = field(default_factory=dict)  # every setting of its services
     processes: list[ProcessState] = field(default_factory=list)

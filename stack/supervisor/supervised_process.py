@@ -5,19 +5,13 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from mesh.backoff import Backoff
 from mesh.health.report import HealthState
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine, ProcessSpec, StackContext, StackError, UnsettledError
-from stack.supervisor.standstill import (
-    BEATS_MAX_STILL_S,
-    SILENCE_MAX_S,
-    VOLATILE_SILENCE_MAX_S,
-    HealthFileWatch,
-    SilenceWatch,
-)
+from stack.supervisor.standstill import BEATS_MAX_STILL_S, SILENCE_MAX_S, HealthFileWatch, SilenceWatch
 from stack.supervisor.state import ProcessState, start_id_of
 
 _PROBE_INTERVAL_S = 0.02
@@ -68,21 +62,16 @@ class SupervisedProcess:
         context: StackContext,
         exits: ChildExits,
         changed: Callable[[ProcessState], None],
-        returned: Callable[[], Awaitable[None]],
     ) -> None:
-        """Keep the process of `spec` alive.
-
-        `changed` is told of every change of state; `returned` is awaited when a volatile process has come back.
-        """
+        """Keep the process of `spec` alive; `changed` is told of every change of state."""
         self.spec = spec
         self.state = ProcessState(
             spec.name, kind="engine" if hasattr(spec, "endpoint") else "service", status="waiting"
         )
-        self.unsettled = ""  # what its stop has left undone, in one sentence
+        self.unsettled = ""  # what goes on at the next start, in one sentence
         self._context = context
         self._exits = exits
         self._changed = changed
-        self._returned = returned
         self._process: subprocess.Popen[bytes] | None = None
         self._command: CommandLine | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -131,11 +120,6 @@ class SupervisedProcess:
         self._forget()
         self._tell("stopped")
 
-    def begin_anew(self) -> None:
-        """Kill the process, if it runs: it is started again as if it had died."""
-        if self._process is not None and self._process.poll() is None:
-            processes.kill(self._process)
-
     async def _say_goodbye(self) -> None:
         try:
             await asyncio.to_thread(self.spec.before_stop, self._context)
@@ -162,8 +146,6 @@ class SupervisedProcess:
                 if process.poll() is None:
                     await self._kill(process, f"was not ready after {self.spec.ready_timeout_s:.0f} s")
                 self._note_end(process)
-            if self.spec.volatile:
-                await self._returned()
             self._tell("ready")
 
     async def _watch(self, process: subprocess.Popen[bytes]) -> None:
@@ -239,7 +221,6 @@ class _Look:
         self._context = context
         self._file = HealthFileWatch(spec.health_file(context), pid) if spec.health_file else None
         self._silence = SilenceWatch(pid)
-        self._silence_max_s = VOLATILE_SILENCE_MAX_S if spec.volatile else SILENCE_MAX_S
         self._failed = 0
         self.standstill = ""  # why it is to be killed
 
@@ -259,8 +240,8 @@ class _Look:
         self._silence.note(answers=answers)
         if self._file is not None and self._file.still_s > BEATS_MAX_STILL_S:
             self.standstill = f"stood still for {BEATS_MAX_STILL_S:.0f} s"
-        elif self._silence.silent_s > self._silence_max_s:
-            self.standstill = f"did not answer for {self._silence_max_s:.0f} s, and did nothing"
+        elif self._silence.silent_s > SILENCE_MAX_S:
+            self.standstill = f"did not answer for {SILENCE_MAX_S:.0f} s, and did nothing"
         if self._failed >= _UNHEALTHY_AFTER:
             return "unhealthy", "it does not answer"
         if report is not None and report.state is not HealthState.HEALTHY:

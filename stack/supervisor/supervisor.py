@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
-from mesh.backoff import Backoff
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine, ProcessSpec, StackError
 from stack.supervisor.plan import Plan
@@ -19,8 +18,6 @@ from stack.supervisor.supervised_process import ChildExits, SupervisedProcess
 Report = Callable[[dict[str, Any]], None]
 
 _PROVISION_TIMEOUT_S = 60.0
-_PROVISION_PAUSE_FIRST_S = 1.0  # before it is tried again
-_PROVISION_PAUSE_MAX_S = 5.0
 _LOG_CHECK_S = 10.0
 _MEND_INTERVAL_S = 2.0
 _HEALTHY_MAX_S = 3.0  # for the parts' health to have gone round, once all are ready
@@ -77,7 +74,7 @@ class Supervisor:
             for task in chores:
                 task.cancel()
             await asyncio.wait(chores)
-        return 1 if self._state.unsettled else code
+        return code
 
     async def _start(self) -> None:
         # Provisioning waits for what it needs: its imports cost nothing beside the engines' start.
@@ -128,23 +125,6 @@ class Supervisor:
                 else f"`{name}` ended with {code}. The end of {log}:\n{processes.tail(log)}"
             )
 
-    async def _provision_again(self) -> None:
-        """Put back what a volatile engine has forgotten, however often that takes."""
-        pauses = Backoff(_PROVISION_PAUSE_FIRST_S, _PROVISION_PAUSE_MAX_S)
-        while True:
-            try:
-                await self._provision()
-            except StackError as error:
-                self._tell({"event": "note", "message": str(error)})
-                await asyncio.sleep(pauses.next_s())
-            else:
-                break
-        # Their clients would wait at offsets of topics that are no more. Killing them is safe: effects are bound to
-        # correlation IDs, so that a command half done is done once.
-        for process in self._services:
-            if process.spec.follows_broker:
-                process.begin_anew()
-
     async def _keep_logs_small(self) -> None:
         while True:
             await asyncio.sleep(_LOG_CHECK_S)
@@ -169,7 +149,7 @@ class Supervisor:
         self._tell({"event": "stopped"} | ({"message": self._state.unsettled} if self._state.unsettled else {}))
 
     def _supervised(self, spec: ProcessSpec) -> SupervisedProcess:
-        return SupervisedProcess(spec, self._plan.context, self._exits, self._changed, self._provision_again)
+        return SupervisedProcess(spec, self._plan.context, self._exits, self._changed)
 
     def _changed(self, process: ProcessState) -> None:
         if self._state.status in {"ready", "degraded"}:

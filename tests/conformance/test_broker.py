@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
 from mesh.topic_reader import Extent, TopicError, TopicReader
@@ -50,6 +50,21 @@ def _produce(broker: Broker, topic: str, count: int, keys: int = 50) -> None:
     for number in range(count):
         producer.produce(topic, str(number), key=str(number % keys), on_delivery=answered)
         producer.poll(0)
+    assert producer.flush(_TIMEOUT_S) == 0
+    assert failed == []
+
+
+def _produce_to(broker: Broker, topic: str, partition: int, count: int) -> None:
+    """Produce numbers 0 to `count` to one partition, and wait for every answer."""
+    failed: list[KafkaError] = []
+    producer = broker.producer()
+    for number in range(count):
+        producer.produce(
+            topic,
+            str(number),
+            partition=partition,
+            on_delivery=lambda error, _: failed.append(error) if error else None,
+        )
     assert producer.flush(_TIMEOUT_S) == 0
     assert failed == []
 
@@ -274,6 +289,22 @@ class TestStretches:
             followed.close()
             assert list(reader.follow(topic, {0: 11}, time.monotonic() + 0.1)) == []
 
+    def test_a_record_is_found_by_its_time(self, broker: Broker, group: str) -> None:
+        """The first one that is no older, within a batch too; after the last one there is none."""
+        topic = broker.topic(1)
+        producer = broker.producer()
+        for number in range(100):
+            producer.produce(topic, str(number), partition=0, timestamp=1_000_000 + 10 * number)
+        assert producer.flush(_TIMEOUT_S) == 0
+        with broker.consumer(group, [topic]) as consumer:
+
+            def at(timestamp_ms: int) -> int:
+                (found,) = consumer.offsets_for_times([TopicPartition(topic, 0, timestamp_ms)], _TIMEOUT_S)
+                return int(found.offset)
+
+            assert [at(999_999), at(1_000_000), at(1_000_501), at(1_000_990)] == [0, 0, 51, 99]
+            assert at(1_000_991) == OFFSET_END
+
     def test_offsets_that_are_gone_are_told(self, broker: Broker) -> None:
         """Nobody takes a stretch for read that was not."""
         topic = broker.topic(1)
@@ -335,26 +366,33 @@ class TestTopics:
 class TestDurability:
     """What was acknowledged stays."""
 
-    def test_records_and_offsets_survive_a_kill(self, own_broker: Broker, group: str) -> None:
-        """After a SIGKILL the records are there under their offsets, in the same topic, and so are the commits."""
-        topic = own_broker.topic(1)
-        _produce(own_broker, topic, 1000)
+    @pytest.mark.parametrize("end", ["stop", "kill"])
+    def test_records_and_offsets_survive_an_end(self, own_broker: Broker, group: str, end: str) -> None:
+        """After a stop, or a SIGKILL, records are under their offsets, in the same topics, and commits are there."""
+        topic, empty = own_broker.topic(2), own_broker.topic()
+        _produce_to(own_broker, topic, 0, 1000)
         with own_broker.consumer(group, [topic]) as consumer:
             read(consumer, 1000)
             consumer.commit(offsets=[TopicPartition(topic, 0, 600)], asynchronous=False)
-        before = topic_incarnation(own_broker.config, topic)
+        before = [topic_incarnation(own_broker.config, name) for name in (topic, empty)]
 
-        own_broker.kill()
+        getattr(own_broker, end)()
         own_broker.start()
 
-        assert topic_incarnation(own_broker.config, topic) == before
+        assert [topic_incarnation(own_broker.config, name) for name in (topic, empty)] == before
         with own_broker.consumer(group, [topic]) as consumer:
             messages = read(consumer, 400)
+            committed = consumer.committed([TopicPartition(topic, 0), TopicPartition(topic, 1)], _TIMEOUT_S)
+        assert [partition.offset for partition in committed] == [600, -1001]
         assert [message.offset() for message in messages] == list(range(600, 1000))
         assert [_number(message) for message in messages] == list(range(600, 1000))
+        _produce_to(own_broker, topic, 0, 1)
+        with TopicReader(own_broker.settings) as reader:
+            last = list(reader.read(topic, {0: Extent(1000, 1001)}))
+        assert [record.offset for record in last] == [1000]
 
     # kfake notes what a producer has sent after the records: a kill between the two doubles one now and then.
-    @pytest.mark.parametrize("own_broker", ["tansu", "kafka"], indirect=True)
+    @pytest.mark.parametrize("own_broker", ["pocket", "kafka"], indirect=True)
     def test_a_producer_gets_over_a_kill(self, own_broker: Broker, group: str) -> None:
         """Under load, one SIGKILL and one start later, every record is there once, in order within its key."""
         topic = own_broker.topic()

@@ -129,7 +129,7 @@ class Writer:
 @pytest.fixture(scope="module")
 def around(lease: Lease) -> Iterator[Surroundings]:
     """Run the broker that takes any time, and a registry; send every case to every topic, with good records between."""
-    broker = Broker("tansu", lease)
+    broker = Broker("pocket", lease)
     topics.create_topics(broker.settings.client_config("test"))
     with foreign_registry() as registry:
         made = Surroundings(broker.settings, registry)

@@ -69,15 +69,6 @@ def test_a_part_that_dies_is_started_again(start: Callable[..., Dummy], name: st
     assert [event["detail"] for event in shown] == ["ended by SIGKILL"]
 
 
-def test_what_a_volatile_engine_forgot_is_provisioned_again(start: Callable[..., Dummy]) -> None:
-    """After an engine that keeps nothing has come back, provisioning runs once more."""
-    dummy = start("volatile")
-    dummy.until("ready")
-    os.kill(dummy.part("redis").pid or 0, signal.SIGKILL)
-    eventually(lambda: (dummy.data_dir / "provisioned").read_text() == "provisioned\n" * 2, 30)
-    eventually(lambda: dummy.state().status == "ready", 30)
-
-
 def test_a_hung_part_is_shown(start: Callable[..., Dummy]) -> None:
     """A process that lives and does not answer is `unhealthy`, and the platform `degraded`, until it answers."""
     dummy = start()

@@ -16,7 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from mesh.settings import KafkaSettings
 from stack import probes
-from stack.engines import kafka as tansu
+from stack.engines import kafka as pocket
 from stack.engines.native import NATIVE, kafka
 from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
@@ -44,7 +44,7 @@ _KFAKE: Final = EngineSpec(
 )
 _EXTERNAL: Final = "external"
 _VARIABLE: Final = "CONFORMANCE_KAFKA_BOOTSTRAP_SERVERS"
-BROKERS: Final[dict[str, EngineSpec]] = {"tansu": tansu.ENGINE, "kafka": kafka.ENGINE, "kfake": _KFAKE}
+BROKERS: Final[dict[str, EngineSpec]] = {"pocket": pocket.ENGINE, "kafka": kafka.ENGINE, "kfake": _KFAKE}
 
 
 def all_brokers() -> list[str]:
@@ -80,6 +80,10 @@ class Broker:
     def kill(self) -> None:
         """Send it SIGKILL, and wait until it is dead."""
         self._engines.kill("kafka")
+
+    def stop(self) -> None:
+        """Stop it as the supervisor would, and wait until it has ended."""
+        self._engines.stop("kafka")
 
     def admin(self) -> AdminClient:
         """Return a client that creates and describes topics."""

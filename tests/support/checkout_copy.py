@@ -16,6 +16,7 @@ _PARTS: Final = (
     "processor",
     "monitor",
     "registry",
+    "broker",
     "stack",
     "contracts",
     "cli",

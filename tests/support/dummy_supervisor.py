@@ -1,11 +1,11 @@
 """A small platform under a supervisor: `python -m tests.support.dummy_supervisor DATA_DIR FIRST_PORT FLAG...`.
 
 One engine, `redis`; two services, `web` (serves HTTP) and `worker` (writes a file when it is ready, and one when it has
-drained). Flags: `detached`; `volatile` makes the engine one that forgets; `broken` and `silent` make the worker end at
+drained). Flags: `detached`; `broken` and `silent` make the worker end at
 its start or never become ready; `stubborn` makes it ignore SIGTERM; `telling` gives it a health file as the platform's
 services have, in which it waits for `redis` while there is a file `held`, and goes no more rounds once there is one
-named `stuck`; `unsettled` makes its last words those of a drain that could not finish. With `building`, the supervisor
-has the lock and plans until there is a file `built`.
+named `stuck`; `unsettled` makes its last words those of one that leaves something for the next start. With `building`,
+the supervisor has the lock and plans until there is a file `built`.
 """
 
 import os
@@ -82,7 +82,7 @@ def _python(*argv: str, stop_timeout_s: float = 5.0) -> Callable[[StackContext],
 
 
 def _leave_something(_: StackContext) -> None:
-    raise UnsettledError("2 commands were accepted and not applied: one, two")
+    raise UnsettledError("2 commands go on at the next start: one, two")
 
 
 def _build(folder: Path, flags: list[str]) -> None:
@@ -95,7 +95,7 @@ def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
     """Return what the dummy platform consists of."""
     ports = replace(Ports(), redis=first_port, rest=first_port + 1)
     context = StackContext(data_dir, ports, PostgresSettings(), dict(os.environ), Path.cwd())
-    engine = replace(redis_engine.ENGINE, volatile="volatile" in flags)
+    engine = redis_engine.ENGINE
     web = ProcessSpec(
         name="web",
         ports=("rest",),

@@ -86,10 +86,6 @@ class EngineSet:
         """Return the process ID of a running engine."""
         return self._running[name][0].pid
 
-    def is_volatile(self, name: str) -> bool:
-        """Tell whether an engine forgets what it holds when it dies."""
-        return self._engines[name].volatile
-
     def log(self, name: str) -> str:
         """Return the end of what an engine has written."""
         return processes.tail(self.context.log(name), lines=50)

@@ -34,7 +34,7 @@ def test_a_backoff_that_would_spin_or_shrink_is_refused(first_s: float, max_s: f
 
 def test_no_loop_has_pauses_of_its_own_that_double() -> None:
     """Whoever tries again uses the one backoff, which is bounded."""
-    packages = ("gateway", "processor", "monitor", "mesh", "registry", "stack", "contracts", "cli")
+    packages = ("gateway", "processor", "monitor", "mesh", "registry", "broker", "stack", "contracts", "cli")
     paths = [path for package in packages for path in (_ROOT / package).rglob("*.py")]
     doubled = re.compile(r"(\w+) = min\((?:2 \* \1|\1 \* 2),|\w*(?:pause|delay|backoff)\w* \*= 2|\*\* ?attempt")
     assert [path for path in paths if doubled.search(path.read_text(encoding="utf-8"))] == []

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("gateway", "processor", "monitor", "mesh", "registry", "stack", "contracts", "cli")
+PACKAGES: Final = ("gateway", "processor", "monitor", "mesh", "registry", "broker", "stack", "contracts", "cli")
 SDK: Final = "sdk/src"  # a package of its own, installed without the platform
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 PAGES: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "sdk/README.md", "deploy/compose/README.md")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from rich.console import Console
 
-from cli.integrity_report import show_drift, show_repair
+from cli.integrity_report import describe_drift, show_drift, show_repair
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.dead_letters.dead_letter import DeadLetter
@@ -185,3 +185,13 @@ def test_what_was_found_and_done_is_told(redrive_status: RedriveStatus) -> None:
     output.truncate(0)
     show_drift(Drift(Findings(77, [], is_whole=True), []), console)
     assert "nothing is lost" in output.getvalue()
+
+
+def test_nothing_to_compare_with_is_no_success() -> None:
+    """Without a command that both Kafka and a store know, nobody can say that a store has lost none."""
+    drift, output = Drift(Findings(0, [], is_whole=True), []), io.StringIO()
+    assert not drift.is_sound
+    show_drift(drift, Console(file=output, width=250))
+    assert output.getvalue().startswith("nothing to compare with: user_events has no command")
+    assert "nothing is lost" not in output.getvalue()
+    assert describe_drift(drift)["problem"] in output.getvalue()

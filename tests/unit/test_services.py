@@ -30,13 +30,13 @@ def test_they_stop_from_the_door_inwards() -> None:
     """The edge, the gateways, the lanes, the monitor; without an edge the gateways are first."""
     lanes = ["lane-postgresql-0", "lane-mongodb-0", "lane-redis-0"]
     for edge in (True, False):
-        stages = service_stages(volatile=True, gateways=2, edge=edge)
+        stages = service_stages(gateways=2, edge=edge)
         names = [[spec.name for spec in stage] for stage in stages if stage]
         assert names == [*([["envoy"]] if edge else []), ["gateway-0", "gateway-1"], lanes, ["monitor"]]
 
 
 def test_gateways_that_share_ports_have_the_same_ones_and_names_of_their_own() -> None:
     """A name is a consumer group: two gateways must not have the same."""
-    _, doors, *_ = service_stages(volatile=False, gateways=3, edge=False)
+    _, doors, *_ = service_stages(gateways=3, edge=False)
     assert {spec.ports for spec in doors} == {("gateway", "rest")}
     assert len({spec.name for spec in doors}) == 3
