@@ -21,7 +21,6 @@ from mesh.settings import (
     RegistrySettings,
 )
 from mesh.topic_reader import GroupPosition, TopicReader
-from processor.bootstrap import lane_group
 from processor.integrity.inspectors import MongoInspector, PostgresInspector, RedisInspector
 from processor.integrity.lost import Findings, Positions, find_lost
 from processor.integrity.orphans import Orphans, erase_orphans, find_orphans, wait_for_lanes
@@ -96,7 +95,7 @@ class Inspection:
         for inspector in self.others:
             stack.callback(inspector.close)
         self._lanes = {
-            inspector.name: stack.enter_context(GroupPosition(self.kafka, lane_group(inspector.name)))
+            inspector.name: stack.enter_context(GroupPosition(self.kafka, topics.lane_group(inspector.name)))
             for inspector in (self.postgresql, *self.others)
         }
 
