@@ -207,7 +207,12 @@ class CommandPath:
             pending.operation = form.fill_in(pending.correlation_id, accept_ms, user_id)
             pending.key = command.key_of(request)
             pending.headers = command_headers(
-                pending.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
+                pending.correlation_id,
+                command.name,
+                trace,
+                stores=command.stores,
+                accept_time_ms=accept_ms,
+                service=self._service,
             )
             pending.value = encoder.encode(request)
             self._producer.send(pending)

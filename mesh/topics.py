@@ -21,6 +21,7 @@ TRACEPARENT: Final = "traceparent"  # the W3C trace context
 TRACESTATE: Final = "tracestate"  # its vendors' part, where there is one
 ACCEPT_TIME: Final = "accept_time"  # milliseconds since the epoch, in decimal
 SERVICE: Final = "service"  # the gateway that accepted the command
+STORES: Final = "stores"  # on commands: the stores that are to apply it, in capitals, with commas between them
 STORE: Final = "store"  # on receipts: the store that answers
 REDRIVES: Final = "redrives"  # on commands: how often it was sent again from the dead-letter topic, in decimal
 FIRST_OFFSET: Final = "first_offset"  # on commands that were sent again: where it was at first, in the same partition

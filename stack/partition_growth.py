@@ -14,9 +14,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
-from polystream.options.v1.options_pb2 import Store
 
-from mesh.catalog import load_catalog
+from mesh.catalog import STORES, load_catalog
 from mesh.dead_letters.reader import DeadLetterReader
 from mesh.dead_letters.redrive_status import RedriveStatus
 from mesh.settings import KafkaSettings
@@ -27,7 +26,6 @@ _TIMEOUT_S: Final = 30.0
 _QUIET_S: Final = 2.0  # within which a gateway that is at work would have sent something
 _LED_MAX_S: Final = 10.0  # until new partitions have leaders
 _LOOK_INTERVAL_S: Final = 0.2
-_STORES: Final = tuple(name for name, number in Store.items() if number)
 _GONE: Final = (KafkaError.GROUP_ID_NOT_FOUND, KafkaError.COORDINATOR_NOT_AVAILABLE)
 
 _LOG = structlog.stdlib.get_logger(__name__)
@@ -71,7 +69,7 @@ class PartitionGrowth:
         return GrowthRefusedError(f"{COMMANDS} cannot grow to {self._wanted} partitions yet: {why}, then try again")
 
     def _require_stopped_lanes(self) -> None:
-        groups = {lane_group(store): store for store in _STORES}
+        groups = {lane_group(store): store for store in STORES}
         running = []
         for group, future in self._admin.describe_consumer_groups(list(groups), request_timeout=_TIMEOUT_S).items():
             try:
@@ -87,7 +85,7 @@ class PartitionGrowth:
 
     def _require_applied(self, there: Mapping[int, Extent]) -> None:
         behind = []
-        for store in _STORES:
+        for store in STORES:
             with GroupPosition(self._kafka, lane_group(store)) as group:
                 done = group.committed(COMMANDS, there)
             records = sum(max(0, extent.end - done.get(p, extent.begin)) for p, extent in there.items())

@@ -6,10 +6,10 @@ from typing import Protocol
 
 from polystream.v1.events_pb2 import CommandReceipt
 
-from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Catalog, Command
+from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, STORES, Catalog, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.dead_letters.dead_letter import RecordPosition, first_position
-from mesh.envelope import KafkaRecord, RecordHeaders, command_of
+from mesh.envelope import KafkaRecord, RecordHeaders, command_and_stores
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError, Reason
 from mesh.schemas import load_schema
@@ -66,6 +66,8 @@ class CommandDecoder:
 
     def __init__(self, store: str, catalog: Catalog, schemas: SchemaSource) -> None:
         self._store = store
+        self._own_name = store.encode()
+        self._other_names = {name.encode() for name in STORES} - {self._own_name}
         self._takes_unknown = store == LANE_OF_UNKNOWN_COMMANDS
         self._foreign = {name.encode() for name, command in catalog.commands.items() if store not in command.stores}
         self._own = {
@@ -78,21 +80,31 @@ class CommandDecoder:
 
         Raises PolystreamError with REGISTRY_UNAVAILABLE when the schema of the record can't be had now.
         """
-        name = command_of(record.headers)
-        if name in self._foreign:
-            return None
+        name, stores = command_and_stores(record.headers)
         own = self._own.get(name)
-        if own is None and not self._takes_unknown:
-            return None
-        headers = record.read_headers()
         if own is None:
-            return self._reject(record, headers, None, _why_unknown(record))
+            cause = self._why_not_skipped(record, name, stores)
+            return None if cause is None else self._reject(record, record.read_headers(), None, cause)
+        headers = record.read_headers()
         try:
             return Item(record, _delivery(record, headers, own))
         except PolystreamError as error:
             if error.reason.value.error_class is ErrorClass.WAIT:
                 raise
             return self._reject(record, headers, own.command, error)
+
+    def _why_not_skipped(self, record: KafkaRecord, name: bytes, stores: bytes) -> PolystreamError | None:
+        """Return why a command that this lane does not apply must not be passed over; None where it may be.
+
+        An older lane knows nothing of a new command of its store, nor of one that its store has a part in since: what
+        the gateway says of it counts.
+        """
+        named = stores.split(b",") if stores else ()
+        if self._own_name in named:
+            return PolystreamError(Reason.LANE_OUTDATED)
+        if name in self._foreign or not self._takes_unknown or not self._other_names.isdisjoint(named):
+            return None  # another lane's, be it to apply or to set apart
+        return _why_unknown(record)
 
     def _reject(
         self, record: KafkaRecord, headers: RecordHeaders, command: Command | None, cause: PolystreamError
@@ -114,7 +126,8 @@ class CommandDecoder:
 
 
 def _decoder(command: Command, schemas: SchemaSource) -> Decoder:
-    return Decoder(command.request_class, load_schema(command.request_type), schemas)
+    # A field that is left out is an effect that nobody would ever miss: an older lane sets the command apart.
+    return Decoder(command.request_class, load_schema(command.request_type), schemas, takes_newer=False)
 
 
 def _why_unknown(record: KafkaRecord) -> PolystreamError:
