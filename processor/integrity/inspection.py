@@ -3,15 +3,18 @@
 It reads its settings from the environment, as a lane does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
+from polystream.v1.events_pb2 import CommandReceipt
+
 from mesh import topics
 from mesh.catalog import Catalog, load_catalog
+from mesh.codec import Decoder
 from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
 from mesh.dead_letters.redrive import Redriver, RedriveResult
-from mesh.schemas import RegistryClient
+from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import (
     KafkaSettings,
     LaneSettings,
@@ -21,6 +24,7 @@ from mesh.settings import (
     RegistrySettings,
 )
 from mesh.topic_reader import GroupPosition, TopicReader
+from processor.integrity.effects import read_successes
 from processor.integrity.inspectors import MongoInspector, PostgresInspector, RedisInspector
 from processor.integrity.lost import Findings, Positions, find_lost
 from processor.integrity.orphans import Orphans, erase_orphans, find_orphans, wait_for_lanes
@@ -38,7 +42,7 @@ class Drift:
     @property
     def is_sound(self) -> bool:
         """Whether nothing is lost, and nothing is left over."""
-        return not self.findings.lost and not self.orphans
+        return not self.findings.lost and not self.findings.unmarked and not self.orphans
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Repair:
     erased: int  # users of whom a store had something left, one a store
     orphans: Sequence[Orphans]  # that are there still
     is_whole: bool  # whether the lost commands that it looked at were all of them
+    marked: int = 0  # commands whose effect was there, and whose mark was put back
 
     @property
     def is_done(self) -> bool:
@@ -71,6 +76,7 @@ def repair(*, erase: bool, force: bool) -> Repair:
     """
     with _inspection() as inspection:
         findings, orphans, erased = inspection.lost(), inspection.orphans(), 0
+        inspection.postgresql.mark(findings.unmarked)
         redriven = _send_again(inspection, findings.lost, force=force)
         sent = {one.dead_letter.correlation_id for one in redriven if one.outcome.is_answer}
         left = [entry for entry in findings.lost if entry.dead_letter.correlation_id not in sent]
@@ -79,7 +85,8 @@ def repair(*, erase: bool, force: bool) -> Repair:
         if erase and findings.is_whole and not any(entry.dead_letter.store == "POSTGRESQL" for entry in left):
             erased = erase_orphans(inspection.postgresql, inspection.others, orphans)
             orphans = inspection.orphans()
-    return Repair(redriven, left, erased, orphans, is_whole=findings.is_whole)
+    marked = len(findings.unmarked)
+    return Repair(redriven, left, erased, orphans, is_whole=findings.is_whole, marked=marked)
 
 
 class Inspection:
@@ -109,7 +116,14 @@ class Inspection:
             self.positions(),
             (self.postgresql, *self.others),
             memory_s=LaneSettings().marker_ttl_s,
+            read_successes=self._read_successes,
+            has_row=self.postgresql.has_row,
         )
+
+    def _read_successes(self, correlation_ids: Collection[str]) -> Mapping[str, CommandReceipt]:
+        with closing(RegistryClient(RegistrySettings())) as registry:
+            decoder = Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), registry)
+            return read_successes(self.reader, decoder, correlation_ids)
 
     def orphans(self) -> list[Orphans]:
         """Return what is left of users who are gone. Raises TopicError, PolystreamError and LanesBehindError."""
