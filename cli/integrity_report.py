@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from polystream.options.v1.options_pb2 import Store
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -30,6 +31,10 @@ def describe_drift(drift: Drift) -> dict[str, Any]:
         "problem": "" if drift.has_compared else _NOTHING_TO_COMPARE,
         "lost": [_describe_lost(entry) for entry in drift.findings.lost],
         "lost_are_all": drift.findings.is_whole,
+        "unmarked": [
+            {"store": Store.Name(receipt.store), "correlation_id": receipt.correlation_id, "command": receipt.command}
+            for receipt in drift.findings.unmarked
+        ],
         "orphans": _describe_orphans(drift.orphans),
     }
 
@@ -39,6 +44,7 @@ def describe_repair(repair: Repair) -> dict[str, Any]:
     return {
         "sent_again": [describe_redriven(one) for one in repair.redriven],
         "left": [_describe_lost(entry) for entry in repair.left],
+        "marked": repair.marked,
         "erased": repair.erased,
         "orphans": _describe_orphans(repair.orphans),
     }
@@ -55,6 +61,11 @@ def show_drift(drift: Drift, console: Console | None = None) -> None:
         more = "" if findings.is_whole else ", and there are more"
         console.print(f"[red]{len(findings.lost)} were lost[/red]{more}; `integrity repair` sends them again:")
         console.print(_lost_table(findings.lost))
+    if findings.unmarked:
+        console.print(
+            f"[red]{len(findings.unmarked)} lack the mark of having been applied[/red], and their effect is there; "
+            "`integrity repair` puts it back"
+        )
     _show_orphans(drift.orphans, console)
     if drift.is_sound:
         console.print("[green]nothing is lost, and nothing is left over[/green]")
@@ -68,6 +79,8 @@ def show_repair(repair: Repair, console: Console | None = None) -> None:
         outcomes[one.outcome.value] = outcomes.get(one.outcome.value, 0) + 1
     said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
     console.print(f"sent {len(repair.redriven)} commands again{': ' if said else ''}{said}")
+    if repair.marked:
+        console.print(f"put the mark of having been applied back for {repair.marked} commands")
     if repair.erased:
         console.print(f"erased what was left of {repair.erased} users")
     if repair.left:

@@ -176,7 +176,16 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
     stores = Stores(PostgresSettings(), MongoSettings(), redis)
     event_log = EventLogClient(settings.monitor_address)
     probes = PlatformProbes(stores, kafka, RegistrySettings())
-    platform = HealthQueries(probes.by_name(), event_log.parts, health)
+    producer = CommandProducer(
+        kafka.client_config(settings.name),
+        topics.COMMANDS,
+        threads,
+        max_in_flight=settings.max_in_flight_commands,
+        ack_timeout_s=settings.kafka_ack_timeout_s,
+    )
+    topic_watch = TopicWatch(kafka, f"{settings.name}-topics", threads, producer)
+    notes = {"kafka": lambda: topic_watch.risk}
+    platform = HealthQueries(probes.by_name(), event_log.parts, health, notes)
     tracker = OperationTracker(
         settings=settings,
         catalog=catalog,
@@ -188,14 +197,6 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         tracing=tracing,
         threads=threads,
     )
-    producer = CommandProducer(
-        kafka.client_config(settings.name),
-        topics.COMMANDS,
-        threads,
-        max_in_flight=settings.max_in_flight_commands,
-        ack_timeout_s=settings.kafka_ack_timeout_s,
-    )
-    topic_watch = TopicWatch(kafka.client_config(f"{settings.name}-topics"), threads, producer)
     commands = CommandPath(
         producer,
         tracker,

@@ -23,13 +23,15 @@ from mesh.codec import Encoder
 from mesh.envelope import command_headers
 from mesh.error_classes.classes import ErrorClass
 from mesh.error_classes.kafka import classify_kafka
-from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.errors import FieldFault, PolystreamError, Reason, read_details
+from mesh.ids import next_attempt_id
 from mesh.telemetry import names
 from mesh.telemetry.context import TraceContext
 from mesh.telemetry.tracing import Tracing, context_of
 
 _MIN_REMAINING_S: Final = 0.005  # less is not enough for Kafka's answer
 _ANSWER_MARGIN_S: Final = 0.2  # kept of a deadline for the answer's way back, or a quarter of a short one
+_ATTEMPTS_MAX: Final = 16  # that one request ID stands for; each may wait a minute for its user
 _MAYBE_SENT: Final = (
     "the command may still be applied: ask for the operation, or send it again with the same request_id, "
     "which applies it once"
@@ -155,9 +157,18 @@ class CommandPath:
             pending.succeed(pending.operation)
 
     async def _claim(self, command: Command, request: Any, pending: PendingCommand, fingerprint: bytes) -> None:
-        """Send a command whose request ID is new; answer one that is known."""
+        """Send a command whose request ID is new; answer one that is known.
+
+        An operation that has failed with a delay after which to try again has done nothing, and is closed: the same
+        request is the next attempt then, an operation of its own.
+        """
         try:
             known = await self._known(pending.correlation_id, fingerprint)
+            for _ in range(_ATTEMPTS_MAX - 1):
+                if known is None or not _may_be_tried_again(known, command):
+                    break
+                pending.correlation_id = next_attempt_id(pending.correlation_id)
+                known = await self._known(pending.correlation_id, fingerprint)
             if known is None:
                 self._send(command, request, pending)
                 return
@@ -207,7 +218,12 @@ class CommandPath:
             pending.operation = form.fill_in(pending.correlation_id, accept_ms, user_id)
             pending.key = command.key_of(request)
             pending.headers = command_headers(
-                pending.correlation_id, command.name, trace, accept_time_ms=accept_ms, service=self._service
+                pending.correlation_id,
+                command.name,
+                trace,
+                stores=command.stores,
+                accept_time_ms=accept_ms,
+                service=self._service,
             )
             pending.value = encoder.encode(request)
             self._producer.send(pending)
@@ -240,6 +256,17 @@ class CommandPath:
                 metadata={topics.CORRELATION_ID: pending.correlation_id},
             )
         )
+
+
+def _may_be_tried_again(operation: Operation, command: Command) -> bool:
+    """Tell whether an operation is closed, without any effect, and the same command may succeed later."""
+    receipts = operation.receipts
+    return (
+        operation.state == Operation.FAILED
+        and len(receipts) == len(command.stores)
+        and all(receipt.state == Operation.FAILED for receipt in receipts)
+        and read_details(operation.error).retry_delay_s is not None
+    )
 
 
 def _end_span(pending: PendingCommand, error_type: str | None) -> None:

@@ -15,6 +15,7 @@ from polystream.options.v1 import options_pb2
 
 # The lane that dead-letters what no lane would apply, so that it happens once.
 LANE_OF_UNKNOWN_COMMANDS: Final = "POSTGRESQL"
+STORES: Final = tuple(name for name, number in options_pb2.Store.items() if number)  # all that there are
 _USER_KEY: Final = "user_id"
 _STORE_OF_USERS: Final = "POSTGRESQL"
 

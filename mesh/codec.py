@@ -9,6 +9,7 @@ import json
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import fastavro
@@ -18,6 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from mesh.avro_writer import DURATION, TIMESTAMP, compile_writer, map_entry
 from mesh.errors import PolystreamError, Reason
+from mesh.schema_gap import GapFinder, find_gap
 
 _MAGIC = 0
 _HEADER = struct.Struct(">bI")  # magic byte, schema ID
@@ -30,6 +32,7 @@ _MAX_WRITER_SCHEMAS = 1000
 # runs out of stack.
 _MAX_SCHEMA_LEVELS = 64
 _MAX_SCHEMA_CHARACTERS = 1_000_000
+_MAX_GAPS = 5  # that an error names
 
 _PRIMITIVES = frozenset({"boolean", "bytes", "double", "float", "int", "long", "string"})
 
@@ -63,12 +66,21 @@ class Encoder:
 class Decoder:
     """Reads messages of one type, whatever version of its schema they were written with."""
 
-    def __init__(self, message_class: type[Message], schema: Mapping[str, Any], source: SchemaSource) -> None:
+    def __init__(
+        self,
+        message_class: type[Message],
+        schema: Mapping[str, Any],
+        source: SchemaSource,
+        *,
+        takes_newer: bool = True,
+    ) -> None:
+        """`takes_newer` is whether a record may say more than this version knows, which is left out then."""
         self._reader_schema = _parsed(schema)
         self._record_name = str(message_class.DESCRIPTOR.full_name)
         self._from_avro = _avro_to_message(message_class)
         self._source = source
-        self._writer_schemas: dict[int, ParsedSchema] = {}
+        self._takes_newer = takes_newer
+        self._writer_schemas: dict[int, _WriterSchema] = {}
         self._refusals: dict[int, _Refusal] = {}
 
     def decode(self, value: bytes | None, receive_time_ns: int | None = None) -> Message:
@@ -78,14 +90,15 @@ class Decoder:
         had no such schema it is not asked again: a writer registers first, and a batch of foreign records would cost
         a request each.
 
-        Raises PolystreamError: UNDECODABLE when the bytes are not such a message, REGISTRY_UNAVAILABLE when
-        the writer's schema is not known yet and the registry does not answer.
+        Raises PolystreamError: UNDECODABLE when the bytes are not such a message, LANE_OUTDATED when it says more than
+        is known here and that is not to be left out, REGISTRY_UNAVAILABLE when the writer's schema is not known yet and
+        the registry does not answer.
         """
         schema_id, content = _split(value)
-        writer_schema = self._writer_schema(schema_id, receive_time_ns)
+        writer = self._writer_schema(schema_id, receive_time_ns)
         stream = io.BytesIO(content)
         try:
-            record = fastavro.schemaless_reader(stream, writer_schema, self._reader_schema)
+            record = fastavro.schemaless_reader(stream, writer.schema, self._reader_schema)
             message: Message = self._from_avro(record)
         except PolystreamError:
             raise
@@ -96,9 +109,22 @@ class Decoder:
         if stream.tell() != len(content):
             # Of a record that is one number, almost any bytes are a beginning: no user is deleted by a foreign record.
             raise PolystreamError(Reason.UNDECODABLE, "the value has more bytes than its record")
+        if writer.gap is not None:
+            self._require_known(content, writer.schema, writer.gap)
         return message
 
-    def _writer_schema(self, schema_id: int, receive_time_ns: int | None) -> ParsedSchema:
+    def _require_known(self, content: bytes, writer_schema: ParsedSchema, gap: GapFinder) -> None:
+        written = fastavro.schemaless_reader(io.BytesIO(content), writer_schema, None)
+        unknown = list(islice(dict.fromkeys(gap(written)), _MAX_GAPS))
+        if unknown:
+            names = ", ".join(unknown)
+            raise PolystreamError(
+                Reason.LANE_OUTDATED,
+                f"{Reason.LANE_OUTDATED.value.message} (unknown here: {names})",
+                metadata={"unknown": names},
+            )
+
+    def _writer_schema(self, schema_id: int, receive_time_ns: int | None) -> "_WriterSchema":
         known = self._writer_schemas.get(schema_id)
         if known is not None:
             return known
@@ -112,14 +138,23 @@ class Decoder:
             if error.reason is Reason.UNDECODABLE:
                 _keep(self._refusals, schema_id, _Refusal(ask_time_ns, error.message))
             raise
-        _keep(self._writer_schemas, schema_id, parsed)
-        return parsed
+        # Deep schemas are compared once, and records only where the writer's has more.
+        writer = _WriterSchema(parsed, None if self._takes_newer else find_gap(parsed, self._reader_schema))
+        _keep(self._writer_schemas, schema_id, writer)
+        return writer
 
     def _fetch(self, schema_id: int) -> ParsedSchema:
         parsed = _fetched(schema_id, self._source)
         if not isinstance(parsed, dict) or parsed.get("name") != self._record_name:
             raise PolystreamError(Reason.UNDECODABLE, f"schema {schema_id} is not one of {self._record_name}")
         return parsed
+
+
+class _WriterSchema(NamedTuple):
+    """A schema that records were written with."""
+
+    schema: ParsedSchema
+    gap: GapFinder | None  # where a record may say more than the reader knows, and that is not to be left out
 
 
 class _Refusal(NamedTuple):
@@ -291,7 +326,14 @@ def _avro_to_value(field: FieldDescriptor) -> _Getter:
     if field.enum_type is not None:
         numbers = {value.name: value.number for value in field.enum_type.values}
         return numbers.__getitem__
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return _octets
     return lambda value: value
+
+
+def _octets(value: bytes | str) -> bytes:
+    """Return bytes. A field's default, which stands for what was not written, is text in a schema."""
+    return value.encode("latin-1") if isinstance(value, str) else value
 
 
 def _map_key(field: FieldDescriptor) -> Callable[[str], Any]:

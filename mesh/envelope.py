@@ -233,12 +233,23 @@ def read_message(message: Message, receive_time_ns: int) -> KafkaRecord:
     )
 
 
-def command_of(headers: Headers) -> bytes:
-    """Return the name of the command as it is in the headers: all that a lane reads of others' records."""
+def command_and_stores(headers: Headers) -> tuple[bytes, bytes]:
+    """Return the command's name and its stores as they are in the headers: all that a lane reads of others' records.
+
+    Of a header that occurs twice, the first value counts; where there is none, it is empty.
+    """
+    command: bytes | None = None
+    stores: bytes | None = None
     for name, value in headers:
-        if name == topics.COMMAND:
-            return value if isinstance(value, bytes) else (value or "").encode()
-    return b""
+        if name == topics.COMMAND and command is None:
+            command = value if isinstance(value, bytes) else (value or "").encode()
+        elif name == topics.STORES and stores is None:
+            stores = value if isinstance(value, bytes) else (value or "").encode()
+        else:
+            continue
+        if command is not None and stores is not None:
+            break
+    return command or b"", stores or b""
 
 
 def parse_number(text: bytes | str | None, maximum: int = _MAX_INT64) -> int | None:
@@ -253,12 +264,19 @@ def parse_number(text: bytes | str | None, maximum: int = _MAX_INT64) -> int | N
 
 
 def command_headers(
-    correlation_id: str, command: str, trace: TraceContext, *, accept_time_ms: int, service: str
+    correlation_id: str,
+    command: str,
+    trace: TraceContext,
+    *,
+    stores: Sequence[str],
+    accept_time_ms: int,
+    service: str,
 ) -> HeaderList:
     """Return the headers of a command that `service` accepted, at a time in milliseconds since the epoch."""
     headers: HeaderList = [
         (topics.CORRELATION_ID, correlation_id),
         (topics.COMMAND, command),
+        (topics.STORES, ",".join(stores)),
         (topics.TRACEPARENT, trace.traceparent),
         (topics.ACCEPT_TIME, str(accept_time_ms)),
         (topics.SERVICE, service),

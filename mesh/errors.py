@@ -142,6 +142,11 @@ class Reason(Enum):
     UNKNOWN_COMMAND = Row(
         code_pb2.UNIMPLEMENTED, ErrorClass.SET_APART, "no handler knows the command; it is in the dead-letter topic"
     )
+    LANE_OUTDATED = Row(
+        code_pb2.UNIMPLEMENTED,
+        ErrorClass.SET_APART,
+        "the lane is older than the command; it is in the dead-letter topic: update the lane, then redrive it",
+    )
     HANDLER_FAILED = Row(
         code_pb2.INTERNAL, ErrorClass.SET_APART, "the command failed unexpectedly; it is in the dead-letter topic"
     )

@@ -71,6 +71,14 @@ def request_correlation_id(caller: str, request_id: str) -> str:
     return str(uuid.uuid5(_REQUEST_NAMESPACE, f"{caller}\0{request_id}"))
 
 
+def next_attempt_id(correlation_id: str) -> str:
+    """Return the correlation ID of the attempt that follows one which has failed and may succeed later.
+
+    It is a UUIDv5, so that whoever asks for the same attempt gets the same operation.
+    """
+    return str(uuid.uuid5(uuid.UUID(correlation_id), "next attempt"))
+
+
 def issue_time_ms(correlation_id: str) -> int | None:
     """Return when a UUIDv7 was made, in milliseconds since the epoch; None for a derived ID."""
     return int(correlation_id[:8] + correlation_id[9:13], 16) if correlation_id[14:15] == "7" else None

@@ -104,6 +104,9 @@ class KafkaSettings(Settings):
     # How long a broker may hold a fetch that finds no record, in milliseconds. Kafka answers at once when a record
     # comes. A broker that only looks again after this time answers sooner with a smaller value, and works more.
     fetch_wait_max_ms: int = Field(500, ge=0)
+    # How many partitions `user_events` has, and so how many lanes of one store can share its work. Every part has to be
+    # given the same number. More are added in the order of steps that "Partitions of user_events" describes.
+    command_partitions: int = Field(6, ge=1, le=1000)
 
     def client_config(self, client_id: str) -> dict[str, str | int | bool]:
         """Return librdkafka's settings that every client of the platform shares, named as in its CONFIGURATION.md.

@@ -15,6 +15,7 @@ from mesh.telemetry.logs import KAFKA_LOG
 
 _BATCH_MAX_RECORDS: Final = 1000
 _BEYOND_MAX_RECORDS: Final = 10_000  # of a partition, behind a stretch
+_BEYOND_MAX_S: Final = 3.0  # where records come so often that there is always one more
 _GATHER_S: Final = 0.05  # for answers that come one by one: `consume` gives none before its batch or its time is full
 _CALL_TIMEOUT_S: Final = 5.0
 _SILENCE_MAX_S: Final = 10.0  # without a record, while there are some to come
@@ -98,10 +99,12 @@ class TopicReader(_Client):
     def read(self, topic: str, stretches: Mapping[int, Extent]) -> Iterator[KafkaRecord]:
         """Yield the records of a stretch of each partition, each partition's in their order. Raises TopicError.
 
-        What is behind a stretch comes too, until there is no more for the moment, or 10,000 records of a partition: a
-        broker may tell of an end that is short of its newest records, as the embedded one does, which counts batches.
+        What is behind a stretch comes too, until there is no more for the moment, or 10,000 records of a partition, or
+        what comes in three seconds: a broker may tell of an end that is short of its newest records, as the embedded
+        one does, which counts batches.
         """
         self.passed_over = 0
+        reached_s: dict[int, float] = {}  # when a partition's stretch had come
         unread = {partition: extent.end for partition, extent in stretches.items() if extent.begin < extent.end}
         self._consumer.assign([_at(topic, partition, stretches[partition].begin) for partition in unread])
         try:
@@ -119,7 +122,10 @@ class TopicReader(_Client):
                     elif not is_end and offset >= unread[partition] - 1:
                         del unread[partition]  # no end is told behind it
                         continue
-                    if offset >= unread[partition] + (0 if is_end else _BEYOND_MAX_RECORDS):
+                    if offset >= unread[partition] + (0 if is_end else _BEYOND_MAX_RECORDS) or (
+                        offset >= unread[partition]
+                        and heard_s > reached_s.setdefault(partition, heard_s) + _BEYOND_MAX_S
+                    ):
                         del unread[partition]
                 if batch:  # the caller may have taken long over the records
                     heard_s = time.monotonic()

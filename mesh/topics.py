@@ -10,7 +10,8 @@ from confluent_kafka.cimpl import KafkaError, NewTopic
 COMMANDS: Final = "user_events"
 RECEIPTS: Final = "response_events"
 DEAD_LETTERS: Final = "user_events.dlq"
-PARTITIONS: Final = 6
+ALL_TOPICS: Final = (COMMANDS, RECEIPTS, DEAD_LETTERS)
+PARTITIONS: Final = 6  # what a topic is made with; the commands' may be given more, see KAFKA_COMMAND_PARTITIONS
 _RETENTION_MS: Final = {COMMANDS: 7 * 86_400_000, RECEIPTS: 7 * 86_400_000, DEAD_LETTERS: 30 * 86_400_000}
 
 # Record headers. The first four are on both topics and part of the public contract.
@@ -20,6 +21,7 @@ TRACEPARENT: Final = "traceparent"  # the W3C trace context
 TRACESTATE: Final = "tracestate"  # its vendors' part, where there is one
 ACCEPT_TIME: Final = "accept_time"  # milliseconds since the epoch, in decimal
 SERVICE: Final = "service"  # the gateway that accepted the command
+STORES: Final = "stores"  # on commands: the stores that are to apply it, in capitals, with commas between them
 STORE: Final = "store"  # on receipts: the store that answers
 REDRIVES: Final = "redrives"  # on commands: how often it was sent again from the dead-letter topic, in decimal
 FIRST_OFFSET: Final = "first_offset"  # on commands that were sent again: where it was at first, in the same partition
@@ -40,24 +42,44 @@ Headers = Sequence[tuple[str, bytes | str | None]]
 
 
 class WrongPartitionsError(Exception):
-    """The topic of the commands is there, and not as the platform makes it; says what to do."""
+    """The topic of the commands is there, with another number of partitions than the settings say.
+
+    Its message says what to do.
+    """
+
+    def __init__(self, partitions: int, wanted: int) -> None:
+        """`partitions` is how many the topic has, `wanted` how many the settings say."""
+        super().__init__(wrong_partitions(partitions, wanted))
+        self.partitions = partitions
 
 
-def create_topics(client_config: Mapping[str, str | int | bool], *, timeout_s: float = 30.0) -> None:
+def lane_group(store_name: str) -> str:
+    """Return the consumer group of a store's lanes."""
+    return f"processor-{store_name.lower()}"
+
+
+def create_topics(
+    client_config: Mapping[str, str | int | bool], command_partitions: int = PARTITIONS, *, timeout_s: float = 30.0
+) -> None:
     """Create what topics are missing.
 
     Raises KafkaException when the broker does not answer in time, and WrongPartitionsError where the commands' topic
-    has another number of partitions than the platform gives it.
+    is there with another number of partitions than `command_partitions`.
     """
     admin = AdminClient(dict(client_config))
     wanted = [
-        NewTopic(name, num_partitions=PARTITIONS, replication_factor=-1, config={"retention.ms": str(retention)})
+        NewTopic(
+            name,
+            num_partitions=command_partitions if name == COMMANDS else PARTITIONS,
+            replication_factor=-1,
+            config={"retention.ms": str(retention)},
+        )
         for name, retention in _RETENTION_MS.items()
     ]
     existing = admin.list_topics(timeout=timeout_s).topics
     commands = existing.get(COMMANDS)
-    if commands is not None and len(commands.partitions) != PARTITIONS:
-        raise WrongPartitionsError(wrong_partitions(len(commands.partitions)))
+    if commands is not None and len(commands.partitions) != command_partitions:
+        raise WrongPartitionsError(len(commands.partitions), command_partitions)
     missing = [topic for topic in wanted if topic.topic not in existing]
     if not missing:
         return
@@ -70,11 +92,20 @@ def create_topics(client_config: Mapping[str, str | int | bool], *, timeout_s: f
                 raise
 
 
-def wrong_partitions(partitions: int) -> str:
+def wrong_partitions(partitions: int, wanted: int) -> str:
     """Return what is wrong with a commands' topic of so many partitions, and what to do about it."""
+    said = (
+        f"the topic {COMMANDS} has {partitions} partitions instead of {wanted}, and commands of one key would not stay "
+        "in one of them: "
+    )
+    if partitions < wanted:
+        return (
+            f"{said}stop the gateways, stop the lanes when they have applied what there is, and run `python -m "
+            f"stack.provision`, which adds the partitions; or set KAFKA_COMMAND_PARTITIONS={partitions}"
+        )
     return (
-        f"the topic {COMMANDS} has {partitions} partitions instead of {PARTITIONS}, and commands of one key would not "
-        "stay in one of them: stop the platform, delete the topic with the commands in it, and start again"
+        f"{said}stop the gateways, wait until the lanes have applied what there is, set KAFKA_COMMAND_PARTITIONS="
+        f"{partitions}, and start again"
     )
 
 

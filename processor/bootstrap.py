@@ -29,7 +29,7 @@ from mesh.settings import (
 )
 from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
-from mesh.topics import RECEIPTS
+from mesh.topics import RECEIPTS, lane_group
 from processor.handlers import AnyHandler, find_handlers
 from processor.incarnation import TopicIncarnation
 from processor.lanes.decoding import CommandDecoder
@@ -99,11 +99,6 @@ def open_lane(
         watch.start()
         closing.callback(watch.stop)
         yield lane
-
-
-def lane_group(store_name: str) -> str:
-    """Return the consumer group of a store's lanes."""
-    return f"processor-{store_name.lower()}"
 
 
 def _open_store(

@@ -70,8 +70,9 @@ class Sorted:
 def sort_out(batch: Iterable[Delivery], known: Known, topic_id: str, store: str, *, commands_max: int) -> Sorted:
     """Tell which deliveries may be applied, and which ones wait.
 
-    `batch` has none that is marked as applied. What is below the store's position is passed over. One that comes from
-    the queue may go when all before it in the queue may; any other of a parked key waits, be it parked already or not.
+    `batch` has none that is marked as applied. What is settled, or below the store's position, is passed over. What
+    comes from the queue may go when all before it in the queue may; anything else of a parked key waits, be it parked
+    already or not.
     """
     found = Sorted()
     going: set[str] = set()
@@ -79,6 +80,9 @@ def sort_out(batch: Iterable[Delivery], known: Known, topic_id: str, store: str,
     room = known.room
     for delivery in batch:
         queue = known.queues.get(delivery.key, ())
+        if delivery.is_settled:
+            found.passed.add(delivery.correlation_id)
+            continue
         if delivery.parked_as:
             place = next((place for place, entry in enumerate(queue) if entry.id == delivery.parked_as), None)
             before = [entry for entry in queue[:place] if entry.id not in going]

@@ -8,6 +8,7 @@ import time
 
 import structlog
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from mesh import startup
 from mesh.backoff import Backoff
@@ -17,7 +18,10 @@ from mesh.kafka import QUIET_CONFIG
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings, TelemetrySettings
 from mesh.telemetry.logs import configure_logging
+from mesh.topic_reader import TopicError
+from mesh.topic_replicas import make_replicas_safe
 from mesh.topics import COMMANDS, RECEIPTS, WrongPartitionsError, create_topics
+from stack.partition_growth import GrowthRefusedError, PartitionGrowth
 
 COMPATIBILITY = "FULL_TRANSITIVE"
 RECEIPT_RECORD = "polystream.v1.CommandReceipt"
@@ -39,15 +43,34 @@ def register_schemas(registry: RegistryClient) -> dict[str, int]:
     return ids
 
 
+def prepare_topics(kafka: KafkaSettings) -> None:
+    """Create what topics are missing, grow the commands' as the settings say, and have the replicas keep what is sent.
+
+    Raises KafkaException or TopicError when no broker answers in time, WrongPartitionsError where the commands' topic
+    has more partitions than the settings say, and GrowthRefusedError where it may not grow now.
+    """
+    client_config = {**kafka.client_config("provision"), **QUIET_CONFIG}
+    try:
+        create_topics(client_config, kafka.command_partitions)
+    except WrongPartitionsError as error:
+        if error.partitions > kafka.command_partitions:
+            raise
+        PartitionGrowth(kafka, client_config).grow()
+    risk = make_replicas_safe(AdminClient(dict(client_config)))
+    if risk:
+        log.warning(risk)
+
+
 def main() -> int:
     """Create the topics and register the schemas; 0 when all is there. Raises SettingsError."""
     configure_logging("provision", TelemetrySettings())
+    kafka = KafkaSettings()
     try:
-        create_topics({**KafkaSettings().client_config("provision"), **QUIET_CONFIG})
+        prepare_topics(kafka)
     except KafkaException as error:
         log.error("kafka does not answer: check KAFKA_BOOTSTRAP_SERVERS", error=str(error))
         return 1
-    except WrongPartitionsError as error:
+    except (WrongPartitionsError, GrowthRefusedError, TopicError) as error:
         log.error(str(error))
         return 1
     registry = RegistryClient(RegistrySettings())

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
@@ -39,12 +40,17 @@ class HealthQueries:
         probes: Mapping[str, Probe],
         hear: Callable[[], Awaitable[ListPartHealthResponse]],
         own: PartHealth,
+        notes: Mapping[str, Callable[[], str]] = MappingProxyType({}),
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """`hear` asks the monitor how the parts are; `own` is this gateway's part."""
+        """`hear` asks the monitor how the parts are; `own` is this gateway's part.
+
+        `notes` tell of an engine that works what is to be known of it all the same; by its name.
+        """
         self._probes = probes
         self._hear = hear
         self._own = own
+        self._notes = notes
         self._now_ms = now_ms
         self._since: dict[str, tuple[Health.Status, int]] = {}  # how each part that was asked is, and since when
         self._asking: asyncio.Task[Health] | None = None
@@ -68,6 +74,8 @@ class HealthQueries:
         engines, parts = await asyncio.gather(asking, self._part_components())
         for component in engines:
             self._date(component)
+            if component.status == Health.HEALTHY and component.name in self._notes:
+                component.detail = self._notes[component.name]()
         components = [*engines, *parts]
         return Health(status=overall(components), components=components)
 

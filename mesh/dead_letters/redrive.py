@@ -28,6 +28,7 @@ from mesh.topic_reader import TopicError, TopicReader
 _BATCHES: Final = (1, 10)  # commands, before the cause is taken for mended
 _BATCH_MAX_COMMANDS: Final = 100
 _SEND_TIMEOUT_S: Final = 10.0
+_ITS_KEYS: Final = -1  # the partition that the key belongs to, as librdkafka has it
 
 
 class RedriveOutcome(Enum):
@@ -115,8 +116,9 @@ class Redriver:
                     topics.COMMANDS,
                     dead_letter.value,
                     dead_letter.key,
-                    # Where it was before: what came behind it is looked for there, and order is kept there.
-                    partition=dead_letter.source.partition,
+                    # What is parked goes on among the commands of its key. What is repaired goes where it was: what
+                    # came behind it is looked for there.
+                    partition=dead_letter.source.partition if order.action is RedriveAction.REPAIR else _ITS_KEYS,
                     headers=redrive_headers(
                         dead_letter.headers,
                         redrives=dead_letter.redrives + 1,

@@ -3,16 +3,19 @@
 It reads its settings from the environment, as a lane does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
+from polystream.v1.events_pb2 import CommandReceipt
+
 from mesh import topics
 from mesh.catalog import Catalog, load_catalog
+from mesh.codec import Decoder
 from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
 from mesh.dead_letters.redrive import RedriveOrder, Redriver, RedriveResult
 from mesh.envelope import RedriveAction
-from mesh.schemas import RegistryClient
+from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import (
     KafkaSettings,
     LaneSettings,
@@ -22,7 +25,7 @@ from mesh.settings import (
     RegistrySettings,
 )
 from mesh.topic_reader import GroupPosition, TopicReader
-from processor.bootstrap import lane_group
+from processor.integrity.effects import read_successes
 from processor.integrity.inspectors import MongoInspector, PostgresInspector, RedisInspector
 from processor.integrity.lost import Findings, Positions, find_lost
 from processor.integrity.orphans import Orphans, erase_orphans, find_orphans, wait_for_lanes
@@ -42,7 +45,8 @@ class Drift:
     @property
     def is_sound(self) -> bool:
         """Whether something was compared, nothing is lost, and nothing is left over."""
-        return self.has_compared and not self.findings.lost and not self.orphans
+        findings = self.findings
+        return self.has_compared and not findings.lost and not findings.unmarked and not self.orphans
 
     @property
     def has_compared(self) -> bool:
@@ -59,6 +63,7 @@ class Repair:
     erased: int  # users of whom a store had something left, one a store
     orphans: Sequence[Orphans]  # that are there still
     is_whole: bool  # whether the lost commands that it looked at were all of them
+    marked: int = 0  # commands whose effect was there, and whose mark was put back
 
     @property
     def is_done(self) -> bool:
@@ -80,6 +85,7 @@ def repair(*, erase: bool, force: bool) -> Repair:
     """
     with _inspection() as inspection:
         findings, orphans, erased = inspection.lost(), inspection.orphans(), 0
+        inspection.postgresql.mark(findings.unmarked)
         redriven = _send_again(inspection, findings.lost, force=force)
         sent = {one.dead_letter.correlation_id for one in redriven if one.outcome.is_answer}
         left = [entry for entry in findings.lost if entry.dead_letter.correlation_id not in sent]
@@ -88,7 +94,8 @@ def repair(*, erase: bool, force: bool) -> Repair:
         if erase and findings.is_whole and not any(entry.dead_letter.store == "POSTGRESQL" for entry in left):
             erased = erase_orphans(inspection.postgresql, inspection.others, orphans)
             orphans = inspection.orphans()
-    return Repair(redriven, left, erased, orphans, is_whole=findings.is_whole)
+    marked = len(findings.unmarked)
+    return Repair(redriven, left, erased, orphans, is_whole=findings.is_whole, marked=marked)
 
 
 class Inspection:
@@ -104,7 +111,7 @@ class Inspection:
         for inspector in self.others:
             stack.callback(inspector.close)
         self._lanes = {
-            inspector.name: stack.enter_context(GroupPosition(self.kafka, lane_group(inspector.name)))
+            inspector.name: stack.enter_context(GroupPosition(self.kafka, topics.lane_group(inspector.name)))
             for inspector in (self.postgresql, *self.others)
         }
 
@@ -121,8 +128,15 @@ class Inspection:
                 self.positions(),
                 inspectors,
                 memory_s=LaneSettings().marker_ttl_s,
+                read_successes=self._read_successes,
+                has_row=self.postgresql.has_row,
                 is_command=lambda store, record: isinstance(decoders[store].decode(record), Item),
             )
+
+    def _read_successes(self, correlation_ids: Collection[str]) -> Mapping[str, CommandReceipt]:
+        with closing(RegistryClient(RegistrySettings())) as registry:
+            decoder = Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), registry)
+            return read_successes(self.reader, decoder, correlation_ids)
 
     def orphans(self) -> list[Orphans]:
         """Return what is left of users who are gone. Raises TopicError, PolystreamError and LanesBehindError."""

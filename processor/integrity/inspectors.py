@@ -1,11 +1,15 @@
 """What each store can tell of itself, for a comparison with the others and with Kafka."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC
 from typing import Any, Final, LiteralString, Protocol
 
 import psycopg
 from bson.int64 import Int64
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.payments_pb2 import Payment
+from polystream.v1.subscriptions_pb2 import Subscription
 
 from mesh.errors import PolystreamError
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
@@ -21,6 +25,12 @@ SELECT correlation_id::text FROM inbox WHERE correlation_id = ANY(%(ids)s::uuid[
 SELECT correlation_id FROM parked_records WHERE correlation_id = ANY(%(ids)s::text[])
 """
 _EXISTING = "SELECT user_id FROM usuarios WHERE user_id = ANY(%(user_ids)s::bigint[])"
+# What a result says of a row is what was told of it when it was made: by then another one may have the number.
+_THERE: Final[Mapping[type[Payment] | type[Subscription], LiteralString]] = {
+    Payment: "SELECT id FROM pagamentos WHERE id = %s AND user_id = %s AND data_pagamento = %s",
+    Subscription: "SELECT id FROM assinaturas WHERE id = %s AND user_id = %s AND inicio = %s",
+}
+_MARK = "INSERT INTO inbox (correlation_id, command, receipt) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _STATEMENT_TIMEOUT_MS: Final = 20_000
 _PARKED_MAX: Final = 50_000  # records: more than a store may park
 _SCAN_COUNT: Final = 1000  # keys that Redis looks at in one call
@@ -84,6 +94,28 @@ class PostgresInspector:
     def existing(self, user_ids: Collection[int]) -> set[int]:
         """Return which of the users there are."""
         return set(self._column(_EXISTING, {"user_ids": list(user_ids)}))
+
+    def has_row(self, receipt: CommandReceipt) -> bool:
+        """Whether the payment or the subscription that a receipt tells of is there."""
+        for kind, statement in _THERE.items():
+            result = kind()
+            if receipt.result.type_url.rpartition("/")[2] != result.DESCRIPTOR.full_name:
+                continue
+            result.ParseFromString(receipt.result.value)
+            if isinstance(result, Payment):
+                row = (result.payment_id, result.user_id, result.pay_time.ToDatetime(UTC))
+            else:
+                row = (result.subscription_id, result.user_id, result.start_time.ToDatetime(UTC))
+            with _errors(self.name, postgresql.store_errors):
+                return self._connection.execute(statement, row).fetchone() is not None
+        return False
+
+    def mark(self, receipts: Iterable[CommandReceipt]) -> None:
+        """Put the receipts of commands that were applied back into the inbox."""
+        with _errors(self.name, postgresql.store_errors), self._connection.transaction():
+            self._connection.execute("SET TRANSACTION READ WRITE")
+            for receipt in receipts:
+                self._connection.execute(_MARK, (receipt.correlation_id, receipt.command, receipt.SerializeToString()))
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,17 +6,21 @@ each store knows what it has applied.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh import topics
 from mesh.catalog import Command
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position
 from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
+from mesh.dead_letters.redrive_status import RedriveStatus
 from mesh.envelope import KafkaRecord, RecordHeaders
 from mesh.topic_reader import TopicReader
+from processor.integrity.effects import is_numbered, numbered_ids
 from processor.integrity.inspectors import StoreInspector
 
 _BATCH_COMMANDS: Final = 1000
@@ -24,6 +28,9 @@ _LOST_MAX: Final = 20_000  # they are held in memory; the rest is found once the
 _MARGIN_S: Final = 3600  # a store may forget a command that much sooner than it should
 
 IsCommand = Callable[[str, KafkaRecord], bool]
+_STORE_OF_ROWS: Final = "POSTGRESQL"
+# From correlation IDs to the receipts that say that the commands were applied.
+ReadSuccesses = Callable[[Collection[str]], Mapping[str, CommandReceipt]]
 Positions = Mapping[str, Mapping[int, int]]  # by store and partition: the lane has passed every offset below
 
 
@@ -34,6 +41,7 @@ class Findings:
     commands: int  # parts of commands that were compared, one a store
     lost: Sequence[DeadLetterEntry]
     is_whole: bool  # whether these are all of the lost ones
+    unmarked: Sequence[CommandReceipt] = ()  # of commands whose effect is there, and the mark is not
 
 
 def find_lost(
@@ -44,12 +52,16 @@ def find_lost(
     inspectors: Sequence[StoreInspector],
     *,
     memory_s: float,
+    read_successes: ReadSuccesses,
+    has_row: Callable[[CommandReceipt], bool],
     is_command: IsCommand = lambda *_: True,
 ) -> Findings:
     """Compare what the lanes have passed with what the stores remember, which is as much as `memory_s` back.
 
     `is_command` tells of a record whether a store's lane takes it for a command at all. What lanes gave up is nobody's
-    loss. Raises TopicError and PolystreamError.
+    loss. A command whose effect is there is not lost, whatever the store remembers.
+    Where that cannot be told, and applying it again would add another row, its redrive status is UNCERTAIN.
+    Raises TopicError and PolystreamError.
     """
     dead_letters, _ = dead_letter_reader.read_dead_letters()
     search = LostCommandSearch(
@@ -64,11 +76,26 @@ def find_lost(
         search.add(record)
     search.finish()
     lost = search.lost[:_LOST_MAX]
+    numbered = numbered_ids(lost, commands)
+    successes = read_successes(numbered)
+    unmarked = {id_: receipt for id_, receipt in successes.items() if has_row(receipt)}
+    lost = [part for part in lost if part.store != _STORE_OF_ROWS or part.correlation_id not in unmarked]
+    untold = numbered - successes.keys()
     return Findings(
         commands=search.compared,
-        lost=dead_letter_reader.judge(lost, besides=dead_letters),
+        lost=[_cautious(entry, untold, commands) for entry in dead_letter_reader.judge(lost, besides=dead_letters)],
         is_whole=len(search.lost) <= _LOST_MAX,
+        unmarked=list(unmarked.values()),
     )
+
+
+def _cautious(entry: DeadLetterEntry, untold: Collection[str], commands: Mapping[str, Command]) -> DeadLetterEntry:
+    """Return the entry, UNCERTAIN where it might be sent and nobody tells whether its row is there."""
+    part = entry.dead_letter
+    is_untold = part.correlation_id in untold and is_numbered(commands.get(part.command), part.store)
+    if is_untold and entry.redrive_status is RedriveStatus.WAITING:
+        return replace(entry, redrive_status=RedriveStatus.UNCERTAIN)
+    return entry
 
 
 class LostCommandSearch:

@@ -45,7 +45,7 @@ class ParkedKey:
             time_ms=0 if receipt is None else receipt.complete_time.ToMilliseconds(),
             redrives=headers.redrives,
             omitted_bytes=0,
-            key=record.key,
+            key=self.first.key,
             value=record.value,
             headers=record.headers,
         )

@@ -6,10 +6,10 @@ from typing import Final, Protocol
 
 from polystream.v1.events_pb2 import CommandReceipt
 
-from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, Catalog, Command
+from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, STORES, Catalog, Command
 from mesh.codec import Decoder, SchemaSource
 from mesh.dead_letters.dead_letter import RecordPosition, first_position
-from mesh.envelope import KafkaRecord, RecordHeaders, RedriveAction, command_of
+from mesh.envelope import KafkaRecord, RecordHeaders, RedriveAction, command_and_stores
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError, Reason
 from mesh.schemas import load_schema
@@ -21,6 +21,7 @@ from processor.receipts import make_dead_letter_receipt
 _ANYBODYS: Final = frozenset(
     (Reason.UNDECODABLE, Reason.UNKNOWN_COMMAND)
 )  # what records without sense are set apart for
+_ORDER_HEADERS: Final = frozenset((REDRIVE_ACTION, REDRIVES))
 _ORDERS: Final = frozenset((RedriveAction.REDRIVE, RedriveAction.DISCARD))
 _KEY_MAX_BYTES: Final = 1024  # of what is parked; the platform's own keys are far shorter
 
@@ -116,6 +117,8 @@ class CommandDecoder:
 
     def __init__(self, store: str, catalog: Catalog, schemas: SchemaSource) -> None:
         self._store = store
+        self._own_name = store.encode()
+        self._other_names = {name.encode() for name in STORES} - {self._own_name}
         self._takes_unknown = store == LANE_OF_UNKNOWN_COMMANDS
         self._foreign = {name.encode() for name, command in catalog.commands.items() if store not in command.stores}
         self._own = {
@@ -128,18 +131,17 @@ class CommandDecoder:
 
         Raises PolystreamError with REGISTRY_UNAVAILABLE when the schema of the record can't be had now.
         """
-        name = command_of(record.headers)
-        if name in self._foreign:
-            return None
+        name, stores = command_and_stores(record.headers)
         own = self._own.get(name)
-        if own is None and not self._takes_unknown:
+        outdated = None if own is not None else self._why_not_skipped(record, name, stores)
+        if own is None and outdated is None:
             return None
         headers = record.read_headers()
         action = headers.redrive_action
         if action in _ORDERS and headers.correlation_id and not headers.is_ambiguous:
             return Redrive(record, headers.correlation_id, action, headers.trace)
-        if own is None:
-            return self._reject(record, headers, None, _why_unknown(record))
+        if own is None or outdated is not None:
+            return self._reject(record, headers, None, outdated or _why_unknown(record))
         try:
             return Item(record, _delivery(record, headers, own))
         except PolystreamError as error:
@@ -159,14 +161,25 @@ class CommandDecoder:
         return replace(self._reject(record, record.read_headers(), None, cause), parked_as=parked.id)
 
     def decode_ordered(self, redrive: Redrive) -> Item | Reject | None:
-        """Return the command that a redrive is of, as it was at first. Raises as `decode` does."""
+        """Return the command that a redrive is of, to ask for its answer. Raises as `decode` does."""
         record = redrive.record
-        headers = [pair for pair in record.headers if pair[0] not in {REDRIVE_ACTION, REDRIVES}]
-        offset = first_position(RecordPosition.of(record), record.read_headers()).offset
-        taken = self.decode(record._replace(headers=headers, offset=offset))
+        taken = self.decode(record._replace(headers=[pair for pair in record.headers if pair[0] not in _ORDER_HEADERS]))
         if isinstance(taken, Item):
-            return Item(record, taken.delivery)
+            return Item(record, replace(taken.delivery, is_settled=True))
         return replace(taken, record=record) if isinstance(taken, Reject) else None
+
+    def _why_not_skipped(self, record: KafkaRecord, name: bytes, stores: bytes) -> PolystreamError | None:
+        """Return why a command that this lane does not apply must not be passed over; None where it may be.
+
+        An older lane knows nothing of a new command of its store, nor of one that its store has a part in since: what
+        the gateway says of it counts.
+        """
+        named = stores.split(b",") if stores else ()
+        if self._own_name in named:
+            return PolystreamError(Reason.LANE_OUTDATED)
+        if name in self._foreign or not self._takes_unknown or not self._other_names.isdisjoint(named):
+            return None  # another lane's, be it to apply or to set apart
+        return _why_unknown(record)
 
     def _reject(
         self, record: KafkaRecord, headers: RecordHeaders, command: Command | None, cause: PolystreamError
@@ -188,7 +201,8 @@ class CommandDecoder:
 
 
 def _decoder(command: Command, schemas: SchemaSource) -> Decoder:
-    return Decoder(command.request_class, load_schema(command.request_type), schemas)
+    # A field that is left out is an effect that nobody would ever miss: an older lane sets the command apart.
+    return Decoder(command.request_class, load_schema(command.request_type), schemas, takes_newer=False)
 
 
 def _why_unknown(record: KafkaRecord) -> PolystreamError:

@@ -20,6 +20,12 @@ EACH = 3  # payments, and views
 PAYMENT = {"amount": {"currency_code": "BRL", "units": 10}, "method": "PIX"}
 VIEW = {"content_id": 5678, "title": "t", "kind": "MOVIE"}
 
+_ROWS = """
+SELECT (SELECT count(*) FROM pagamentos WHERE user_id = %(id)s),
+       (SELECT count(*) FROM assinaturas WHERE user_id = %(id)s),
+       (SELECT count(*) FROM inbox WHERE correlation_id = ANY(%(sent)s::uuid[]))
+"""
+
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -125,6 +131,35 @@ def test_what_restored_stores_lack_is_applied_again(platform: Platform, rest: ht
     assert _has(platform, someone) == lived
     returncode, report = _integrity(platform, "check")
     assert (returncode, report["sound"], report["lost"], report["orphans"]) == (0, True, [], [])
+
+
+def test_what_lost_its_mark_alone_is_not_applied_again(
+    platform: Platform, rest: httpx.Client, finished: Finished
+) -> None:
+    """The payments and the subscription are there: the marks are put back, and a later delivery finds them."""
+    someone = _Person(rest, finished)
+    path = f"/v1/users/{someone.id}"
+    plan = {"plan": "PREMIUM", "months": 1}
+    sent = [_sent(rest.post(f"{path}/payments", json=PAYMENT)) for _ in range(EACH)]
+    sent.append(_sent(rest.post(f"{path}/subscriptions", json=plan)))
+    assert {finished(command)["state"] for command in sent} == {"SUCCEEDED"}
+
+    def rows() -> tuple[int, int, int]:
+        with psycopg.connect(platform.endpoints["postgresql"]) as db:
+            found = db.execute(_ROWS, {"id": someone.id, "sent": sent}).fetchone()
+        assert found is not None
+        return found
+
+    before = rows()
+    assert before == (EACH, 1, EACH + 1)
+    with psycopg.connect(platform.endpoints["postgresql"]) as db:
+        db.execute("DELETE FROM inbox WHERE correlation_id = ANY(%s::uuid[])", (sent,))
+    returncode, report = _integrity(platform, "check")
+    assert (returncode, report["lost"], {one["correlation_id"] for one in report["unmarked"]}) == (1, [], set(sent))
+    returncode, repaired = _integrity(platform, "repair", "--force")
+    assert (returncode, repaired["sent_again"], repaired["marked"]) == (0, [], EACH + 1)
+    assert rows() == before
+    assert _integrity(platform, "check")[0] == 0
 
 
 def test_what_would_undo_later_commands_is_sent_only_if_somebody_insists(

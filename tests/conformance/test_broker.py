@@ -277,6 +277,29 @@ class TestStretches:
             rest = list(reader.read(topic, dict.fromkeys(partitions, Extent(7, 8))))
             assert len(rest) == 1000 - 7 * len(partitions)
 
+    def test_a_topic_to_which_records_keep_coming_is_read_to_an_end(self, broker: Broker) -> None:
+        """There is always one more, every tenth of a second: what was there when the reading began has come, soon."""
+        topic, stop = broker.topic(1), threading.Event()
+
+        def trickle() -> None:
+            producer = broker.producer()
+            while not stop.wait(0.1):
+                producer.produce(topic, b"one more")
+                producer.flush(_TIMEOUT_S)
+
+        with ThreadPoolExecutor(1) as pool, TopicReader(broker.settings) as reader:
+            trickling = pool.submit(trickle)
+            try:
+                there = eventually(lambda: e if (e := reader.extents(topic))[0].end >= 3 else None, _TIMEOUT_S)
+                began_s = time.monotonic()
+                seen = [record.offset for record in reader.read(topic, there)]
+                took_s = time.monotonic() - began_s
+            finally:
+                stop.set()
+            trickling.result()
+        assert seen[: there[0].end] == list(range(there[0].end))
+        assert took_s < 8
+
     def test_what_comes_is_followed_until_a_time(self, broker: Broker) -> None:
         """From an offset on, and no longer."""
         topic = broker.topic(1)

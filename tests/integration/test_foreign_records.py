@@ -254,6 +254,8 @@ def test_lost_commands_are_found_among_them(around: Surroundings) -> None:
             positions,
             inspectors,
             memory_s=time.time(),
+            read_successes=lambda _: {},
+            has_row=lambda _: False,
         )
     assert found.is_whole
     for store in positions:

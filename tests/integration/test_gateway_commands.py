@@ -113,6 +113,7 @@ async def test_an_acknowledged_command_is_in_kafka(served: Served, log: CommandL
     (record,) = log.of(operation.correlation_id)
     assert (record.name, record.key, record.request) == ("CreateUser", "4711", request)
     assert record.headers["service"] == "gateway-0"
+    assert record.headers["stores"] == "POSTGRESQL"
     assert record.headers["traceparent"].endswith("-00")
     assert int(record.headers["accept_time"]) == operation.accept_time.ToMilliseconds()
 

@@ -27,21 +27,25 @@ PARTITIONS: Final = 6
 _TIMEOUT_S: Final = 20.0
 
 
-def _kfake_command(context: StackContext) -> CommandLine:
-    folder = context.folder("kfake")
-    return CommandLine(
-        argv=(str(go_tool("kfake")), str(context.ports.kafka), str(folder)), env=bare_environment(), cwd=folder
+def _kfake(brokers: int) -> EngineSpec:
+    def command(context: StackContext) -> CommandLine:
+        folder = context.folder(f"kfake-{brokers}")
+        argv = (str(go_tool("kfake")), str(context.ports.kafka), str(folder), str(brokers))
+        return CommandLine(argv=argv, env=bare_environment(), cwd=folder)
+
+    return EngineSpec(
+        name="kafka",
+        ports=("kafka",),
+        command=command,
+        is_ready=lambda context: probes.kafka_answers(HOST, context.ports.kafka),
+        environment=lambda context: {"KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{context.ports.kafka}"},
+        endpoint=lambda context: f"{HOST}:{context.ports.kafka}",
     )
 
 
-_KFAKE: Final = EngineSpec(
-    name="kafka",
-    ports=("kafka",),
-    command=_kfake_command,
-    is_ready=lambda context: probes.kafka_answers(HOST, context.ports.kafka),
-    environment=lambda context: {"KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{context.ports.kafka}"},
-    endpoint=lambda context: f"{HOST}:{context.ports.kafka}",
-)
+_KFAKE: Final = _kfake(1)
+# Three brokers in one process: a topic has three replicas there, as its answers tell.
+CLUSTER: Final = _kfake(3)
 _EXTERNAL: Final = "external"
 _VARIABLE: Final = "CONFORMANCE_KAFKA_BOOTSTRAP_SERVERS"
 BROKERS: Final[dict[str, EngineSpec]] = {"pocket": pocket.ENGINE, "kafka": kafka.ENGINE, "kfake": _KFAKE}

@@ -102,15 +102,39 @@ def test_a_number_is_ascii_digits_of_64_bits(text: bytes | str | None, number: i
 
 def test_a_commands_headers_are_read_again() -> None:
     """Each as it was written."""
-    headers = envelope.command_headers(ID, "CreateUser", TRACE, accept_time_ms=1_700_000_000_000, service="gateway-0")
+    headers = envelope.command_headers(
+        ID,
+        "CreateUser",
+        TRACE,
+        stores=("POSTGRESQL", "REDIS"),
+        accept_time_ms=1_700_000_000_000,
+        service="gateway-0",
+    )
     sent = record(headers)
     read = sent.read_headers()
     assert (read.correlation_id, read.command, read.trace) == (ID, "CreateUser", TRACE)
     assert sent.accept_time_ms(read) == 1_700_000_000_000
     assert read.text(topics.SERVICE) == "gateway-0"
-    assert envelope.command_of(headers) == b"CreateUser"
+    assert envelope.command_and_stores(headers) == (b"CreateUser", b"POSTGRESQL,REDIS")
     assert not read.is_ambiguous
     assert (read.redrives, read.first_offset) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ([], (b"", b"")),
+        ([("command", None), ("stores", None)], (b"", b"")),
+        ([("stores", "REDIS"), ("command", "A")], (b"A", b"REDIS")),
+        ([("command", b"A"), ("command", b"B"), ("stores", b"X"), ("stores", b"Y")], (b"A", b"X")),
+        ([("command", b""), ("command", b"B"), ("stores", b"X")], (b"", b"X")),
+    ],
+)
+def test_what_a_lane_reads_of_others_records(
+    headers: list[tuple[str, bytes | str | None]], found: tuple[bytes, bytes]
+) -> None:
+    """The first value of each counts, be it an empty one, as everywhere."""
+    assert envelope.command_and_stores(headers) == found
 
 
 def test_a_receipts_headers_are_read_again() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from google.longrunning import operations_proto_pb2
+from polystream.monitor.v1.part_health_pb2 import ListPartHealthResponse
 from polystream.v1.operations_pb2 import Event, ListOperationsRequest
 from polystream.v1.payments_pb2 import ListPaymentsRequest
 from polystream.v1.subscriptions_pb2 import ListSubscriptionsRequest
+from polystream.v1.system_pb2 import GetHealthRequest, Health
 from polystream.v1.views_pb2 import ListViewsRequest
 
 from gateway.operations.event_log import EventLogClient
@@ -36,6 +38,27 @@ from mesh.threads import CriticalThreads
 from monitor.records import TracedEvent
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
+
+
+async def test_what_is_to_be_known_of_an_engine_that_works_is_told() -> None:
+    """It stays HEALTHY; of one that does not work, that counts and no more."""
+    works, risk = True, "what is acknowledged may be lost"
+
+    async def ask() -> None:
+        if not works:
+            raise PolystreamError(Reason.KAFKA_UNAVAILABLE)
+
+    async def hear() -> ListPartHealthResponse:
+        return ListPartHealthResponse()
+
+    async def details() -> dict[str, tuple[int, str]]:
+        queries = HealthQueries({"kafka": ask, "redis": ask}, hear, PartHealth("g", "gateway"), {"kafka": lambda: risk})
+        health = await queries.get_health(GetHealthRequest(), None)
+        return {part.name: (part.status, part.detail) for part in health.components if part.name in {"kafka", "redis"}}
+
+    assert await details() == {"kafka": (Health.HEALTHY, risk), "redis": (Health.HEALTHY, "")}
+    works = False
+    assert await details() == dict.fromkeys(("kafka", "redis"), (Health.UNHEALTHY, "does not answer"))
 
 
 async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> None:

@@ -1,21 +1,26 @@
 """What is compared of the commands on `user_events`, and what counts as lost."""
 
 import io
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from polystream.v1.events_pb2 import CommandReceipt
 from rich.console import Console
 
 from cli.integrity_report import describe_drift, show_drift, show_repair
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.dead_letters.dead_letter import DeadLetter
-from mesh.dead_letters.reader import DeadLetterEntry
+from mesh.dead_letters.reader import DeadLetterEntry, DeadLetterReader
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
 from mesh.dead_letters.redrive_status import RedriveStatus
 from mesh.envelope import KafkaRecord
+from mesh.topic_reader import Extent
 from processor.integrity.inspection import Drift, Repair
-from processor.integrity.lost import Findings, LostCommandSearch
+from processor.integrity.lost import Findings, LostCommandSearch, find_lost
 from processor.integrity.orphans import LanesBehindError, Orphans, wait_for_lanes
 
 STORES = ("POSTGRESQL", "MONGODB", "REDIS")
@@ -143,6 +148,79 @@ def test_many_are_asked_for_in_bounded_batches() -> None:
     assert len(memory.asked) == len(set(memory.asked)) == len(looking.lost) == 2_500
 
 
+@dataclass
+class _Topics:
+    """The topics, as a reader gives them."""
+
+    records: Sequence[KafkaRecord]
+
+    def extents(self, topic: str) -> dict[int, Extent]:
+        """Return what there is."""
+        return {0: Extent(0, len(self.records))} if topic == topics.COMMANDS else {}
+
+    def read(self, topic: str, _stretches: Any) -> Iterator[KafkaRecord]:
+        """Give all of it."""
+        return iter(self.records if topic == topics.COMMANDS else ())
+
+
+def test_a_command_whose_row_is_there_is_not_lost() -> None:
+    """Only its mark is. Where nobody tells, and it would add another row, it is sent only if somebody insists."""
+    records = [
+        record(0, "CreatePayment"),  # its row is there
+        record(1, "CreatePayment"),  # it is not
+        record(2, "CreateSubscription"),  # no receipt says which one it is
+        record(3, "CreateUser"),  # applied again it would be refused
+        record(4, "CancelPayment"),
+    ]
+    reader: Any = _Topics(records)
+    commands = load_catalog().commands
+    asked: list[str] = []
+    receipts = {command_id(number): CommandReceipt(correlation_id=command_id(number)) for number in (0, 1)}
+
+    def read_successes(correlation_ids: Collection[str]) -> dict[str, CommandReceipt]:
+        asked.extend(sorted(correlation_ids))
+        return receipts
+
+    found = find_lost(
+        reader,
+        DeadLetterReader(reader, commands),
+        commands,
+        POSITIONS,
+        [_Memory(store, set()) for store in STORES],
+        memory_s=time.time() + 10_000,
+        read_successes=read_successes,
+        has_row=lambda receipt: receipt.correlation_id == command_id(0),
+    )
+    assert asked == [command_id(number) for number in (0, 1, 2)]
+    assert [receipt.correlation_id for receipt in found.unmarked] == [command_id(0)]
+    told = {entry.dead_letter.correlation_id: entry.redrive_status for entry in found.lost}
+    assert told.keys() == {command_id(number) for number in (1, 2, 3, 4)}
+    # All have one key here: those that later ones came after would be overtaken anyhow.
+    assert told[command_id(2)] is not RedriveStatus.WAITING
+    assert not Drift(Findings(5, [], is_whole=True, unmarked=found.unmarked), []).is_sound
+
+
+@pytest.mark.parametrize(("receipts", "status"), [({}, RedriveStatus.UNCERTAIN), (None, RedriveStatus.WAITING)])
+def test_what_would_add_a_row_is_sent_only_where_it_is_known_to_be_gone(
+    receipts: dict[str, CommandReceipt] | None, status: RedriveStatus
+) -> None:
+    """A receipt says which row it was, and the row is not there: then it is lost."""
+    reader: Any = _Topics([record(0, "CreatePayment")])
+    commands = load_catalog().commands
+    known = {command_id(0): CommandReceipt(correlation_id=command_id(0))} if receipts is None else receipts
+    (entry,) = find_lost(
+        reader,
+        DeadLetterReader(reader, commands),
+        commands,
+        POSITIONS,
+        [_Memory(store, set()) for store in STORES],
+        memory_s=time.time() + 10_000,
+        read_successes=lambda _: known,
+        has_row=lambda _: False,
+    ).lost
+    assert entry.redrive_status is status
+
+
 def test_lanes_are_waited_for() -> None:
     """Until each has passed every partition's end."""
     looks: Iterator[dict[str, dict[int, int]]] = iter(
@@ -167,13 +245,16 @@ def test_what_was_found_and_done_is_told(redrive_status: RedriveStatus) -> None:
     orphans = [Orphans("MONGODB", list(range(100, 130)))]
     output = io.StringIO()
     console = Console(file=output, width=250)
-    show_drift(Drift(Findings(77, entries, is_whole=False), orphans), console)
+    unmarked = [CommandReceipt(correlation_id=command_id(1), store="POSTGRESQL")]
+    show_drift(Drift(Findings(77, entries, is_whole=False, unmarked=unmarked), orphans), console)
     redriven = [RedriveResult(part, RedriveOutcome.REFUSED, "no")]
-    show_repair(Repair(redriven, entries, 4, orphans, is_whole=False), console)
+    show_repair(Repair(redriven, entries, 4, orphans, is_whole=False, marked=3), console)
     told = output.getvalue()
     for expected in (
         "compared 77",
         "30 were lost, and there are more",
+        "1 lack the mark of having been applied",
+        "put the mark of having been applied back for 3 commands",
         "and 10 more",
         "what is left of 30 users",
         "--erase-orphans",

@@ -123,6 +123,36 @@ def test_a_command_that_nobody_knows_is_dead_lettered_by_one_lane(
 
 
 @pytest.mark.parametrize(
+    ("command", "stores", "reasons"),
+    [
+        # A command of a newer gateway: each lane that it is for sets it apart, and no other.
+        ("Fly", "MONGODB", {"MONGODB": "LANE_OUTDATED"}),
+        ("Fly", "REDIS,MONGODB", {"MONGODB": "LANE_OUTDATED", "REDIS": "LANE_OUTDATED"}),
+        ("Fly", "POSTGRESQL", {"POSTGRESQL": "LANE_OUTDATED"}),
+        # A command that is known, and for one more store since.
+        ("CreateSession", "REDIS,MONGODB", {"MONGODB": "LANE_OUTDATED", "REDIS": "UNDECODABLE"}),
+        ("CreateSession", "REDIS", {"REDIS": "UNDECODABLE"}),
+        # Of nobody: one lane takes it.
+        ("Fly", "", {"POSTGRESQL": "UNKNOWN_COMMAND"}),
+        ("Fly", "MONGO,DB,mongodb, REDIS", {"POSTGRESQL": "UNKNOWN_COMMAND"}),
+        ("Fly", "CASSANDRA", {"POSTGRESQL": "UNKNOWN_COMMAND"}),
+        ("", "MONGODB", {"MONGODB": "LANE_OUTDATED"}),
+    ],
+)
+def test_no_lane_passes_over_what_a_gateway_has_sent_to_its_store(
+    registry: Registry, command: str, stores: str, reasons: dict[str, str]
+) -> None:
+    """An older lane does not know that it is its own: it would be committed, and nobody would ever miss it."""
+    headers = {"correlation_id": ID, "command": command, "stores": stores}
+    found = {
+        store: CommandDecoder(store, CATALOG, registry).decode(record(b"\x00", headers))
+        for store in ("POSTGRESQL", "MONGODB", "REDIS")
+    }
+    assert {store: one.cause.reason.name for store, one in found.items() if isinstance(one, Reject)} == reasons
+    assert [one for one in found.values() if isinstance(one, Item)] == []
+
+
+@pytest.mark.parametrize(
     "value", [None, b"", b"\x00\x00", b"\x01\x00\x00\x00\x01\x00", b"\x00\x00\x00\x00\x09\x00", b'{"user_id": 5}']
 )
 def test_bytes_that_are_no_command_are_dead_lettered_with_an_answer(

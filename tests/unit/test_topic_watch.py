@@ -5,7 +5,9 @@ from typing import Final
 import pytest
 
 from gateway.topic_watch import FoundTopic, TopicWatch
+from mesh.settings import KafkaSettings
 from mesh.threads import CriticalThreads
+from mesh.topic_replicas import MIN_IN_SYNC, TopicReplicas
 from mesh.topics import COMMANDS, DEAD_LETTERS, PARTITIONS, RECEIPTS
 
 _ALL: Final[dict[str, FoundTopic | None]] = {
@@ -38,7 +40,7 @@ def producer() -> _Producer:
 @pytest.fixture
 def watch(producer: _Producer) -> TopicWatch:
     """Return one that has found all topics once."""
-    made = TopicWatch({"bootstrap.servers": "127.0.0.1:1"}, CriticalThreads(), producer)
+    made = TopicWatch(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "test", CriticalThreads(), producer)
     made.take(_ALL)
     assert (producer.refusal, producer.renewals, made.trouble) == ("", 0, "")
     return made
@@ -62,6 +64,27 @@ def test_commands_are_taken_without_a_place_for_dead_letters(watch: TopicWatch, 
     watch.take({**_ALL, DEAD_LETTERS: None})
     assert producer.refusal == ""
     assert DEAD_LETTERS in watch.trouble
+
+
+def test_the_number_of_partitions_is_the_settings(producer: _Producer) -> None:
+    """A topic that has grown is right where the settings say so; where it has not yet, what to do is said."""
+    settings = KafkaSettings(bootstrap_servers="127.0.0.1:1", command_partitions=12)
+    watch = TopicWatch(settings, "test", CriticalThreads(), producer)
+    watch.take({**_ALL, COMMANDS: FoundTopic("id", 12)})
+    assert producer.refusal == ""
+    watch.take(_ALL)
+    assert f"{PARTITIONS} partitions instead of 12" in producer.refusal
+    assert "python -m stack.provision" in producer.refusal
+
+
+def test_a_risk_is_told_and_commands_are_taken(watch: TopicWatch, producer: _Producer) -> None:
+    """How much a cluster keeps is for whoever runs it to say."""
+    weak = TopicReplicas(COMMANDS, 3, 3, {MIN_IN_SYNC: "1"})
+    watch.take_replicas([weak])
+    assert weak.risk in watch.risk
+    assert (producer.refusal, watch.trouble) == ("", "")
+    watch.take_replicas([TopicReplicas(COMMANDS, 3, 3, {MIN_IN_SYNC: "2"})])
+    assert watch.risk == ""
 
 
 @pytest.mark.parametrize("partitions", [1, PARTITIONS - 2, PARTITIONS + 1])

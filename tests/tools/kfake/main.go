@@ -1,6 +1,6 @@
-// Command kfake is a Kafka-protocol broker for tests: kfake PORT FOLDER.
+// Command kfake is a Kafka-protocol broker for tests: kfake PORT FOLDER [BROKERS].
 //
-// It keeps its data in FOLDER, and stops on SIGTERM.
+// More than one of BROKERS are a cluster in one process, the others on ports that are free. It keeps its data in FOLDER, and stops on SIGTERM.
 package main
 
 import (
@@ -21,18 +21,26 @@ func main() {
 }
 
 func run(arguments []string) error {
-	if len(arguments) != 2 {
-		return fmt.Errorf("usage: kfake PORT FOLDER")
+	if len(arguments) < 2 || len(arguments) > 3 {
+		return fmt.Errorf("usage: kfake PORT FOLDER [BROKERS]")
 	}
 	port, err := strconv.Atoi(arguments[0])
 	if err != nil {
 		return err
 	}
+	ports := []int{port}
+	if len(arguments) > 2 {
+		brokers, err := strconv.Atoi(arguments[2])
+		if err != nil {
+			return err
+		}
+		ports = append(ports, make([]int, brokers-1)...)
+	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	cluster, err := kfake.NewCluster(
-		kfake.NumBrokers(1),
-		kfake.Ports(port),
+		kfake.NumBrokers(len(ports)),
+		kfake.Ports(ports...),
 		kfake.DataDir(arguments[1]),
 		// What is acknowledged is in the file: a test may kill it at any time.
 		kfake.SyncWrites(),
