@@ -1,5 +1,6 @@
 """Kafka's topics and record headers, and their creation."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -56,6 +57,11 @@ class WrongPartitionsError(Exception):
 def lane_group(store_name: str) -> str:
     """Return the consumer group of a store's lanes."""
     return f"processor-{store_name.lower()}"
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that a key has among so many, as librdkafka gives it (its `consistent` partitioners)."""
+    return zlib.crc32(key) % partitions
 
 
 def create_topics(

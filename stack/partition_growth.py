@@ -25,7 +25,12 @@ _TIMEOUT_S: Final = 30.0
 _QUIET_S: Final = 2.0  # within which a gateway that is at work would have sent something
 _LED_MAX_S: Final = 10.0  # until new partitions have leaders
 _LOOK_INTERVAL_S: Final = 0.2
-_GONE: Final = (KafkaError.GROUP_ID_NOT_FOUND, KafkaError.COORDINATOR_NOT_AVAILABLE)
+_COORDINATOR_MAX_S: Final = 20.0  # until a broker that has just started knows of its groups
+_NOT_YET: Final = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
 
 _LOG = structlog.stdlib.get_logger(__name__)
 
@@ -67,19 +72,24 @@ class PartitionGrowth:
         return GrowthRefusedError(f"{COMMANDS} cannot grow to {self._wanted} partitions yet: {why}, then try again")
 
     def _require_stopped_lanes(self) -> None:
-        groups = {lane_group(store): store for store in STORES}
-        running = []
-        for group, future in self._admin.describe_consumer_groups(list(groups), request_timeout=_TIMEOUT_S).items():
-            try:
-                members = future.result(_TIMEOUT_S).members
-            except KafkaException as error:
-                if error.args[0].code() not in _GONE:
-                    raise
-                continue
-            if members:
-                running.append(f"{groups[group]} ({len(members)})")
+        counts = {store: self._members_of(lane_group(store)) for store in STORES}
+        running = [f"{store} ({count})" for store, count in counts.items() if count]
         if running:
             raise self._refused(f"lanes still run, of {', '.join(running)}: stop them")
+
+    def _members_of(self, group: str) -> int:
+        give_up_s = time.monotonic() + _COORDINATOR_MAX_S
+        while True:
+            asked = self._admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)
+            try:
+                return len(asked[group].result(_TIMEOUT_S).members)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code == KafkaError.GROUP_ID_NOT_FOUND:
+                    return 0
+                if code not in _NOT_YET or time.monotonic() > give_up_s:
+                    raise
+            time.sleep(_LOOK_INTERVAL_S)
 
     def _require_applied(self, there: Mapping[int, Extent]) -> None:
         behind = []

@@ -59,9 +59,9 @@ def find_lost(
     """Compare what the lanes have passed with what the stores remember, which is as much as `memory_s` back.
 
     `is_command` tells of a record whether a store's lane takes it for a command at all. What lanes gave up is nobody's
-    loss. A command whose effect is there is not lost, whatever the store remembers.
-    Where that cannot be told, and applying it again would add another row, its redrive status is UNCERTAIN.
-    Raises TopicError and PolystreamError.
+    loss. A command whose effect is there is not lost, whatever the store remembers. Where that cannot be told, and
+    applying it again would add another row, its redrive status is UNCERTAIN. So it is where the key has another
+    partition by now, since the topic has grown: what came after the command is there. Raises TopicError and PolystreamError.
     """
     dead_letters, _ = dead_letter_reader.read_dead_letters()
     search = LostCommandSearch(
@@ -72,7 +72,8 @@ def find_lost(
         oldest_ms=int((time.time() - memory_s + _MARGIN_S) * 1000),
         is_command=is_command,
     )
-    for record in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
+    there = reader.extents(topics.COMMANDS)
+    for record in reader.read(topics.COMMANDS, there):
         search.add(record)
     search.finish()
     lost = search.lost[:_LOST_MAX]
@@ -81,21 +82,22 @@ def find_lost(
     unmarked = {id_: receipt for id_, receipt in successes.items() if has_row(receipt)}
     lost = [part for part in lost if part.store != _STORE_OF_ROWS or part.correlation_id not in unmarked]
     untold = numbered - successes.keys()
+
+    def is_doubtful(part: DeadLetter) -> bool:
+        is_untold = part.correlation_id in untold and is_numbered(commands.get(part.command), part.store)
+        return is_untold or topics.partition_of(part.key or b"", len(there)) != part.source.partition
+
     return Findings(
         commands=search.compared,
-        lost=[_cautious(entry, untold, commands) for entry in dead_letter_reader.judge(lost, besides=dead_letters)],
+        lost=[
+            replace(entry, redrive_status=RedriveStatus.UNCERTAIN)
+            if entry.redrive_status is RedriveStatus.WAITING and is_doubtful(entry.dead_letter)
+            else entry
+            for entry in dead_letter_reader.judge(lost, besides=dead_letters)
+        ],
         is_whole=len(search.lost) <= _LOST_MAX,
         unmarked=list(unmarked.values()),
     )
-
-
-def _cautious(entry: DeadLetterEntry, untold: Collection[str], commands: Mapping[str, Command]) -> DeadLetterEntry:
-    """Return the entry, UNCERTAIN where it might be sent and nobody tells whether its row is there."""
-    part = entry.dead_letter
-    is_untold = part.correlation_id in untold and is_numbered(commands.get(part.command), part.store)
-    if is_untold and entry.redrive_status is RedriveStatus.WAITING:
-        return replace(entry, redrive_status=RedriveStatus.UNCERTAIN)
-    return entry
 
 
 class LostCommandSearch:

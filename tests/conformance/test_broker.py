@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 from confluent_kafka.cimpl import NewTopic
 
 from mesh.topic_reader import Extent, TopicError, TopicReader
-from mesh.topics import COMMANDS, DEAD_LETTERS, PARTITIONS, RECEIPTS, create_topics, topic_incarnation
+from mesh.topics import COMMANDS, DEAD_LETTERS, PARTITIONS, RECEIPTS, create_topics, partition_of, topic_incarnation
 from tests.support.brokers import BROKERS, Broker, all_brokers, read
 from tests.support.engine_pool import Lease
 from tests.support.waiting import eventually
@@ -122,6 +122,7 @@ class TestRecords:
             by_key[message.key()].append(message)
             offsets[message.partition()].append(message.offset())
         assert len(by_key) == 50
+        assert all(of_key[0].partition() == partition_of(key or b"", PARTITIONS) for key, of_key in by_key.items())
         for of_key in by_key.values():
             assert len({message.partition() for message in of_key}) == 1
             assert [_number(message) for message in of_key] == sorted(_number(message) for message in of_key)

@@ -11,19 +11,30 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import add_TraceServiceServicer_to_server
 from opentelemetry.trace import SpanKind
-from polystream.v1 import contents_pb2_grpc, payments_pb2_grpc, users_pb2_grpc
+from polystream.v1 import (
+    contents_pb2_grpc,
+    operations_pb2_grpc,
+    payments_pb2_grpc,
+    sessions_pb2_grpc,
+    users_pb2_grpc,
+)
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
-from polystream.v1.operations_pb2 import Operation
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import GetOperationRequest, Operation, WaitOperationRequest
 from polystream.v1.payments_pb2 import CreatePaymentRequest, Payment
+from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
 from polystream.v1.users_pb2 import CreateUserRequest, DeleteUserRequest, UpdateUserRequest
 
 from mesh import topics
-from mesh.ids import derived_user_id
+from mesh.errors import PolystreamError, Reason, read_details
+from mesh.ids import derived_user_id, next_attempt_id
 from mesh.settings import KafkaSettings
+from mesh.store_errors import fail
 from mesh.telemetry import names
 from mesh.topics import create_topics
 from tests.support.edge import MonitorStandIn
 from tests.support.gateways import CommandLog, Served, refused, serving
+from tests.support.operations import Lane
 from tests.support.platform import EngineSet
 
 VALID = CreateUserRequest(name="Maria da Silva", email="maria@example.com", cpf="529.982.247-25")
@@ -278,6 +289,35 @@ async def test_the_same_request_id_is_one_operation(served: Served, log: Command
     assert refusal.info.metadata[topics.CORRELATION_ID] == first.correlation_id
     other = DeleteUserRequest(user_id=1, request_id=request.request_id)
     assert (await refused(users(served).DeleteUser(other))).reason == "REQUEST_ID_REUSED"
+
+
+async def test_a_command_whose_user_could_not_be_told_is_tried_again_under_its_request_id(
+    served: Served, log: CommandLog
+) -> None:
+    """The next attempt is an operation of its own, whoever asks for it and however often; the first stays as it is."""
+    sessions: Any = sessions_pb2_grpc.SessionServiceStub(served.channel)
+    operations: Any = operations_pb2_grpc.OperationServiceStub(served.channel)
+    lane, told = Lane(), CommandReceipt()
+    fail(told, PolystreamError(Reason.USER_UNVERIFIED))
+    request = CreateSessionRequest(user_id=5, device=Session.TV, request_id=f"again-{id(served)}")
+
+    async def answered(correlation_id: str, **fields: Any) -> Operation:
+        lane.answer(correlation_id, "REDIS", command="CreateSession", **fields)
+        wait = WaitOperationRequest(correlation_id=correlation_id)
+        done: Operation = await operations.WaitOperation(wait)
+        return done
+
+    first = await sessions.CreateSession(request)
+    refused_once = await answered(first.correlation_id, state=Operation.FAILED, result=None, error=told.error)
+    assert read_details(refused_once.error).retry_delay_s == 5.0
+    again = await asyncio.gather(*(sessions.CreateSession(request) for _ in range(5)))
+    (second_id,) = {operation.correlation_id for operation in again}
+    assert second_id == next_attempt_id(first.correlation_id)
+    assert {record.name for record in log.of(second_id)} == {"CreateSession"}
+    assert (await answered(second_id)).state == Operation.SUCCEEDED
+    assert (await sessions.CreateSession(request)).correlation_id == second_id
+    kept = await operations.GetOperation(GetOperationRequest(correlation_id=first.correlation_id))
+    assert kept.state == Operation.FAILED
 
 
 async def test_an_invalid_request_does_not_take_its_request_id(served: Served) -> None:

@@ -153,10 +153,13 @@ class _Topics:
     """The topics, as a reader gives them."""
 
     records: Sequence[KafkaRecord]
+    partitions: int = 1
 
     def extents(self, topic: str) -> dict[int, Extent]:
-        """Return what there is."""
-        return {0: Extent(0, len(self.records))} if topic == topics.COMMANDS else {}
+        """Return what there is: all of it is in the first partition."""
+        if topic != topics.COMMANDS:
+            return {}
+        return {p: Extent(0, 0 if p else len(self.records)) for p in range(self.partitions)}
 
     def read(self, topic: str, _stretches: Any) -> Iterator[KafkaRecord]:
         """Give all of it."""
@@ -219,6 +222,26 @@ def test_what_would_add_a_row_is_sent_only_where_it_is_known_to_be_gone(
         has_row=lambda _: False,
     ).lost
     assert entry.redrive_status is status
+
+
+@pytest.mark.parametrize("partitions", range(1, 13))
+def test_what_came_before_the_topic_grew_is_sent_only_if_somebody_insists(partitions: int) -> None:
+    """Later commands of the key may be in the partition that it has now: order cannot be told from two of them."""
+    reader: Any = _Topics([record(0, "UpdateUser")], partitions)
+    commands = load_catalog().commands
+    (entry,) = find_lost(
+        reader,
+        DeadLetterReader(reader, commands),
+        commands,
+        POSITIONS,
+        [_Memory(store, set()) for store in STORES],
+        memory_s=time.time() + 10_000,
+        read_successes=lambda _: {},
+        has_row=lambda _: False,
+    ).lost
+    is_still_there = topics.partition_of(b"7", partitions) == 0
+    assert entry.redrive_status is (RedriveStatus.WAITING if is_still_there else RedriveStatus.UNCERTAIN)
+    assert entry.redrive_status.can_be_forced is not is_still_there
 
 
 def test_lanes_are_waited_for() -> None:
