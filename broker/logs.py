@@ -220,10 +220,6 @@ class TopicLogs:
         """Return a topic by its ID."""
         return next((topic for topic in self._by_name.values() if topic.topic_id == topic_id), None)
 
-    def with_key(self, key: int) -> TopicLog | None:
-        """Return a topic by the key of its rows."""
-        return next((topic for topic in self._by_name.values() if topic.key == key), None)
-
     def partition(self, name: str, number: int) -> PartitionLog | None:
         """Return one partition."""
         topic = self._by_name.get(name)

@@ -55,7 +55,7 @@ async def served(server_kind: str, running: EngineSet) -> AsyncIterator[Served]:
 
 
 def make_topics() -> None:
-    """Create the topics, which the broker has in memory only."""
+    """Create what topics are missing."""
     create_topics(KafkaSettings().client_config("test"))
 
 
@@ -112,13 +112,14 @@ async def test_a_command_waits_for_a_broker_that_comes_back(running: EngineSet, 
     assert in_kafka(operation.correlation_id)
 
 
-async def test_commands_outlast_a_broker_that_lost_its_memory(running: EngineSet, served: Served) -> None:
+async def test_commands_outlast_a_broker_that_lost_its_data(running: EngineSet, served: Served) -> None:
     """A broker that comes back as a new one gets what waited for it: what is acknowledged then is really there."""
     await users(served).CreateUser(VALID)
     with frozen(running.pid("kafka")):
         sent = [asyncio.ensure_future(users(served).CreateUser(VALID)) for _ in range(3)]
         await waiting_in_kafka(served, 3)
         running.kill("kafka")
+    running.forget("kafka")
     running.start("kafka")
     make_topics()
     operations = await asyncio.gather(*sent)

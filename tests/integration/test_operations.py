@@ -225,7 +225,7 @@ async def test_redis_hanging_delays_nobody_for_long(command_path: EngineSet) -> 
 
 
 async def test_a_broker_that_forgot_its_topics_is_followed_again(command_path: EngineSet) -> None:
-    """The broker in memory comes back empty: positions in the topic before do not hide what is in the new one."""
+    """A broker without its data comes back empty: positions in the old topic do not hide what is in the new one."""
     old, new = new_correlation_id(), new_correlation_id()
     async with gateway("g-new-topic") as here:
         lane = Lane()
@@ -234,6 +234,7 @@ async def test_a_broker_that_forgot_its_topics_is_followed_again(command_path: E
         lane.answer(old, *STORES)
         await done(here.tracker.find, old)
         command_path.kill("kafka")
+        command_path.forget("kafka")
         command_path.start("kafka")
         topics.create_topics(KafkaSettings().client_config("test"))
         Lane().answer(new, *STORES)

@@ -21,6 +21,7 @@ All of it, as a user starts it::
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,12 @@ class EngineSet:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         eventually(lambda: all(map(_is_dead, children)), _DEATH_TIMEOUT_S, interval_s=0.01)
+
+    def forget(self, name: str) -> None:
+        """Remove the data of an engine that does not run: it comes back as a new one."""
+        assert name not in self._running
+        for folder in (self.context.data_dir / name, self.context.data_dir / "native" / name):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def stop_all(self) -> None:
         """Stop every engine that runs."""
