@@ -61,7 +61,9 @@ def find_lost(
     `is_command` tells of a record whether a store's lane takes it for a command at all. What lanes gave up is nobody's
     loss. A command whose effect is there is not lost, whatever the store remembers. Where that cannot be told, and
     applying it again would add another row, its redrive status is UNCERTAIN. So it is where the key has another
-    partition by now, since the topic has grown: what came after the command is there. Raises TopicError and PolystreamError.
+    partition by now, since the topic has grown: what came after the command is there.
+
+    Raises TopicError and PolystreamError.
     """
     dead_letters, _ = dead_letter_reader.read_dead_letters()
     search = LostCommandSearch(
