@@ -70,14 +70,13 @@ class Settling:
         """
         queue = self._parked(redrive)
         first = queue[0] if queue else None
-        discarded: list[Applied] = []
+        settled: list[Applied] = []
         if first is None or (first.receipt is not None and first.correlation_id != redrive.correlation_id):
             return self._repeat(redrive)
         if redrive.action is RedriveAction.DISCARD and first.receipt is not None:
             self._retry.until_done([redrive], partial(self._discard, first), of=self._store_name)
             queue = queue[1:]
-            discarded = [Applied(redrive, _still_given_up(first.receipt, redrive.record))]
-        settled: list[Applied] = discarded
+            settled = [Applied(redrive, _still_given_up(first.receipt, redrive.record))]
         for begin in range(0, len(queue), _DRAINED_AT_ONCE):
             settled += self._drain(redrive, queue[begin : begin + _DRAINED_AT_ONCE], is_overdue=is_overdue)
             if any(one.is_deferred for one in settled):
