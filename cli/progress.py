@@ -62,7 +62,7 @@ class Progress:
             self.is_told = True
             self._console.print("stopped")
             if event.get("message"):
-                self._console.print(escape(event["message"]))
+                self._console.print(escape(event["message"]), soft_wrap=True)
 
     def ready(self, seconds: float, endpoints: dict[str, str | None]) -> None:
         """Show that all is ready, and the addresses."""
