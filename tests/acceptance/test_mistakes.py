@@ -55,7 +55,7 @@ _COMMAND_LINE = (
     Mistake("an action that is misspelt", "dlq lst", "did you mean list?"),
     Mistake("no action", "integrity", "it needs ACTION"),
     Mistake("a word for an ID", "explain foo", "CORRELATION_ID: 'foo' is no correlation ID: take correlation_id from"),
-    Mistake("a dead letter's number alone", "dlq show 17", "'17' is no PARTITION:OFFSET, as `dlq list` shows them"),
+    Mistake("a dead letter's number alone", "dlq show 17", "'17' is no PARTITION:OFFSET and no correlation ID: `dlq list` shows both"),
     Mistake("a report into no folder", "bench --json FOLDER/none/x.json", "is not there: make it"),
     Mistake("an option that pytest has not", "test --fast", "unrecognized arguments: --fast"),
     Mistake("explain, and nothing runs", f"explain {_NOBODYS_ID} --data-dir FOLDER", "start one with `up`"),
@@ -218,7 +218,7 @@ def test_a_second_start_on_the_same_folder(platform: Platform) -> None:
     [
         (("explain", _NOBODYS_ID), "correlation_id: there is no operation with this correlation ID"),
         (("dlq", "show", "0:999999"), "there is no dead letter 0:999999: `dlq list` shows"),
-        (("dlq", "redrive"), "say which dead letters, by PARTITION:OFFSET, or --all"),
+        (("dlq", "redrive"), "say which dead letters, by PARTITION:OFFSET or correlation ID, or --all"),
         (("dlq", "redrive", "0:0", "--reason", "X"), "leave them out where dead letters are named"),
     ],
     ids=["an ID of nothing", "no such dead letter", "no dead letter named", "a filter beside a name"],
