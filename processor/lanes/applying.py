@@ -28,6 +28,11 @@ class Applied:
     cause: PolystreamError | None = None
     is_deferred: bool = False  # it is to be tried again
 
+    @property
+    def is_passed(self) -> bool:
+        """Whether it is a command that the store had answered before, nobody knows how."""
+        return self.receipt is None and not self.is_deferred and isinstance(self.taken, Item)
+
     @classmethod
     def answered(cls, taken: Taken, answer: Answer) -> "Applied":
         """Return what an answer of the store's comes to."""

@@ -142,6 +142,9 @@ class Lane:
         set_apart = sum(one.cause is not None for one in applied)
         if set_apart:
             self._health.count("set_apart", set_apart)
+        passed = sum(one.is_passed for one in applied)
+        if passed:
+            self._health.count("passed_before", passed)
         if set_apart or any(isinstance(one.taken, Redrive) for one in applied) or self._parks:
             self._next_parked_look_s = 0.0
 
