@@ -55,7 +55,11 @@ _COMMAND_LINE = (
     Mistake("an action that is misspelt", "dlq lst", "did you mean list?"),
     Mistake("no action", "integrity", "it needs ACTION"),
     Mistake("a word for an ID", "explain foo", "CORRELATION_ID: 'foo' is no correlation ID: take correlation_id from"),
-    Mistake("a dead letter's number alone", "dlq show 17", "'17' is no PARTITION:OFFSET and no correlation ID: `dlq list` shows both"),
+    Mistake(
+        "a dead letter's number alone",
+        "dlq show 17",
+        "'17' is no PARTITION:OFFSET and no correlation ID: `dlq list` shows both",
+    ),
     Mistake("a report into no folder", "bench --json FOLDER/none/x.json", "is not there: make it"),
     Mistake("an option that pytest has not", "test --fast", "unrecognized arguments: --fast"),
     Mistake("explain, and nothing runs", f"explain {_NOBODYS_ID} --data-dir FOLDER", "start one with `up`"),
