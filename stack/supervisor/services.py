@@ -87,8 +87,8 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
     )
 
 
-def _lane(store: str, before_stop: Callable[[StackContext], None]) -> ProcessSpec:
-    name = f"lane-{store}-0"
+def _lane(store: str, index: int, before_stop: Callable[[StackContext], None]) -> ProcessSpec:
+    name = f"lane-{store}-{index}"
 
     def command(context: StackContext) -> CommandLine:
         settings = {
@@ -151,11 +151,15 @@ def is_healthy(context: StackContext) -> bool:
     return probes.says_healthy(HOST, context.ports.rest, "/health")
 
 
-def service_stages(*, volatile: bool, gateways: int, edge: bool) -> tuple[tuple[ProcessSpec, ...], ...]:
+def service_stages(
+    *, volatile: bool, gateways: int, edge: bool, lanes_per_store: int = 1
+) -> tuple[tuple[ProcessSpec, ...], ...]:
     """Return the services in the order of their stopping, so that what is accepted is still answered and told of.
 
+    `lanes_per_store` is how many processes share the partitions of each store's lane.
     With a `volatile` broker, which forgets what it holds when it stops, the lanes finish it first.
     """
     doors = tuple(gateway(index, shares_ports=gateways > 1) for index in range(gateways))
-    lanes = tuple(_lane(store, drain_operations if volatile else nothing) for store in _LANE_STORES)
+    before_stop = drain_operations if volatile else nothing
+    lanes = tuple(_lane(store, index, before_stop) for index in range(lanes_per_store) for store in _LANE_STORES)
     return ((ENVOY,) if edge else (), doors, lanes, (MONITOR,))
