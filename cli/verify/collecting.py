@@ -1,0 +1,268 @@
+"""Reads everything in the end: the stores, the topics, and each operation at every door."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import grpc
+import httpx
+import psycopg
+import pymongo
+from google.protobuf import json_format
+from polystream.options.v1 import options_pb2
+from polystream.v1 import operations_pb2
+from polystream.v1.events_pb2 import CommandReceipt
+from polystream.v1.operations_pb2 import Operation
+from polystream.v1.operations_pb2_grpc import OperationServiceStub
+from redis import Redis
+
+from cli.verify import image
+from cli.verify.doors import open_channel
+from cli.verify.image import (
+    DeadLetterAt,
+    ForeignRecord,
+    Image,
+    ReceiptAt,
+    RecordAt,
+    StoredItem,
+    StoreOutcome,
+    Table,
+    ToldOperation,
+)
+from cli.verify.platform import VerifiedPlatform
+from cli.verify.stamps import stamp_of
+from mesh import topics
+from mesh.catalog import load_catalog
+from mesh.codec import Decoder
+from mesh.dead_letters.reader import DeadLetterReader
+from mesh.errors import read_details
+from mesh.schemas import RegistryClient, load_schema
+from mesh.settings import KafkaSettings, RegistrySettings
+from mesh.store_names import redis as keys
+from mesh.store_names.mongodb import RECOMMENDATIONS, VIEWS
+from mesh.topic_reader import TopicReader
+
+_CALL_TIMEOUT_S: Final = 20.0
+_CALLS_AT_ONCE: Final = 4
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DOORS: Final = ("grpc", "rest", "explain")
+
+
+def collect(
+    platform: VerifiedPlatform,
+    correlation_ids: Sequence[str],
+    before: Mapping[str, Table],
+    foreign: Sequence[ForeignRecord],
+    unwell: Sequence[str],
+) -> Image:
+    """Read all of it, once everything is quiet. `correlation_ids` are those whose operations are looked at.
+
+    `before` is what the tables had before the load: it is left out where it is still the same.
+    """
+    records, receipts, dead_letters = _read_topics(platform)
+    told, missing = read_operations(platform, correlation_ids)
+    return Image(
+        tables=changed_since(read_tables(platform), before),
+        records=records,
+        receipts=receipts,
+        dead_letters=dead_letters,
+        foreign=foreign,
+        told=told,
+        missing=missing,
+        unwell=unwell,
+    )
+
+
+def read_operations(
+    platform: VerifiedPlatform, correlation_ids: Sequence[str]
+) -> tuple[dict[str, dict[str, ToldOperation]], dict[str, Sequence[str]]]:
+    """Return operations as every door tells them, and what is missing of each story."""
+    told: dict[str, dict[str, ToldOperation]] = {}
+    missing: dict[str, Sequence[str]] = {}
+    with (
+        open_channel(platform.endpoint("grpc")) as channel,
+        httpx.Client(base_url=platform.endpoint("rest"), timeout=_CALL_TIMEOUT_S, trust_env=False) as rest,
+    ):
+        stub = OperationServiceStub(channel)
+
+        def read(correlation_id: str) -> None:
+            operations: dict[str, ToldOperation] = {}
+            for door in _DOORS:
+                try:
+                    found, lacks = _ask(door, stub, rest, correlation_id)
+                except (grpc.RpcError, httpx.HTTPError) as error:
+                    operations[door] = ToldOperation(f"not told ({_said(error)})")
+                    continue
+                operations[door] = tell(found)
+                if lacks:
+                    missing[correlation_id] = lacks
+            told[correlation_id] = operations
+
+        with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
+            list(pool.map(read, correlation_ids))
+    return told, missing
+
+
+def tell(operation: Operation) -> ToldOperation:
+    """Return what is compared of an operation."""
+    return ToldOperation(
+        state=Operation.State.Name(operation.state),
+        reason=read_details(operation.error).reason if operation.HasField("error") else "",
+        outcomes={
+            options_pb2.Store.Name(receipt.store): StoreOutcome(
+                Operation.State.Name(receipt.state),
+                read_details(receipt.error).reason if receipt.HasField("error") else "",
+            )
+            for receipt in operation.receipts
+        },
+        took_s=(operation.complete_time.ToMilliseconds() - operation.accept_time.ToMilliseconds()) / 1000,
+    )
+
+
+def _ask(
+    door: str, stub: OperationServiceStub, rest: httpx.Client, correlation_id: str
+) -> tuple[Operation, Sequence[str]]:
+    if door == "grpc":
+        request = operations_pb2.GetOperationRequest(correlation_id=correlation_id)
+        return stub.GetOperation(request, timeout=_CALL_TIMEOUT_S), ()
+    if door == "rest":
+        answer = rest.get(f"/v1/operations/{correlation_id}").raise_for_status()
+        return json_format.ParseDict(answer.json(), Operation()), ()
+    explained = operations_pb2.ExplainOperationRequest(correlation_id=correlation_id)
+    story = stub.ExplainOperation(explained, timeout=_CALL_TIMEOUT_S)
+    return story.operation, list(story.missing)
+
+
+def _said(error: Exception) -> str:
+    return str(error.code().name) if isinstance(error, grpc.RpcError) else type(error).__name__
+
+
+def _read_topics(
+    platform: VerifiedPlatform,
+) -> tuple[dict[str, list[RecordAt]], dict[str, list[ReceiptAt]], list[DeadLetterAt]]:
+    catalog = load_catalog()
+    records: dict[str, list[RecordAt]] = defaultdict(list)
+    receipts: dict[str, list[ReceiptAt]] = defaultdict(list)
+    with (
+        TopicReader(KafkaSettings(bootstrap_servers=platform.endpoint("kafka"))) as reader,
+        closing(RegistryClient(RegistrySettings(url=platform.endpoint("schema_registry")))) as registry,
+    ):
+        for record in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
+            headers = record.read_headers()
+            key = (record.key or b"").decode("utf-8", "replace")
+            records[headers.correlation_id].append(RecordAt(record.partition, record.offset, key, headers.command))
+        decoder = Decoder(CommandReceipt, load_schema(str(CommandReceipt.DESCRIPTOR.full_name)), registry)
+        for record in reader.read(topics.RECEIPTS, reader.extents(topics.RECEIPTS)):
+            receipt = decoder.decode(record.value, record.receive_time_ns)
+            assert isinstance(receipt, CommandReceipt)  # noqa: S101 - what the decoder is of
+            receipts[receipt.correlation_id].append(_receipt_at(record.partition, record.offset, receipt))
+        dead_letters, _ = DeadLetterReader(reader, catalog.commands).read_dead_letters()
+    found = [
+        DeadLetterAt(one.source.partition, one.source.offset, one.store, one.correlation_id, one.reason)
+        for one in dead_letters
+    ]
+    return dict(records), dict(receipts), found
+
+
+def _receipt_at(partition: int, offset: int, receipt: CommandReceipt) -> ReceiptAt:
+    return ReceiptAt(
+        partition,
+        offset,
+        options_pb2.Store.Name(receipt.store),
+        Operation.State.Name(receipt.state),
+        receipt.error.reason,
+        receipt.duplicate,
+        receipt.result.value.hex(),
+        stamp_of(receipt.result.type_url, receipt.result.value),
+    )
+
+
+def read_tables(platform: VerifiedPlatform) -> dict[str, Table]:
+    """Return all that the stores have, by table."""
+    tables: dict[str, dict[str, list[StoredItem]]] = {name: defaultdict(list) for name in image.STORE_OF}
+    _read_postgresql(platform.endpoint("postgresql"), tables)
+    _read_mongodb(platform.endpoint("mongodb"), tables)
+    _read_redis(platform.endpoint("redis"), tables)
+    return {name: dict(table) for name, table in tables.items()}
+
+
+def changed_since(tables: Mapping[str, Table], before: Mapping[str, Table]) -> dict[str, Table]:
+    """Return tables without the entities that are as they were before; one that has changed is nobody's work."""
+    return {
+        name: {entity: items for entity, items in table.items() if before[name].get(entity) != items}
+        for name, table in tables.items()
+    }
+
+
+Tables = Mapping[str, dict[str, list[StoredItem]]]
+
+
+def _read_postgresql(dsn: str, tables: Tables) -> None:
+    with psycopg.connect(dsn, connect_timeout=10) as db:
+
+        def each(statement: str, take: Callable[..., None]) -> None:
+            for row in db.execute(statement):
+                take(*row)
+
+        def user(user_id: int, name: str, email: str, cpf: str, created: datetime) -> None:
+            item = StoredItem(_user(user_id), (name, email, cpf), _microseconds(created))
+            tables[image.USERS][_user(user_id)].append(item)
+
+        def subscription(row_id: int, user_id: int, plan: str, state: str) -> None:
+            tables[image.SUBSCRIPTIONS][_user(user_id)].append(StoredItem(row_id, (plan, state), row_id))
+
+        def payment(row_id: int, user_id: int, amount: Any, method: str, state: str) -> None:
+            item = StoredItem(int(amount * 100), (method, state), row_id)
+            tables[image.PAYMENTS][_user(user_id)].append(item)
+
+        def preferences(user_id: int, language: str, notifications: bool, theme: str, updated: datetime) -> None:
+            item = StoredItem(_user(user_id), (language, notifications, theme), _microseconds(updated))
+            tables[image.PREFERENCES][_user(user_id)].append(item)
+
+        each("SELECT user_id, nome, email, cpf, data_criacao FROM usuarios ORDER BY id", user)
+        each("SELECT id, user_id, plano, status FROM assinaturas ORDER BY id", subscription)
+        each("SELECT id, user_id, valor, forma_pagamento, status FROM pagamentos ORDER BY id", payment)
+        each("SELECT user_id, idioma, notificacoes, tema, data_atualizacao FROM preferencias ORDER BY id", preferences)
+
+
+def _read_mongodb(url: str, tables: Tables) -> None:
+    with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=10_000) as client:
+        db = client.get_default_database()
+        for document in db[VIEWS].find({}):
+            values = (int(document["conteudo_id"]), document["titulo"])
+            tables[image.VIEWS][_user(document["user_id"])].append(StoredItem(document["_id"], values))
+        for document in db[RECOMMENDATIONS].find({}, {"user_id": 1}):
+            tables[image.RECOMMENDATIONS][_user(document["user_id"])].append(StoredItem(document["_id"]))
+
+
+def _read_redis(url: str, tables: Tables) -> None:
+    with Redis.from_url(url, socket_timeout=10, decode_responses=True) as client:
+        indexed: dict[str, str] = {}  # the user in whose index a session is, by its ID
+        for key in client.scan_iter(match=f"{keys.USER_SESSIONS_PREFIX}*"):
+            for session_id in client.zrange(key, 0, -1):
+                indexed[session_id] = key.removeprefix(keys.USER_SESSIONS_PREFIX)
+        for key in client.scan_iter(match=f"{keys.SESSION_PREFIX}*"):
+            session_id = key.removeprefix(keys.SESSION_PREFIX)
+            fields: Any = client.hgetall(key)
+            user_id = fields.get("user_id", "")
+            values = (fields.get("dispositivo"), "indexed" if indexed.pop(session_id, "") == user_id else "not indexed")
+            item = StoredItem(session_id, values, int(fields.get("expira_em", 0)))
+            tables[image.SESSIONS][_user(user_id)].append(item)
+        for session_id, user_id in indexed.items():
+            tables[image.SESSIONS][_user(user_id)].append(StoredItem(session_id, ("no hash", "indexed")))
+        for key in client.scan_iter(match=f"{keys.CONTENT_PREFIX}*"):
+            content: Any = client.hgetall(key)
+            entity = f"content {key.removeprefix(keys.CONTENT_PREFIX)}"
+            cached = (content.get("titulo"), content.get("tipo"), content.get("duracao_segundos"))
+            tables[image.CONTENTS][entity].append(StoredItem(entity, cached, int(content.get("cacheado_em", 0))))
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _user(user_id: object) -> str:
+    return f"user {user_id}"

@@ -1,0 +1,73 @@
+"""Injects the scheduled faults, one after the other, while the load runs."""
+
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cli.verify.fault_schedule import PlannedFault
+from cli.verify.faults import FaultKind, FaultWorld
+from cli.verify.load import Progress
+
+_END_MAX_S: Final = 180.0  # for the fault that is under way
+
+
+@dataclass(frozen=True, slots=True)
+class InjectedFault:
+    """A fault that has been. Times are seconds since the load began."""
+
+    kind: str
+    begin_s: float
+    end_s: float
+    note: str  # what it did
+    failed: bool = False  # whether it could not be injected, or its part did not come back
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "kind": self.kind,
+            "begin_s": round(self.begin_s, 3),
+            "end_s": round(self.end_s, 3),
+            "note": self.note,
+            "failed": self.failed,
+        }
+
+
+@dataclass(slots=True)
+class Injector:
+    """A thread that injects faults."""
+
+    world: FaultWorld
+    schedule: Sequence[PlannedFault]
+    table: Mapping[str, FaultKind]
+    progress: Progress
+    injected: list[InjectedFault] = field(default_factory=list)
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Start it."""
+        self._thread = threading.Thread(target=self._run, name="injector", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until every fault has been, for so long at most; then only for the one that is under way."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            self._ended.set()
+            self._thread.join(_END_MAX_S)
+
+    def _run(self) -> None:
+        load = self.world.load
+        for planned in self.schedule:
+            if self._ended.wait(max(0.0, planned.at_s - load.now_s())):
+                return
+            self.progress(f"{load.acknowledged} commands acknowledged; fault: {planned.kind}")
+            begin_s, failed = load.now_s(), False
+            try:
+                rng = random.Random(planned.seed)  # noqa: S311 - no secret
+                note = self.table[planned.kind].inject(self.world, rng)
+            except Exception as error:  # noqa: BLE001 - told in the report, and the others go on
+                note, failed = f"{type(error).__name__}: {error}", True
+            self.injected.append(InjectedFault(planned.kind, begin_s, load.now_s(), note, failed))
