@@ -64,9 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Verify: 0 when every promise was kept, 1 when one was not, 2 when the run could not be made."""
     from cli.console import make_console  # noqa: PLC0415 - --help comes without them
     from cli.verify.faults import FAULTS, kinds_for  # noqa: PLC0415
+    from cli.verify.options import RunOptions  # noqa: PLC0415
     from cli.verify.platform import VerifyError  # noqa: PLC0415
     from cli.verify.report import print_report  # noqa: PLC0415
-    from cli.verify.run import RunOptions, run_verify  # noqa: PLC0415
+    from cli.verify.run import run_verify  # noqa: PLC0415
 
     to_stdout = str(arguments.json) == "-"
     console = make_console(stderr=to_stdout)

@@ -45,6 +45,7 @@ def find_violations(
         violations += check_attempts(entry, found, is_excused=entry.serial in excused_reuses)
     violations += check_dead_letters(taken, found)
     violations += check_strangers(history, found)
+    violations += [Violation(ViolationKind.EXPOSED, "", f"{place} has personal data") for place in found.exposed]
     violations += [Violation(ViolationKind.UNWELL, "", sentence) for sentence in found.unwell]
     return [replace(one, history=least_history(one, history, found)) for one in violations]
 

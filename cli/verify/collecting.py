@@ -2,25 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import grpc
-import httpx
 import psycopg
 import pymongo
-from google.protobuf import json_format
 from polystream.options.v1 import options_pb2
-from polystream.v1 import operations_pb2
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
-from polystream.v1.operations_pb2_grpc import OperationServiceStub
 from redis import Redis
 
 from cli.verify import image
-from cli.verify.doors import open_channel
 from cli.verify.image import (
     DeadLetterAt,
     ForeignRecord,
@@ -28,27 +21,23 @@ from cli.verify.image import (
     ReceiptAt,
     RecordAt,
     StoredItem,
-    StoreOutcome,
     Table,
-    ToldOperation,
 )
 from cli.verify.platform import VerifiedPlatform
 from cli.verify.stamps import stamp_of
+from cli.verify.told_operations import read_operations
+from cli.verify.workload import has_personal_data
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Decoder
 from mesh.dead_letters.reader import DeadLetterReader
-from mesh.errors import read_details
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings
 from mesh.store_names import redis as keys
 from mesh.store_names.mongodb import RECOMMENDATIONS, VIEWS
 from mesh.topic_reader import TopicReader
 
-_CALL_TIMEOUT_S: Final = 20.0
-_CALLS_AT_ONCE: Final = 4
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DOORS: Final = ("grpc", "rest", "explain")
 
 
 def collect(
@@ -63,81 +52,18 @@ def collect(
     `before` is what the tables had before the load: it is left out where it is still the same.
     """
     records, receipts, dead_letters = _read_topics(platform)
-    told, missing = read_operations(platform, correlation_ids)
+    operations = read_operations(platform.endpoint("grpc"), platform.endpoint("rest"), correlation_ids)
     return Image(
         tables=changed_since(read_tables(platform), before),
         records=records,
         receipts=receipts,
         dead_letters=dead_letters,
         foreign=foreign,
-        told=told,
-        missing=missing,
+        told=operations.told,
+        missing=operations.missing,
+        exposed=operations.exposed + [f"a receipt of {one}" for one in _exposed(receipts)],
         unwell=unwell,
     )
-
-
-def read_operations(
-    platform: VerifiedPlatform, correlation_ids: Sequence[str]
-) -> tuple[dict[str, dict[str, ToldOperation]], dict[str, Sequence[str]]]:
-    """Return operations as every door tells them, and what is missing of each story."""
-    told: dict[str, dict[str, ToldOperation]] = {}
-    missing: dict[str, Sequence[str]] = {}
-    with (
-        open_channel(platform.endpoint("grpc")) as channel,
-        httpx.Client(base_url=platform.endpoint("rest"), timeout=_CALL_TIMEOUT_S, trust_env=False) as rest,
-    ):
-        stub = OperationServiceStub(channel)
-
-        def read(correlation_id: str) -> None:
-            operations: dict[str, ToldOperation] = {}
-            for door in _DOORS:
-                try:
-                    found, lacks = _ask(door, stub, rest, correlation_id)
-                except (grpc.RpcError, httpx.HTTPError) as error:
-                    operations[door] = ToldOperation(f"not told ({_said(error)})")
-                    continue
-                operations[door] = tell(found)
-                if lacks:
-                    missing[correlation_id] = lacks
-            told[correlation_id] = operations
-
-        with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
-            list(pool.map(read, correlation_ids))
-    return told, missing
-
-
-def tell(operation: Operation) -> ToldOperation:
-    """Return what is compared of an operation."""
-    return ToldOperation(
-        state=Operation.State.Name(operation.state),
-        reason=read_details(operation.error).reason if operation.HasField("error") else "",
-        outcomes={
-            options_pb2.Store.Name(receipt.store): StoreOutcome(
-                Operation.State.Name(receipt.state),
-                read_details(receipt.error).reason if receipt.HasField("error") else "",
-            )
-            for receipt in operation.receipts
-        },
-        took_s=(operation.complete_time.ToMilliseconds() - operation.accept_time.ToMilliseconds()) / 1000,
-    )
-
-
-def _ask(
-    door: str, stub: OperationServiceStub, rest: httpx.Client, correlation_id: str
-) -> tuple[Operation, Sequence[str]]:
-    if door == "grpc":
-        request = operations_pb2.GetOperationRequest(correlation_id=correlation_id)
-        return stub.GetOperation(request, timeout=_CALL_TIMEOUT_S), ()
-    if door == "rest":
-        answer = rest.get(f"/v1/operations/{correlation_id}").raise_for_status()
-        return json_format.ParseDict(answer.json(), Operation()), ()
-    explained = operations_pb2.ExplainOperationRequest(correlation_id=correlation_id)
-    story = stub.ExplainOperation(explained, timeout=_CALL_TIMEOUT_S)
-    return story.operation, list(story.missing)
-
-
-def _said(error: Exception) -> str:
-    return str(error.code().name) if isinstance(error, grpc.RpcError) else type(error).__name__
 
 
 def _read_topics(
@@ -165,6 +91,15 @@ def _read_topics(
         for one in dead_letters
     ]
     return dict(records), dict(receipts), found
+
+
+def _exposed(receipts: Mapping[str, Sequence[ReceiptAt]]) -> list[str]:
+    """Return the correlation IDs of receipts that hold personal data."""
+    return [
+        correlation_id
+        for correlation_id, of_one in receipts.items()
+        if any(has_personal_data(bytes.fromhex(receipt.result)) for receipt in of_one)
+    ]
 
 
 def _receipt_at(partition: int, offset: int, receipt: CommandReceipt) -> ReceiptAt:

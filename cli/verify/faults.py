@@ -121,6 +121,13 @@ def _still(
     return inject
 
 
+def _everything_killed(world: FaultWorld, _rng: random.Random) -> str:
+    """SIGKILL to the supervisor: every process ends with it; then a new start on the same data."""
+    began_s = time.monotonic()
+    world.platform.kill_everything()
+    return f"everything killed and started again, ready after {time.monotonic() - began_s:.1f} s"
+
+
 def _one(part: str) -> Callable[[FaultWorld, random.Random], str]:
     return lambda _world, _rng: part
 
@@ -211,6 +218,7 @@ def _table() -> Mapping[str, FaultKind]:
         FaultKind("kill-schema_registry", _killed(_one("schema_registry"))),
         # The embedded broker keeps its topics in memory: what was acknowledged goes with its process.
         FaultKind("kill-kafka", _killed(_one("kafka")), (NATIVE,)),
+        FaultKind(*("kill-everything", _everything_killed, (NATIVE,)), touches=frozenset(STORES), loses_spans=True),
         FaultKind("kill-opensearch", _killed(_one("opensearch")), (NATIVE,)),
         FaultKind("stop-gateway", _still(_one("gateway-0"), _a_while)),
         *(FaultKind(f"stop-lane-{store}", _still(_lane(store), _past_the_session)) for store in STORES),

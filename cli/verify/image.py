@@ -125,6 +125,7 @@ class Image:
     foreign: Sequence[ForeignRecord] = ()
     told: Mapping[str, Mapping[str, ToldOperation]] = field(default_factory=dict)  # by correlation ID, then by door
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of stories, by correlation ID
+    exposed: Sequence[str] = ()  # where personal data was found that must not be there, in a few words each
     unwell: Sequence[str] = ()  # what was not well in the end, a sentence each
 
     def operation(self, correlation_id: str) -> ToldOperation | None:

@@ -51,11 +51,15 @@ class Injector:
         self._thread = threading.Thread(target=self._run, name="injector", daemon=True)
         self._thread.start()
 
-    def wait(self, timeout_s: float) -> None:
-        """Wait until every fault has been, for so long at most; then only for the one that is under way."""
+    @property
+    def is_done(self) -> bool:
+        """Whether every fault has been."""
+        return self._thread is None or not self._thread.is_alive()
+
+    def end(self) -> None:
+        """Begin no other fault, and wait for the one that is under way."""
+        self._ended.set()
         if self._thread is not None:
-            self._thread.join(timeout_s)
-            self._ended.set()
             self._thread.join(_END_MAX_S)
 
     def _run(self) -> None:

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -24,15 +23,6 @@ _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_MAX_S: Final = 1.0
 _WAIT_MAX_S: Final = 120.0  # for an operation that the next command needs
 _WAIT_CALL_S: Final = 3.0
-_JOIN_MARGIN_S: Final = 300.0  # beyond the load's own time
-
-
-@dataclass(slots=True)
-class LoadTimes:
-    """When the load began and ended, by the monotonic clock."""
-
-    began_s: float = 0.0
-    ended_s: float = 0.0
 
 
 class LoadRun:
@@ -48,7 +38,7 @@ class LoadRun:
         self._failures: list[str] = []
         self.entries: list[CommandEntry] = []
         self.skipped = 0  # commands that were not sent, since what they rest on was not answered
-        self.times = LoadTimes()
+        self._began_s = time.monotonic()
 
     @property
     def failures(self) -> Sequence[str]:
@@ -62,11 +52,11 @@ class LoadRun:
 
     def begin(self) -> list[threading.Thread]:
         """Create the user that all rest on, then start every client in a thread of its own."""
-        self.times.began_s = time.monotonic()
+        self._began_s = time.monotonic()
         with closing(self._open()) as client:
             client.send(self._workload.anchor)
             client.wait_final(self._workload.anchor.serial)
-        self.times.began_s = time.monotonic()
+        self._began_s = time.monotonic()
         threads = [
             threading.Thread(target=self._run, args=(planned,), name=f"client-{number}", daemon=True)
             for number, planned in enumerate(self._workload.by_client)
@@ -75,23 +65,20 @@ class LoadRun:
             thread.start()
         return threads
 
-    def end(self, threads: Sequence[threading.Thread], duration_s: float) -> None:
-        """Wait until every client is done, within a bound beyond the load's time; then have them stop."""
-        give_up_s = self.times.began_s + duration_s + _JOIN_MARGIN_S
-        for thread in threads:
-            thread.join(max(0.0, give_up_s - time.monotonic()))
+    def end(self, threads: Sequence[threading.Thread]) -> None:
+        """Have every client stop after its call, and wait for that."""
         self._stop.set()
         for thread in threads:
             thread.join(_CALL_TIMEOUT_S + _PAUSE_MAX_S)
-        self.times.ended_s = time.monotonic()
 
-    def stop(self) -> None:
-        """Have every client stop after its call."""
-        self._stop.set()
+    @property
+    def took_s(self) -> float:
+        """From the first client's start to the last attempt's end, in seconds."""
+        return max((attempt.end_s for entry in self.entries for attempt in entry.attempts), default=0.0)
 
     def now_s(self) -> float:
         """Return the time since the load began, in seconds."""
-        return time.monotonic() - self.times.began_s
+        return time.monotonic() - self._began_s
 
     def pause(self, seconds: float) -> bool:
         """Wait, and tell whether to go on."""

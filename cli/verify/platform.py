@@ -17,6 +17,7 @@ from typing import Final
 import psutil
 
 from cli.running import find_platform
+from cli.verify.main_thread import MainThread
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine
 from stack.ports import Ports
@@ -31,6 +32,7 @@ _START_TIMEOUT_S: Final = 300.0  # the native engines may have to be fetched
 _STOP_TIMEOUT_S: Final = 120.0
 _POLL_S: Final = 0.1
 _LOG_LINES: Final = 15
+_ENV_FILE: Final = "verify.env"
 _TAKEN: Final = "ports are taken"
 
 
@@ -47,6 +49,8 @@ class VerifiedPlatform:
         self.lanes = lanes
         self._output = data_dir / "up.log"
         self._up: subprocess.Popen[bytes] | None = None
+        self._port_offset = 0
+        self.main = MainThread()
         self._first: PlatformState | None = None  # as it was when it was ready: addresses and settings do not change
 
     @property
@@ -124,35 +128,57 @@ class VerifiedPlatform:
             _signal_all(tree, signal.SIGCONT)
 
     def start(self) -> None:
-        """Start it, and wait until it is ready. Raises VerifyError."""
+        """Start it on free ports, and wait until it is ready. Raises VerifyError."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         # A file of its own: the checkout's `.env` may point to somebody's servers.
-        (self.data_dir / "verify.env").touch()
-        environment = processes.bare_environment() | {
-            "POLYSTREAM_ENV_FILE": str(self.data_dir / "verify.env"),
-            "LOG_LEVEL": "WARNING",
-        }
+        (self.data_dir / _ENV_FILE).touch()
         for _ in range(_STARTS_MAX):
-            options = ("--engines", self.engine_set, "--port-offset", str(_free_offset()), "--lanes", str(self.lanes))
-            command = CommandLine(
-                argv=(
-                    *(sys.executable, "-m", "cli", "up", "--no-browser", "--gateways", "1"),
-                    *("--data-dir", str(self.data_dir), *options),
-                ),
-                env=environment,
-                cwd=Path.cwd(),
-                stop_timeout_s=_STOP_TIMEOUT_S,
-            )
-            self._output.unlink(missing_ok=True)
-            self._up = processes.spawn(command, self._output)
-            if not self.wait_for(self._is_ready_or_ended, _START_TIMEOUT_S):
-                break
-            if self._up.poll() is None:
+            self._port_offset = _free_offset()
+            if self._starts():
                 self._first = self.state
                 return
             if _TAKEN not in self._output.read_text(encoding="utf-8"):
                 break
         raise VerifyError(f"the platform did not start:\n{processes.tail(self._output, _LOG_LINES)}")
+
+    def kill_everything(self) -> None:
+        """Kill the supervisor, and with it all that it has started; then start it again on the same data and ports.
+
+        To be called in any thread but the one that serves `main`. Raises VerifyError.
+        """
+        self.main.do(self._kill_and_start, 2 * _START_TIMEOUT_S)
+
+    def _kill_and_start(self) -> None:
+        state, up = self.state, self._up
+        pids = [process.pid for process in state.processes if process.pid]
+        os.kill(state.pid, signal.SIGKILL)
+        if up is not None:
+            up.wait(_STOP_TIMEOUT_S)
+        if not self.wait_for(lambda: not any(map(psutil.pid_exists, pids)), _STOP_TIMEOUT_S):
+            raise VerifyError("the supervisor was killed, and something that it had started lives on")
+        if not self._starts():
+            tail = processes.tail(self._output, _LOG_LINES)
+            raise VerifyError(f"the platform did not start again after it was killed:\n{tail}")
+
+    def _starts(self) -> bool:
+        """Start it, and tell whether it became ready."""
+        environment = processes.bare_environment() | {
+            "POLYSTREAM_ENV_FILE": str(self.data_dir / _ENV_FILE),
+            "LOG_LEVEL": "WARNING",
+        }
+        options = ("--engines", self.engine_set, "--port-offset", str(self._port_offset), "--lanes", str(self.lanes))
+        command = CommandLine(
+            argv=(
+                *(sys.executable, "-m", "cli", "up", "--no-browser", "--gateways", "1"),
+                *("--data-dir", str(self.data_dir), *options),
+            ),
+            env=environment,
+            cwd=Path.cwd(),
+            stop_timeout_s=_STOP_TIMEOUT_S,
+        )
+        self._output.unlink(missing_ok=True)
+        self._up = processes.spawn(command, self._output)
+        return self.wait_for(self._is_ready_or_ended, _START_TIMEOUT_S) and self._up.poll() is None
 
     def stop(self) -> None:
         """Stop it, and wait until it is gone."""

@@ -11,11 +11,11 @@ from polystream.v1.operations_pb2 import ExplainOperationRequest, GetOperationRe
 from polystream.v1.operations_pb2_grpc import OperationServiceStub
 
 from cli.verify.checks import still_missing
-from cli.verify.collecting import tell
 from cli.verify.doors import open_channel
 from cli.verify.faults import STORES
 from cli.verify.load import Progress
 from cli.verify.platform import VerifiedPlatform
+from cli.verify.told_operations import tell
 from mesh import topics
 from mesh.settings import KafkaSettings
 from mesh.topic_reader import GroupPosition, TopicError, TopicReader

@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.verify.history import Answer, CommandHistory, Purpose
 from cli.verify.image import Image
 from cli.verify.injector import InjectedFault
+from cli.verify.options import RunOptions
 from cli.verify.violations import Violation
 from mesh.catalog import load_catalog
 
@@ -18,10 +19,8 @@ _SHOWN_MAX: Final = 20  # violations on the terminal; the JSON has all
 
 def build_report(
     *,
-    seed: int,
+    options: RunOptions,
     commit: str,
-    engine_set: str,
-    lanes: int,
     planned: int,
     skipped: int,
     history: CommandHistory,
@@ -40,10 +39,11 @@ def build_report(
     states = Counter(told.state for told in operations if told is not None)
     reasons = Counter(told.reason for told in operations if told is not None and told.reason)
     return {
-        "seed": seed,
+        "seed": options.seed,
         "commit": commit or None,
-        "engines": engine_set,
-        "lanes": lanes,
+        "engines": options.engine_set,
+        "lanes": options.lanes,
+        "command_line": options.command_line,
         "counts": {
             "planned": planned,
             "sent": len(history.entries),
@@ -112,7 +112,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         console.print(f"\n{len(violations) - _SHOWN_MAX} more are not shown; --json has them", markup=False)
     if violations:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(v["kind"] for v in violations).items())
-        again = f"`verify --seed {report['seed']}` with the same options plans the same again"
-        console.print(f"\n{len(violations)} violations: {kinds}; {again}", markup=False)
+        console.print(f"\n{len(violations)} violations: {kinds}. What plans the same again:", markup=False)
+        console.print(report["command_line"], markup=False)
     else:
         console.print("no violation: every promise was kept")

@@ -3,7 +3,6 @@
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cli.folders import CHECKOUT
@@ -14,6 +13,7 @@ from cli.verify.faults import FAULTS, FaultKind, FaultWorld
 from cli.verify.history import CommandEntry, CommandHistory, Purpose
 from cli.verify.injector import InjectedFault, Injector
 from cli.verify.load import LoadRun, Progress
+from cli.verify.options import RunOptions
 from cli.verify.platform import VerifiedPlatform, VerifyError, verified_platform
 from cli.verify.quiet import wait_until_quiet
 from cli.verify.report import build_report
@@ -24,19 +24,7 @@ from stack.engines.spec import StackError
 
 _GIT_TIMEOUT_S: Final = 10.0
 _SPANS_KEPT_S: Final = 10.0  # a service tries for 7 s to send spans, which it gathers first
-_INJECTOR_MARGIN_S: Final = 300.0  # beyond the load's own time
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What is to be run."""
-
-    seed: int
-    engine_set: str
-    commands: int
-    duration_s: float
-    lanes: int
-    faults: Sequence[str]
+_MARGIN_S: Final = 600.0  # beyond the load's own time
 
 
 def run_verify(options: RunOptions, progress: Progress, table: Mapping[str, FaultKind] = FAULTS) -> dict[str, Any]:
@@ -72,10 +60,13 @@ def _run_on(
     threads = load.begin()
     injector.begin()
     try:
-        load.end(threads, options.duration_s)
-        injector.wait(_INJECTOR_MARGIN_S)
+        platform.main.serve(
+            lambda: injector.is_done and not any(thread.is_alive() for thread in threads),
+            options.duration_s + _MARGIN_S,
+        )
     finally:
-        load.stop()
+        injector.end()
+        load.end(threads)
     if load.failures:
         raise VerifyError(f"a client has ended before its time: {load.failures[0]}")
     history = CommandHistory(load.entries)
@@ -104,17 +95,15 @@ def _run_on(
         ),
     )
     return build_report(
-        seed=options.seed,
+        options=options,
         commit=_commit(),
-        engine_set=options.engine_set,
-        lanes=options.lanes,
         planned=workload.size,
         skipped=load.skipped,
         history=history,
         found=found,
         injected=injector.injected,
         violations=violations,
-        load_s=load.times.ended_s - load.times.began_s,
+        load_s=load.took_s,
         start_s=start_s,
         quiet_s=quiet_s,
     )

@@ -41,6 +41,7 @@ class ViolationKind(enum.Enum):
     REFUSED = "the gateway refused what it must take, or took what it must refuse"
     REQUEST_ID = "a request ID does not stand for one operation"
     SET_APART = "a good command is a dead letter, or a foreign record is none"
+    EXPOSED = "personal data is where it must not be"
     UNWELL = "the platform was not well again in the end"
 
 

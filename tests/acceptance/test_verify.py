@@ -12,8 +12,9 @@ import pymongo
 import pytest
 
 from cli.verify.faults import FaultKind, FaultWorld
+from cli.verify.options import RunOptions
 from cli.verify.platform import VerifyError
-from cli.verify.run import RunOptions, run_verify
+from cli.verify.run import run_verify
 from mesh.store_names.mongodb import VIEWS
 from tests.support.bounded import run_bounded
 from tests.support.engine_sets import chosen_sets

@@ -21,7 +21,7 @@ from mesh.catalog import load_catalog
 
 _COMMANDS = load_catalog().commands
 _PARTITION = 3  # of every record: which one is Kafka's business
-_DOORS = ("grpc", "rest", "explain")
+_DOORS = ("grpc", "rest", "longrunning", "explain")
 
 
 class Story:

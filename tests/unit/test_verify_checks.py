@@ -9,6 +9,7 @@ from cli.verify.collecting import changed_since
 from cli.verify.history import Answer, Attempt, CommandEntry, Purpose
 from cli.verify.image import DeadLetterAt, ForeignRecord, RecordAt, StoredItem
 from cli.verify.violations import ViolationKind
+from cli.verify.workload import has_personal_data
 from tests.support.verify_histories import Story, content, payment, person, view
 
 
@@ -228,7 +229,7 @@ def test_two_answers_of_one_store_must_be_the_same(story: Story) -> None:
     assert story.kinds() == ["ANSWERS"]
 
 
-@pytest.mark.parametrize("door", ["rest", "explain"])
+@pytest.mark.parametrize("door", ["rest", "longrunning", "explain"])
 def test_doors_must_tell_the_same(story: Story, door: str) -> None:
     """The operation's state and each store's part of it."""
     doors = story.told[entry_of(story, "RecordView").correlation_id]
@@ -323,6 +324,15 @@ def test_a_platform_that_is_not_well_again_is_told(story: Story) -> None:
     """A lane that stays behind, a process that is not ready."""
     story.others["unwell"] = ["lanes are behind: postgresql 0@1 of 2"]
     assert story.kinds() == ["UNWELL"]
+
+
+def test_personal_data_in_receipts_and_stories_is_told(story: Story) -> None:
+    """Names and e-mail addresses, whoever's; titles are none."""
+    story.others["exposed"] = ["a receipt of 5"]
+    assert story.kinds() == ["EXPOSED"]
+    assert has_personal_data(b"\n\x0bPessoa v7 41\x12")
+    assert has_personal_data(b"v7.41@example.com")
+    assert not has_personal_data("Conteúdo v7 41".encode())
 
 
 def test_every_kind_has_a_test() -> None:
