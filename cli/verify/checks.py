@@ -13,7 +13,7 @@ from cli.verify.model import Expected, simulate
 from cli.verify.table_checks import check_tables
 from cli.verify.violations import Violation, ViolationKind, least_history
 
-_FINAL: Final = frozenset({"SUCCEEDED", "FAILED"})
+FINAL: Final = frozenset({"SUCCEEDED", "FAILED"})
 _REUSED: Final = "REQUEST_ID_REUSED"
 
 
@@ -95,7 +95,7 @@ def check_operation(entry: CommandEntry, found: Image, *, lacks_spans: bool = Fa
         yield violation(ViolationKind.STRANGE, f"{store} has answered, and is not concerned")
     doors = found.told.get(entry.correlation_id, {})
     told = doors.get("grpc")
-    if told is None or told.state not in _FINAL:
+    if told is None or told.state not in FINAL:
         yield violation(ViolationKind.UNFINISHED, f"the operation is {told.state if told else 'not told'}")
     elif any(_compared(other) != _compared(told) for other in doors.values()):
         said = "; ".join(f"{door}: {other}" for door, other in sorted(doors.items()))

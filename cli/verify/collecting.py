@@ -25,7 +25,7 @@ from cli.verify.image import (
 )
 from cli.verify.platform import VerifiedPlatform
 from cli.verify.stamps import stamp_of
-from cli.verify.told_operations import read_operations
+from cli.verify.told_operations import ReadOperations
 from cli.verify.workload import has_personal_data
 from mesh import topics
 from mesh.catalog import load_catalog
@@ -42,17 +42,16 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def collect(
     platform: VerifiedPlatform,
-    correlation_ids: Sequence[str],
+    operations: ReadOperations,
     before: Mapping[str, Table],
     foreign: Sequence[ForeignRecord],
     unwell: Sequence[str],
 ) -> Image:
-    """Read all of it, once everything is quiet. `correlation_ids` are those whose operations are looked at.
+    """Read all else, once everything is quiet.
 
     `before` is what the tables had before the load: it is left out where it is still the same.
     """
     records, receipts, dead_letters = _read_topics(platform)
-    operations = read_operations(platform.endpoint("grpc"), platform.endpoint("rest"), correlation_ids)
     return Image(
         tables=changed_since(read_tables(platform), before),
         records=records,
@@ -61,7 +60,7 @@ def collect(
         foreign=foreign,
         told=operations.told,
         missing=operations.missing,
-        exposed=operations.exposed + [f"a receipt of {one}" for one in _exposed(receipts)],
+        exposed=[*sorted(operations.exposed), *(f"a receipt of {one}" for one in _exposed(receipts))],
         unwell=unwell,
     )
 

@@ -1,5 +1,6 @@
 """Injects the scheduled faults, one after the other, while the load runs."""
 
+import math
 import random
 import threading
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from cli.verify.faults import FaultKind, FaultWorld
 from cli.verify.load import Progress
 
 _END_MAX_S: Final = 180.0  # for the fault that is under way
+_LOOK_S: Final = 0.5  # at the time that goes now slower, now faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,13 @@ class Injector:
 
     def _run(self) -> None:
         load = self.world.load
-        for planned in self.schedule:
-            if self._ended.wait(max(0.0, planned.at_s - load.now_s())):
+        for planned, due_s in zip(self.schedule, (*(p.at_s for p in self.schedule[1:]), math.inf), strict=True):
+            while (early_s := planned.at_s - load.pace.now_s()) > 0:
+                if self._ended.wait(min(early_s, _LOOK_S)):
+                    return
+            if self._ended.is_set():
                 return
+            load.pace.await_fault(due_s)
             self.progress(f"{load.acknowledged} commands acknowledged; fault: {planned.kind}")
             begin_s, failed = load.now_s(), False
             try:

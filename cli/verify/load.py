@@ -13,6 +13,7 @@ from polystream.v1.operations_pb2_grpc import OperationServiceStub
 
 from cli.verify.doors import CommandDoor, GrpcCommandDoor, RestCommandDoor, open_channel
 from cli.verify.history import Answer, Attempt, CommandEntry, Purpose
+from cli.verify.pace import Pace
 from cli.verify.stamps import stamp_of
 from cli.verify.workload import ABSENT_ID, ABSENT_UUID, PlannedCommand, Repetition, Workload
 from mesh.catalog import Catalog
@@ -23,6 +24,7 @@ _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_MAX_S: Final = 1.0
 _WAIT_MAX_S: Final = 120.0  # for an operation that the next command needs
 _WAIT_CALL_S: Final = 3.0
+_LOOK_S: Final = 0.5  # at the time that goes now slower, now faster
 
 
 class LoadRun:
@@ -35,9 +37,9 @@ class LoadRun:
         self._catalog = catalog
         self._token = token
         self._stop = threading.Event()
+        self.pace = Pace()
         self._failures: list[str] = []
         self.entries: list[CommandEntry] = []
-        self.skipped = 0  # commands that were not sent, since what they rest on was not answered
         self._began_s = time.monotonic()
 
     @property
@@ -57,6 +59,7 @@ class LoadRun:
             client.send(self._workload.anchor)
             client.wait_final(self._workload.anchor.serial)
         self._began_s = time.monotonic()
+        self.pace.begin()
         threads = [
             threading.Thread(target=self._run, args=(planned,), name=f"client-{number}", daemon=True)
             for number, planned in enumerate(self._workload.by_client)
@@ -91,10 +94,10 @@ class LoadRun:
         try:
             with closing(self._open()) as client:
                 for command in planned:
-                    if not self.pause(command.at_s - self.now_s()):
-                        return
-                    if not client.send(command):
-                        self.skipped += 1
+                    while (early_s := command.at_s - self.pace.now_s()) > 0:
+                        if not self.pause(min(early_s, _LOOK_S)):
+                            return
+                    client.send(command)
         except Exception as error:  # noqa: BLE001 - told at the end, where the run counts as not made
             self._failures.append(f"{type(error).__name__}: {error}")
 

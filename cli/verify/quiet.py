@@ -7,15 +7,13 @@ from typing import Final
 
 import grpc
 import httpx
-from polystream.v1.operations_pb2 import ExplainOperationRequest, GetOperationRequest, Operation
+from polystream.v1.operations_pb2 import GetOperationRequest, Operation
 from polystream.v1.operations_pb2_grpc import OperationServiceStub
 
-from cli.verify.checks import still_missing
 from cli.verify.doors import open_channel
 from cli.verify.faults import STORES
 from cli.verify.load import Progress
 from cli.verify.platform import VerifiedPlatform
-from cli.verify.told_operations import tell
 from mesh import topics
 from mesh.settings import KafkaSettings
 from mesh.topic_reader import GroupPosition, TopicError, TopicReader
@@ -27,16 +25,11 @@ QUIET_MAX_S: Final = 150.0
 _PAUSE_S: Final = 0.3
 _CALL_TIMEOUT_S: Final = 10.0
 
-LacksSpans = Callable[[str, float], bool]  # (correlation ID, seconds from its acceptance to its last answer)
 
-
-def wait_until_quiet(
-    platform: VerifiedPlatform, correlation_ids: Sequence[str], lacks_spans: LacksSpans, progress: Progress
-) -> list[str]:
+def wait_until_quiet(platform: VerifiedPlatform, correlation_ids: Sequence[str], progress: Progress) -> list[str]:
     """Wait, within bounds, and return what did not come: a sentence each.
 
-    `lacks_spans` tells whose spans may have been lost. Operations and stories that do not come are not among it: the
-    checks name them one by one.
+    Operations that do not come are not among it: the checks name them one by one.
     """
     unwell: list[str] = []
     progress("waiting until every process is ready")
@@ -50,8 +43,6 @@ def wait_until_quiet(
         behind = _lanes_behind(platform)
         if behind:
             unwell.append(behind)
-        progress("waiting until every story is complete")
-        _wait_for_each(correlation_ids, lambda one: _is_complete(stub, one, lacks_spans))
     progress("waiting until the platform says that it is well")
     said: list[str] = []
     if not platform.wait_for(lambda: _is_well(platform, said), QUIET_MAX_S):
@@ -78,16 +69,6 @@ def _is_final(stub: OperationServiceStub, correlation_id: str) -> bool:
     with suppress(grpc.RpcError):
         operation = stub.GetOperation(GetOperationRequest(correlation_id=correlation_id), timeout=_CALL_TIMEOUT_S)
         return bool(operation.state != Operation.ACCEPTED)
-    return False
-
-
-def _is_complete(stub: OperationServiceStub, correlation_id: str, lacks_spans: LacksSpans) -> bool:
-    with suppress(grpc.RpcError):
-        request = ExplainOperationRequest(correlation_id=correlation_id)
-        story = stub.ExplainOperation(request, timeout=_CALL_TIMEOUT_S)
-        is_excused = lacks_spans(correlation_id, tell(story.operation).took_s)
-        missing = still_missing(story.missing, lacks_spans=is_excused)
-        return not missing and story.operation.state != Operation.ACCEPTED
     return False
 
 

@@ -22,7 +22,6 @@ def build_report(
     options: RunOptions,
     commit: str,
     planned: int,
-    skipped: int,
     history: CommandHistory,
     found: Image,
     injected: Sequence[InjectedFault],
@@ -47,7 +46,7 @@ def build_report(
         "counts": {
             "planned": planned,
             "sent": len(history.entries),
-            "skipped": skipped,
+            "not_sent": planned - len(history.entries),  # what they rest on was not answered
             "acknowledged": len(acknowledged),
             "refused_by_gateway": sum(entry.is_refused and not entry.is_acknowledged for entry in history.entries),
             "never_answered": sum(not entry.is_refused and not entry.is_acknowledged for entry in history.entries),

@@ -2,28 +2,30 @@
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cli.folders import CHECKOUT
 from cli.verify.checks import find_violations
 from cli.verify.collecting import collect, read_tables
+from cli.verify.excuses import Excuses, excused_reuses
 from cli.verify.fault_schedule import make_schedule
 from cli.verify.faults import FAULTS, FaultKind, FaultWorld
-from cli.verify.history import CommandEntry, CommandHistory, Purpose
-from cli.verify.injector import InjectedFault, Injector
+from cli.verify.history import CommandHistory
+from cli.verify.injector import Injector
 from cli.verify.load import LoadRun, Progress
 from cli.verify.options import RunOptions
 from cli.verify.platform import VerifiedPlatform, VerifyError, verified_platform
-from cli.verify.quiet import wait_until_quiet
+from cli.verify.quiet import QUIET_MAX_S, wait_until_quiet
 from cli.verify.report import build_report
+from cli.verify.told_operations import read_operations
 from cli.verify.workload import make_workload
 from mesh.catalog import load_catalog
 from stack.engines import provide
 from stack.engines.spec import StackError
 
 _GIT_TIMEOUT_S: Final = 10.0
-_SPANS_KEPT_S: Final = 10.0  # a service tries for 7 s to send spans, which it gathers first
+_SLOWEST: Final = 5  # the load goes no slower than its plan by this factor while faults are late
 _MARGIN_S: Final = 600.0  # beyond the load's own time
 
 
@@ -62,7 +64,7 @@ def _run_on(
     try:
         platform.main.serve(
             lambda: injector.is_done and not any(thread.is_alive() for thread in threads),
-            options.duration_s + _MARGIN_S,
+            _SLOWEST * options.duration_s + _MARGIN_S,
         )
     finally:
         injector.end()
@@ -72,33 +74,29 @@ def _run_on(
     history = CommandHistory(load.entries)
     acknowledged = [entry.correlation_id for entry in history.acknowledged]
     quiet_began_s = time.monotonic()
-
-    def lacks_spans(correlation_id: str, took_s: float) -> bool:
-        return may_lack_spans(history.by_id[correlation_id], took_s, injector.injected, table)
-
-    unwell = wait_until_quiet(platform, acknowledged, lacks_spans, progress)
-    quiet_s = time.monotonic() - quiet_began_s
+    unwell = wait_until_quiet(platform, acknowledged, progress)
     unwell += [f"{fault.kind}: {fault.note}" for fault in injector.injected if fault.failed]
-    progress("reading the stores, the topics and the operations")
+    excuses = Excuses(history, injector.injected, table)
+    progress("reading every operation at every door")
     asked = [entry.correlation_id for entry in history.entries if not entry.refusal]
-    found = collect(platform, asked, before, world.foreign, unwell)
+    operations = read_operations(
+        platform.endpoint("grpc"), platform.endpoint("rest"), asked, QUIET_MAX_S, excuses.is_whole
+    )
+    quiet_s = time.monotonic() - quiet_began_s
+    progress("reading the stores and the topics")
+    found = collect(platform, operations, before, world.foreign, unwell)
     progress("checking")
     violations = find_violations(
         history,
         found,
         taken_emails=frozenset({str(workload.anchor.fields["email"])}),
         excused_reuses=excused_reuses(history.entries, injector.injected, table),
-        excused_spans=frozenset(
-            history.by_id[correlation_id].serial
-            for correlation_id, doors in found.told.items()
-            if lacks_spans(correlation_id, max(told.took_s for told in doors.values()))
-        ),
+        excused_spans=excuses.spans(operations),
     )
     return build_report(
         options=options,
         commit=_commit(),
         planned=workload.size,
-        skipped=load.skipped,
         history=history,
         found=found,
         injected=injector.injected,
@@ -106,40 +104,6 @@ def _run_on(
         load_s=load.took_s,
         start_s=start_s,
         quiet_s=quiet_s,
-    )
-
-
-def excused_reuses(
-    entries: Sequence[CommandEntry], injected: Sequence[InjectedFault], table: Mapping[str, FaultKind]
-) -> frozenset[int]:
-    """Return the serials of commands whose request ID nobody could know, or tell of, while Redis did not answer."""
-    times = [(fault.begin_s, fault.end_s) for fault in injected if "redis" in table[fault.kind].touches]
-    return frozenset(
-        entry.serial
-        for entry in entries
-        if any(attempt.purpose is Purpose.OTHER for attempt in entry.attempts)
-        and any(
-            attempt.begin_s <= end_s and attempt.end_s >= begin_s
-            for attempt in entry.attempts
-            for begin_s, end_s in times
-        )
-    )
-
-
-def may_lack_spans(
-    entry: CommandEntry, took_s: float, injected: Sequence[InjectedFault], table: Mapping[str, FaultKind]
-) -> bool:
-    """Tell whether a command was under way when a process died, or stood still, that may have had spans of it.
-
-    `took_s` is the time from its acceptance to its last answer.
-    """
-    if not entry.attempts:
-        return False
-    begin_s, end_s = entry.attempts[0].begin_s, entry.attempts[-1].end_s + took_s
-    return any(
-        begin_s <= fault.end_s + _SPANS_KEPT_S and end_s >= fault.begin_s - _SPANS_KEPT_S
-        for fault in injected
-        if table[fault.kind].loses_spans
     )
 
 

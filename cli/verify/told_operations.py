@@ -1,5 +1,6 @@
 """Reads each operation at every door, and its story."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from mesh.proto_json import from_dict
 
 _CALL_TIMEOUT_S: Final = 20.0
 _CALLS_AT_ONCE: Final = 4
+_PAUSE_S: Final = 0.5
 
+IsWhole = Callable[[str, "ReadOperations"], bool]
 _Ask = Callable[[str], Operation]
 
 
@@ -32,12 +35,18 @@ class ReadOperations:
 
     told: dict[str, dict[str, ToldOperation]] = field(default_factory=dict)  # by correlation ID, then by door
     missing: dict[str, Sequence[str]] = field(default_factory=dict)  # of the stories
-    exposed: list[str] = field(default_factory=list)  # where personal data is told, in a few words each
+    exposed: set[str] = field(default_factory=set)  # where personal data is told, in a few words each
 
 
-def read_operations(grpc_address: str, rest_url: str, correlation_ids: Sequence[str]) -> ReadOperations:
-    """Ask every door for every operation; a door that tells nothing of one says why in its state."""
+def read_operations(
+    grpc_address: str, rest_url: str, correlation_ids: Sequence[str], wait_s: float, is_whole: IsWhole
+) -> ReadOperations:
+    """Ask every door for every operation; a door that tells nothing of one says why in its state.
+
+    What is not whole is asked for again, for so many seconds at most.
+    """
     found = ReadOperations()
+    give_up_s = time.monotonic() + wait_s
     with (
         open_channel(grpc_address) as channel,
         httpx.Client(base_url=rest_url, timeout=_CALL_TIMEOUT_S, trust_env=False) as rest,
@@ -48,7 +57,14 @@ def read_operations(grpc_address: str, rest_url: str, correlation_ids: Sequence[
         def read(correlation_id: str) -> None:
             found.told[correlation_id] = {door: _told(ask, correlation_id) for door, ask in doors.items()}
 
-        list(pool.map(read, correlation_ids))
+        left = list(correlation_ids)
+        while left:
+            list(pool.map(read, left))
+            left = [one for one in left if not is_whole(one, found)]
+            if time.monotonic() > give_up_s:
+                break
+            if left:
+                time.sleep(_PAUSE_S)
     return found
 
 
@@ -93,10 +109,9 @@ def _doors(channel: grpc.Channel, rest: httpx.Client, found: ReadOperations) -> 
     def by_story(correlation_id: str) -> Operation:
         request = operations_pb2.ExplainOperationRequest(correlation_id=correlation_id)
         story = service.ExplainOperation(request, timeout=_CALL_TIMEOUT_S)
-        if story.missing:
-            found.missing[correlation_id] = list(story.missing)
+        found.missing[correlation_id] = list(story.missing)
         if has_personal_data(story.SerializeToString()):
-            found.exposed.append(f"the story of {correlation_id}")
+            found.exposed.add(f"the story of {correlation_id}")
         operation: Operation = story.operation
         return operation
 

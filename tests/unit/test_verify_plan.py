@@ -1,15 +1,17 @@
 """What a run of the self-check plans: the same seed gives the same commands and the same faults."""
 
+import math
 from collections import Counter
 
 import pytest
 
 from cli.commands.verify import _chosen
+from cli.verify.excuses import excused_reuses, may_lack_spans
 from cli.verify.fault_schedule import make_schedule
 from cli.verify.faults import FAULTS, kinds_for
 from cli.verify.history import Answer, Attempt, CommandEntry, Purpose
 from cli.verify.injector import InjectedFault
-from cli.verify.run import excused_reuses, may_lack_spans
+from cli.verify.pace import Pace
 from cli.verify.workload import INVALID, PlannedCommand, Repetition, cents_of, cpf_of, make_workload, money
 from mesh.catalog import load_catalog
 
@@ -140,3 +142,22 @@ def test_spans_are_excused_only_around_the_end_of_a_process_that_had_them() -> N
     assert lacks("kill-gateway", 80.0, took_s=25.0)
     assert not lacks("kill-redis", 50.0)
     assert not lacks("stop-lane-redis", 50.0)
+
+
+def test_the_time_goes_slower_while_a_fault_is_late() -> None:
+    """So that the ones behind it meet commands, too; it never stands still."""
+    clock = [100.0]
+    pace = Pace(lambda: clock[0])
+    pace.await_fault(10.0)
+    clock[0] += 8.0
+    assert pace.now_s() == pytest.approx(8.0)
+    clock[0] += 12.0  # ten of them beyond the next fault
+    assert pace.now_s() == pytest.approx(12.0)
+    pace.await_fault(20.0)
+    clock[0] += 5.0
+    assert pace.now_s() == pytest.approx(17.0)
+    pace.await_fault(math.inf)
+    clock[0] += 100.0
+    assert pace.now_s() == pytest.approx(117.0)
+    pace.begin()
+    assert pace.now_s() == 0.0
