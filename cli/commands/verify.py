@@ -5,9 +5,13 @@ import json
 import random
 import signal
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from cli.arguments import new_file, one_of, whole_number
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SEED_MAX: Final = 999_999_999
 _COMMANDS: Final = (10, 100_000)
@@ -89,7 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(f"seed {seed}", markup=False)
     try:
         with console.status("") as status:
-            report = run_verify(options, status.update)
+            progress = status.update if console.is_terminal else _line_by_line(console)
+            report = run_verify(options, progress)
     except VerifyError as error:
         console.print(str(error), markup=False)
         return 2
@@ -100,6 +105,11 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.json.write_text(text, encoding="utf-8")
     print_report(report, console)
     return 1 if report["violations"] else 0
+
+
+def _line_by_line(console: "Console") -> Callable[[str], None]:
+    """Return what shows how it goes where no line can be overwritten."""
+    return lambda text: console.print(text, markup=False)
 
 
 def _chosen(text: str, possible: list[str]) -> list[str]:

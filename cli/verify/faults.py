@@ -26,7 +26,7 @@ NATIVE: Final = "native"
 STORES: Final = ("postgresql", "mongodb", "redis")
 _SESSION_SHARE: Final = 1.5  # how long a lane stands still, in terms of its session timeout
 _ENGINE_STILL_S: Final = (2.0, 6.0)
-_BACK_MAX_S: Final = 90.0
+_BACK_MAX_S: Final = 240.0  # OpenSearch may take as long, killed as it wrote on a busy machine
 _JOIN_MAX_S: Final = 60.0
 _POLL_S: Final = 0.2
 # A member of a lane's group has to divide partitions up as lanes do.

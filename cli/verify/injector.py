@@ -11,7 +11,7 @@ from cli.verify.fault_schedule import PlannedFault
 from cli.verify.faults import FaultKind, FaultWorld
 from cli.verify.load import Progress
 
-_END_MAX_S: Final = 180.0  # for the fault that is under way
+_END_MAX_S: Final = 300.0  # for the fault that is under way
 _LOOK_S: Final = 0.5  # at the time that goes now slower, now faster
 
 
