@@ -36,6 +36,7 @@ _HOPS_MAX_BYTES: Final = 1_000_000
 _SPANS_MAX_BYTES: Final = 1_500_000
 
 _STORES = frozenset(Store.keys())
+_CALL: Final = "SERVER"  # the kind of a span of a call that somebody from outside has made
 
 
 def ordered(events: Iterable[Event]) -> list[Event]:
@@ -233,9 +234,10 @@ def _missing_spans(spans: Sequence[Span], operation: Operation, command: Command
         return ["no span of the command's trace has arrived"]
     ids = {span.span_id for span in spans}
     roots = [span for span in spans if span.parent_span_id not in ids]
+    # A request that is sent again under its request ID is another call, with a trace of its own.
+    adrift = ", ".join(f"{span.service}: {span.name}" for span in roots[1:] if span.kind != _CALL)
     missing = []
-    if len(roots) > 1:
-        adrift = ", ".join(f"{span.service}: {span.name}" for span in roots[1:])
+    if adrift:
         missing.append(f"the spans are no single tree; their parents are missing: {adrift}")
     if not any(span.name == names.GATEWAY_SEND for span in spans):
         missing.append(f"the gateway's span `{names.GATEWAY_SEND}` has not arrived")

@@ -25,6 +25,7 @@ from stack.supervisor.data_folder import require_owner, unwritable
 from stack.supervisor.state import RunFolder
 
 _GATEWAYS_MAX: Final = 64
+_LANES_MAX: Final = 6  # as many as `user_events` has partitions: more would have nothing to read
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1, _GATEWAYS_MAX),
         metavar="N",
         help="run N gateways on the same ports; without it, as many as suit the machine's processors",
+    )
+    parser.add_argument(
+        "--lanes",
+        type=whole_number(1, _LANES_MAX),
+        metavar="N",
+        help="run N lane processes for each store, which share its work; one without it",
     )
     parser.add_argument("--edge", action="store_true", help="put Envoy before the gateways, on port 8443")
     add_data_dir(parser)
@@ -109,6 +116,9 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
     if arguments.port_offset:
         progress.failed("--compose has the ports that stand in deploy/compose/compose.yaml: leave --port-offset out")
         return 2
+    if arguments.lanes:
+        progress.failed("--compose has the lanes that stand in deploy/compose/compose.yaml: leave --lanes out")
+        return 2
     if arguments.gateways:
         progress.failed("--compose has the gateways that stand in deploy/compose/compose.yaml: leave --gateways out")
         return 2
@@ -128,6 +138,7 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
     options = ["--engines", arguments.engines, "--data-dir", str(arguments.data_dir.resolve())]
     options += ["--port-offset", str(arguments.port_offset)]
     options += ["--gateways", str(arguments.gateways)] if arguments.gateways else []
+    options += ["--lanes", str(arguments.lanes)] if arguments.lanes else []
     options += ["--edge"] if arguments.edge else []
     options += ["--detached"] if arguments.detach else []
     name_env_file()

@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--data-dir", required=True, type=Path)
     parser.add_argument("--port-offset", required=True, type=int)
     parser.add_argument("--gateways", type=int)
+    parser.add_argument("--lanes", type=int, default=1)
     parser.add_argument("--edge", action="store_true")
     parser.add_argument("--detached", action="store_true")
     parser.add_argument("--lock-descriptor", type=int)  # of the data folder's lock, taken already
@@ -48,7 +49,12 @@ def main() -> int:
 
     def plan_with_room() -> Plan:
         made = make_plan(
-            arguments.engines, data_dir, arguments.port_offset, gateways=arguments.gateways, edge=arguments.edge
+            arguments.engines,
+            data_dir,
+            arguments.port_offset,
+            gateways=arguments.gateways,
+            edge=arguments.edge,
+            lanes=arguments.lanes,
         )
         require_room(data_dir, NEEDS[made.engine_set])
         return made

@@ -61,12 +61,18 @@ class Plan:
 
 
 def make_plan(
-    engine_set: str, data_dir: Path, port_offset: int, *, gateways: int | None = None, edge: bool = False
+    engine_set: str,
+    data_dir: Path,
+    port_offset: int,
+    *,
+    gateways: int | None = None,
+    edge: bool = False,
+    lanes: int = 1,
 ) -> Plan:
     """Decide what to start. Raises StackError where a setting is wrong.
 
     `gateways` is how many share the gateways' ports, as many as suit the machine without it; `edge` puts Envoy before
-    them.
+    them; `lanes` is how many processes each store's lane has.
 
     Reads the settings of the environment and of the file that POLYSTREAM_ENV_FILE names, once: what a service is given
     when it is started again is what it was given first. Changes the environment of this process: all settings are in it
@@ -93,6 +99,7 @@ def make_plan(
         stages=service_stages(
             gateways=default_gateways() if gateways is None else gateways,
             edge=edge,
+            lanes_per_store=lanes,
         ),
         provision=PROVISION,
         port_offset=port_offset,

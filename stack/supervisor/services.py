@@ -87,8 +87,8 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
     )
 
 
-def _lane(store: str) -> ProcessSpec:
-    name = f"lane-{store}-0"
+def _lane(store: str, index: int) -> ProcessSpec:
+    name = f"lane-{store}-{index}"
 
     def command(context: StackContext) -> CommandLine:
         settings = {
@@ -149,8 +149,11 @@ def is_healthy(context: StackContext) -> bool:
     return probes.says_healthy(HOST, context.ports.rest, "/health")
 
 
-def service_stages(*, gateways: int, edge: bool) -> tuple[tuple[ProcessSpec, ...], ...]:
-    """Return the services in the order of their stopping, so that what is accepted is still answered and told of."""
+def service_stages(*, gateways: int, edge: bool, lanes_per_store: int = 1) -> tuple[tuple[ProcessSpec, ...], ...]:
+    """Return the services in the order of their stopping, so that what is accepted is still answered and told of.
+
+    `lanes_per_store` is how many processes share the partitions of each store's lane.
+    """
     doors = tuple(gateway(index, shares_ports=gateways > 1) for index in range(gateways))
-    lanes = tuple(_lane(store) for store in _LANE_STORES)
+    lanes = tuple(_lane(store, index) for index in range(lanes_per_store) for store in _LANE_STORES)
     return ((ENVOY,) if edge else (), doors, lanes, (MONITOR,))

@@ -19,7 +19,7 @@ _ELSEWHERE: Final = ("README.md", "README.pt-BR.md", "CONTRIBUTING.md", "sdk/REA
 # Sections that a test of their own runs, on every engine set.
 _RUN_BY: Final = {"README.md: A five-minute tour": "tests/acceptance/test_tour.py"}
 _ADDING: Final = "docs/adding-a-command.md"
-_STARTS: Final = re.compile(r"^python3 start\.py( up\b|\s*(#|$))", re.MULTILINE)
+_STARTS: Final = re.compile(r"^python3 start\.py( up\b| verify\b|\s*(#|$))", re.MULTILINE)
 # Programs are run by the checkout's Python, but for the SDK's, which needs nothing of the platform.
 _PYTHON: Final = defaultdict(lambda: ".venv/bin/python", {"sdk/README.md": "python3", "docs/sdk.md": "python3"})
 # All that is not run, and why: nothing but what a machine without containers, or without the network, can't do.

@@ -51,6 +51,7 @@ _SLOW: Final = (
     "tests/acceptance/test_record_fuzz.py",
     "tests/acceptance/test_schemathesis.py",
     "tests/acceptance/test_surroundings.py",
+    "tests/acceptance/test_verify.py",
     "tests/docs/test_pages.py",
     "tests/integration/test_event_store_outage.py",
     "tests/integration/test_supervisor_platform.py",

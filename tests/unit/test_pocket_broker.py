@@ -174,6 +174,7 @@ async def test_a_member_whose_connection_is_gone_holds_nobody_up(rig: _Rig) -> N
         _batch().replace(b"\x02", b"\x01", 1),  # of an older format
         _batch() + _batch(),
     ],
+    ids=["cut off", "a head alone", "no records", "an older format", "two"],
 )
 def test_what_is_no_batch_is_refused(batch: bytes) -> None:
     """It would be nobody's to read."""

@@ -35,6 +35,15 @@ def test_they_stop_from_the_door_inwards() -> None:
         assert names == [*([["envoy"]] if edge else []), ["gateway-0", "gateway-1"], lanes, ["monitor"]]
 
 
+def test_each_store_has_as_many_lanes_as_were_asked_for() -> None:
+    """A name each: the supervisor and the health tell them apart by it."""
+    _, _, lanes, _ = service_stages(gateways=1, edge=False, lanes_per_store=2)
+    stores = ("postgresql", "mongodb", "redis")
+    assert sorted(spec.name for spec in lanes) == sorted(
+        f"lane-{store}-{index}" for store in stores for index in (0, 1)
+    )
+
+
 def test_gateways_that_share_ports_have_the_same_ones_and_names_of_their_own() -> None:
     """A name is a consumer group: two gateways must not have the same."""
     _, doors, *_ = service_stages(gateways=3, edge=False)

@@ -148,6 +148,16 @@ def test_a_span_without_its_parent_is_named(catalog: Catalog) -> None:
     assert any(names.GATEWAY_SEND in text for text in story.missing)
 
 
+def test_a_request_that_was_sent_again_is_a_tree_of_its_own(catalog: Catalog) -> None:
+    """Under its request ID it is the same operation, and a call with a trace of its own."""
+    hops = [event("accepted", 1), event("received", 4, "POSTGRESQL"), event("succeeded", 5, "POSTGRESQL")]
+    again = span("f", "", "polystream.v1.UserService/CreateUser", 6)
+    again.kind = "SERVER"
+    assert list(tell(hops, [*whole_trace(), again], catalog, sampled=True).missing) == []
+    again.kind = "CONSUMER"
+    assert any("no single tree" in text for text in tell(hops, [*whole_trace(), again], catalog, sampled=True).missing)
+
+
 def test_an_unsampled_command_misses_no_spans(catalog: Catalog) -> None:
     """Spans are only expected where the trace was to be recorded."""
     assert list(tell(HAPPY, [], catalog, sampled=False).missing) == []
