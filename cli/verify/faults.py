@@ -217,8 +217,8 @@ def _table() -> Mapping[str, FaultKind]:
         *(FaultKind(f"kill-{engine}", _killed(_one(engine)), touches=frozenset({engine})) for engine in STORES),
         FaultKind("kill-schema_registry", _killed(_one("schema_registry"))),
         # The embedded broker keeps its topics in memory: what was acknowledged goes with its process.
-        FaultKind("kill-kafka", _killed(_one("kafka")), (NATIVE,)),
-        FaultKind(*("kill-everything", _everything_killed, (NATIVE,)), touches=frozenset(STORES), loses_spans=True),
+        FaultKind("kill-kafka", _killed(_one("kafka"))),
+        FaultKind("kill-everything", _everything_killed, touches=frozenset(STORES), loses_spans=True),
         FaultKind("kill-opensearch", _killed(_one("opensearch")), (NATIVE,)),
         FaultKind("stop-gateway", _still(_one("gateway-0"), _a_while)),
         *(FaultKind(f"stop-lane-{store}", _still(_lane(store), _past_the_session)) for store in STORES),
