@@ -166,7 +166,7 @@ def _waiting(entry: ListedDeadLetter) -> str:
 
 def _show_silent(silent: Mapping[str, str], console: Console) -> None:
     for store, why in sorted(silent.items()):
-        console.print(f"[yellow]{store} does not say what it has parked ({escape(why)})[/yellow]")
+        console.print(f"[yellow]{escape(store)} does not say what it has parked ({escape(why)})[/yellow]")
 
 
 def _remedy(entry: ListedDeadLetter) -> str:

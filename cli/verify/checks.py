@@ -151,7 +151,7 @@ def check_dead_letters(taken: CommandHistory, found: Image) -> Iterator[Violatio
             sentence = f"{kind} at {partition}@{offset}: the {store} lane has not set it apart"
             yield Violation(ViolationKind.SET_APART, "", sentence)
     for position, one in there.items():
-        if position not in wanted:
+        if position not in wanted and one.correlation_id not in found.given_up:
             entry = taken.by_id.get(one.correlation_id)
             what = entry.command if entry is not None else "a record that is no foreign one"
             sentence = f"{one.store} has set {what} at {one.partition}@{one.offset} apart: {one.reason}"

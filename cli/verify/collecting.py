@@ -14,9 +14,9 @@ from polystream.v1.operations_pb2 import Operation
 from redis import Redis
 
 from cli.verify import image
+from cli.verify.faults import FaultWorld
 from cli.verify.image import (
     DeadLetterAt,
-    ForeignRecord,
     Image,
     ReceiptAt,
     RecordAt,
@@ -44,7 +44,7 @@ def collect(
     platform: VerifiedPlatform,
     operations: ReadOperations,
     before: Mapping[str, Table],
-    foreign: Sequence[ForeignRecord],
+    faults: FaultWorld,
     unwell: Sequence[str],
 ) -> Image:
     """Read all else, once everything is quiet.
@@ -57,7 +57,8 @@ def collect(
         records=records,
         receipts=receipts,
         dead_letters=dead_letters,
-        foreign=foreign,
+        foreign=faults.foreign,
+        given_up=faults.given_up,
         told=operations.told,
         missing=operations.missing,
         exposed=[*sorted(operations.exposed), *(f"a receipt of {one}" for one in _exposed(receipts))],

@@ -1,13 +1,18 @@
 """The faults: one function each, in one table. Each returns what it did once the cause has ended."""
 
+import json
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, LiteralString
 
+import psycopg
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from psycopg import sql
 
 from cli.verify.image import ForeignRecord
 from cli.verify.load import LoadRun
@@ -32,6 +37,13 @@ _POLL_S: Final = 0.2
 # A member of a lane's group has to divide partitions up as lanes do.
 _MEMBER_CONFIG: Final = {"enable.auto.commit": False, "partition.assignment.strategy": "cooperative-sticky"}
 _SEND_MAX_S: Final = 30.0
+_REDRIVE_MAX_S: Final = 120.0
+_REFUSALS: Final[Sequence[tuple[str, LiteralString]]] = (
+    ("usuarios", "length(nome) % 3 > 0"),
+    ("assinaturas", "user_id % 3 > 0"),
+    ("pagamentos", "user_id % 3 > 0"),
+    ("preferencias", "user_id % 3 > 0"),
+)
 _FOREIGN_BYTES: Final = b"\xde\xad\xbe\xef" * 4
 
 
@@ -43,6 +55,7 @@ class FaultWorld:
         self.load = load
         self.kafka = KafkaSettings(bootstrap_servers=platform.endpoint("kafka"))
         self.foreign: list[ForeignRecord] = []
+        self.given_up: set[str] = set()  # correlation IDs of commands that a fault had a store give up
 
     def lanes_of(self, store: str) -> list[str]:
         """Return the names of a store's lane processes."""
@@ -52,6 +65,23 @@ class FaultWorld:
     def session_s(self) -> float:
         """How long a lane may be silent before its partitions go to another one, in seconds."""
         return int(self.platform.settings.get("KAFKA_SESSION_TIMEOUT_MS", self.kafka.session_timeout_ms)) / 1000
+
+    def redrive_all(self) -> list[str]:
+        """Redrive everything that is parked; return the correlation IDs of what was given up. Raises VerifyError."""
+        command = (sys.executable, "-m", "cli", "dlq", "redrive", "--all", "--keep-going", "--json")
+        try:
+            done = subprocess.run(  # noqa: S603 - this command itself
+                [*command, "--data-dir", str(self.platform.data_dir)],
+                capture_output=True,
+                timeout=_REDRIVE_MAX_S,
+                check=False,
+            )
+            told = json.loads(done.stdout)
+        except (subprocess.TimeoutExpired, ValueError) as error:
+            raise VerifyError(f"what was given up could not be redriven: {error}") from error
+        if done.returncode != 0:
+            raise VerifyError(f"what was given up was not all redriven: {told}")
+        return [one["correlation_id"] for one in told["redriven"]]
 
     def produce(self, record: KafkaRecord) -> tuple[int, int]:
         """Write a record to `user_events`, and return its partition and its offset. Raises VerifyError."""
@@ -172,6 +202,22 @@ def _offsets_reset(store: str) -> Inject:
     return inject
 
 
+def _given_up(world: FaultWorld, rng: random.Random) -> str:
+    """Have PostgreSQL refuse some rows, which no handler expects, and then redrive what was given up."""
+    table, condition = rng.choice(_REFUSALS)
+    constraint = sql.SQL("ALTER TABLE {} ADD CONSTRAINT verify CHECK ({}) NOT VALID")
+    mended = sql.SQL("ALTER TABLE {} DROP CONSTRAINT verify").format(sql.Identifier(table))
+    with psycopg.connect(world.platform.endpoint("postgresql"), autocommit=True) as db:
+        db.execute(constraint.format(sql.Identifier(table), sql.SQL(condition)))
+        try:
+            time.sleep(rng.uniform(*_ENGINE_STILL_S))
+        finally:
+            db.execute(mended)
+    redriven = world.redrive_all()
+    world.given_up.update(redriven)
+    return f"{len(redriven)} keys parked by a rule on {table}, and redriven"
+
+
 def _foreign_records(world: FaultWorld, rng: random.Random) -> str:
     """Write records that no lane can read, under keys that are nobody's."""
     kinds: Sequence[tuple[str, str | None, tuple[str, ...]]] = (
@@ -216,7 +262,6 @@ def _table() -> Mapping[str, FaultKind]:
         FaultKind("kill-monitor", _killed(_one("monitor")), loses_spans=True),
         *(FaultKind(f"kill-{engine}", _killed(_one(engine)), touches=frozenset({engine})) for engine in STORES),
         FaultKind("kill-schema_registry", _killed(_one("schema_registry"))),
-        # The embedded broker keeps its topics in memory: what was acknowledged goes with its process.
         FaultKind("kill-kafka", _killed(_one("kafka"))),
         FaultKind("kill-everything", _everything_killed, touches=frozenset(STORES), loses_spans=True),
         FaultKind("kill-opensearch", _killed(_one("opensearch")), (NATIVE,)),
@@ -229,6 +274,7 @@ def _table() -> Mapping[str, FaultKind]:
         ),
         FaultKind("stop-opensearch", _still(_one("opensearch"), _a_while), (NATIVE,)),
         *(FaultKind(f"reset-offsets-{store}", _offsets_reset(store)) for store in STORES),
+        FaultKind("give-up-postgresql", _given_up),
         FaultKind("foreign-records", _foreign_records),
         FaultKind("record-again", _record_again),
     ]

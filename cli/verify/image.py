@@ -1,6 +1,7 @@
 """What was found in the end: the stores' rows, the topics' records, and the operations as each door tells them."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -123,6 +124,7 @@ class Image:
     receipts: Mapping[str, Sequence[ReceiptAt]] = field(default_factory=dict)  # likewise
     dead_letters: Sequence[DeadLetterAt] = ()
     foreign: Sequence[ForeignRecord] = ()
+    given_up: AbstractSet[str] = frozenset()  # correlation IDs of commands that a fault had a store give up
     told: Mapping[str, Mapping[str, ToldOperation]] = field(default_factory=dict)  # by correlation ID, then by door
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of stories, by correlation ID
     exposed: Sequence[str] = ()  # where personal data was found that must not be there, in a few words each

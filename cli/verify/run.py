@@ -84,7 +84,7 @@ def _run_on(
     )
     quiet_s = time.monotonic() - quiet_began_s
     progress("reading the stores and the topics")
-    found = collect(platform, operations, before, world.foreign, unwell)
+    found = collect(platform, operations, before, world, unwell)
     progress("checking")
     violations = find_violations(
         history,

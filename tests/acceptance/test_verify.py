@@ -28,8 +28,8 @@ _RUNS: Final[dict[str, dict[str, str]]] = {
         "--commands": "1500",
         "--duration-s": "60",
         "--lanes": "2",
-        "--faults": "kill-gateway,kill-lane-postgresql,kill-monitor,kill-mongodb,kill-redis,stop-lane-redis,stop-kafka,"
-        "reset-offsets-postgresql,reset-offsets-redis,foreign-records,record-again",
+        "--faults": "kill-gateway,kill-lane-postgresql,kill-monitor,kill-mongodb,kill-redis,kill-kafka,stop-lane-redis,"
+        "give-up-postgresql,reset-offsets-postgresql,reset-offsets-redis,foreign-records,record-again",
     },
     "native": {
         "--seed": "21",
@@ -120,8 +120,8 @@ def test_what_is_wrong_is_found_with_its_history() -> None:
 
 def test_a_run_that_cannot_be_made_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault that these engines do not stand, and a machine without a free port."""
-    done = verify("--faults", "kill-kafka")
-    assert (done.returncode, "'kill-kafka' is none of these engines'" in done.stdout) == (2, True)
+    done = verify("--faults", "kill-opensearch")
+    assert (done.returncode, "'kill-opensearch' is none of these engines'" in done.stdout) == (2, True)
     monkeypatch.setattr("cli.verify.platform.is_free", lambda _: False)
     with pytest.raises(VerifyError, match="no port offset leaves all ports free"):
         run_verify(RunOptions(1, "embedded", 10, 5.0, 1, []), lambda _: None)

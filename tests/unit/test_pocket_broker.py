@@ -120,8 +120,8 @@ async def test_a_producer_is_known_again_after_a_start(tmp_path: Path) -> None:
 async def test_what_a_topic_keeps_no_longer_goes_for_good(tmp_path: Path) -> None:
     """Offsets go on; before the first record that is left there is nothing, after a start too."""
     rig = _Rig(tmp_path)
-    await rig.create({"retention.ms": "60000"})
-    await rig.append(_batch(5, max_ms=_NOW_MS - 120_000))
+    await rig.create({"retention.ms": "36000000"})
+    await rig.append(_batch(5, max_ms=_NOW_MS - 72_000_000))
     await rig.append(_batch(5))
     rig.broker.topics.expire(rig.broker._journal)
     await rig.close()

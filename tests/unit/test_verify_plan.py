@@ -93,10 +93,10 @@ def test_every_fault_of_a_set_comes(engine_set: str) -> None:
     assert make_schedule(3, [], 60.0) == []
 
 
-def test_the_embedded_broker_is_not_killed() -> None:
-    """It keeps its topics in memory: what was acknowledged would be lost by design."""
-    assert "kill-kafka" not in kinds_for("embedded")
-    assert "kill-kafka" in kinds_for("native")
+def test_what_a_set_has_not_is_not_killed() -> None:
+    """Embedded has no OpenSearch."""
+    assert "kill-opensearch" not in kinds_for("embedded")
+    assert "kill-opensearch" in kinds_for("native")
     assert set(FAULTS) == set(kinds_for("embedded")) | set(kinds_for("native"))
 
 
@@ -106,7 +106,7 @@ def test_faults_are_chosen_by_name() -> None:
     assert _chosen("all", possible) == possible
     assert _chosen("none", possible) == []
     assert _chosen("kill-redis, kill-gateway,kill-redis", possible) == ["kill-redis", "kill-gateway"]
-    for text in ("kill-kafka", "kill-redis,harm", " , "):
+    for text in ("kill-opensearch", "kill-redis,harm", " , "):
         with pytest.raises(ValueError, match="there are kill-gateway"):
             _chosen(text, possible)
 
