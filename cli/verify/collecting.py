@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -33,6 +34,7 @@ from mesh.codec import Decoder
 from mesh.dead_letters.reader import DeadLetterReader
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import KafkaSettings, RegistrySettings
+from mesh.store_errors import is_waiting
 from mesh.store_names import redis as keys
 from mesh.store_names.mongodb import RECOMMENDATIONS, VIEWS
 from mesh.topic_reader import TopicReader
@@ -51,7 +53,7 @@ def collect(
 
     `before` is what the tables had before the load: it is left out where it is still the same.
     """
-    records, receipts, dead_letters = _read_topics(platform)
+    records, receipts, dead_letters = _read_topics(platform, faults.given_up)
     return Image(
         tables=changed_since(read_tables(platform), before),
         records=records,
@@ -67,7 +69,7 @@ def collect(
 
 
 def _read_topics(
-    platform: VerifiedPlatform,
+    platform: VerifiedPlatform, given_up: AbstractSet[str]
 ) -> tuple[dict[str, list[RecordAt]], dict[str, list[ReceiptAt]], list[DeadLetterAt]]:
     catalog = load_catalog()
     records: dict[str, list[RecordAt]] = defaultdict(list)
@@ -84,7 +86,10 @@ def _read_topics(
         for record in reader.read(topics.RECEIPTS, reader.extents(topics.RECEIPTS)):
             receipt = decoder.decode(record.value, record.receive_time_ns)
             assert isinstance(receipt, CommandReceipt)  # noqa: S101 - what the decoder is of
-            receipts[receipt.correlation_id].append(_receipt_at(record.partition, record.offset, receipt))
+            # That it waits is no answer yet, nor that it was given up, where a fault had the store do so.
+            was_given_up = receipt.dead_lettered and receipt.correlation_id in given_up
+            if not (is_waiting(receipt) or was_given_up):
+                receipts[receipt.correlation_id].append(_receipt_at(record.partition, record.offset, receipt))
         dead_letters, _ = DeadLetterReader(reader, catalog.commands).read_dead_letters()
     found = [
         DeadLetterAt(one.source.partition, one.source.offset, one.store, one.correlation_id, one.reason)
