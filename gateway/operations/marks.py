@@ -23,7 +23,6 @@ log = structlog.stdlib.get_logger(__name__)
 
 _POSTGRESQL: Final = "POSTGRESQL"
 _MONGODB: Final = "MONGODB"
-_TIMEOUT_S: Final = 1.0  # a store answers in milliseconds, or is away
 _AWAY_S: Final = 5.0  # for how long a store that did not answer is not asked again: commands would wait for it
 _MAX_PARKED: Final = 16  # records of one correlation ID: anybody may write some
 _MAX_LOOKED_AT: Final = 1000  # of the marks, to see whether there is one of a request ID
@@ -61,7 +60,7 @@ class Remembered(NamedTuple):
 
 
 class StoreMarks:
-    """Asks both stores at once, within a second. One that does not answer is taken to remember nothing.
+    """Asks both stores at once. One that does not answer in the seconds that it is given remembers nothing.
 
     So no command is refused, or held up for long, because a store is down. Belongs to the event loop.
     """
@@ -70,7 +69,7 @@ class StoreMarks:
         self._stores = stores
         self._away_until_s: dict[str, float] = {}  # on the monotonic clock, by store
 
-    async def find(self, correlation_id: str) -> Remembered:
+    async def find(self, correlation_id: str, timeout_s: float) -> Remembered:
         """Return what the stores remember of a command."""
 
         async def in_postgresql() -> list[Found]:
@@ -80,7 +79,9 @@ class StoreMarks:
         async def in_mongodb() -> list[Found]:
             return await self._stores.documents(lambda db: _find(db, correlation_id))
 
-        answers = await asyncio.gather(self._ask(_POSTGRESQL, in_postgresql), self._ask(_MONGODB, in_mongodb))
+        answers = await asyncio.gather(
+            self._ask(_POSTGRESQL, in_postgresql, timeout_s), self._ask(_MONGODB, in_mongodb, timeout_s)
+        )
         found = [one for answer in answers for one in answer or ()]
         receipts = [_receipt_in(receipt) for receipt, _ in found if receipt is not None]
         waiting = [_fingerprint_in(record) for receipt, record in found if receipt is None and record is not None]
@@ -89,7 +90,7 @@ class StoreMarks:
             [fingerprint for fingerprint in waiting if fingerprint],
         )
 
-    async def are_none(self) -> bool | None:
+    async def are_none(self, timeout_s: float) -> bool | None:
         """Whether no store has a mark of a request ID, as on a platform that is new; None where one does not answer.
 
         Of many marks, not all are looked at: then one of a request ID is taken to be among them.
@@ -102,18 +103,20 @@ class StoreMarks:
         async def in_mongodb() -> list[str]:
             return await self._stores.documents(_sample)
 
-        answers = await asyncio.gather(self._ask(_POSTGRESQL, in_postgresql), self._ask(_MONGODB, in_mongodb))
+        answers = await asyncio.gather(
+            self._ask(_POSTGRESQL, in_postgresql, timeout_s), self._ask(_MONGODB, in_mongodb, timeout_s)
+        )
         if any(answer is None for answer in answers):
             return None
         return all(
             len(ids) < _MAX_LOOKED_AT and all(issue_time_ms(id_) is not None for id_ in ids) for ids in answers if ids
         )
 
-    async def _ask(self, store: str, question: Callable[[], Awaitable[T]]) -> T | None:
+    async def _ask(self, store: str, question: Callable[[], Awaitable[T]], timeout_s: float) -> T | None:
         if time.monotonic() < self._away_until_s.get(store, 0.0):
             return None
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 return await question()
         except (PolystreamError, TimeoutError):
             pass  # who reads the stores says that one is away

@@ -48,6 +48,7 @@ _ANSWER_MARGIN_S: Final = 0.1  # kept of the call's deadline for the answer's wa
 _CATCH_UP_MAX_S: Final = 30.0  # after the start: how long a result may wait for its receipt to be read
 _WATCH_MAX_S: Final = 3600.0
 _STOP_TIMEOUT_S: Final = 5.0
+_MARKS_TIMEOUT_S: Final = 1.0  # a store answers in milliseconds, or is away; the first time, it is connected to
 _IN_DOUBT: Final = (Claim.UNCERTAIN, Claim.UNKNOWN)
 _UNHEARD_OF: Final = "the event log has not heard of the command yet; ask again in a moment"
 
@@ -126,7 +127,7 @@ class OperationTracker:
             claim = await self._redis.claim(correlation_id, fingerprint)
             if claim not in _IN_DOUBT:
                 return claim
-            known = await self._remembered(correlation_id)
+            known = await self._remembered(correlation_id, redis_answers=claim is Claim.UNCERTAIN)
             holder = fingerprint if known is None or agree(known, fingerprint) else known
             if claim is Claim.UNCERTAIN:
                 claim = await self._redis.claim(correlation_id, holder, insists=True)
@@ -225,14 +226,20 @@ class OperationTracker:
         operation = self._assemble(correlation_id, await self._known_receipts(correlation_id))
         return None if operation is None else OperationStory(operation=operation, missing=[_UNHEARD_OF])
 
-    async def _remembered(self, correlation_id: str) -> bytes | None:
+    async def _remembered(self, correlation_id: str, *, redis_answers: bool) -> bytes | None:
         """Return the fingerprint of the request that was accepted under an ID; None where nobody tells of one.
 
-        The receipts that are found are kept in memory, for `find`.
+        The receipts that are found are kept in memory, for `find`. Where Redis does not answer, which has taken its
+        time, the stores get less of it.
         """
-        if self._may_be_first:
-            await self._look_whether_first()
-        stored, marks = await asyncio.gather(self._stored_receipts(correlation_id), self._marks.find(correlation_id))
+        if redis_answers:
+            stored, marks, _ = await asyncio.gather(
+                self._stored_receipts(correlation_id),
+                self._marks.find(correlation_id, _MARKS_TIMEOUT_S),
+                self._look_whether_first(),
+            )
+        else:
+            stored, marks = [], await self._marks.find(correlation_id, _MARKS_TIMEOUT_S / 2)
         receipts = [*stored, *marks.receipts]
         for receipt in receipts:
             self._memory.add(receipt)
@@ -240,7 +247,9 @@ class OperationTracker:
 
     async def _look_whether_first(self) -> None:
         """Tell Redis that it has every request ID, where the stores have marks of none: the platform is new then."""
-        are_none = await self._marks.are_none()
+        if not self._may_be_first:
+            return
+        are_none = await self._marks.are_none(_MARKS_TIMEOUT_S)
         if are_none is None:
             return
         self._may_be_first = False
