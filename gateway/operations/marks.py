@@ -10,6 +10,7 @@ from typing import Any, Final, LiteralString, NamedTuple, Protocol, TypeVar
 
 import structlog
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.v1.events_pb2 import CommandReceipt
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -24,6 +25,7 @@ log = structlog.stdlib.get_logger(__name__)
 _POSTGRESQL: Final = "POSTGRESQL"
 _MONGODB: Final = "MONGODB"
 _AWAY_S: Final = 5.0  # for how long a store that did not answer is not asked again: commands would wait for it
+_TIMES: Final = ("accept_time", "receive_time", "complete_time")
 _MAX_PARKED: Final = 16  # records of one correlation ID: anybody may write some
 _MAX_LOOKED_AT: Final = 1000  # of the marks, to see whether there is one of a request ID
 _FIND: Final = """
@@ -142,9 +144,15 @@ async def _sample(db: AsyncDatabase[Document]) -> list[str]:
 
 def _receipt_in(content: bytes) -> CommandReceipt | None:
     try:
-        return CommandReceipt.FromString(content)
+        receipt = CommandReceipt.FromString(content)
     except DecodeError:
         return None  # no lane has written that
+    for name in _TIMES:
+        # As it was on `response_events`: an operation has the same times, wherever it is told from.
+        if receipt.HasField(name):
+            time_: Timestamp = getattr(receipt, name)
+            time_.nanos -= time_.nanos % 1000
+    return receipt
 
 
 def _fingerprint_in(packed: bytes) -> bytes:

@@ -97,9 +97,11 @@ local now = tonumber(ARGV[6])
 local oldest_mark = now - ARGV[7]
 local since, gone = redis.call('GET', KEYS[4]), redis.call('GET', KEYS[5])
 if not since then
-  redis.call('SET', KEYS[4], ARGV[6])
+  -- Where an earlier version has noted some, marks from before have no fingerprint: there is nothing to be asked for.
+  since = redis.call('EXISTS', KEYS[1]) == 1 and '0' or ARGV[6]
+  redis.call('SET', KEYS[4], since)
 end
-local is_certain = since and (tonumber(since) or now) <= oldest_mark and (tonumber(gone or 0) or now) <= oldest_mark
+local is_certain = (tonumber(since) or now) <= oldest_mark and (tonumber(gone or 0) or now) <= oldest_mark
 if not is_certain and ARGV[8] == '0' then
   return 0
 end

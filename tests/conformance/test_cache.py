@@ -306,6 +306,12 @@ class TestGateway:
             assert await store.claim("b", b"one") is claim, (since_ms, gone_ms)
             db.delete("request:b")
 
+    async def test_after_an_update_no_store_is_asked(self, db: Redis, stores: Stores) -> None:
+        """What an earlier version has left in the stores tells of no request."""
+        db.rpush("requests:by_age", "300 0 a")
+        store = RedisOperationStore(stores.redis_client, 60, 1 << 30)
+        assert await store.claim("b", b"one") is Claim.NEW
+
     async def test_a_platform_that_is_new_has_forgotten_no_request_id(self, db: Redis, stores: Stores) -> None:
         """Once somebody has said so, of what Redis has noted; a Redis that was emptied meanwhile is not told."""
         store = RedisOperationStore(stores.redis_client, 60, 1 << 30)

@@ -12,6 +12,7 @@ import httpx
 import psycopg
 import pytest
 import redis
+from bson.binary import Binary
 from google.protobuf.message import Message
 from polystream.v1 import operations_pb2_grpc, users_pb2_grpc, views_pb2_grpc
 from polystream.v1.contents_pb2 import Content
@@ -20,9 +21,14 @@ from polystream.v1.operations_pb2 import Operation, WaitOperationRequest
 from polystream.v1.users_pb2 import CreateUserRequest, UpdateUserRequest
 from polystream.v1.views_pb2 import RecordViewRequest
 
+from gateway.admission import Admissions
+from mesh.catalog import load_catalog
 from mesh.envelope import KafkaRecord
-from mesh.ids import new_correlation_id, request_correlation_id
+from mesh.errors import PolystreamError, Reason
+from mesh.fingerprints import shorten
+from mesh.ids import new_correlation_id, next_attempt_id, request_correlation_id
 from mesh.settings import MongoSettings
+from mesh.store_errors import fail
 from mesh.store_names.mongodb import INBOX, PARKED_RECORDS
 from processor.model import ParkedRecord
 from processor.stores.mongodb import connect, database_of
@@ -272,6 +278,35 @@ def park(running: EngineSet, store: str, parked: ParkedRecord) -> None:
     else:
         with connect(MongoSettings(url=running.settings["MONGODB_URL"])) as client:
             MongoParking(database_of(client)).add(parked)
+
+
+async def test_the_next_attempt_is_found_by_the_marks_of_both(running: EngineSet, gateways: Gateways) -> None:
+    """After one that failed and may succeed later, a request ID stands for the next one, whatever Redis forgets."""
+    here = await gateways.start()
+    user_id = (await here.done(await here.users.CreateUser(CreateUserRequest(**person())))).user_id
+    request = view(user_id, new_correlation_id())
+    admission = Admissions(max_request_bytes=1 << 16, demo_data=False).of_command(load_catalog().commands["RecordView"])
+    first_id, fingerprint = admission.identify(request)
+    assert fingerprint is not None
+    failed = CommandReceipt(correlation_id=first_id, command="RecordView", store="MONGODB", user_id=user_id)
+    failed.request_fingerprint = shorten(fingerprint)
+    fail(failed, PolystreamError(Reason.USER_UNVERIFIED))
+    with connect(MongoSettings(url=running.settings["MONGODB_URL"])) as client:
+        database_of(client)[INBOX].insert_one(
+            {"_id": first_id, "comando": "RecordView", "recibo": Binary(failed.SerializeToString())}
+        )
+    empty_redis(running)
+    second = await here.done(await here.views.RecordView(request))
+    assert (second.correlation_id, second.state) == (next_attempt_id(first_id), Operation.SUCCEEDED)
+    there = await gateways.start()
+    for asked in (request, view(user_id, request.request_id, content_id=2)):
+        for correlation_id in (first_id, second.correlation_id):
+            there.tracker._memory._entries.pop(correlation_id, None)
+        empty_redis(running)
+        if asked is request:
+            assert await there.views.RecordView(asked) == second
+        else:
+            assert (await refused(there.views.RecordView(asked))).reason == "REQUEST_ID_REUSED"
 
 
 async def test_a_platform_that_is_new_asks_the_stores_once(running: EngineSet, gateways: Gateways) -> None:
