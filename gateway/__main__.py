@@ -18,6 +18,7 @@ from mesh.errors import PolystreamError
 from mesh.settings import (
     GatewaySettings,
     KafkaSettings,
+    LaneSettings,
     MongoSettings,
     PostgresSettings,
     RedisSettings,
@@ -68,7 +69,7 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
 def main() -> int:
     """Read the settings and serve. Returns `serve`'s exit code. Raises SettingsError."""
     engines = (KafkaSettings, RegistrySettings, PostgresSettings, MongoSettings, RedisSettings)
-    check_settings((GatewaySettings, TelemetrySettings, *engines))
+    check_settings((GatewaySettings, LaneSettings, TelemetrySettings, *engines))
     settings, telemetry = GatewaySettings(), TelemetrySettings()
     configure_logging(SERVICE, telemetry)
     _allow_files()

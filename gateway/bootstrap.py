@@ -16,6 +16,7 @@ from gateway.doors.http_door import HttpDoor
 from gateway.http.limits import HttpLimits
 from gateway.http.server import HttpServer
 from gateway.operations.event_log import EventLogClient
+from gateway.operations.marks import StoreMarks
 from gateway.operations.tracker import OperationTracker
 from gateway.own_health import GatewayHealth
 from gateway.producer import CommandProducer
@@ -36,6 +37,7 @@ from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import (
     GatewaySettings,
     KafkaSettings,
+    LaneSettings,
     MongoSettings,
     PostgresSettings,
     RedisSettings,
@@ -192,6 +194,8 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         kafka=kafka,
         redis_settings=redis,
         redis_client=stores.redis_client,
+        marks=StoreMarks(stores),
+        marks_ttl_s=LaneSettings().marker_ttl_s,
         schemas=registry,
         event_log=event_log,
         tracing=tracing,

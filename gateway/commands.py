@@ -216,6 +216,7 @@ class CommandPath:
                 form = self._forms[command.name] = AcceptanceForm(command)
             user_id = request.user_id if command.about_user else 0
             pending.operation = form.fill_in(pending.correlation_id, accept_ms, user_id)
+            pending.operation.fingerprint = pending.fingerprint
             pending.key = command.key_of(request)
             pending.headers = command_headers(
                 pending.correlation_id,
@@ -224,6 +225,7 @@ class CommandPath:
                 stores=command.stores,
                 accept_time_ms=accept_ms,
                 service=self._service,
+                request_fingerprint=pending.fingerprint,
             )
             pending.value = encoder.encode(request)
             self._producer.send(pending)

@@ -4,6 +4,7 @@ Anybody may write to the topics. Whatever the bytes of a record are, reading it 
 platform writes it reads as absent. Where a header's name occurs twice, its first value counts for every reader.
 """
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from operator import methodcaller
@@ -12,6 +13,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from mesh import topics
+from mesh.fingerprints import MARK_BYTES, shorten
 from mesh.ids import CORRELATION_ID
 from mesh.telemetry import context
 from mesh.telemetry.context import TraceContext
@@ -33,6 +35,7 @@ _MAX_ERROR_CHARACTERS: Final = 1000
 _MAX_TRACE_BYTES: Final = 512  # what the W3C's specification asks everybody to pass on of a tracestate
 _HEADER_FRAME_BYTES: Final = 10  # the two lengths of a header, as Kafka's record format writes them
 _MAX_UTF8_BYTES: Final = 4  # of a character
+_FINGERPRINT = re.compile(rf"[0-9a-f]{{{2 * MARK_BYTES}}}")
 _DEAD_LETTER_PREFIX: Final = "dlq."
 
 # Of a header name that is no UTF-8, confluent-kafka 2.16 sets an exception and returns a list with a null pointer in it
@@ -128,6 +131,14 @@ class RecordHeaders:
     def accept_time_ms(self) -> int | None:
         """When a gateway accepted the command, in milliseconds since the epoch."""
         return self.number(topics.ACCEPT_TIME, MAX_TIME_MS)
+
+    @property
+    def request_fingerprint(self) -> bytes:
+        """What tells the command's request from another one with its `request_id`; empty where there was none."""
+        if topics.REQUEST_FINGERPRINT not in self._values:
+            return b""
+        text = self._ascii(topics.REQUEST_FINGERPRINT)
+        return b"" if text is None or _FINGERPRINT.fullmatch(text) is None else bytes.fromhex(text)
 
     @property
     def trace(self) -> TraceContext | None:
@@ -271,8 +282,12 @@ def command_headers(
     stores: Sequence[str],
     accept_time_ms: int,
     service: str,
+    request_fingerprint: bytes | None = None,
 ) -> HeaderList:
-    """Return the headers of a command that `service` accepted, at a time in milliseconds since the epoch."""
+    """Return the headers of a command that `service` accepted, at a time in milliseconds since the epoch.
+
+    `request_fingerprint` is its request's, where the client gave a `request_id`.
+    """
     headers: HeaderList = [
         (topics.CORRELATION_ID, correlation_id),
         (topics.COMMAND, command),
@@ -283,6 +298,8 @@ def command_headers(
     ]
     if trace.tracestate:
         headers.append((topics.TRACESTATE, trace.tracestate))
+    if request_fingerprint is not None:
+        headers.append((topics.REQUEST_FINGERPRINT, shorten(request_fingerprint).hex()))
     return headers
 
 

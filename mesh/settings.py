@@ -241,7 +241,7 @@ class GatewaySettings(Settings):
     # their time, and the event log answers for them.
     operations_max_bytes: Count = 64 * 1024 * 1024
     # How much of Redis's memory the request IDs may take that were used, in bytes; above that, the oldest are
-    # forgotten before their time.
+    # forgotten before their time, and gateways ask the stores for each one that is new.
     requests_max_bytes: Count = 32 * 1024 * 1024
     operation_memory_max: Count = 50_000  # how many operations the gateway keeps in memory
     drain_timeout_s: NotNegative = 10.0  # how long a gateway that stops waits for the calls under way, in seconds
@@ -281,7 +281,8 @@ class LaneSettings(Settings):
     # that, those that have waited longest are answered early.
     max_deferred_bytes: Count = 64 * 1024 * 1024
     user_wait_max_s: NotNegative = 60.0  # how long such a command may wait, in seconds; then it is refused
-    # How long a store remembers that it applied a command, in seconds; as long as Kafka keeps commands.
+    # How long a store remembers that it applied a command, in seconds; as long as Kafka keeps commands. Gateways
+    # remember a day longer which request a request ID stands for.
     marker_ttl_s: Count = 7 * 24 * 3600
     # How much of Redis's memory its lane's marks may take, in bytes; above that, the oldest give way before their time.
     redis_marks_max_bytes: Count = 64 * 1024 * 1024

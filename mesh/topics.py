@@ -23,6 +23,8 @@ TRACESTATE: Final = "tracestate"  # its vendors' part, where there is one
 ACCEPT_TIME: Final = "accept_time"  # milliseconds since the epoch, in decimal
 SERVICE: Final = "service"  # the gateway that accepted the command
 STORES: Final = "stores"  # on commands: the stores that are to apply it, in capitals, with commas between them
+# On commands whose client gave a `request_id`: what tells the request from another one, in hexadecimal digits.
+REQUEST_FINGERPRINT: Final = "request_fingerprint"
 STORE: Final = "store"  # on receipts: the store that answers
 REDRIVES: Final = "redrives"  # on commands: how often it was sent again from the dead-letter topic, in decimal
 FIRST_OFFSET: Final = "first_offset"  # on commands that were sent again: where it was at first, in the same partition

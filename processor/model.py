@@ -37,6 +37,7 @@ class Delivery:
     first_offset: int | None = None  # where a command that was sent again was at first
     parked_as: str = ""  # which of the store's parked records it comes from; empty where it comes from the topic
     is_repair: bool = False  # it is applied though the store has come further, unless there is a mark of it
+    request_fingerprint: bytes = b""  # where its client gave a `request_id`: tells its request from another one
     is_settled: bool = False  # the answer that it got is asked for: it is never applied
 
     @property

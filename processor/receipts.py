@@ -27,6 +27,7 @@ def make_receipt(delivery: Delivery, outcome: Outcome, store: str, complete_time
         user_id=user_id or None,
         command_partition=delivery.partition,
         command_offset=delivery.first_position.offset,
+        request_fingerprint=delivery.request_fingerprint or None,
     )
     if outcome.refusal is not None:
         fail(receipt, outcome.refusal)
@@ -50,10 +51,11 @@ def make_dead_letter_receipt(
     accept_time_ms: int,
     receive_time_ns: int,
     complete_time_ns: int,
+    request_fingerprint: bytes,
 ) -> CommandReceipt:
     """Return the answer to a record that went to the dead-letter topic, decoded or not.
 
-    `position` is where the record was before any redrive.
+    `position` is where the record was before any redrive. `request_fingerprint` is empty where it has none.
     """
     receipt = CommandReceipt(
         correlation_id=correlation_id,
@@ -66,6 +68,7 @@ def make_dead_letter_receipt(
         user_id=user_id,
         command_partition=position.partition,
         command_offset=position.offset,
+        request_fingerprint=request_fingerprint or None,
     )
     fail(receipt, cause)
     return receipt

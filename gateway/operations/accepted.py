@@ -28,7 +28,7 @@ class Serializable(Protocol):
 class AcceptedOperation:
     """An operation in the state ACCEPTED, serialized as `polystream.v1.Operation`."""
 
-    __slots__ = ("_data", "correlation_id", "offset", "partition")
+    __slots__ = ("_data", "correlation_id", "fingerprint", "offset", "partition")
 
     def __init__(self, correlation_id: str, data: bytes) -> None:
         self.correlation_id = correlation_id
@@ -36,6 +36,7 @@ class AcceptedOperation:
         # Where Kafka has the command, once it has told so: not where librdkafka only learnt that it is there.
         self.partition: int | None = None
         self.offset: int | None = None
+        self.fingerprint: bytes | None = None  # of its request, where the client gave a `request_id`
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's word
         """Return the message in protobuf's binary form."""

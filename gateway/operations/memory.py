@@ -14,6 +14,7 @@ from polystream.v1.operations_pb2 import Operation
 
 from gateway.operations.accepted import AcceptedOperation
 from gateway.operations.assembly import assemble
+from gateway.operations.fingerprints import first_fingerprint
 from mesh.catalog import Command
 from mesh.dead_letters.dead_letter import RecordPosition
 from mesh.operation import answered_position, is_of_another
@@ -26,10 +27,11 @@ _MAX_FOREIGN: Final = 16  # of the receipts of one operation: anybody may write 
 class _Entry:
     """What is known of one operation. Messages are kept serialized: that takes a fifth of their memory."""
 
-    __slots__ = ("accepted", "position", "receipts")
+    __slots__ = ("accepted", "fingerprint", "position", "receipts")
 
     def __init__(self) -> None:
         self.accepted: bytes | None = None  # set when this gateway accepted the command
+        self.fingerprint: bytes | None = None  # of the request that was accepted, where it had a `request_id`
         self.position: RecordPosition | None = None  # of the record that Kafka acknowledged, where it told so
         self.receipts: tuple[bytes, ...] = ()
 
@@ -60,6 +62,7 @@ class OperationMemory:
             entry.accepted = operation.SerializeToString()
             if isinstance(operation, AcceptedOperation):
                 entry.position = _position(operation)
+                entry.fingerprint = operation.fingerprint
 
     def accepted_here(self, correlation_id: str) -> bool:
         """Whether this gateway accepted the command, and so has seen every receipt since."""
@@ -93,6 +96,13 @@ class OperationMemory:
         """Return the operation as this gateway accepted it."""
         entry = self._entries.get(correlation_id)
         return None if entry is None or entry.accepted is None else Operation.FromString(entry.accepted)
+
+    def fingerprint(self, correlation_id: str) -> bytes | None:
+        """Return the fingerprint of the request that a request ID stands for; None where that is not known here."""
+        entry = self._entries.get(correlation_id)
+        if entry is None or entry.fingerprint is not None:
+            return None if entry is None else entry.fingerprint
+        return first_fingerprint(map(CommandReceipt.FromString, entry.receipts))
 
     def position(self, correlation_id: str) -> RecordPosition | None:
         """Return where Kafka has the record of a command that this gateway accepted, where it told so."""

@@ -16,7 +16,9 @@ from polystream.v1.operations_pb2 import Operation, OperationStory
 from gateway.operations.accepted import AcceptedOperation
 from gateway.operations.assembly import assemble
 from gateway.operations.event_log import EventLogClient
+from gateway.operations.fingerprints import first_fingerprint
 from gateway.operations.follower import ReceiptFollower, Received
+from gateway.operations.marks import StoreMarks
 from gateway.operations.memory import OperationMemory
 from gateway.operations.receipt_log import ReceiptLog
 from gateway.operations.redis_store import Claim, ReceiptWriter, RedisOperationStore
@@ -25,6 +27,7 @@ from mesh.backoff import Backoff
 from mesh.catalog import Catalog
 from mesh.codec import Decoder, SchemaSource
 from mesh.errors import PolystreamError, Reason, not_found
+from mesh.fingerprints import agree
 from mesh.ids import issue_time_ms
 from mesh.operation import is_done
 from mesh.schemas import load_schema
@@ -45,6 +48,8 @@ _ANSWER_MARGIN_S: Final = 0.1  # kept of the call's deadline for the answer's wa
 _CATCH_UP_MAX_S: Final = 30.0  # after the start: how long a result may wait for its receipt to be read
 _WATCH_MAX_S: Final = 3600.0
 _STOP_TIMEOUT_S: Final = 5.0
+_MARKS_TIMEOUT_S: Final = 1.0  # a store answers in milliseconds, or is away; the first time, it is connected to
+_IN_DOUBT: Final = (Claim.UNCERTAIN, Claim.UNKNOWN)
 _UNHEARD_OF: Final = "the event log has not heard of the command yet; ask again in a moment"
 
 log = structlog.stdlib.get_logger(__name__)
@@ -53,7 +58,8 @@ log = structlog.stdlib.get_logger(__name__)
 class OperationTracker:
     """Keeps track of this gateway's commands, and finds everybody's. Belongs to the event loop.
 
-    The clients that the constructor is given stay its caller's, who closes them after `close`.
+    The clients that the constructor is given stay its caller's, who closes them after `close`. `marks_ttl_s` is for how
+    many seconds the stores keep their marks.
     """
 
     def __init__(
@@ -64,6 +70,8 @@ class OperationTracker:
         kafka: KafkaSettings,
         redis_settings: RedisSettings,
         redis_client: redis.asyncio.Redis,
+        marks: StoreMarks,
+        marks_ttl_s: int,
         schemas: SchemaSource,
         event_log: EventLogClient,
         tracing: Tracing,
@@ -71,7 +79,9 @@ class OperationTracker:
     ) -> None:
         self._commands = catalog.commands
         self._memory = OperationMemory(catalog.commands, settings.operation_memory_max)
-        self._redis = RedisOperationStore(redis_client, settings.operation_ttl_s, settings.requests_max_bytes)
+        self._redis = RedisOperationStore(redis_client, marks_ttl_s, settings.requests_max_bytes)
+        self._marks = marks
+        self._may_be_first = True  # no request ID has been used before, as far as this gateway knows
         self._event_log = event_log
         self._tracing = tracing
         self._ttl_s = settings.operation_ttl_s
@@ -108,10 +118,24 @@ class OperationTracker:
     async def claim_request(self, correlation_id: str, fingerprint: bytes) -> Claim:
         """Tell whether a client's request ID is new, or was used with the same or with another request.
 
-        UNKNOWN when Redis does not answer. A claim is no operation: after SAME, `find` tells whether Kafka ever
-        got the command.
+        UNKNOWN when Redis does not answer, and nobody else knows the ID. Where Redis may have forgotten it, the
+        receipts tell, and the marks in the stores. A claim is no operation: after SAME, `find` tells whether Kafka
+        ever got the command.
         """
-        return await self._redis.claim(correlation_id, fingerprint)
+        known = self._memory.fingerprint(correlation_id)
+        if known is None:
+            claim = await self._redis.claim(correlation_id, fingerprint)
+            if claim not in _IN_DOUBT:
+                return claim
+            known = await self._remembered(correlation_id, redis_answers=claim is Claim.UNCERTAIN)
+            holder = fingerprint if known is None or agree(known, fingerprint) else known
+            if claim is Claim.UNCERTAIN:
+                claim = await self._redis.claim(correlation_id, holder, insists=True)
+            if claim is Claim.UNKNOWN:
+                claim = self._redis.claim_here(correlation_id, holder)
+            if known is None:
+                return claim
+        return Claim.SAME if agree(known, fingerprint) else Claim.OTHER
 
     async def find(self, correlation_id: str) -> Operation | None:
         """Return an operation; None where there is none.
@@ -202,6 +226,36 @@ class OperationTracker:
         operation = self._assemble(correlation_id, await self._known_receipts(correlation_id))
         return None if operation is None else OperationStory(operation=operation, missing=[_UNHEARD_OF])
 
+    async def _remembered(self, correlation_id: str, *, redis_answers: bool) -> bytes | None:
+        """Return the fingerprint of the request that was accepted under an ID; None where nobody tells of one.
+
+        The receipts that are found are kept in memory, for `find`. Where Redis does not answer, which has taken its
+        time, the stores get less of it.
+        """
+        if redis_answers:
+            stored, marks, _ = await asyncio.gather(
+                self._stored_receipts(correlation_id),
+                self._marks.find(correlation_id, _MARKS_TIMEOUT_S),
+                self._look_whether_first(),
+            )
+        else:
+            stored, marks = [], await self._marks.find(correlation_id, _MARKS_TIMEOUT_S / 2)
+        receipts = [*stored, *marks.receipts]
+        for receipt in receipts:
+            self._memory.add(receipt)
+        return first_fingerprint(receipts) or next(iter(marks.waiting), None)
+
+    async def _look_whether_first(self) -> None:
+        """Tell Redis that it has every request ID, where the stores have marks of none: the platform is new then."""
+        if not self._may_be_first:
+            return
+        are_none = await self._marks.are_none(_MARKS_TIMEOUT_S)
+        if are_none is None:
+            return
+        self._may_be_first = False
+        if are_none:
+            await self._redis.all_are_here()
+
     async def _may_be_new(self, correlation_id: str) -> bool:
         """Whether nobody may know of a command yet that has been accepted: its ID is young, or somebody claimed it."""
         if issue_time_ms(correlation_id) is None:
@@ -269,11 +323,14 @@ class OperationTracker:
 
     async def _known_receipts(self, correlation_id: str) -> list[CommandReceipt]:
         """Return the receipts that memory and Redis have together; memory alone while Redis is away."""
+        return [*await self._stored_receipts(correlation_id), *self._memory.receipts(correlation_id)]
+
+    async def _stored_receipts(self, correlation_id: str) -> list[CommandReceipt]:
+        """Return the receipts that Redis has; none while it is away."""
         try:
-            stored = await self._redis.receipts(correlation_id)
+            return await self._redis.receipts(correlation_id)
         except PolystreamError:
-            stored = []
-        return [*stored, *self._memory.receipts(correlation_id)]
+            return []
 
     def _assemble(self, correlation_id: str, receipts: Sequence[CommandReceipt]) -> Operation | None:
         accepted, position = self._memory.accepted(correlation_id), self._memory.position(correlation_id)

@@ -21,6 +21,9 @@ OPERATIONS_BYTES: Final = "operations:bytes"
 REQUEST_PREFIX: Final = "request:"
 REQUESTS: Final = "requests:by_age"  # as MARKERS
 REQUESTS_BYTES: Final = "requests:bytes"
+# Since when every request ID is noted here, in milliseconds since the epoch; 0 where there was none before.
+REQUESTS_SINCE: Final = "requests:since"
+REQUESTS_GONE: Final = "requests:gone"  # as MARKERS_GONE
 
 KNOWN_USERS: Final = "usuarios:conhecidos"  # hash, by user ID: empty for who was found to exist, else the erasure
 PARKED: Final = "estacionados"  # hash, by key: how many records it has of those that wait, or were given up

@@ -114,6 +114,7 @@ class Applying:
             accept_time_ms=delivery.accept_time_ms,
             receive_time_ns=delivery.receive_time_ns,
             complete_time_ns=time.time_ns(),
+            request_fingerprint=delivery.request_fingerprint,
         )
         (answer,) = self._store.park([GivenUp(item.record, delivery.key, receipt, delivery.parked_as)])
         _LOG.error(

@@ -196,6 +196,7 @@ class CommandDecoder:
             accept_time_ms=record.accept_time_ms(headers),
             receive_time_ns=record.receive_time_ns,
             complete_time_ns=time.time_ns(),
+            request_fingerprint=headers.request_fingerprint,
         )
         return Reject(record, cause, receipt, headers.trace)
 
@@ -232,6 +233,7 @@ def _delivery(record: KafkaRecord, headers: RecordHeaders, own: _Own) -> Deliver
         receive_time_ns=record.receive_time_ns,
         trace=headers.trace,
         record=record,
+        request_fingerprint=headers.request_fingerprint,
         is_repair=headers.redrives > 0 and headers.redrive_action is RedriveAction.REPAIR,
         first_offset=first_position(RecordPosition.of(record), headers).offset if headers.redrives else None,
     )

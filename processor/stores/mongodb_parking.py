@@ -12,9 +12,10 @@ from pymongo import ASCENDING, IndexModel, UpdateOne, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from mesh.packed_records import pack_record, unpack_record
 from mesh.store_names.mongodb import PARKED_RECORDS, POSITIONS
 from processor.model import ParkedRecord
-from processor.parking import ParkedEntry, pack_record, unpack_record
+from processor.parking import ParkedEntry
 from processor.stores.mongodb_documents import Document, chunks, insert_absent
 
 _ENTRY_FIELDS = ("chave", "correlation_id", "recibo")

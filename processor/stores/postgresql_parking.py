@@ -6,8 +6,9 @@ from typing import Any, Final
 import psycopg
 from polystream.v1.events_pb2 import CommandReceipt
 
+from mesh.packed_records import pack_record, unpack_record
 from processor.model import ParkedRecord
-from processor.parking import ParkedEntry, pack_record, unpack_record
+from processor.parking import ParkedEntry
 
 _ENTRIES: Final = """
 SELECT key, id, correlation_id, receipt FROM parked_records WHERE key = ANY(%s::bytea[]) ORDER BY place

@@ -14,6 +14,7 @@ from typing import Any, Final
 from polystream.v1.events_pb2 import CommandReceipt
 from redis import Redis
 
+from mesh.packed_records import pack_record, unpack_record
 from mesh.store_names.redis import (
     PARKED,
     POSITIONS,
@@ -21,7 +22,7 @@ from mesh.store_names.redis import (
     parked_records_key,
 )
 from processor.model import ParkedRecord
-from processor.parking import ParkedEntry, pack_record, unpack_record
+from processor.parking import ParkedEntry
 
 # KEYS: 1 the hash of parked keys, 2 the list, 3 the hash of records. ARGV: 1 the key, 2 the record's ID, 3 the record.
 _ADD: Final = """

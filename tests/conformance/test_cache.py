@@ -281,10 +281,56 @@ class TestGateway:
     async def test_one_request_id_is_one_requests(self, db: Redis, stores: Stores) -> None:
         """Of many that come at once, one is new, and all others learn whose it is; it expires."""
         store = RedisOperationStore(stores.redis_client, 60, 1 << 30)
-        claims = await asyncio.gather(*(store.claim("id", b"one") for _ in range(30)))
+        claims = await asyncio.gather(*(store.claim("id", b"one", insists=True) for _ in range(30)))
         assert sorted(claim.value for claim in claims) == ["new"] + ["same"] * 29
         assert await store.claim("id", b"two") is Claim.OTHER
-        assert 0 < db.ttl("request:id") <= 60
+        assert 86_400 < db.ttl("request:id") <= 86_460, "a day longer than the marks"
+
+    async def test_a_request_id_that_may_be_forgotten_is_not_taken(self, db: Redis, stores: Stores) -> None:
+        """Not after Redis was emptied, nor after one gave way, for as long as there may be marks; then it is new."""
+        store = RedisOperationStore(stores.redis_client, 60, 1 << 30)
+        assert [await store.claim("a", b"one") for _ in range(2)] == [Claim.UNCERTAIN] * 2
+        assert not db.exists("request:a")
+        assert await store.claim("a", b"one", insists=True) is Claim.NEW
+        assert await store.claim("a", b"two", insists=True) is Claim.OTHER
+        now_ms = int(time.time() * 1000)
+        marks_ms = (86_400 + 60) * 1000
+        for since_ms, gone_ms, claim in (
+            (now_ms - marks_ms + 10_000, 0, Claim.UNCERTAIN),
+            (now_ms - marks_ms, 0, Claim.NEW),
+            (0, now_ms - marks_ms + 10_000, Claim.UNCERTAIN),
+            (0, now_ms - marks_ms, Claim.NEW),
+            ("x", 0, Claim.UNCERTAIN),
+        ):
+            db.mset({"requests:since": since_ms, "requests:gone": gone_ms})
+            assert await store.claim("b", b"one") is claim, (since_ms, gone_ms)
+            db.delete("request:b")
+
+    async def test_after_an_update_no_store_is_asked(self, db: Redis, stores: Stores) -> None:
+        """What an earlier version has left in the stores tells of no request."""
+        db.rpush("requests:by_age", "300 0 a")
+        store = RedisOperationStore(stores.redis_client, 60, 1 << 30)
+        assert await store.claim("b", b"one") is Claim.NEW
+
+    async def test_a_platform_that_is_new_has_forgotten_no_request_id(self, db: Redis, stores: Stores) -> None:
+        """Once somebody has said so, of what Redis has noted; a Redis that was emptied meanwhile is not told."""
+        store = RedisOperationStore(stores.redis_client, 60, 1 << 30)
+        await store.all_are_here()
+        assert await store.claim("a", b"one") is Claim.UNCERTAIN
+        await store.all_are_here()
+        assert await store.claim("a", b"one") is Claim.NEW
+        db.flushdb()
+        await store.all_are_here()
+        assert await store.claim("a", b"one") is Claim.UNCERTAIN
+
+    async def test_a_shortened_fingerprint_is_of_the_same_request(self, db: Redis, stores: Stores) -> None:
+        """A mark has 16 bytes of it, and the gateway that asks all of it."""
+        store = RedisOperationStore(stores.redis_client, 60, 1 << 30)
+        whole = bytes(range(32))
+        assert await store.claim("a", whole[:16], insists=True) is Claim.NEW
+        assert await store.claim("a", whole) is Claim.SAME
+        assert await store.claim("a", whole[::-1]) is Claim.OTHER
+        assert db.get("request:a") == whole[:16]
 
     async def test_a_receipt_is_kept_once(self, cache: StoreServer, db: Redis, stores: Stores) -> None:
         """Whoever comes first: a field a store, written by any number of gateways, in batches of hundreds."""

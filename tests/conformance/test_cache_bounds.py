@@ -1,5 +1,6 @@
 """What the platform keeps in Redis for itself stays within the bytes that the settings give it, measured."""
 
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -49,8 +50,8 @@ def receipts(count: int, result_bytes: int = 80) -> list[CommandReceipt]:
     for _ in range(count):
         receipt = CommandReceipt(correlation_id=new_correlation_id(), command="RecordView", store="MONGODB", user_id=7)
         receipt.state = Operation.SUCCEEDED
-        for time in (receipt.accept_time, receipt.receive_time, receipt.complete_time):
-            time.GetCurrentTime()
+        for moment in (receipt.accept_time, receipt.receive_time, receipt.complete_time):
+            moment.GetCurrentTime()
         receipt.result.type_url = "type.googleapis.com/polystream.v1.View"
         receipt.result.value = b"v" * result_bytes
         made.append(receipt)
@@ -114,11 +115,13 @@ class TestBounds:
         store = RedisOperationStore(stores.redis_client, _TTL_S, _MIB // 4)
         ids = [new_correlation_id() for _ in range(2000)]
         for id_ in ids:
-            assert await store.claim(id_, b"f" * 32) is Claim.NEW
+            assert await store.claim(id_, b"f" * 32, insists=True) is Claim.NEW
         assert used_bytes(db) - before < 1.4 * _MIB // 4
         assert await store.claim(ids[-700], b"f" * 32) is Claim.SAME
         assert await store.claim(ids[-1], b"g" * 32) is Claim.OTHER
         assert not await store.is_claimed(ids[0])
+        gone_ms = int(db.get("requests:gone") or 0)
+        assert 0 <= time.time() * 1000 - gone_ms < 60_000, "when the newest that gave way was used"
         await close_stores(stores)
 
     def test_marks_keep_within_their_bytes_and_tell_since_when(self, cache: StoreServer, db: Redis) -> None:

@@ -26,6 +26,7 @@ from gateway.bootstrap import LONG_RUNNING
 from gateway.calls import Calls
 from gateway.doors.grpc_server import GrpcServer
 from gateway.operations.event_log import EventLogClient
+from gateway.operations.marks import StoreMarks
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
 from gateway.queries.health import HealthQueries, PlatformProbes
@@ -97,6 +98,8 @@ async def served(
         kafka=KafkaSettings(),
         redis_settings=RedisSettings(),
         redis_client=stores.redis_client,
+        marks=StoreMarks(stores),
+        marks_ttl_s=7 * 24 * 3600,
         schemas=registry,
         event_log=event_log,
         tracing=tracing,

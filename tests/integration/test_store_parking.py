@@ -149,6 +149,7 @@ def given_up(store: Store, one: Delivery, *, must_park: bool = True) -> Answer:
         accept_time_ms=one.accept_time_ms,
         receive_time_ns=one.receive_time_ns,
         complete_time_ns=one.receive_time_ns,
+        request_fingerprint=one.request_fingerprint,
     )
     assert one.record is not None
     (answer,) = store.park([GivenUp(one.record, one.key, receipt, one.parked_as, must_park=must_park)])

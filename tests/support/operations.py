@@ -25,6 +25,7 @@ from polystream.v1.users_pb2 import User
 
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.longrunning import LongRunningOperations
+from gateway.operations.marks import StoreMarks
 from gateway.operations.tracker import OperationTracker
 from gateway.queries.operations import OperationQueries
 from gateway.queries.stores import Stores
@@ -172,6 +173,8 @@ async def gateway(name: str, **settings: Any) -> AsyncIterator[Gateway]:
         kafka=KafkaSettings(),
         redis_settings=RedisSettings(),
         redis_client=stores.redis_client,
+        marks=StoreMarks(stores),
+        marks_ttl_s=7 * 24 * 3600,
         schemas=registry,
         event_log=event_log,
         tracing=tracing,

@@ -1,6 +1,7 @@
 """A record's envelope: what is written is read again, and what others write is read within bounds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Message
@@ -118,6 +119,24 @@ def test_a_commands_headers_are_read_again() -> None:
     assert envelope.command_and_stores(headers) == (b"CreateUser", b"POSTGRESQL,REDIS")
     assert not read.is_ambiguous
     assert (read.redrives, read.first_offset) == (0, None)
+    assert read.request_fingerprint == b""
+
+
+def test_a_fingerprint_is_in_the_headers_by_its_beginning() -> None:
+    """Where the command has one; the command keeps it when it is sent again."""
+    fields: dict[str, Any] = {"stores": (), "accept_time_ms": 1, "service": "g"}
+    plain = envelope.command_headers(ID, "CreateUser", TRACE, **fields)
+    headers = envelope.command_headers(ID, "CreateUser", TRACE, **fields, request_fingerprint=bytes(range(32)))
+    assert headers[: len(plain)] == plain
+    assert record(headers).read_headers().request_fingerprint == bytes(range(16))
+    again = envelope.redrive_headers(headers, redrives=1, first_offset=2, action=RedriveAction.REDRIVE)
+    assert record(again).read_headers().request_fingerprint == bytes(range(16))
+
+
+@pytest.mark.parametrize("text", [None, b"", b"\xff" * 32, b"0" * 31, b"0" * 33, b"G" * 32, b"0" * 1000, "é" * 32])
+def test_what_is_no_fingerprint_reads_as_none(text: bytes | str | None) -> None:
+    """Anybody may write the header."""
+    assert record([("request_fingerprint", text)]).read_headers().request_fingerprint == b""
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from polystream.v1.system_pb2 import GetHealthRequest, Health
 from polystream.v1.views_pb2 import ListViewsRequest
 
 from gateway.operations.event_log import EventLogClient
+from gateway.operations.marks import StoreMarks
 from gateway.operations.tracker import OperationTracker
 from gateway.queries import build_queries
 from gateway.queries.health import HealthQueries
@@ -72,6 +73,8 @@ async def test_every_query_of_the_contract_has_a_handler_and_no_other_has() -> N
         kafka=KafkaSettings(),
         redis_settings=RedisSettings(),
         redis_client=stores.redis_client,
+        marks=StoreMarks(stores),
+        marks_ttl_s=7 * 24 * 3600,
         schemas=registry,
         event_log=event_log,
         tracing=Tracing("gateway", "test", TelemetrySettings(OTEL_SDK_DISABLED=True)),

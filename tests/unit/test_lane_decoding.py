@@ -14,6 +14,8 @@ from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.schemas import load_schema
 from processor.lanes.decoding import CommandDecoder, Item, Reject
+from processor.model import Outcome
+from processor.receipts import make_receipt
 from tests.support.lanes import CATALOG, COMMAND_OF
 
 ID = "0190b0b0-0000-7000-8000-000000000001"
@@ -70,6 +72,7 @@ def test_a_command_is_decoded_with_its_headers(decoder: CommandDecoder, registry
         "accept_time": b"1700000000000",
         "traceparent": TRACEPARENT.encode(),
         "tracestate": b"vendor=1",
+        "request_fingerprint": b"0123456789abcdef" * 2,
     }
     item = decoder.decode(record(registry.value(request, 1), headers))
     assert isinstance(item, Item)
@@ -79,6 +82,13 @@ def test_a_command_is_decoded_with_its_headers(decoder: CommandDecoder, registry
     assert (delivery.accept_time_ms, delivery.receive_time_ns) == (1_700_000_000_000, 1_700_000_000_123_456_789)
     assert delivery.trace is not None
     assert (delivery.trace.traceparent, delivery.trace.tracestate) == (TRACEPARENT, "vendor=1")
+    assert delivery.request_fingerprint == bytes.fromhex("0123456789abcdef" * 2)
+    receipt = make_receipt(delivery, Outcome(), "POSTGRESQL", 1)
+    assert receipt.request_fingerprint == delivery.request_fingerprint
+    del headers["request_fingerprint"]
+    plain = decoder.decode(record(registry.value(request, 1), headers))
+    assert isinstance(plain, Item)
+    assert not make_receipt(plain.delivery, Outcome(), "POSTGRESQL", 1).HasField("request_fingerprint")
 
 
 def test_the_order_rests_on_the_requests_own_key(decoder: CommandDecoder, registry: Registry) -> None:
@@ -159,11 +169,13 @@ def test_bytes_that_are_no_command_are_dead_lettered_with_an_answer(
     decoder: CommandDecoder, value: bytes | None
 ) -> None:
     """Empty, foreign, of an unknown schema, or JSON: the operation fails and says so."""
-    reject = decoder.decode(record(value, {"correlation_id": ID, "command": "CreateUser", "traceparent": TRACEPARENT}))
+    headers = {"correlation_id": ID, "command": "CreateUser", "traceparent": TRACEPARENT}
+    reject = decoder.decode(record(value, {**headers, "request_fingerprint": "0f" * 16}))
     assert isinstance(reject, Reject)
     assert reject.cause.reason is Reason.UNDECODABLE
     assert reject.receipt is not None
     assert (reject.receipt.correlation_id, reject.receipt.command) == (ID, "CreateUser")
+    assert reject.receipt.request_fingerprint == b"\x0f" * 16
     assert (reject.receipt.user_id, reject.receipt.dead_lettered) == (5, True)
     assert reject.receipt.error.reason == "UNDECODABLE"
     assert reject.trace is not None

@@ -63,6 +63,25 @@ def test_receipts_may_come_before_the_acceptance() -> None:
     assert early.get("a") == late.get("a")
 
 
+def test_which_request_an_operation_is_of_is_known_from_its_acceptance_or_its_receipts() -> None:
+    """A receipt of what was applied counts before that of what was given up, which may be a foreign record's."""
+    memory = OperationMemory(COMMANDS, 10)
+    assert memory.fingerprint("a") is None
+    memory.add(receipt("a"))
+    assert memory.fingerprint("a") is None, "of an earlier version, or of a command without a request ID"
+    foreign, own = receipt("b", dead_lettered=True), receipt("b")
+    foreign.request_fingerprint, own.request_fingerprint = b"f" * 16, b"o" * 16
+    own.accept_time.FromSeconds(9)
+    memory.add(foreign)
+    assert memory.fingerprint("b") == b"f" * 16
+    memory.add(own)
+    assert memory.fingerprint("b") == b"o" * 16
+    accepted = acknowledged("b", 7)
+    accepted.fingerprint = b"a" * 32
+    memory.accept(accepted)
+    assert memory.fingerprint("b") == b"a" * 32
+
+
 def test_a_repeated_receipt_is_told_from_news() -> None:
     """`add` says whether anything changed: a repetition does not, the answer to a redriven dead letter does."""
     memory = OperationMemory(COMMANDS, 10)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from polystream.v1.events_pb2 import CommandReceipt
-from polystream.v1.operations_pb2 import Event
+from polystream.v1.operations_pb2 import Event, Operation
 from structlog.testing import capture_logs
 
 from mesh import topics
@@ -99,6 +99,21 @@ def test_a_receipt_is_not_of_days_to_come(reader: EventReader, told_ms: int, kep
     headers = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, "CreatePayment")]
     record = KafkaRecord(topics.RECEIPTS, 2, 17, SENT_AGAIN_MS, READ_MS * 1_000_000, b"7", value, headers)
     assert [traced.event.timestamp.ToMilliseconds() for traced in reader.read(record)] == [kept_ms, kept_ms]
+
+
+def test_no_event_has_the_requests_fingerprint(reader: EventReader) -> None:
+    """Neither of a command's acceptance nor of its answer: people who may read events may not guess at requests."""
+    fingerprint = b"0123456789abcdef"
+    accepted = read(reader, topics.COMMANDS, **{topics.REQUEST_FINGERPRINT: fingerprint.hex()})
+    receipt = CommandReceipt(correlation_id=CORRELATION_ID, command="CreatePayment", store="POSTGRESQL")
+    receipt.state, receipt.request_fingerprint = Operation.SUCCEEDED, fingerprint
+    value = Encoder(CommandReceipt.DESCRIPTOR, load_schema(RECEIPT_RECORD), 1).encode(receipt)  # type: ignore[arg-type]
+    headers = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, "CreatePayment")]
+    told = reader.read(KafkaRecord(topics.RECEIPTS, 2, 17, READ_MS, READ_MS * 1_000_000, b"7", value, headers))
+    for event in (accepted, *(traced.event for traced in told)):
+        content = event.SerializeToString()
+        assert fingerprint not in content
+        assert fingerprint.hex().encode() not in content
 
 
 def test_records_that_tell_of_nothing_do_not_fill_the_log(reader: EventReader) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CommandReceipt(_message.Message):
-    __slots__ = ("correlation_id", "command", "store", "state", "accept_time", "receive_time", "complete_time", "duplicate", "dead_lettered", "user_id", "result", "error", "command_partition", "command_offset", "waits_behind")
+    __slots__ = ("correlation_id", "command", "store", "state", "accept_time", "receive_time", "complete_time", "duplicate", "dead_lettered", "user_id", "result", "error", "command_partition", "command_offset", "waits_behind", "request_fingerprint")
     class Result(_message.Message):
         __slots__ = ("type_url", "value")
         TYPE_URL_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class CommandReceipt(_message.Message):
     COMMAND_PARTITION_FIELD_NUMBER: _ClassVar[int]
     COMMAND_OFFSET_FIELD_NUMBER: _ClassVar[int]
     WAITS_BEHIND_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     correlation_id: str
     command: str
     store: _options_pb2.Store
@@ -84,4 +85,5 @@ class CommandReceipt(_message.Message):
     command_partition: int
     command_offset: int
     waits_behind: str
-    def __init__(self, correlation_id: _Optional[str] = ..., command: _Optional[str] = ..., store: _Optional[_Union[_options_pb2.Store, str]] = ..., state: _Optional[_Union[_operations_pb2.Operation.State, str]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate: _Optional[bool] = ..., dead_lettered: _Optional[bool] = ..., user_id: _Optional[int] = ..., result: _Optional[_Union[CommandReceipt.Result, _Mapping]] = ..., error: _Optional[_Union[CommandReceipt.Error, _Mapping]] = ..., command_partition: _Optional[int] = ..., command_offset: _Optional[int] = ..., waits_behind: _Optional[str] = ...) -> None: ...
+    request_fingerprint: bytes
+    def __init__(self, correlation_id: _Optional[str] = ..., command: _Optional[str] = ..., store: _Optional[_Union[_options_pb2.Store, str]] = ..., state: _Optional[_Union[_operations_pb2.Operation.State, str]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate: _Optional[bool] = ..., dead_lettered: _Optional[bool] = ..., user_id: _Optional[int] = ..., result: _Optional[_Union[CommandReceipt.Result, _Mapping]] = ..., error: _Optional[_Union[CommandReceipt.Error, _Mapping]] = ..., command_partition: _Optional[int] = ..., command_offset: _Optional[int] = ..., waits_behind: _Optional[str] = ..., request_fingerprint: _Optional[bytes] = ...) -> None: ...

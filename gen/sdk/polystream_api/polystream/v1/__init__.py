@@ -569,6 +569,13 @@ class CommandReceipt(betterproto2.Message):
     receipt says how the command ended.
     """
 
+    request_fingerprint: "bytes | None" = betterproto2.field(16, betterproto2.TYPE_BYTES, optional=True)
+    """
+    The beginning of a hash of the command's request, 16 bytes, where its client
+    gave a `request_id`: another request with that ID is told by it. The request
+    ID is in what is hashed, and nowhere in the receipt.
+    """
+
 
 default_message_pool.register_message("polystream.v1", "CommandReceipt", CommandReceipt)
 
