@@ -12,7 +12,8 @@ from broker.requests import API_VERSIONS, APIS, Answer, BrokerRequest, api_versi
 from broker.wire import MalformedRequestError, WireReader, WireWriter
 
 _LOG = logging.getLogger(__name__)
-_REQUEST_BYTES_MAX: Final = 100 * 1024 * 1024  # Kafka's own `socket.request.max.bytes`
+_REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024  # clients send a batch of a megabyte for each partition at the most
+_UNREAD_BYTES_MAX: Final = 8 * 1024 * 1024  # of answers that a client has not read yet: no request of it is taken then
 _UNANSWERED_MAX: Final = 1000  # requests of a connection that wait for their answers
 _CONNECTIONS_MAX: Final = 1000
 _LENGTH: Final = struct.Struct(">i")
@@ -27,12 +28,13 @@ class BrokerConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._unanswered: deque[tuple[WireWriter, asyncio.Future[Answer]]] = deque()
-        self._is_paused = False
+        self._reads_slowly = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, where there are not too many."""
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
+        self._transport.set_write_buffer_limits(high=_UNREAD_BYTES_MAX)
         if len(self._connections) > _CONNECTIONS_MAX:
             self._transport.abort()
 
@@ -44,6 +46,19 @@ class BrokerConnection(asyncio.Protocol):
         for _, answer in self._unanswered:
             answer.cancel()
         self._unanswered.clear()
+
+    def pause_writing(self) -> None:
+        """Take no more requests of a client that does not read its answers."""
+        self._reads_slowly = True
+        if self._transport:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on, with what had come already first."""
+        self._reads_slowly = False
+        if self._transport:
+            self._transport.resume_reading()
+        self.data_received(b"")
 
     def close(self) -> None:
         """End it; what was written is still sent."""
@@ -62,7 +77,7 @@ class BrokerConnection(asyncio.Protocol):
 
     def _take_requests(self) -> None:
         taken = 0
-        while self._transport and len(self._received) >= taken + 4:
+        while self._transport and not self._reads_slowly and len(self._received) >= taken + 4:
             (length,) = _LENGTH.unpack_from(self._received, taken)
             if not 8 <= length <= _REQUEST_BYTES_MAX:
                 raise MalformedRequestError(f"a request of {length} bytes")

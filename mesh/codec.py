@@ -170,6 +170,51 @@ def _keep(kept: dict[int, Any], schema_id: int, what: Any) -> None:
     kept[schema_id] = what
 
 
+class RecordNames:
+    """Tells which record a value is, by the schema that it was written with."""
+
+    def __init__(self, source: SchemaSource) -> None:
+        self._source = source
+        self._schemas: dict[int, ParsedSchema] = {}
+        self._refusals: dict[int, int] = {}  # when the registry was asked for what is no schema, since the epoch, in ns
+
+    def name_of(self, value: bytes | None, receive_time_ns: int) -> str:
+        """Return the record's full name; empty where the value is no whole record of a schema.
+
+        `receive_time_ns` is when it was read, since the epoch. Raises PolystreamError with REGISTRY_UNAVAILABLE.
+        """
+        try:
+            schema_id, content = _split(value)
+            schema = self._schema(schema_id, receive_time_ns)
+        except PolystreamError as error:
+            if error.reason is Reason.UNDECODABLE:
+                return ""
+            raise
+        stream = io.BytesIO(content)
+        try:
+            fastavro.schemaless_reader(stream, schema, None)
+        except Exception:  # noqa: BLE001 - fastavro raises whatever its C code meets in foreign bytes
+            return ""
+        is_whole = stream.tell() == len(content) and isinstance(schema, dict)
+        return str(schema.get("name", "")) if is_whole else ""
+
+    def _schema(self, schema_id: int, receive_time_ns: int) -> ParsedSchema:
+        known = self._schemas.get(schema_id)
+        if known is not None:
+            return known
+        if receive_time_ns <= self._refusals.get(schema_id, 0):
+            raise PolystreamError(Reason.UNDECODABLE)
+        ask_time_ns = time.time_ns()
+        try:
+            schema = _fetched(schema_id, self._source)
+        except PolystreamError as error:
+            if error.reason is Reason.UNDECODABLE:
+                _keep(self._refusals, schema_id, ask_time_ns)
+            raise
+        _keep(self._schemas, schema_id, schema)
+        return schema
+
+
 def read_record(value: bytes | None, source: SchemaSource) -> Any:
     """Return a Kafka record's value as its own schema reads it, in fastavro's types.
 

@@ -159,6 +159,11 @@ class RecordHeaders:
         return RedriveAction(word) if word in list(RedriveAction) else None
 
     @property
+    def redrive_stores(self) -> frozenset[str]:
+        """The stores that are to act on a command that was sent again; none where all are."""
+        return frozenset(filter(None, self.text(topics.REDRIVE_STORES).split(",")))
+
+    @property
     def principal(self) -> str:
         """Who sent the command again."""
         return self.text(topics.PRINCIPAL)
@@ -346,10 +351,11 @@ def redrive_headers(
     redrives: int,
     first_offset: int,
     action: RedriveAction,
+    stores: Sequence[str] = (),
     principal: str = "",
     justification: str = "",
 ) -> HeaderList:
-    """Return the headers of a command that is sent again.
+    """Return the headers of a command that is sent again, for some stores or, where none is named, for all.
 
     `redrives` counts how often it was sent again, this time included; `first_offset` is its offset from before the
     first time. `principal` says who sends it, and `justification` why.
@@ -358,6 +364,7 @@ def redrive_headers(
         (topics.REDRIVES, str(redrives)),
         (topics.FIRST_OFFSET, str(first_offset)),
         (topics.REDRIVE_ACTION, action.value),
+        (topics.REDRIVE_STORES, ",".join(stores)),
         (topics.PRINCIPAL, principal),
         (topics.JUSTIFICATION, justification),
     ]

@@ -99,7 +99,7 @@ class Reason(Enum):
     TOO_MANY_PARKED = Row(
         _UNAVAILABLE,
         ErrorClass.WAIT,
-        "the lane has given up as many commands as it may; mend the cause, then redrive or discard them",
+        "the lane has given up as many commands as it may: mend the last one's cause, or raise LANE_MAX_PARKED_KEYS",
         1.0,
     )
 

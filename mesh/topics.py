@@ -29,6 +29,7 @@ STORE: Final = "store"  # on receipts: the store that answers
 REDRIVES: Final = "redrives"  # on commands: how often it was sent again from the dead-letter topic, in decimal
 FIRST_OFFSET: Final = "first_offset"  # on commands that were sent again: where it was at first, in the same partition
 REDRIVE_ACTION: Final = "redrive_action"  # on commands that were sent again: one of mesh.envelope.RedriveAction
+REDRIVE_STORES: Final = "redrive_stores"  # likewise: the stores that are to act, with commas between; all, if absent
 PRINCIPAL: Final = "principal"  # on commands that were sent again: who did it, as they call themselves
 JUSTIFICATION: Final = "justification"  # likewise: why
 DLQ_REASON: Final = "dlq.reason"  # the reason, as in ErrorInfo

@@ -73,8 +73,10 @@ def apply_in_batches(
     topic_id = store.topic_id()
     keys, partitions = {delivery.key for delivery in batch}, {delivery.partition for delivery in batch}
     known = store.read_known(topic_id, list(first), keys, partitions)
-    unmarked = [delivery for id_, delivery in first.items() if id_ not in known.receipts]
-    found = sort_out(unmarked, known, topic_id, store.name, commands_max=store.parking_bounds.commands_max)
+    parked_keys = {delivery.key for delivery in batch if delivery.parked_as}
+    for key in parked_keys:  # what is applied already is in nobody's way
+        store.remove_parked(key, applied_from_queue([one for one in batch if one.key == key], known.receipts))
+    found = sort_out(batch, known, topic_id, store.name, commands_max=store.parking_bounds.commands_max)
     if found.wait:
         store.park_waiting([(parked_id(topic_id, delivery), delivery) for delivery in found.wait])
     fresh = found.go
@@ -85,9 +87,8 @@ def apply_in_batches(
         decided = list(_decide(part, overdue, users, held, found.refused))
         if decided:
             made.update(store.apply_decided(decided, users))
-    answered = made.keys() | known.receipts.keys()
-    for key in {delivery.key for delivery in batch if delivery.parked_as}:
-        store.remove_parked(key, applied_from_queue([one for one in batch if one.key == key], answered))
+    for key in parked_keys:
+        store.remove_parked(key, applied_from_queue([one for one in batch if one.key == key], made))
     return answer_batch(batch, known.receipts, made | found.answered, found.passed)
 
 

@@ -68,53 +68,87 @@ class Sorted:
 def sort_out(batch: Iterable[Delivery], known: Known, topic_id: str, store: str, *, commands_max: int) -> Sorted:
     """Tell which deliveries may be applied, and which ones wait.
 
-    `batch` has none that is marked as applied. What is settled, or below the store's position, is passed over. What
-    comes from the queue may go when all before it in the queue may; anything else of a parked key waits, be it parked
-    already or not.
+    What is marked as applied has its answer, and so has the second of two deliveries of one command. What is settled,
+    or below the store's position, is passed over. What comes from the queue may go when all before it in the queue may,
+    or need not be applied any more; anything else of a parked key waits, be it parked already or not.
     """
-    found = Sorted()
-    going: set[str] = set()
-    lengths = {key: len(queue) for key, queue in known.queues.items()}
-    room = known.room
+    sorting = _Sorting(known, topic_id, store, commands_max)
     for delivery in batch:
-        queue = known.queues.get(delivery.key, ())
+        sorting.take(delivery)
+    return sorting.found
+
+
+class _Sorting:
+    """A batch on its way through `sort_out`."""
+
+    def __init__(self, known: Known, topic_id: str, store: str, commands_max: int) -> None:
+        self.found = Sorted()
+        self._known = known
+        self._topic_id = topic_id
+        self._store = store
+        self._commands_max = commands_max
+        self._room = known.room
+        self._lengths = {key: len(queue) for key, queue in known.queues.items()}
+        self._seen: set[str] = set()  # correlation IDs
+        self._going: set[str] = set()  # of them, those that come from a queue
+        self._gone: set[str] = set()  # IDs of parked records that nobody waits for any more
+
+    def take(self, delivery: Delivery) -> None:
+        """Take the next delivery."""
+        correlation_id, is_marked = delivery.correlation_id, delivery.correlation_id in self._known.receipts
+        if is_marked or correlation_id in self._seen:
+            if delivery.parked_as and (is_marked or correlation_id in self._going):
+                self._gone.add(delivery.parked_as)
+            return
+        self._seen.add(correlation_id)
+        queue = self._known.queues.get(delivery.key, ())
         if delivery.is_settled:
-            found.passed.add(delivery.correlation_id)
-            continue
-        if delivery.parked_as:
-            place = next((place for place, entry in enumerate(queue) if entry.id == delivery.parked_as), None)
-            before = [entry for entry in queue[:place] if entry.id not in going]
-            if place is None:
-                found.passed.add(delivery.correlation_id)
-            elif before:
-                found.answered[delivery.correlation_id] = wait_behind(delivery, behind_of(before), store)
-            else:
-                going.add(delivery.parked_as)
-                found.go.append(delivery)
-            continue
-        id_ = parked_id(topic_id, delivery) if queue else ""
-        entry = next((entry for entry in queue if entry.id == id_), None)
-        behind = behind_of(queue) if queue else ""
-        allowance = _ERASURES_MAX if delivery.command.erases_user else 0
-        if entry is not None:
-            given_up = entry.receipt
-            found.answered[delivery.correlation_id] = (
-                wait_behind(delivery, behind, store) if given_up is None else repeat(given_up)
-            )
-        elif not delivery.is_repair and delivery.offset < known.positions.get(delivery.partition, 0):
-            found.passed.add(delivery.correlation_id)
-        elif not queue:
-            found.go.append(delivery)
-        elif lengths[delivery.key] <= commands_max + allowance and room + allowance > 0:
-            lengths[delivery.key] += 1
-            room -= 1
-            found.wait.append(delivery)
-            found.answered[delivery.correlation_id] = wait_behind(delivery, behind, store)
+            self.found.passed.add(correlation_id)
+        elif delivery.parked_as:
+            self._take_from_queue(delivery, queue)
         else:
-            cause = PolystreamError(Reason.TOO_MANY_WAIT, metadata={"store": store, "waits_behind": behind})
-            found.refused[delivery.correlation_id] = Outcome(refusal=cause)
-            found.go.append(delivery)
-    return found
+            self._take_from_topic(delivery, queue)
+
+    def _take_from_queue(self, delivery: Delivery, queue: Sequence[ParkedEntry]) -> None:
+        place = next((place for place, entry in enumerate(queue) if entry.id == delivery.parked_as), None)
+        before = [entry for entry in queue[:place] if entry.id not in self._gone]
+        if place is None:
+            self.found.passed.add(delivery.correlation_id)
+        elif before:
+            self.found.answered[delivery.correlation_id] = wait_behind(delivery, behind_of(before), self._store)
+        else:
+            self._gone.add(delivery.parked_as)
+            self._going.add(delivery.correlation_id)
+            self.found.go.append(delivery)
+
+    def _take_from_topic(self, delivery: Delivery, queue: Sequence[ParkedEntry]) -> None:
+        id_ = parked_id(self._topic_id, delivery) if queue else ""
+        entry = next((entry for entry in queue if entry.id == id_), None)
+        if entry is not None and entry.receipt is not None:
+            self.found.answered[delivery.correlation_id] = repeat(entry.receipt)
+        elif entry is not None:
+            self._answer_waiting(delivery, queue)
+        elif not delivery.is_repair and delivery.offset < self._known.positions.get(delivery.partition, 0):
+            self.found.passed.add(delivery.correlation_id)
+        elif not queue:
+            self.found.go.append(delivery)
+        elif self._has_room(delivery):
+            self._lengths[delivery.key] += 1
+            self._room -= 1
+            self.found.wait.append(delivery)
+            self._answer_waiting(delivery, queue)
+        else:
+            metadata = {"store": self._store, "waits_behind": behind_of(queue)}
+            cause = PolystreamError(Reason.TOO_MANY_WAIT, metadata=metadata)
+            self.found.refused[delivery.correlation_id] = Outcome(refusal=cause)
+            self.found.go.append(delivery)
+
+    def _has_room(self, delivery: Delivery) -> bool:
+        allowance = _ERASURES_MAX if delivery.command.erases_user else 0
+        return self._lengths[delivery.key] <= self._commands_max + allowance and self._room + allowance > 0
+
+    def _answer_waiting(self, delivery: Delivery, queue: Sequence[ParkedEntry]) -> None:
+        self.found.answered[delivery.correlation_id] = wait_behind(delivery, behind_of(queue), self._store)
 
 
 class Parking(Protocol):
@@ -189,12 +223,14 @@ def applied_from_queue(batch: Iterable[Delivery], answered: Container[str]) -> l
     return [delivery.parked_as for delivery in batch if delivery.parked_as and delivery.correlation_id in answered]
 
 
-def may_be_marked(parked: ParkedRecord, queue: Sequence[ParkedEntry]) -> bool:
+def may_be_marked(parked: ParkedRecord, queue: Sequence[ParkedRecord]) -> bool:
     """Tell whether what is discarded may leave its answer as the mark of its correlation ID.
 
-    Anybody may write a record with a command's ID: where another one of that ID waits, the mark would be taken for its.
+    Anybody may write another record with a command's ID: where one waits, the mark would be taken for its answer. A
+    repetition of the same command is discarded with it.
     """
-    return not any(entry.correlation_id == parked.correlation_id and entry.id != parked.id for entry in queue)
+    others = [one.record.value for one in queue if one.correlation_id == parked.correlation_id]
+    return all(value == parked.record.value for value in others)
 
 
 def waiting_record(id_: str, delivery: Delivery) -> ParkedRecord:

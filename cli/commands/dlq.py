@@ -153,7 +153,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    entry = _find(_read()[0], arguments.entry)
+    entry = _find(_read()[0], arguments.entry)[0]
     payload = _payload(entry.dead_letter) if arguments.payload else None
     if arguments.json:
         _write_json(describe(entry) | ({} if payload is None else {"payload": payload}))
@@ -173,7 +173,7 @@ def _settle(arguments: argparse.Namespace) -> int:
     if arguments.all:
         asked = [one for one in _filtered(entries, arguments) if one.status is ParkingStatus.PARKED]
     else:
-        asked = [_find(entries, name) for name in arguments.entries]
+        asked = [entry for name in arguments.entries for entry in _find(entries, name)]
     chosen = [entry for entry in asked if entry.status is ParkingStatus.PARKED]
     kept = [entry for entry in asked if entry.status is not ParkingStatus.PARKED]
     if arguments.dry_run:
@@ -182,6 +182,7 @@ def _settle(arguments: argparse.Namespace) -> int:
     done = _run(chosen, arguments)
     reached = {one.dead_letter.correlation_id for one in done}
     unsent = [entry for entry in chosen if entry.dead_letter.correlation_id not in reached]
+    parked = _still_parked(chosen) if done else []
     if arguments.json:
         key = "discarded" if arguments.action is RedriveAction.DISCARD else "redriven"
         _write_json(
@@ -189,13 +190,14 @@ def _settle(arguments: argparse.Namespace) -> int:
                 key: [describe_redriven(one) for one in done],
                 "unsent": list(map(describe, unsent)),
                 "kept": list(map(describe, kept)),
+                "parked": list(map(describe, parked)),
                 "silent_stores": sorted(silent),
             }
         )
     else:
-        show_plan([], kept, silent, arguments.action)
+        show_plan([], [*kept, *parked], silent, arguments.action)
         show_end(len(done), len(unsent), sum(len(entry.waiting) for entry in chosen))
-    is_done = not unsent and not kept and not silent and all(one.outcome.is_answer for one in done)
+    is_done = not any((unsent, kept, parked, silent)) and all(_is_done(one, arguments.action) for one in done)
     return 0 if is_done else 1
 
 
@@ -213,6 +215,24 @@ def _run(chosen: Sequence[ListedDeadLetter], arguments: argparse.Namespace) -> l
             if not arguments.json:
                 show_redriven(told)
     return done
+
+
+def _still_parked(chosen: Sequence[ListedDeadLetter]) -> list[ListedDeadLetter]:
+    """Return what holds up the same keys now: one that had waited may have been given up in its turn."""
+    keys = {(entry.dead_letter.store, entry.dead_letter.key) for entry in chosen}
+    entries, _, _ = _read()
+    return [
+        entry
+        for entry in entries
+        if entry.status is ParkingStatus.PARKED and (entry.dead_letter.store, entry.dead_letter.key) in keys
+    ]
+
+
+def _is_done(redriven: RedriveResult, action: RedriveAction) -> bool:
+    """Tell whether what was asked for was done: what somebody else redrove in time was not discarded."""
+    if action is RedriveAction.DISCARD:
+        return redriven.outcome is RedriveOutcome.DISCARDED
+    return redriven.outcome.is_answer
 
 
 def _bounded(dead_letter: DeadLetter) -> DeadLetter:
@@ -249,14 +269,12 @@ def _filtered(entries: Sequence[ListedDeadLetter], arguments: argparse.Namespace
     ]
 
 
-def _find(entries: Sequence[ListedDeadLetter], name: str) -> ListedDeadLetter:
+def _find(entries: Sequence[ListedDeadLetter], name: str) -> Sequence[ListedDeadLetter]:
+    """Return what somebody means: of a command that several stores have parked, all of them."""
     found = [entry for entry in entries if entry.is_called(name)]
-    for entry in found:
-        if entry.status is ParkingStatus.PARKED:
-            return entry
     if not found:
         raise _UsageError(f"there is no dead letter {name}: `dlq list` shows those that there are")
-    return found[0]
+    return [entry for entry in found if entry.status is ParkingStatus.PARKED] or found[:1]
 
 
 def _tell_plan(

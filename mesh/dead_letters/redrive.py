@@ -96,13 +96,13 @@ class Redriver:
             if not batch:
                 return
             begins = self._reader.ends(topics.RECEIPTS)
-            self._send([same[0] for same in batch], order)
+            self._send(batch, order)
             done = self._answers(batch, begins, time.monotonic() + wait_s)
             yield done
             if not keep_going and not all(redriven.outcome.is_answer for redriven in done):
                 return
 
-    def _send(self, dead_letters: Sequence[DeadLetter], order: RedriveOrder) -> None:
+    def _send(self, batch: Sequence[Sequence[DeadLetter]], order: RedriveOrder) -> None:
         """Put the commands on `user_events`, and return once Kafka has them."""
         failures: list[KafkaError] = []
 
@@ -111,7 +111,8 @@ class Redriver:
                 failures.append(error)
 
         try:
-            for dead_letter in dead_letters:
+            for same in batch:
+                dead_letter = same[0]
                 self._producer.produce(
                     topics.COMMANDS,
                     dead_letter.value,
@@ -124,6 +125,7 @@ class Redriver:
                         redrives=dead_letter.redrives + 1,
                         first_offset=dead_letter.first.offset,
                         action=order.action,
+                        stores=sorted({one.store for one in same if one.store}),
                         principal=order.principal,
                         justification=order.justification,
                     ),
@@ -135,7 +137,7 @@ class Redriver:
         if failures or unsent:
             why = failures[0].str() if failures else "no answer"
             raise TopicError(
-                f"Kafka did not take {len(failures) + unsent} of {len(dead_letters)} commands ({why}). "
+                f"Kafka did not take {len(failures) + unsent} of {len(batch)} commands ({why}). "
                 "Try again: what it did take is not sent twice"
             )
 

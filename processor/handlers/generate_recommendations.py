@@ -11,7 +11,7 @@ from pymongo.database import Database
 from mesh.store_names.mongodb import RECOMMENDATIONS, RecommendationsDocument
 from mesh.stored_enums import KINDS, RECOMMENDATION_REASONS
 from processor.model import Delivery, Outcome, requests_of, timestamp
-from processor.stores.mongodb_documents import Document, find_by_id, insert_absent
+from processor.stores.mongodb_documents import Document, find_by_id, insert_whole
 from processor.stores.mongodb_recommendations import Recommended
 from processor.stores.mongodb_viewing_history import read_popular, recommend
 
@@ -30,7 +30,7 @@ def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outco
     if missing:
         now = datetime.now(UTC)
         popular = read_popular(db, now)
-        insert_absent(
+        insert_whole(
             db[RECOMMENDATIONS],
             [
                 make_document(

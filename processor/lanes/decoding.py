@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS, STORES, Catalog, Command
-from mesh.codec import Decoder, SchemaSource
+from mesh.codec import Decoder, RecordNames, SchemaSource
 from mesh.dead_letters.dead_letter import RecordPosition, first_position
 from mesh.envelope import KafkaRecord, RecordHeaders, RedriveAction, command_and_stores
 from mesh.error_classes.classes import ErrorClass
@@ -120,6 +120,7 @@ class CommandDecoder:
         self._own_name = store.encode()
         self._other_names = {name.encode() for name in STORES} - {self._own_name}
         self._takes_unknown = store == LANE_OF_UNKNOWN_COMMANDS
+        self._names = RecordNames(schemas)
         self._foreign = {name.encode() for name, command in catalog.commands.items() if store not in command.stores}
         self._own = {
             name.encode(): _Own(command, _decoder(command, schemas))
@@ -139,9 +140,10 @@ class CommandDecoder:
         headers = record.read_headers()
         action = headers.redrive_action
         if action in _ORDERS and headers.correlation_id and not headers.is_ambiguous:
-            return Redrive(record, headers.correlation_id, action, headers.trace)
+            is_ours = not headers.redrive_stores or self._store in headers.redrive_stores
+            return Redrive(record, headers.correlation_id, action, headers.trace) if is_ours else None
         if own is None or outdated is not None:
-            return self._reject(record, headers, None, outdated or _why_unknown(record))
+            return self._reject(record, headers, None, self._sure(record, headers, outdated or _why_unknown(record)))
         try:
             return Item(record, _delivery(record, headers, own))
         except PolystreamError as error:
@@ -181,6 +183,18 @@ class CommandDecoder:
             return None  # another lane's, be it to apply or to set apart
         return _why_unknown(record)
 
+    def _sure(self, record: KafkaRecord, headers: RecordHeaders, cause: PolystreamError) -> PolystreamError:
+        """Return the cause, or that the record is none where its value is not of the command that its headers name.
+
+        What a newer gateway sends is a whole record, by a schema that it has registered: such a command parks its key.
+        """
+        if cause.reason is not Reason.LANE_OUTDATED:
+            return cause
+        name = self._names.name_of(record.value, record.receive_time_ns)
+        if name.endswith(f".{headers.command}Request"):
+            return cause
+        return PolystreamError(Reason.UNDECODABLE, "the value is no record of the command that the headers name")
+
     def _reject(
         self, record: KafkaRecord, headers: RecordHeaders, command: Command | None, cause: PolystreamError
     ) -> Reject:
@@ -190,7 +204,8 @@ class CommandDecoder:
             correlation_id=headers.correlation_id,
             command=headers.command,
             store=self._store,
-            position=first_position(RecordPosition.of(record), headers),
+            # Where it was before a redrive is told by a header, which in a record that can't be read is worth nothing.
+            position=RecordPosition.of(record),
             cause=cause,
             user_id=record.user_id if command is not None and command.about_user else None,
             accept_time_ms=record.accept_time_ms(headers),

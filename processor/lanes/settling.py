@@ -139,7 +139,7 @@ def _runs(taken: Sequence[Taken]) -> Iterator[Sequence[Taken]]:
 
 def _given_up(reject: Reject) -> GivenUp:
     assert reject.receipt is not None  # noqa: S101 - what has no correlation ID parks nothing
-    return GivenUp(reject.record, reject.key, reject.receipt, reject.parked_as, must_park=False)
+    return GivenUp(reject.record, reject.key, reject.receipt, reject.parked_as)
 
 
 def _still_given_up(receipt: CommandReceipt, order: KafkaRecord) -> CommandReceipt:

@@ -46,8 +46,23 @@ function own.DELINDEXED(index, prefix)
   redis.call('DEL', index)
 end
 
+-- A script that fails in the middle keeps what it has written: so what a write needs is looked at before the first one.
+local needs = {HSET = 'hash', ZADD = 'zset', ZREM = 'zset', TRIMINDEX = 'zset', DELINDEXED = 'zset'}
+local next_word, made = 9, {}
+while next_word <= #ARGV do
+  local name, key = ARGV[next_word + 1], ARGV[next_word + 2]
+  if needs[name] then
+    local kind = made[key] or redis.call('TYPE', key).ok
+    if kind ~= 'none' and kind ~= needs[name] then
+      return redis.error_reply('WRONGTYPE a key holds another kind of value than the command needs')
+    end
+  end
+  made[key] = name == 'DEL' and 'none' or needs[name] or made[key]
+  next_word = next_word + tonumber(ARGV[next_word]) + 1
+end
+
 local applied = ARGV[4] == '' or redis.call('EXISTS', ARGV[4]) == 1
-local next_word = 9
+next_word = 9
 while applied and next_word <= #ARGV do
   local last_word = next_word + tonumber(ARGV[next_word])
   local name = ARGV[next_word + 1]

@@ -149,8 +149,7 @@ class MongoStore:
         """Let go of a record that was given up: its answer is its mark from now on."""
         key = parked.key
         with store_errors():
-            others = self._parking.queues([key]).get(key, ())
-            if may_be_marked(parked, others) and parked.receipt is not None:
+            if may_be_marked(parked, self._parking.records(key)) and parked.receipt is not None:
                 insert_absent(self._inbox, [_inbox_document(parked.receipt, datetime.now(UTC))])
             self._parking.remove([parked.id])
 
@@ -221,7 +220,7 @@ class MongoStore:
         checked = [delivery for delivery in applied if delivery.command.checks_user]
         if not checked:
             return
-        erasures = MongoUserMemory(self._db).read(sorted({user_of(delivery) for delivery in checked}))
+        erasures = MongoUserMemory(self._db).last_erasures(sorted({user_of(delivery) for delivery in checked}))
         topic_id = self._incarnation()
         late = [
             delivery.correlation_id
@@ -244,6 +243,12 @@ class MongoUserMemory:
         found = find_by_id(self._known, [Int64(user_id) for user_id in user_ids])
         return {int(document["_id"]): _erasure(document.get("excluido_em")) for document in found}
 
+    def last_erasures(self, user_ids: Sequence[int]) -> dict[int, Erasure]:
+        """Return the last erasure of each user who has ever been erased, be there such a user again."""
+        found = find_by_id(self._known, [Int64(user_id) for user_id in user_ids], ["ultima_exclusao"])
+        told = {int(document["_id"]): _erasure(document.get("ultima_exclusao")) for document in found}
+        return {user_id: erasure for user_id, erasure in told.items() if erasure is not None}
+
     def remember(self, user_ids: Sequence[int]) -> None:
         """Remember that the users exist."""
         ids = [Int64(user_id) for user_id in user_ids]
@@ -258,7 +263,7 @@ class MongoUserMemory:
         now = datetime.now(UTC)
         self._known.bulk_write(
             [
-                UpdateOne({"_id": Int64(user_id)}, {"$set": {"excluido_em": _excluido_em(erasure, now)}}, upsert=True)
+                UpdateOne({"_id": Int64(user_id)}, {"$set": _excluded(erasure, now)}, upsert=True)
                 for user_id, erasure in erasures.items()
             ],
             ordered=False,
@@ -271,13 +276,9 @@ def _erasure(excluido_em: Document | None) -> Erasure | None:
     return Erasure(excluido_em["topico"], excluido_em["particao"], excluido_em["offset"])
 
 
-def _excluido_em(erasure: Erasure, now: datetime) -> Document:
-    return {
-        "topico": erasure.topic_id,
-        "particao": erasure.partition,
-        "offset": Int64(erasure.offset),
-        "data": now,
-    }
+def _excluded(erasure: Erasure, now: datetime) -> Document:
+    place = {"topico": erasure.topic_id, "particao": erasure.partition, "offset": Int64(erasure.offset)}
+    return {"excluido_em": {**place, "data": now}, "ultima_exclusao": place}
 
 
 def _inbox_document(receipt: CommandReceipt, now: datetime) -> Document:

@@ -27,6 +27,20 @@ def insert_absent(collection: Collection[Document], documents: Sequence[Mapping[
             raise
 
 
+def insert_whole(collection: Collection[Document], documents: Sequence[Mapping[str, Any]]) -> None:
+    """Insert as `insert_absent` does, or leave none of them where the server refuses one.
+
+    Raises what the client raises. They are of commands that have no mark: one of before, which a crash has left, is
+    inserted again by its repetition.
+    """
+    try:
+        insert_absent(collection, documents)
+    except BulkWriteError:
+        for chunk in chunks([document["_id"] for document in documents]):
+            collection.delete_many({"_id": {"$in": chunk}})
+        raise
+
+
 def find_by_id(
     collection: Collection[Document], ids: Sequence[Any], projection: Sequence[str] | None = None
 ) -> Iterator[Document]:

@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from mesh.packed_records import pack_record, unpack_record
-from mesh.store_names.mongodb import PARKED_RECORDS, POSITIONS
+from mesh.store_names.mongodb import INBOX, PARKED_RECORDS, POSITIONS
 from processor.model import ParkedRecord
 from processor.parking import ParkedEntry
 from processor.stores.mongodb_documents import Document, chunks, insert_absent
@@ -31,6 +31,7 @@ class MongoParking:
 
     def __init__(self, db: Database[Document]) -> None:
         self._parked: Collection[Document] = db[PARKED_RECORDS]
+        self._inbox: Collection[Document] = db[INBOX]
         self._last_order = 0
 
     def queues(self, keys: Items[bytes]) -> dict[bytes, list[ParkedEntry]]:
@@ -56,6 +57,9 @@ class MongoParking:
             "registro": Binary(pack_record(parked.record)),
         }
         insert_absent(self._parked, [document | _given_up(parked.receipt)])
+        # Looked for afterwards: another lane may have applied it meanwhile, and its mark comes before it takes it out.
+        if self._inbox.find_one({"_id": parked.correlation_id}, ["_id"]) is not None:
+            self.remove([parked.id])
 
     def give_up(self, key: bytes, id_: str, receipt: CommandReceipt) -> None:
         """Note of a record that is parked that it is given up, and with what answer."""

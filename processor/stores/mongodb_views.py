@@ -10,7 +10,7 @@ from typing import Any
 from pymongo.database import Database
 
 from mesh.store_names.mongodb import DELETED_VIEWS, VIEWS, ViewDocument
-from processor.stores.mongodb_documents import Document, chunks, find_by_id, insert_absent
+from processor.stores.mongodb_documents import Document, chunks, find_by_id, insert_absent, insert_whole
 
 _MAX_MOVED_AT_ONCE = 1000
 # Nobody's: the index of users leads to these, so that a start does not read the whole history.
@@ -19,7 +19,7 @@ _EMPTIED: Mapping[str, Any] = {"user_id": None, "apagado_por": {"$exists": True}
 
 def insert_views(db: Database[Document], views: Sequence[ViewDocument]) -> None:
     """Insert the views that are not there yet, and have never been deleted. Raises what the client raises."""
-    insert_absent(db[VIEWS], views)
+    insert_whole(db[VIEWS], views)
     # Looked for afterwards, since another lane may delete one at this very moment: its mark comes before its deletion.
     if db[DELETED_VIEWS].find_one({}, ["_id"]) is not None:
         _delete(db, list(deleted_by(db, [view["_id"] for view in views])))

@@ -118,11 +118,7 @@ class PostgresStore:
         with self._transaction() as cursor:
             parking = PostgresParking(cursor)
             is_marked = bool(_read_inbox(cursor, [parked.correlation_id]))
-            if (
-                parked.receipt is not None
-                and not is_marked
-                and may_be_marked(parked, parking.queues([parked.key]).get(parked.key, ()))
-            ):
+            if parked.receipt is not None and not is_marked and may_be_marked(parked, parking.records(parked.key)):
                 _write_inbox(cursor, {parked.correlation_id: parked.receipt})
             parking.remove([parked.id])
 
@@ -178,8 +174,7 @@ class PostgresStore:
             keys = {delivery.key for delivery in batch}
             known = self._read_known(cursor, keys, list(first), self._lock_positions(cursor, topic_id, positions))
             earlier = known.receipts
-            fresh = [delivery for id_, delivery in first.items() if id_ not in earlier]
-            found = sort_out(fresh, known, topic_id, self.name, commands_max=self._parking.commands_max)
+            found = sort_out(batch, known, topic_id, self.name, commands_max=self._parking.commands_max)
             made = self._handle(found, cursor)
             _write_inbox(cursor, made)
             for delivery in found.wait:

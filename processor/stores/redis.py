@@ -150,8 +150,7 @@ class RedisStore:
         """Let go of a record that was given up: its answer is its mark from now on."""
         key = parked.key
         with store_errors():
-            others = self._parking.queues([key])[key]
-            if may_be_marked(parked, others) and parked.receipt is not None:
+            if may_be_marked(parked, self._parking.records(key)) and parked.receipt is not None:
                 mark = parked.receipt.SerializeToString()
                 self._client.set(marker_key(parked.correlation_id), mark, ex=self._markers.ttl_s, nx=True)
             self._parking.remove(key, [parked.id])

@@ -18,15 +18,17 @@ from mesh.packed_records import pack_record, unpack_record
 from mesh.store_names.redis import (
     PARKED,
     POSITIONS,
+    marker_key,
     parked_key,
     parked_records_key,
 )
 from processor.model import ParkedRecord
 from processor.parking import ParkedEntry
 
-# KEYS: 1 the hash of parked keys, 2 the list, 3 the hash of records. ARGV: 1 the key, 2 the record's ID, 3 the record.
+# KEYS: 1 the hash of parked keys, 2 the list, 3 the hash of records, 4 the command's marker. ARGV: 1 the key, 2 the
+# record's ID, 3 the record. What another lane has applied meanwhile is not parked.
 _ADD: Final = """
-if redis.call('HSETNX', KEYS[3], ARGV[2], ARGV[3]) == 1 then
+if redis.call('EXISTS', KEYS[4]) == 0 and redis.call('HSETNX', KEYS[3], ARGV[2], ARGV[3]) == 1 then
   redis.call('RPUSH', KEYS[2], ARGV[2])
   redis.call('HSET', KEYS[1], ARGV[1], redis.call('LLEN', KEYS[2]))
 end
@@ -73,7 +75,8 @@ class RedisParking:
 
     def add(self, parked: ParkedRecord) -> None:
         """Put a record behind those of its key; leave one that is there already."""
-        self._add(keys=_keys(parked.key), args=[parked.key, parked.id, _packed(parked)])
+        keys = [*_keys(parked.key), marker_key(parked.correlation_id)]
+        self._add(keys=keys, args=[parked.key, parked.id, _packed(parked)])
 
     def give_up(self, key: bytes, id_: str, receipt: CommandReceipt) -> None:
         """Note of a record that is parked that it is given up, and with what answer."""

@@ -11,6 +11,7 @@ from polystream.v1.recommendations_pb2 import GenerateRecommendationsRequest, Re
 from polystream.v1.users_pb2 import DeleteUserRequest, User
 from polystream.v1.views_pb2 import DeleteViewRequest, RecordViewRequest, View
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from mesh.errors import PolystreamError, Reason
 from processor.handlers import find_handlers
@@ -255,6 +256,7 @@ def test_a_lane_that_stood_still_brings_nothing_of_an_erased_user_back(
     def stands_still(late: Sequence[Delivery], database: Db) -> Any:
         if not db["comandos_aplicados"].find_one({"_id": erasure.correlation_id}):
             apply(store, *batch, erasure)
+            MongoUserMemory(db).remember([ANA])  # a user made anew, with the same ID
         return handler(late, database)
 
     slow = mongo_store(running, db.name)
@@ -263,6 +265,16 @@ def test_a_lane_that_stood_still_brings_nothing_of_an_erased_user_back(
     slow.close()
     written = [found for kind in ("historico_visualizacao", "recomendacoes") for found in db[kind].find()]
     assert [found["user_id"] for found in written] == [BIA]
+
+
+def test_a_batch_with_a_view_that_the_server_refuses_leaves_none_of_it(store: MongoStore, db: Db) -> None:
+    """Those that have to wait behind it are not there before their turn."""
+    apply(store, record(ANA, 1))
+    db.command("collMod", "historico_visualizacao", validator={"titulo": {"$ne": "Recusado"}})
+    batch = [record(BIA, 2), record(ANA, 3, title="Recusado"), record(ANA, 4)]
+    with pytest.raises(PyMongoError):
+        store.apply(batch, frozenset())
+    assert [view["conteudo_id"] for view in db["historico_visualizacao"].find()] == [1]
 
 
 def test_after_an_erasure_commands_of_the_user_wait(store: MongoStore, db: Db) -> None:

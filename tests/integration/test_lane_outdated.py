@@ -72,6 +72,16 @@ class _NewerGateway:
         value = b"\0" + self._schema_id.to_bytes(4, "big") + stream.getvalue()
         return self.send_raw("UpdateUser", value, str(request.user_id))
 
+    def send_unknown(self, user_id: int) -> str:
+        """Send a command that the lane does not know at all."""
+        fields = [{"name": "user_id", "type": "long", "default": 0}]
+        name = "polystream.v1.RenameUserRequest"
+        schema = {"type": "record", "name": name, "fields": fields}
+        schema_id = self._registry.register(topics.COMMANDS, name, schema)
+        stream = io.BytesIO()
+        fastavro.schemaless_writer(stream, fastavro.parse_schema(schema), {"user_id": user_id})
+        return self.send_raw("RenameUser", b"\0" + schema_id.to_bytes(4, "big") + stream.getvalue(), str(user_id))
+
     def send_raw(self, command: str, value: bytes, key: str) -> str:
         """Send a record for PostgreSQL's lane."""
         id_ = new_correlation_id()
@@ -88,10 +98,12 @@ def test_a_command_with_more_than_the_lane_knows_is_set_apart(
     ids = [wire.send(CreateUserRequest(user_id=_USER_ID, **person()))]
     ids += [newer.send(UpdateUserRequest(user_id=_USER_ID, name="Antes"), None)]
     more = newer.send(UpdateUserRequest(user_id=_USER_ID, name="Nunca"), "Nina")
-    unknown = newer.send_raw("RenameUser", b"\0\0\0\0\1\0", str(_USER_ID))
+    unknown = newer.send_unknown(_USER_ID + 2)
+    waiting = wire.send(UpdateUserRequest(user_id=_USER_ID, name="Depois"))
+    garbage = newer.send_raw("RenameUser", b"?", str(_USER_ID + 1))
     ids += [wire.send(CreateUserRequest(user_id=_USER_ID + 1, **person()))]
     wire.flush()
-    wire.wait_all([*ids, more, unknown])
+    wire.wait_all([*ids, more, unknown, waiting, garbage])
     assert [wire.receipts(id_)[0].state for id_ in ids] == [Operation.SUCCEEDED] * 3
     for id_, said in ((more, "nickname"), (unknown, "update the lane")):
         (receipt,) = wire.receipts(id_)
@@ -102,6 +114,9 @@ def test_a_command_with_more_than_the_lane_knows_is_set_apart(
         assert dead_letter.headers[topics.DLQ_REASON] == "LANE_OUTDATED"
         assert said in dead_letter.headers[topics.DLQ_ERROR]
         assert dead_letter.headers[topics.STORES] == "POSTGRESQL"
+    # Once the lane is updated, it can be applied: what comes after it waits. Anybody's bytes hold up nobody.
+    assert wire.receipts(waiting)[0].waits_behind == more
+    assert wire.receipts(garbage)[0].error.reason == "UNDECODABLE"
     with psycopg.connect(running.endpoints["postgresql"]) as connection:
         names = connection.execute("SELECT nome FROM usuarios WHERE user_id = %s", (_USER_ID,)).fetchall()
     assert names == [("Antes",)]

@@ -296,6 +296,12 @@ def test_a_fault_of_a_command_is_no_fault_of_the_server(store: RedisStore, db: r
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         apply(store, sign_in(), good)
     assert apply(store, good)[0].duplicate
+    assert db.keys("sessao:*") == []
+    db.set("conteudos", "no set")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        apply(store, cache(6))
+    assert not db.exists("conteudo:6")
+    db.delete("conteudos", "sessoes:1")
 
 
 def test_a_server_that_is_down_is_unavailable(running: EngineSet) -> None:

@@ -325,9 +325,61 @@ def test_a_forged_record_with_a_commands_id_takes_nothing_from_it(case: Case) ->
     """Discarded, it leaves no mark that would be taken for the command's."""
     key = case.new_key()
     forged = case.command(key, 1)
+    assert forged.record is not None
+    forged = replace(forged, record=forged.record._replace(value=b"another one"))
     good = case.command(key, 2, forged.correlation_id)
     given_up(case.store, forged)
     assert endings(case.store.apply([good], NOBODY)) == ["behind"]
     case.store.discard(case.store.parked(good.key)[0])
     assert endings(case.store.apply(from_queue(case.store, good.key, [good]), NOBODY)) == ["ok"]
     assert case.applied(key) == case.expected(2)
+
+
+def test_a_repetition_that_waits_is_in_nobodys_way(case: Case) -> None:
+    """A client that sends its command again while it waits, or anybody who copies its record."""
+    key = case.new_key()
+    first, second = case.command(key, 1), case.command(key, 2)
+    known = [first, second, case.command(key, 2, second.correlation_id), case.command(key, 3), case.command(key, 4)]
+    given_up(case.store, first)
+    assert endings(case.store.apply(known[1:2], NOBODY)) == ["behind"]
+    assert endings(case.store.apply(known[2:], NOBODY)) == ["behind"] * 3
+    assert case.store.count_parked() == (1, 5)
+    by_id = {f"{TOPIC_ID}:{one.partition}:{one.offset}": one for one in known}
+    for _ in range(3):  # where a step overtakes another, a lane tries again
+        queue = [replace(by_id[one.id], parked_as=one.id) for one in case.store.parked(first.key)]
+        with suppress(PolystreamError):
+            case.store.apply(queue, NOBODY)
+    assert case.applied(key) == case.expected(1, 2, 3, 4)
+    assert case.store.count_parked() == (0, 0)
+
+
+def test_a_discard_takes_the_repetitions_with_it(case: Case) -> None:
+    """They are answered as what they repeat, and applied no more than that."""
+    key = case.new_key()
+    first = case.command(key, 1)
+    again, later = replace(case.command(key, 1), correlation_id=first.correlation_id), case.command(key, 2)
+    given_up(case.store, first)
+    case.store.apply([again], NOBODY)
+    case.store.apply([later], NOBODY)
+    case.store.discard(case.store.parked(first.key)[0])
+    queue = [
+        replace(one, parked_as=parked.id)
+        for one, parked in zip([again, later], case.store.parked(first.key), strict=True)
+    ]
+    assert endings(case.store.apply(queue, NOBODY)) == ["HANDLER_FAILED", "ok"]
+    assert case.applied(key) == case.expected(2)
+    assert case.store.count_parked() == (0, 0)
+
+
+def test_a_lane_that_stood_still_parks_nothing_that_another_has_applied(case: Case) -> None:
+    """Between its look and its step, the other one had redriven the key."""
+    if isinstance(case.store, PostgresStore):
+        return  # its look and its step are one transaction, which holds the position
+    assert isinstance(case.store, MongoStore | RedisStore)
+    key = case.new_key()
+    first, second = case.command(key, 1), case.command(key, 2)
+    given_up(case.store, first)
+    case.store.apply([second], NOBODY)
+    case.store.apply(from_queue(case.store, first.key, [first, second]), NOBODY)
+    case.store.park_waiting([(f"{TOPIC_ID}:{second.partition}:{second.offset}", second)])
+    assert case.store.count_parked() == (0, 0)

@@ -80,12 +80,12 @@ class FakeSource:
         self.put_raw(value, COMMAND_OF[type(request)].name, correlation_id, partition)
         return correlation_id
 
-    def redrive(self, given_up: KafkaRecord, action: RedriveAction) -> None:
+    def redrive(self, given_up: KafkaRecord, action: RedriveAction, stores: Sequence[str] = ()) -> None:
         """Add the record that has a parked key go on."""
         offset = self._next[given_up.partition]
         self._next[given_up.partition] = offset + 1
         headers = redrive_headers(
-            given_up.headers, redrives=1, first_offset=given_up.offset, action=action, principal="ana"
+            given_up.headers, redrives=1, first_offset=given_up.offset, action=action, stores=stores, principal="ana"
         )
         self.waiting.append(given_up._replace(offset=offset, headers=headers))
 

@@ -203,6 +203,7 @@ def test_a_command_that_is_sent_again_says_how_often_and_from_where() -> None:
         topics.REDRIVES: "2",
         topics.FIRST_OFFSET: "9",
         topics.REDRIVE_ACTION: "discard",
+        topics.REDRIVE_STORES: "",
         topics.PRINCIPAL: "rui",
         topics.JUSTIFICATION: "",
     }

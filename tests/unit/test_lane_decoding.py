@@ -19,6 +19,7 @@ from processor.receipts import make_receipt
 from tests.support.lanes import CATALOG, COMMAND_OF
 
 ID = "0190b0b0-0000-7000-8000-000000000001"
+_FOREIGN_ID = 77
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -27,12 +28,15 @@ class Registry:
 
     def __init__(self) -> None:
         self.records: dict[int, str] = {}
+        self.foreign: dict[int, str] = {}  # schemas
         self.down = False
 
     def schema_by_id(self, schema_id: int) -> str:
         """Return a schema."""
         if self.down:
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE)
+        if schema_id in self.foreign:
+            return self.foreign[schema_id]
         if schema_id not in self.records:
             raise PolystreamError(Reason.UNDECODABLE, "the registry has no schema with the record's schema ID")
         return json.dumps(load_schema(self.records[schema_id]))
@@ -42,6 +46,12 @@ class Registry:
         name = str(request.DESCRIPTOR.full_name)
         self.records[schema_id] = name
         return Encoder(request.DESCRIPTOR, load_schema(name), schema_id).encode(request)  # type: ignore[arg-type]
+
+    def unknown(self, command: str) -> bytes:
+        """Return a whole record of a command, as its headers name it, by a schema of its own."""
+        schema = {"type": "record", "name": f"polystream.v1.{command or 'Nameless'}Request", "fields": [{"name": "n", "type": "long"}]}
+        self.foreign[_FOREIGN_ID] = json.dumps(schema)
+        return b"\x00" + _FOREIGN_ID.to_bytes(4, "big") + b"\x00"
 
 
 @pytest.fixture
@@ -146,7 +156,7 @@ def test_a_command_that_nobody_knows_is_dead_lettered_by_one_lane(
         ("Fly", "", {"POSTGRESQL": "UNKNOWN_COMMAND"}),
         ("Fly", "MONGO,DB,mongodb, REDIS", {"POSTGRESQL": "UNKNOWN_COMMAND"}),
         ("Fly", "CASSANDRA", {"POSTGRESQL": "UNKNOWN_COMMAND"}),
-        ("", "MONGODB", {"MONGODB": "LANE_OUTDATED"}),
+        ("", "MONGODB", {"MONGODB": "UNDECODABLE"}),
     ],
 )
 def test_no_lane_passes_over_what_a_gateway_has_sent_to_its_store(
@@ -155,11 +165,21 @@ def test_no_lane_passes_over_what_a_gateway_has_sent_to_its_store(
     """An older lane does not know that it is its own: it would be committed, and nobody would ever miss it."""
     headers = {"correlation_id": ID, "command": command, "stores": stores}
     found = {
-        store: CommandDecoder(store, CATALOG, registry).decode(record(b"\x00", headers))
+        store: CommandDecoder(store, CATALOG, registry).decode(record(registry.unknown(command), headers))
         for store in ("POSTGRESQL", "MONGODB", "REDIS")
     }
     assert {store: one.cause.reason.name for store, one in found.items() if isinstance(one, Reject)} == reasons
     assert [one for one in found.values() if isinstance(one, Item)] == []
+
+
+@pytest.mark.parametrize("value", [None, b"?", b"\x00\x00\x00\x00\x09", b"\x00\x00\x00\x00\x4d\x00?"])
+def test_garbage_for_a_command_that_is_not_known_is_no_newer_gateways(registry: Registry, value: bytes | None) -> None:
+    """Its bytes are no record, of no schema, or more than one: it parks nobody."""
+    registry.unknown("Fly")
+    headers = {"correlation_id": ID, "command": "Fly", "stores": "MONGODB"}
+    reject = CommandDecoder("MONGODB", CATALOG, registry).decode(record(value, headers))
+    assert isinstance(reject, Reject)
+    assert (reject.cause.reason, reject.parks) == (Reason.UNDECODABLE, False)
 
 
 @pytest.mark.parametrize(

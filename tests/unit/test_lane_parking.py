@@ -190,3 +190,23 @@ def test_nothing_that_is_delivered_again_is_given_up_twice(rig: Rig) -> None:
     assert again.receipts()[broken].dead_lettered
     assert again.receipts()[waiting].waits_behind == broken
     assert again.store.count_parked() == (1, 2)
+
+
+def test_an_order_for_another_store_is_not_obeyed(rig: Rig) -> None:
+    """A command may have been given up in several: each goes on by an order of its own."""
+    _, record = give_up(rig)
+    rig.source.redrive(record, RedriveAction.DISCARD, stores=["REDIS"])
+    rig.lane.run_once()
+    assert rig.store.count_parked() == (1, 1)
+    rig.source.redrive(record, RedriveAction.DISCARD, stores=["REDIS", "MONGODB"])
+    rig.lane.run_once()
+    assert rig.store.count_parked() == (0, 0)
+
+
+def test_garbage_that_says_where_it_was_at_first_answers_for_itself_alone(rig: Rig) -> None:
+    """The dead letter is of its own place, not of the command's that it names."""
+    broken, record = give_up(rig)
+    rig.source.redrive(record._replace(value=b"garbage"), RedriveAction.REPAIR)
+    rig.lane.run_once()
+    told = rig.receipts()[broken]
+    assert (told.error.reason, told.command_offset) == ("UNDECODABLE", 1)
