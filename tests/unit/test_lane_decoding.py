@@ -49,9 +49,10 @@ class Registry:
 
     def unknown(self, command: str) -> bytes:
         """Return a whole record of a command, as its headers name it, by a schema of its own."""
-        schema = {"type": "record", "name": f"polystream.v1.{command or 'Nameless'}Request", "fields": [{"name": "n", "type": "long"}]}
+        fields = [{"name": "n", "type": "long"}]
+        schema = {"type": "record", "name": f"polystream.v1.{command or 'Nameless'}Request", "fields": fields}
         self.foreign[_FOREIGN_ID] = json.dumps(schema)
-        return b"\x00" + _FOREIGN_ID.to_bytes(4, "big") + b"\x00"
+        return b"\x00" + _FOREIGN_ID.to_bytes(4, "big") + b"\x02"
 
 
 @pytest.fixture
@@ -150,8 +151,8 @@ def test_a_command_that_nobody_knows_is_dead_lettered_by_one_lane(
         ("Fly", "REDIS,MONGODB", {"MONGODB": "LANE_OUTDATED", "REDIS": "LANE_OUTDATED"}),
         ("Fly", "POSTGRESQL", {"POSTGRESQL": "LANE_OUTDATED"}),
         # A command that is known, and for one more store since.
-        ("CreateSession", "REDIS,MONGODB", {"MONGODB": "LANE_OUTDATED", "REDIS": "UNDECODABLE"}),
-        ("CreateSession", "REDIS", {"REDIS": "UNDECODABLE"}),
+        ("CreateSession", "REDIS,MONGODB", {"MONGODB": "LANE_OUTDATED", "REDIS": "LANE_OUTDATED"}),
+        ("CreateSession", "REDIS", {"REDIS": "LANE_OUTDATED"}),
         # Of nobody: one lane takes it.
         ("Fly", "", {"POSTGRESQL": "UNKNOWN_COMMAND"}),
         ("Fly", "MONGO,DB,mongodb, REDIS", {"POSTGRESQL": "UNKNOWN_COMMAND"}),
