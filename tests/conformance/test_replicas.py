@@ -13,7 +13,7 @@ from mesh.kafka import QUIET_CONFIG
 from mesh.settings import KafkaSettings
 from mesh.topic_replicas import MIN_IN_SYNC, describe_replicas, make_replicas_safe, total_risk
 from mesh.topics import ALL_TOPICS, COMMANDS, DEAD_LETTERS, PARTITIONS, RECEIPTS
-from stack.engines import kafka as tansu
+from stack.engines import kafka as pocket
 from stack.engines.native import kafka as native
 from stack.engines.spec import EngineSpec
 from stack.provision import prepare_topics
@@ -84,7 +84,7 @@ def test_what_somebody_chose_for_a_topic_stays_and_is_told(cluster: KafkaSetting
     assert RECEIPTS not in warning
 
 
-@pytest.mark.parametrize("engine", [tansu.ENGINE, native.ENGINE], ids=["tansu", "kafka"])
+@pytest.mark.parametrize("engine", [pocket.ENGINE, native.ENGINE], ids=["pocket", "kafka"])
 def test_one_broker_works_and_is_no_news(lease: Lease, engine: EngineSpec) -> None:
     """There is one replica, nothing is set, and nothing is told of it."""
     kafka = _settings(lease, engine)
