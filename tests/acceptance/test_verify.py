@@ -64,7 +64,9 @@ def test_every_promise_is_kept_under_faults(engine_set: str, tmp_path: Path) -> 
     assert counts["records"] >= counts["acknowledged"]
     assert counts["receipts"] >= counts["acknowledged"]
     assert counts["repeated_receipts"] > 0  # the offsets were reset
-    assert counts["dead_letters"] == 8  # of six foreign records, one of which concerns three lanes
+    assert (
+        counts["dead_letters"] >= 8
+    )  # of six foreign records, one of which concerns three lanes; and what was given up
     assert counts["commands_not_planned"] == []
     assert counts["stored_items"] > counts["entities"]
     assert {"SUCCEEDED", "FAILED"} == set(counts["operations"])
