@@ -13,12 +13,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVICES = ("gateway", "processor", "monitor")
 PACKAGES = ("mesh", *SERVICES, "registry", "broker", "stack", "contracts", "cli")
-# Where a service's processes begin. The integrity check is the processor's, and the command line runs it.
+# Where a service's processes begin. The integrity check and what is parked are the processor's, and the command line
+# asks for them.
 ENTRY_POINTS = (
     *(f"{service}.__main__" for service in SERVICES),
     "monitor.saved_objects.__main__",
     "processor.integrity.inspection",
     "processor.integrity.orphans",
+    "processor.integrity.parked",
 )
 FOUND_BY_NAME = "processor.handlers"  # its modules are imported by the names of the commands
 # What imports a module whose name is a text, so that the linter does not see it.
