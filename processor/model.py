@@ -36,6 +36,7 @@ class Delivery:
     record: KafkaRecord | None = None  # what it was decoded from: kept where the command has to wait in the store
     first_offset: int | None = None  # where a command that was sent again was at first
     parked_as: str = ""  # which of the store's parked records it comes from; empty where it comes from the topic
+    stays_parked: bool = False  # of such a one: it is let go of once its answer has been sent
     is_repair: bool = False  # it is applied though the store has come further, unless there is a mark of it
     request_fingerprint: bytes = b""  # where its client gave a `request_id`: tells its request from another one
     is_settled: bool = False  # the answer that it got is asked for: it is never applied
@@ -132,6 +133,10 @@ class Store(Protocol):
 
     def discard(self, parked: ParkedRecord) -> None:
         """Let go of a record that was given up. Raises PolystreamError with STORE_UNAVAILABLE."""
+        ...
+
+    def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
+        """Let go of records that were parked under a key, once they are answered. Raises as `parked` does."""
         ...
 
     def count_parked(self) -> tuple[int, int]:

@@ -84,11 +84,16 @@ class _Sorting:
     def __init__(self, known: Known, topic_id: str, store: str, commands_max: int) -> None:
         self.found = Sorted()
         self._known = known
+        # What has been applied is in nobody's way, though it has not been let go of yet.
+        self._queues = {
+            key: [entry for entry in queue if entry.correlation_id not in known.receipts]
+            for key, queue in known.queues.items()
+        }
         self._topic_id = topic_id
         self._store = store
         self._commands_max = commands_max
         self._room = known.room
-        self._lengths = {key: len(queue) for key, queue in known.queues.items()}
+        self._lengths = {key: len(queue) for key, queue in self._queues.items()}
         self._seen: set[str] = set()  # correlation IDs
         self._going: set[str] = set()  # of them, those that come from a queue
         self._gone: set[str] = set()  # IDs of parked records that nobody waits for any more
@@ -101,7 +106,7 @@ class _Sorting:
                 self._gone.add(delivery.parked_as)
             return
         self._seen.add(correlation_id)
-        queue = self._known.queues.get(delivery.key, ())
+        queue = self._queues.get(delivery.key, ())
         if delivery.is_settled:
             self.found.passed.add(correlation_id)
         elif delivery.parked_as:
@@ -220,7 +225,7 @@ def behind_of(queue: Sequence[ParkedEntry]) -> str:
 
 def applied_from_queue(batch: Iterable[Delivery], answered: Container[str]) -> list[str]:
     """Return which parked records need not be kept any more, by the correlation IDs of what is applied or refused."""
-    return [delivery.parked_as for delivery in batch if delivery.parked_as and delivery.correlation_id in answered]
+    return [one.parked_as for one in batch if one.parked_as and not one.stays_parked and one.correlation_id in answered]
 
 
 def may_be_marked(parked: ParkedRecord, queue: Sequence[ParkedRecord]) -> bool:

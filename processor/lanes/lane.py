@@ -77,7 +77,7 @@ class Lane:
         self._on_doubt = on_doubt
         self._offsets = Offsets()
         self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget, health)
-        self._settling = Settling(store, decoder, Applying(store, self._retry), self._retry)
+        self._settling = Settling(store, decoder, Applying(store, self._retry), self._retry, self._send)
         self._store_name = store.name.lower()
         self._at_hand: Sequence[Taken] = ()
         self._next_look_s = 0.0  # on the monotonic clock
@@ -126,17 +126,22 @@ class Lane:
         self._at_hand = taken
         start_ns = time.time_ns()
         applied = self._settling.settle([*waiting, *taken], due.overdue(waiting))
-        step = Step(start_ns, time.time_ns(), len(applied))
         self._deferral.settle(applied)
-        if applied:
-            with self._health.calling("kafka", _UNACKNOWLEDGED):
-                self._receipts.send(applied, step, self._retry.linger)
+        self._send(applied, start_ns)
         self._at_hand = ()
-        self._count(applied)
         self._tell_cut_short(due.cut_short)
         self._commit()
         self._health.finished()
         self._look_around(is_idle=not applied)
+
+    def _send(self, applied: Sequence[Applied], start_ns: int | None = None) -> None:
+        """Send answers, and return once Kafka has them. `start_ns` is when the store began, since the epoch."""
+        if applied:
+            now_ns = time.time_ns()
+            step = Step(now_ns if start_ns is None else start_ns, now_ns, len(applied))
+            with self._health.calling("kafka", _UNACKNOWLEDGED):
+                self._receipts.send(applied, step, self._retry.linger)
+            self._count(applied)
 
     def _count(self, applied: Sequence[Applied]) -> None:
         set_apart = sum(one.cause is not None for one in applied)

@@ -1,6 +1,6 @@
 """What a lane does with all that it has taken: apply it, give it up, or have a parked key go on; in its order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import groupby
@@ -9,6 +9,7 @@ from typing import Final
 from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.envelope import KafkaRecord, RedriveAction
+from mesh.store_errors import is_waiting
 from processor.lanes.applying import Applied, Applying
 from processor.lanes.decoding import CommandDecoder, Item, Redrive, Reject, Taken
 from processor.lanes.retry import LaneRetry
@@ -17,11 +18,15 @@ from processor.receipts import repeat
 
 _DRAINED_AT_ONCE: Final = 100  # parked records
 
+Send = Callable[[Sequence[Applied]], None]
+
 
 class Settling:
     """Settles what was taken, whatever it is."""
 
-    def __init__(self, store: Store, decoder: CommandDecoder, applying: Applying, retry: LaneRetry) -> None:
+    def __init__(self, store: Store, decoder: CommandDecoder, applying: Applying, retry: LaneRetry, send: Send) -> None:
+        """`send` sends answers, and returns once Kafka has them."""
+        self._send = send
         self._store = store
         self._store_name = store.name.lower()
         self._decoder = decoder
@@ -78,11 +83,26 @@ class Settling:
             queue = queue[1:]
             settled = [Applied(redrive, _still_given_up(first.receipt, redrive.record))]
         for begin in range(0, len(queue), _DRAINED_AT_ONCE):
-            settled += self._drain(redrive, queue[begin : begin + _DRAINED_AT_ONCE], is_overdue=is_overdue)
-            if any(one.is_deferred for one in settled):
-                answered = [one for one in settled if not one.is_deferred]
-                return [*answered, Applied(redrive, None, is_deferred=True)]
+            drained = self._drain(redrive, queue[begin : begin + _DRAINED_AT_ONCE], is_overdue=is_overdue)
+            self._let_go(redrive, [one for one in drained if not one.is_deferred])
+            if any(one.is_deferred for one in drained):
+                return [*settled, Applied(redrive, None, is_deferred=True)]
         return [*settled, Applied(redrive, None)]
+
+    def _let_go(self, redrive: Redrive, drained: Sequence[Applied]) -> None:
+        """Answer what was parked, and only then let go of it: after a crash it is found, and answered again."""
+        self._send(drained)
+        ids = [
+            one.taken.delivery.parked_as
+            for one in drained
+            if isinstance(one.taken, Item) and one.receipt is not None and _is_settled(one.receipt)
+        ]
+
+        def step(rest: Sequence[Redrive]) -> None:
+            if rest:
+                self._store.remove_parked(redrive.key, ids)
+
+        self._retry.until_done([redrive], step, of=self._store_name)
 
     def _discard(self, parked: ParkedRecord, rest: Sequence[Redrive]) -> None:
         if rest:
@@ -135,6 +155,11 @@ def _runs(taken: Sequence[Taken]) -> Iterator[Sequence[Taken]]:
             yield from ([one] for one in run)
         else:
             yield list(run)
+
+
+def _is_settled(receipt: CommandReceipt) -> bool:
+    """Whether a record need not be parked any more: it was applied or refused, or repeats one that was discarded."""
+    return not is_waiting(receipt) and (receipt.duplicate or not receipt.dead_lettered)
 
 
 def _given_up(reject: Reject) -> GivenUp:

@@ -180,9 +180,10 @@ class MongoStore:
         self, topic_id: str, correlation_ids: Sequence[str], keys: Collection[bytes], partitions: Collection[int]
     ) -> Known:
         """Return the receipts of what was applied before, what is parked, and how far the lane has come."""
-        found = find_by_id(self._inbox, correlation_ids, ["recibo"])
-        receipts = {document["_id"]: CommandReceipt.FromString(document["recibo"]) for document in found}
         queues = self._parking.queues(keys)
+        waiting = [entry.correlation_id for queue in queues.values() for entry in queue]
+        found = find_by_id(self._inbox, [*correlation_ids, *waiting], ["recibo"])
+        receipts = {document["_id"]: CommandReceipt.FromString(document["recibo"]) for document in found}
         room = self.parking_bounds.records_max - self._parking.count()[1] if queues else 0
         return Known(receipts, queues, self._positions.read(topic_id, partitions), room)
 
@@ -194,7 +195,8 @@ class MongoStore:
     def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
         """Let go of records that were parked: their marks are there."""
         del key
-        self._parking.remove(ids)
+        with store_errors():
+            self._parking.remove(ids)
 
     def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
         """Write the effects, then the receipts."""

@@ -122,6 +122,12 @@ class PostgresStore:
                 _write_inbox(cursor, {parked.correlation_id: parked.receipt})
             parking.remove([parked.id])
 
+    def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
+        """Let go of records that were parked."""
+        del key
+        with self._transaction() as cursor:
+            PostgresParking(cursor).remove(ids)
+
     def count_parked(self) -> tuple[int, int]:
         """Return how many keys are parked, and how many records."""
         with self._transaction() as cursor:
@@ -221,7 +227,8 @@ class PostgresStore:
         parking = PostgresParking(cursor)
         queues = parking.queues(keys)
         room = self._parking.records_max - parking.count()[1] if queues else 0
-        return Known(_read_inbox(cursor, correlation_ids), queues, positions, room)
+        waiting = [entry.correlation_id for queue in queues.values() for entry in queue]
+        return Known(_read_inbox(cursor, [*correlation_ids, *waiting]), queues, positions, room)
 
     def _handle(self, found: Sorted, cursor: psycopg.Cursor[Any]) -> dict[str, CommandReceipt]:
         receipts: dict[str, CommandReceipt] = {}

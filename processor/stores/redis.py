@@ -188,13 +188,13 @@ class RedisStore:
         pipeline.hmget(POSITIONS, [position_field(topic_id, partition) for partition in partitions])
         (_, *receipts), counts, offsets = pipeline.execute()
         parked = [key for key, count in zip(keys, counts, strict=True) if count is not None]
+        queues = self._parking.queues(parked)
+        waiting = [entry.correlation_id for queue in queues.values() for entry in queue]
+        marks: list[Any] = self._client.mget(map(marker_key, waiting)) if waiting else []
+        known = zip([*correlation_ids, *waiting], [*receipts, *marks], strict=True)
         return Known(
-            receipts={
-                id_: CommandReceipt.FromString(receipt)
-                for id_, receipt in zip(correlation_ids, receipts, strict=True)
-                if receipt is not None
-            },
-            queues=self._parking.queues(parked),
+            receipts={id_: CommandReceipt.FromString(receipt) for id_, receipt in known if receipt is not None},
+            queues=queues,
             positions={p: int(told) for p, told in zip(partitions, offsets, strict=True) if told is not None},
             room=self.parking_bounds.records_max - self._parking.count()[1] if parked else 0,
         )
@@ -205,8 +205,9 @@ class RedisStore:
             self._parking.add(waiting_record(id_, delivery))
 
     def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
-        """Let go of records that were parked: those whose command had been applied before."""
-        self._parking.remove(key, ids)
+        """Let go of records that were parked: their marks are there."""
+        with store_errors():
+            self._parking.remove(key, ids)
 
     def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> dict[str, CommandReceipt]:
         """Run the script for each command, all in one round trip."""
@@ -243,8 +244,9 @@ class RedisStore:
             applied.SerializeToString(),
             b"" if refused is None else refused.SerializeToString(),
             plan.requires,
-            b"" if decided.refusal is not None and not delivery.parked_as else delivery.key,
-            delivery.parked_as,
+            # What stays parked was found to be next in its queue, and is taken out of it once it is answered.
+            b"" if delivery.stays_parked or (decided.refusal and not delivery.parked_as) else delivery.key,
+            "" if delivery.stays_parked else delivery.parked_as,
             b"" if delivery.parked_as or delivery.is_repair else position_field(topic_id, delivery.partition),
             delivery.offset,
         ]

@@ -172,6 +172,11 @@ class FakeStore:
         """Let go of it."""
         self.parking.remove([parked.id])
 
+    def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
+        """Let go of them."""
+        del key
+        self.parking.remove(ids)
+
     def count_parked(self) -> tuple[int, int]:
         """Count it."""
         return self.parking.count()
