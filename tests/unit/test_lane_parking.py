@@ -6,6 +6,7 @@ from polystream.v1.operations_pb2 import Operation
 from mesh import topics
 from mesh.envelope import KafkaRecord, RedriveAction
 from mesh.health.report import HealthState
+from processor.lanes.receipts import SendError
 from processor.parking import ParkingBounds
 from tests.support.lane_rig import Rig, delete
 
@@ -210,3 +211,16 @@ def test_garbage_that_says_where_it_was_at_first_answers_for_itself_alone(rig: R
     rig.lane.run_once()
     told = rig.receipts()[broken]
     assert (told.error.reason, told.command_offset) == ("UNDECODABLE", 1)
+
+
+def test_what_was_parked_is_let_go_of_once_it_is_answered(rig: Rig) -> None:
+    """A lane that dies in between finds it again, with the order, and answers then."""
+    broken, record = give_up(rig)
+    waiting = rig.source.put(delete(7))
+    rig.lane.run_once()
+    rig.source.redrive(record, RedriveAction.REDRIVE)
+    rig.producer.fails = True
+    with pytest.raises(SendError):
+        rig.lane.run_once()
+    assert rig.store.applied == [broken, waiting]
+    assert rig.store.count_parked() == (1, 2)
