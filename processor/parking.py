@@ -43,10 +43,17 @@ Queues = Mapping[bytes, Sequence[ParkedEntry]]  # by key, in order
 class Known:
     """What a store knows of a batch before it applies it."""
 
-    receipts: Mapping[str, CommandReceipt]  # by correlation ID: of what it has applied before
+    receipts: Mapping[str, CommandReceipt]  # by correlation ID: of what it has applied before, in the queues too
     queues: Queues  # of the batch's keys
     positions: Mapping[int, int]  # by partition: what is below has been answered
     room: int  # how many more records may be parked; meaningless where no queue is
+
+    def unmarked_queues(self) -> dict[bytes, list[ParkedEntry]]:
+        """Return the queues without what has been applied: it is in nobody's way, though it is not let go of yet."""
+        return {
+            key: [entry for entry in queue if entry.correlation_id not in self.receipts]
+            for key, queue in self.queues.items()
+        }
 
 
 def parked_id(topic_id: str, record: KafkaRecord | Delivery) -> str:
@@ -84,11 +91,7 @@ class _Sorting:
     def __init__(self, known: Known, topic_id: str, store: str, commands_max: int) -> None:
         self.found = Sorted()
         self._known = known
-        # What has been applied is in nobody's way, though it has not been let go of yet.
-        self._queues = {
-            key: [entry for entry in queue if entry.correlation_id not in known.receipts]
-            for key, queue in known.queues.items()
-        }
+        self._queues = known.unmarked_queues()
         self._topic_id = topic_id
         self._store = store
         self._commands_max = commands_max
@@ -179,7 +182,7 @@ def park_in_order(
 
     Raises PolystreamError with TOO_MANY_PARKED where one that must be parked cannot.
     """
-    own = {key: list(queue) for key, queue in known.queues.items()}
+    own = known.unmarked_queues()
     room = known.room
     answers: list[Answer] = []
     for one in given_up:

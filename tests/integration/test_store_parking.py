@@ -383,3 +383,19 @@ def test_a_lane_that_stood_still_parks_nothing_that_another_has_applied(case: Ca
     case.store.apply(from_queue(case.store, first.key, [first, second]), NOBODY)
     case.store.park_waiting([(f"{TOPIC_ID}:{second.partition}:{second.offset}", second)])
     assert case.store.count_parked() == (0, 0)
+
+
+def test_one_is_given_up_again_while_those_before_it_are_not_let_go_of(case: Case) -> None:
+    """A lane lets go of what was parked once it is answered: until then it is in nobody's way."""
+    key = case.new_key()
+    known = [case.command(key, value) for value in (1, 2, 3)]
+    given_up(case.store, known[0])
+    case.store.apply(known[1:], NOBODY)
+    queue = [replace(one, stays_parked=True) for one in from_queue(case.store, known[0].key, known)]
+    assert endings(case.store.apply(queue[:1], NOBODY)) == ["ok"]
+    assert case.store.count_parked() == (1, 3)
+    assert ending(given_up(case.store, queue[1])) == "HANDLER_FAILED"
+    assert behind(case.store.apply(queue[2:], NOBODY)) == [known[1].correlation_id]
+    case.store.remove_parked(known[0].key, [queue[0].parked_as])
+    assert [one.receipt is not None for one in case.store.parked(known[0].key)] == [True, False]
+    assert case.applied(key) == case.expected(1)
