@@ -184,11 +184,12 @@ class Lane:
             self._health.going_on(_USERS_IN)
 
     def _tell_parked(self) -> None:
-        try:
-            keys, records = self._store.count_parked()
-        except PolystreamError as error:
-            _LOG.debug("what is parked is not told", reason=error.reason.name)
-            return
+        with self._health.calling(self._store_name):
+            try:
+                keys, records = self._store.count_parked()
+            except PolystreamError as error:
+                _LOG.debug("what is parked is not told", reason=error.reason.name)
+                return
         self._parks = keys > 0
         self._health.gauge("parked_keys", keys)
         self._health.gauge("parked_records", records)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from mesh.envelope import RedriveAction
 from mesh.errors import PolystreamError, Reason
 from mesh.health.report import HealthState
 from processor.lanes import lane as lane_module
+from processor.model import Store
 from tests.support.lane_rig import Rig, delete
 
 
@@ -132,6 +134,36 @@ def test_positions_that_cannot_be_recorded_are_told(rig: Rig) -> None:
     plan.clear()
     rig.lane.run_once()
     assert rig.health.report().state is HealthState.HEALTHY
+
+
+def test_whatever_is_asked_of_a_store_that_hangs_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call without it, and the lane hangs untold until its supervisor ends it."""
+    monkeypatch.setattr(lane_module, "_LOOK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(lane_module, "_PING_INTERVAL_S", 0.0)
+    told: dict[str, set[str]] = {}
+
+    def hanging(name: str) -> Callable[..., object]:
+        method = getattr(rig.store, name)
+
+        def hangs(*arguments: object) -> object:
+            rig.now_s += 4
+            told.setdefault(name, set()).add(",".join(wait.dependency for wait in rig.health.report().waits))
+            return method(*arguments)
+
+        return hangs
+
+    asked = {name for name in vars(Store) if callable(getattr(Store, name)) and not name.startswith("_")} - {"close"}
+    for name in asked:
+        monkeypatch.setattr(rig.store, name, hanging(name))
+    for action in RedriveAction:
+        rig.store.plans[7] = [ValueError(), ValueError()]
+        rig.source.put(delete(7))
+        given_up = rig.source.waiting[0]
+        rig.lane.run_once()
+        rig.source.redrive(given_up, action)
+        rig.lane.run_once()
+    rig.lane.run_once()
+    assert told == {name: {"mongodb"} for name in asked}
 
 
 def test_what_is_set_apart_is_counted(rig: Rig) -> None:
