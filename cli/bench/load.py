@@ -42,7 +42,7 @@ class LoadResult:
     requests: int
     accepted: int  # answered with a 2xx status, and with grpc-status 0 over gRPC
     elapsed_s: float  # from the first request to the end of the last answer
-    p50_ms: float
+    p50_ms: float  # of the accepted ones
     p99_ms: float
 
 

@@ -66,7 +66,8 @@ class Injector:
 
     def _run(self) -> None:
         load = self.world.load
-        for planned, due_s in zip(self.schedule, (*(p.at_s for p in self.schedule[1:]), math.inf), strict=True):
+        next_due_s = [*(planned.at_s for planned in self.schedule[1:]), math.inf]
+        for planned, due_s in zip(self.schedule, next_due_s, strict=False):  # of no faults there is no first one
             while (early_s := planned.at_s - load.pace.now_s()) > 0:
                 if self._ended.wait(min(early_s, _LOOK_S)):
                     return

@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.verify.history import Answer, CommandHistory, Purpose
 from cli.verify.image import Image
 from cli.verify.injector import InjectedFault
+from cli.verify.memory import MemoryWatch, describe
 from cli.verify.options import RunOptions
 from cli.verify.violations import Violation
 from mesh.catalog import load_catalog
@@ -29,6 +30,7 @@ def build_report(
     load_s: float,
     start_s: float,
     quiet_s: float,
+    memory: MemoryWatch,
 ) -> dict[str, Any]:
     """Return everything that was done and found. Times are in seconds."""
     attempts = [attempt for entry in history.entries for attempt in entry.attempts]
@@ -73,6 +75,7 @@ def build_report(
             "start_s": round(start_s, 2),
             "quiet_s": round(quiet_s, 2),
         },
+        "memory_mib": describe(memory),
         "faults": [fault.to_dict() for fault in injected],
         "violations": [violation.to_dict() for violation in violations],
     }
@@ -97,6 +100,10 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         f"{sent} ({retried}), {others}",
         f"{compared} and {counts['stored_items']} stored items compared",
     ]
+    total = report["memory_mib"]["total"]
+    lines.append(
+        f"memory of all processes: {total['settled']:.0f} MiB after the start, {total['at_the_end']:.0f} MiB at the end"
+    )
     if counts["commands_not_planned"]:
         lines.append(f"not among the commands: {', '.join(counts['commands_not_planned'])}")
     for line in lines:

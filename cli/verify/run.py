@@ -14,6 +14,7 @@ from cli.verify.faults import FAULTS, FaultKind, FaultWorld
 from cli.verify.history import CommandHistory
 from cli.verify.injector import Injector
 from cli.verify.load import LoadRun, Progress
+from cli.verify.memory import MemoryWatch
 from cli.verify.options import RunOptions
 from cli.verify.platform import VerifiedPlatform, VerifyError, verified_platform
 from cli.verify.quiet import QUIET_MAX_S, wait_until_quiet
@@ -59,8 +60,10 @@ def _run_on(
     world = FaultWorld(platform, load)
     injector = Injector(world, make_schedule(options.seed, options.faults, options.duration_s), table, progress)
     progress("creating the first user")
+    memory = MemoryWatch(platform, options.duration_s)
     threads = load.begin()
     injector.begin()
+    memory.begin()
     try:
         platform.main.serve(
             lambda: injector.is_done and not any(thread.is_alive() for thread in threads),
@@ -69,6 +72,7 @@ def _run_on(
     finally:
         injector.end()
         load.end(threads)
+        memory.end()
     if load.failures:
         raise VerifyError(f"a client has ended before its time: {load.failures[0]}")
     history = CommandHistory(load.entries)
@@ -104,6 +108,7 @@ def _run_on(
         load_s=load.took_s,
         start_s=start_s,
         quiet_s=quiet_s,
+        memory=memory,
     )
 
 

@@ -2,15 +2,17 @@
 
 import math
 from collections import Counter
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from cli.commands.verify import _chosen
 from cli.verify.excuses import excused_reuses, may_lack_spans
 from cli.verify.fault_schedule import make_schedule
-from cli.verify.faults import FAULTS, kinds_for
+from cli.verify.faults import FAULTS, FaultWorld, kinds_for
 from cli.verify.history import Answer, Attempt, CommandEntry, Purpose
-from cli.verify.injector import InjectedFault
+from cli.verify.injector import InjectedFault, Injector
 from cli.verify.pace import Pace
 from cli.verify.workload import INVALID, PlannedCommand, Repetition, cents_of, cpf_of, make_workload, money
 from mesh.catalog import load_catalog
@@ -161,3 +163,10 @@ def test_the_time_goes_slower_while_a_fault_is_late() -> None:
     assert pace.now_s() == pytest.approx(117.0)
     pace.begin()
     assert pace.now_s() == 0.0
+
+
+def test_without_faults_there_is_nothing_to_inject() -> None:
+    """A run without them ends by its load alone."""
+    injector = Injector(cast(FaultWorld, SimpleNamespace(load=None)), make_schedule(1, [], 60.0), {}, lambda _: None)
+    injector._run()
+    assert injector.injected == []

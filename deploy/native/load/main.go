@@ -33,7 +33,7 @@ type outcome struct {
 	Requests int64   `json:"requests"`
 	Accepted int64   `json:"accepted"` // a 2xx status, and grpc-status 0 over gRPC
 	ElapsedS float64 `json:"elapsed_s"`
-	P50Ms    float64 `json:"p50_ms"`
+	P50Ms    float64 `json:"p50_ms"` // of the accepted ones
 	P99Ms    float64 `json:"p99_ms"`
 }
 
@@ -45,15 +45,15 @@ type sender struct {
 	left     *atomic.Int64 // of all senders together
 	deadline time.Time
 	accepted int64
-	taken    []time.Duration // of each request that was answered
+	taken    []time.Duration // of each request that was accepted
 }
 
 func (s *sender) next() bool { return s.left.Add(-1) >= 0 }
 
 func (s *sender) answered(began time.Time, accepted bool) {
-	s.taken = append(s.taken, time.Since(began))
 	if accepted {
 		s.accepted++
+		s.taken = append(s.taken, time.Since(began))
 	}
 }
 
