@@ -49,7 +49,7 @@ def test_processes_are_looked_at_until_the_end(monkeypatch: pytest.MonkeyPatch) 
     assert platform.looks == looks
 
 
-def test_there_is_a_bound_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_a_bound_of_samples() -> None:
     """An hour has no more of them than a minute has."""
     platform = cast(VerifiedPlatform, SimpleNamespace())
     assert MemoryWatch(platform, 60.0).interval_s == 1.0
