@@ -26,7 +26,7 @@ from mesh.threads import CriticalThreads
 _LINGER_MS = 1  # 0.2 did worse: more requests to the broker, and more wake-ups here
 _SCAN_MARGIN_S = 1.5  # librdkafka looks for expired messages once a second
 _TICK_S = 0.001  # how often the event loop asks for the broker's answers while there are records under way
-_HOLD_TICKS = 5  # how long records are held back for one another at most
+_HOLD_S = 0.005  # how long records are held back for one another at most; a busy event loop ticks less often
 _LOOK_AFTER_S = 0.1
 _PROBES = 16  # commands that try Kafka at the same time while it does not answer
 _REPLACE_PAUSE_S = 1.0
@@ -124,7 +124,7 @@ class CommandProducer:
         # Held back while others are under way, as Nagle's algorithm has it (RFC 896): a request to the broker costs
         # more than a record, and there is one for each partition.
         self._held: list[PendingRecord] = []  # bounded by max_in_flight
-        self._ticks = 0  # since records were handed to librdkafka
+        self._handed_s = 0.0  # when records were last handed to librdkafka, on the monotonic clock
         self._ticker: asyncio.TimerHandle | None = None  # while there are records under way
         self._settled: deque[PendingRecord] = deque()  # bounded by max_in_flight
         self._in_flight = 0
@@ -175,8 +175,9 @@ class CommandProducer:
             raise PolystreamError(Reason.KAFKA_UNAVAILABLE, metadata={"error": self._refusal})
         if self._in_flight >= (self._max_in_flight if self._answers else _PROBES):
             raise PolystreamError(Reason.TOO_MANY_COMMANDS if self._answers else Reason.KAFKA_UNAVAILABLE)
+        now_s = time.monotonic()
         pending.settled = self._settled
-        pending.give_up_s = time.monotonic() + self._timeout_s
+        pending.give_up_s = now_s + self._timeout_s
         if self._ticker is not None:
             self._held.append(pending)
         else:
@@ -187,7 +188,7 @@ class CommandProducer:
             except KafkaException as error:
                 # One record that Kafka would not take; or a producer that has failed for good: it is being replaced.
                 raise not_sent(error.args[0]) from error
-            self._ticks = 0
+            self._handed_s = now_s
             self._ticker = self._next_tick()
         self._in_flight += 1
 
@@ -226,9 +227,9 @@ class CommandProducer:
         try:
             self._producer.poll(0)
             self._settle_all()
-            self._ticks += 1
-            if self._held and (self._ticks >= _HOLD_TICKS or len(self._held) == self._in_flight):
-                self._ticks = 0
+            now_s = time.monotonic()
+            if self._held and (now_s - self._handed_s >= _HOLD_S or len(self._held) == self._in_flight):
+                self._handed_s = now_s
                 held, self._held = self._held, []
                 for pending in held:
                     self._produce_held(pending)

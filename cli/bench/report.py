@@ -89,6 +89,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         "Every one that was answered was read back from its topic.",
         "The peer is the design that Polystream replaces, at its best: FastAPI, pydantic, aiokafka, uvloop, httptools.",
         f"Medians of {rounds} rounds, in brackets the lowest and the highest; in each, everything is measured in turn.",
+        "Where some are refused, more was sent than can be taken; times are of those that were acknowledged.",
         "CPU is what the serving processes use for one command; the broker's and the load's are in the JSON.",
         f"Machine: {machine['cpus']} processors, {machine['cpu']}, shared with the broker and the load.",
         f"Its load average is {machine['load_average'][0]:.1f}. Broker: {report['broker']}.",
@@ -102,7 +103,17 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
 def _table(report: Mapping[str, Any]) -> Table:
     table = Table(title=f"{report['command']}, acknowledged by Kafka")
     table.add_column("")
-    for column in ("under way", "commands/s", "times its peer", "CPU µs", "of which", "p50 ms", "p99 ms"):
+    for column in (
+        "under way",
+        "commands/s",
+        "times its peer",
+        "CPU µs",
+        "of which",
+        "p50 ms",
+        "p99 ms",
+        "refused",
+        "MiB",
+    ):
         table.add_column(column, justify="right")
     times = report["ratios"]["rps_to_peer"]
     for name, figures in report["subjects"].items():
@@ -116,6 +127,8 @@ def _table(report: Mapping[str, Any]) -> Table:
             ", ".join(f"{process} {cost:.0f}" for process, cost in processes.items()) if len(processes) > 1 else "",
             f"{figures['p50_ms']:.1f}",
             f"{figures['p99_ms']:.1f}",
+            f"{figures['refused_share']:.0%}" if figures["refused_share"] else "",
+            f"{figures['memory_mib']:.0f}",
         )
     return table
 

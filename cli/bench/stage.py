@@ -82,6 +82,10 @@ class Stage:
         used = {name: psutil.Process(self._running[name][0].pid).cpu_times() for name in names}
         return {name: float(times.user + times.system) for name, times in used.items()}
 
+    def memory_mib(self, names: tuple[str, ...]) -> float:
+        """Return how much memory processes have together, in MiB."""
+        return sum(psutil.Process(self._running[name][0].pid).memory_info().rss for name in names) / 2**20
+
     def stop(self) -> None:
         """Stop everything, the last started first."""
         for process, command in reversed(self._running.values()):

@@ -17,6 +17,7 @@ EDGE_REST: Final = "edge_rest"
 EDGE_PEER_REST: Final = "edge_peer_rest"
 STREAMS: Final = 128  # requests under way at once: what a busy server has
 _FEW_STREAMS: Final = 32
+_TOO_MANY_STREAMS: Final = 8192  # twice as many as a gateway lets wait for Kafka
 _GRPC_HEADERS: Final = (("content-type", "application/grpc"), ("te", "trailers"))
 _JSON_HEADERS: Final = (("content-type", "application/json"),)
 _PEER_TITLE: Final = "FastAPI + aiokafka, REST"
@@ -33,6 +34,7 @@ class Subject:
     peer: str = PEER_REST  # the subject that it is compared with
     topic: str = topics.COMMANDS  # where the command's record must be
     streams: int = STREAMS
+    may_refuse: bool = False  # more is sent than can be taken
 
 
 def short_subjects(running: Stage) -> list[Subject]:
@@ -64,6 +66,7 @@ def long_subjects(running: Stage) -> list[Subject]:
         Subject("gateway_grpcio_grpc", "gateway on plain grpcio, gRPC", _grpc(grpcio.gateway), (stage.GRPCIO,)),
         Subject("peer_rest_h11", f"{_PEER_TITLE}, without httptools", h11, (stage.PEER_H11,), topic=stage.PEER_TOPIC),
         *_with_few_streams(short_subjects(running)),
+        *_with_too_many_streams([_of_gateway(running, GATEWAY_GRPC), _of_gateway(running, GATEWAY_REST)]),
     ]
 
 
@@ -72,6 +75,17 @@ def _with_few_streams(subjects: Sequence[Subject]) -> list[Subject]:
     return [
         replace(subject, name=subject.name + ending, peer=subject.peer + ending, streams=_FEW_STREAMS)
         for subject in subjects
+    ]
+
+
+def _of_gateway(running: Stage, name: str) -> Subject:
+    return next(subject for subject in short_subjects(running) if subject.name == name)
+
+
+def _with_too_many_streams(subjects: Sequence[Subject]) -> list[Subject]:
+    ending = f"_{_TOO_MANY_STREAMS}"
+    return [
+        replace(subject, name=subject.name + ending, streams=_TOO_MANY_STREAMS, may_refuse=True) for subject in subjects
     ]
 
 

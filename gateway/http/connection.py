@@ -108,7 +108,7 @@ class HttpConnection(AnswerSender):
         while at < size and not self._stopped:
             if self._receiving is not None and self._body is not None:
                 at = self._take_body(self._receiving, self._body, data, at)
-            elif turns and self._has_room():
+            elif turns and self._has_room() and self._server.takes_turn():
                 turns -= 1
                 at = self._take_head(data, at)
             else:
@@ -263,9 +263,10 @@ class HttpConnection(AnswerSender):
         """Take what is held in another turn, once there is room."""
         if self._held and not self._resuming and not self._stopped and self._has_room():
             self._resuming = True
-            asyncio.get_running_loop().call_soon(self._resume)
+            self._server.resume_later(self)
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Take what is held: its turn has come."""
         self._resuming = False
         data, self._held = self._held, b""
         if data and not self._stopped:

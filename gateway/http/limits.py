@@ -36,6 +36,7 @@ class HttpLimits:
     connections: int = 10_000
     lingering: int = 256  # connections over the bound that are told so at a time; more are cut
     requests: int = 8_192  # under way
+    turn_all_requests: int = 256  # taken from all connections before the event loop goes round
     waiting_bytes: int = 67_108_864  # of bodies and heads that are not whole, and of requests whose turn has not come
     unsent_bytes: int = 134_217_728  # of answers that clients do not read; those who keep most waiting are cut
     backlog: int = 2_048  # connections that the system keeps until they are accepted

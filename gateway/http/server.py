@@ -5,12 +5,14 @@ import math
 import resource
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
 import structlog
 
+from gateway.http.acceptor import Acceptor
 from gateway.http.connection import HttpConnection
 from gateway.http.exchange import Exchange
 from gateway.http.heads import HeadError
@@ -20,6 +22,7 @@ from gateway.http.request import Door
 from gateway.http.sending import AnswerSender
 
 _OTHER_FILES: Final = 256  # what the process opens beside connections
+_TURN_S: Final = 0.01  # while requests come, the event loop goes round more often than that
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -62,35 +65,31 @@ class HttpServer:
         if not reuse_port:
             self._socket.listen(limits.backlog)  # only a port that listens is refused to others
         self.port: int = self._socket.getsockname()[1]
-        self._server: asyncio.Server | None = None
+        self._acceptor = Acceptor(self._socket, lambda: HttpConnection(self), self._tell_ended)
         self._sweeper: asyncio.TimerHandle | None = None
         self._ended: asyncio.Event | None = None  # set as something has ended, where somebody waits for that
-        self._accepting: set[asyncio.Task[object]] = set()  # connections that the system had accepted at the end
         self._connections_max = limits.connections
+        self._turn_requests = 0  # taken since the event loop went round
+        self._turn: asyncio.TimerHandle | None = None  # where some are
+        self._held_back: deque[HttpConnection] = deque()  # whose turn comes later; bounded by connections
+        self._resuming = False
 
     async def start(self) -> None:
         """Accept connections."""
-        loop = asyncio.get_running_loop()
         limits = self.limits
         wanted = limits.connections + limits.lingering + 3 * limits.relays + _OTHER_FILES  # the gRPC server is here
         self._connections_max = min(limits.connections, limits.connections - wanted + _open_files(wanted))
         if self._connections_max < limits.connections:
             log.warning("the system allows fewer open files than connections", connections=self._connections_max)
         self._sweep()
-        self._server = await loop.create_server(
-            lambda: HttpConnection(self), sock=self._socket, backlog=self.limits.backlog
-        )
+        self._acceptor.start(limits.backlog)
 
     def leave(self) -> None:
         """Accept no more connections. Each ends with the answer to its last request, or when it has none."""
         if self.leaving:
             return
         self.leaving = True
-        if self._server is not None:
-            self._accept_last()
-            self._server.close()
-        else:
-            self._socket.close()
+        self._acceptor.close(self.limits.backlog)
         for connection in self.connections:
             connection.leave()
 
@@ -110,9 +109,10 @@ class HttpServer:
             connection.abort()
         for relay in (*self.relays, *self.parting):
             relay.abort()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
+        for timer in (self._sweeper, self._turn):
+            if timer is not None:
+                timer.cancel()
+        self._sweeper = self._turn = None
 
     # ---- what connections ask
 
@@ -132,6 +132,26 @@ class HttpServer:
             oldest.evict()
         self.connections[connection] = None
         return True
+
+    def takes_turn(self) -> bool:
+        """Tell whether one more request may be taken before the event loop goes round.
+
+        Where more than a thousand sockets can be read, libuv reads 49,000 times before it looks at a timer or at what
+        another thread has to tell: measured, commands that were acknowledged waited 13 s for their answers meanwhile.
+        """
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_later(_TURN_S, self._end_turn)
+        if self._turn_requests >= self.limits.turn_all_requests:
+            return False
+        self._turn_requests += 1
+        return True
+
+    def resume_later(self, connection: HttpConnection) -> None:
+        """Have a connection go on with what it holds in a later turn, the one that has waited longest first."""
+        self._held_back.append(connection)
+        if not self._resuming:
+            self._resuming = True
+            asyncio.get_running_loop().call_soon(self._resume)
 
     def may_begin(self) -> bool:
         """Tell whether one more request may be under way, in place of the one whose body has come in longest."""
@@ -219,6 +239,17 @@ class HttpServer:
 
     # ---- time
 
+    def _end_turn(self) -> None:
+        self._turn_requests, self._turn = 0, None
+
+    def _resume(self) -> None:
+        self._turn_requests = 0
+        for _ in range(min(len(self._held_back), self.limits.turn_all_requests)):
+            self._held_back.popleft().resume()
+        self._resuming = bool(self._held_back)
+        if self._resuming:
+            asyncio.get_running_loop().call_soon(self._resume)
+
     def _sweep(self) -> None:
         """Look what is due, and do it. One timer for all connections: a request sets none."""
         self._sweeper = asyncio.get_running_loop().call_later(self.limits.sweep_s, self._sweep)
@@ -250,29 +281,10 @@ class HttpServer:
             self._ended.set()
 
     def _has_handed_over(self) -> bool:
-        return not (self.connections or self.lingering or self._accepting)
+        return not (self.connections or self.lingering or self._acceptor.is_making)
 
     def _is_empty(self) -> bool:
         return self._has_handed_over() and not self.relays
-
-    def _accept_last(self) -> None:
-        """Accept what the system has: it would reset those connections as the port closes."""
-        loop = asyncio.get_running_loop()
-        for _ in range(self.limits.backlog):
-            try:
-                accepted, _ = self._socket.accept()
-            except OSError:  # there are no more
-                return
-            accepted.setblocking(False)
-            task = loop.create_task(loop.connect_accepted_socket(lambda: HttpConnection(self), accepted))
-            self._accepting.add(task)
-            task.add_done_callback(self._accepted)
-
-    def _accepted(self, task: asyncio.Task[object]) -> None:
-        self._accepting.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.warning("a connection was lost while it was accepted")
-        self._tell_ended()
 
 
 def _open_files(wanted: int) -> int:

@@ -17,6 +17,7 @@ def figures(rps: float, cpu_us: float = 100.0) -> Round:
     """One round."""
     return Round(
         requests=1000,
+        refused=0,
         records=1000,
         elapsed_s=1000 / rps,
         rps=rps,
@@ -26,6 +27,7 @@ def figures(rps: float, cpu_us: float = 100.0) -> Round:
         load_cpu_us_per_command=5.0,
         p50_ms=1.0,
         p99_ms=2.0,
+        memory_mib=150.0,
     )
 
 

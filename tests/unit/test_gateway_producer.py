@@ -83,7 +83,7 @@ async def test_the_first_goes_at_once_and_the_others_as_soon_as_it_is_answered(
     started: tuple[CommandProducer, FakeClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long they may be held back: nothing is under way that they could wait for."""
-    monkeypatch.setattr(producer, "_HOLD_TICKS", 10**9)
+    monkeypatch.setattr(producer, "_HOLD_S", 1e9)
     sender, client = started
     first, second, third = Record("1"), Record("2"), Record("3")
     for record in (first, second, third):
@@ -100,7 +100,7 @@ async def test_the_first_goes_at_once_and_the_others_as_soon_as_it_is_answered(
 
 
 async def test_a_broker_that_is_slow_gets_them_all_the_same(started: tuple[CommandProducer, FakeClient]) -> None:
-    """After some ticks they are handed on together, though the first has no answer."""
+    """After some milliseconds they are handed on together, though the first has no answer."""
     sender, client = started
     records = [Record(str(number)) for number in range(4)]
     for record in records:
