@@ -17,9 +17,11 @@ from typing import Final
 import psutil
 
 from cli.running import find_platform
+from cli.verify.breakpoints import LAUNCHER
 from cli.verify.main_thread import MainThread
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine
+from stack.environments import LAUNCHER_VARIABLE
 from stack.ports import Ports
 from stack.supervisor.free_ports import is_free
 from stack.supervisor.state import PlatformState, ProcessState
@@ -43,10 +45,12 @@ class VerifyError(Exception):
 class VerifiedPlatform:
     """A platform of its own, whose data is below a temporary folder."""
 
-    def __init__(self, data_dir: Path, engine_set: str, lanes: int) -> None:
+    def __init__(self, data_dir: Path, engine_set: str, lanes: int, launcher: str = LAUNCHER) -> None:
+        """`launcher` is the module, with its arguments, by which the services are started."""
         self.data_dir = data_dir
         self.engine_set = engine_set
         self.lanes = lanes
+        self._launcher = launcher
         self._output = data_dir / "up.log"
         self._up: subprocess.Popen[bytes] | None = None
         self._port_offset = 0
@@ -165,6 +169,7 @@ class VerifiedPlatform:
         environment = processes.bare_environment() | {
             "POLYSTREAM_ENV_FILE": str(self.data_dir / _ENV_FILE),
             "LOG_LEVEL": "WARNING",
+            LAUNCHER_VARIABLE: self._launcher,
         }
         options = ("--engines", self.engine_set, "--port-offset", str(self._port_offset), "--lanes", str(self.lanes))
         command = CommandLine(
@@ -202,11 +207,11 @@ class VerifiedPlatform:
 
 
 @contextmanager
-def verified_platform(engine_set: str, lanes: int) -> Iterator[VerifiedPlatform]:
+def verified_platform(engine_set: str, lanes: int, launcher: str = LAUNCHER) -> Iterator[VerifiedPlatform]:
     """Run a platform while the block runs; its data is gone afterwards. Raises VerifyError."""
     folder = Path(tempfile.mkdtemp(prefix="polystream-verify-"))
     folder.chmod(0o755)  # PostgreSQL runs as another user where this one is root
-    platform = VerifiedPlatform(folder.resolve(), engine_set, lanes)
+    platform = VerifiedPlatform(folder.resolve(), engine_set, lanes, launcher)
     try:
         platform.start()
         yield platform
