@@ -12,7 +12,7 @@ from cli.verify.fault_world import BACK_MAX_S, STORES, FaultKind, FaultWorld, In
 from cli.verify.platform import VerifyError
 
 _COME_MAX_S: Final = 60.0  # until a process comes to a point; the load goes slower meanwhile
-_SESSION_SHARE: Final = 1.5  # how long a lane stands still, in terms of its session timeout
+_SESSION_SHARE: Final = 2.0  # how long a lane stands still, in terms of its session timeout
 _FAILS_S: Final = (1.0, 4.0)
 
 
