@@ -117,4 +117,5 @@ class FaultKind:
     inject: Inject
     engine_sets: tuple[str, ...] = (EMBEDDED, NATIVE)
     touches: frozenset[str] = frozenset()  # the engines that do not answer meanwhile
+    is_proxied: bool = False  # whether services have to reach their engines through proxies
     loses_spans: bool = False  # of what was under way: services keep spans in memory, and for some seconds only

@@ -4,16 +4,19 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from psycopg import sql
+from redis import Redis
 
+from cli.verify.connection_faults import CONNECTION_FAULTS
 from cli.verify.fault_world import BACK_MAX_S, NATIVE, STORES, FaultKind, FaultWorld, Inject
+from cli.verify.member_faults import MEMBER_FAULTS
 from cli.verify.platform import VerifyError
 from cli.verify.point_faults import POINT_FAULTS
-from cli.verify.record_faults import foreign_records, records_again
+from cli.verify.record_faults import foreign_records, poison, records_again
 from mesh import topics
 from mesh.kafka import QUIET_CONFIG
 from mesh.topics import lane_group
@@ -21,6 +24,7 @@ from mesh.topics import lane_group
 _SESSION_SHARE: Final = 1.5  # how long a lane stands still, in terms of its session timeout
 _ENGINE_STILL_S: Final = (2.0, 6.0)
 _AGAIN_RECORDS: Final = 20
+_LEFT_BYTES: Final = 16 * 1024  # of Redis's memory, where it is full
 _JOIN_MAX_S: Final = 60.0
 _POLL_S: Final = 0.2
 # A member of a lane's group has to divide partitions up as lanes do.
@@ -127,6 +131,20 @@ def _given_up(world: FaultWorld, rng: random.Random) -> str:
     return f"{len(redriven)} keys parked by a rule on {table}, and redriven"
 
 
+def _redis_full(world: FaultWorld, rng: random.Random) -> str:
+    """Leave Redis no memory for anything new for a while."""
+    still_s = rng.uniform(*_ENGINE_STILL_S)
+    with Redis.from_url(world.platform.endpoint("redis"), socket_timeout=10) as client:
+        limit: Any = client.config_get("maxmemory")
+        used: Any = client.info("memory")
+        client.config_set("maxmemory", int(used["used_memory"]) + _LEFT_BYTES)
+        try:
+            time.sleep(still_s)
+        finally:
+            client.config_set("maxmemory", limit["maxmemory"])
+    return f"{_LEFT_BYTES // 1024} KiB of memory left to Redis for {still_s:.1f} s"
+
+
 def _table() -> Mapping[str, FaultKind]:
     rows = [
         FaultKind("kill-gateway", _killed(_one("gateway-0")), loses_spans=True),
@@ -149,6 +167,10 @@ def _table() -> Mapping[str, FaultKind]:
         FaultKind("give-up-postgresql", _given_up),
         FaultKind("foreign-records", foreign_records),
         FaultKind("record-again", records_again(_AGAIN_RECORDS)),
+        FaultKind("poison", poison),
+        FaultKind("full-redis", _redis_full, touches=frozenset({"redis"})),
+        *CONNECTION_FAULTS,
+        *MEMBER_FAULTS,
         *POINT_FAULTS,
     ]
     return {row.name: row for row in rows}

@@ -45,7 +45,8 @@ def run_verify(
         raise VerifyError(str(error)) from error
     progress("starting the platform")
     began_s = time.monotonic()
-    with verified_platform(options.engine_set, options.lanes, launcher) as platform:
+    is_proxied = any(table[name].is_proxied for name in options.faults)
+    with verified_platform(options.engine_set, options.lanes, launcher, is_proxied=is_proxied) as platform:
         return _run_on(platform, options, progress, table, time.monotonic() - began_s)
 
 

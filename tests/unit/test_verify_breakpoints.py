@@ -14,6 +14,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 
 from cli.verify.breakpoints import LAUNCHER
 from cli.verify.breakpoints.points import GATEWAY, Breakpoint, BreakpointFolder
+from cli.verify.breakpoints.redirection import redirect, write_redirection
 from cli.verify.breakpoints.wrapping import HandlerFailure, find, wrap_gateway, wrap_lane, wrapped_methods
 from mesh.settings import PostgresSettings
 from processor.stores.redis import RedisStore
@@ -122,3 +123,19 @@ def test_services_are_started_by_the_launcher_that_was_named_and_else_by_nothing
         assert found["gateway-0"] == (*lead, "gateway")
         assert found["lane-redis-0"] == (*lead, "processor", "--store", "redis")
         assert found["monitor"] == (*lead, "monitor")
+
+
+def test_a_service_is_led_through_the_proxies_that_there_are(tmp_path: Path) -> None:
+    """By its own settings, whatever else is in them; without proxies, they stay as they are."""
+    environment = {
+        "POSTGRES_PORT": "15432",
+        "REDIS_URL": "redis://127.0.0.1:16379/0",
+        "MONGODB_URL": "mongodb://u:p@127.0.0.1:27117/streaming_db?w=1",
+    }
+    assert redirect(tmp_path, environment) == {}
+    write_redirection(tmp_path, {"postgresql": (15432, 1), "mongodb": (27117, 2), "redis": (16379, 3)})
+    assert redirect(tmp_path, environment) == {
+        "POSTGRES_PORT": "1",
+        "REDIS_URL": "redis://127.0.0.1:3/0",
+        "MONGODB_URL": "mongodb://u:p@127.0.0.1:2/streaming_db?w=1&directConnection=true",
+    }
