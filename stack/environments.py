@@ -7,10 +7,15 @@ person's and fail at another's. Only what stands here, in `bare_environment` and
 
 import os
 from collections.abc import Mapping
+from typing import Final
 
 from mesh.settings_base import ENV_FILE_VARIABLE, given_settings
 from stack.engines.native.downloads import download_environment
 from stack.engines.process import bare_environment
+
+# Names a module, and its arguments, that is given the data folder and a service's command line, and runs it. The
+# self-check sets it, and nobody else does: no setting.
+LAUNCHER_VARIABLE: Final = "POLYSTREAM_SERVICE_LAUNCHER"
 
 
 def service_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -21,5 +26,6 @@ def service_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 def supervisor_environment() -> dict[str, str]:
     """Return the environment of the supervisor: the settings that this process was given, and what downloads need."""
-    file = {name: os.environ[name] for name in (ENV_FILE_VARIABLE,) if name in os.environ}
-    return service_environment(given_settings(os.environ, None) | file) | download_environment()
+    names = (ENV_FILE_VARIABLE, LAUNCHER_VARIABLE)
+    others = {name: os.environ[name] for name in names if name in os.environ}
+    return service_environment(given_settings(os.environ, None) | others) | download_environment()

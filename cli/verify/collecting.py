@@ -15,7 +15,7 @@ from polystream.v1.operations_pb2 import Operation
 from redis import Redis
 
 from cli.verify import image
-from cli.verify.faults import FaultWorld
+from cli.verify.fault_world import FaultWorld
 from cli.verify.image import (
     DeadLetterAt,
     Image,

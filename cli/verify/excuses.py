@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cli.verify.checks import FINAL, still_missing
-from cli.verify.faults import FaultKind
+from cli.verify.fault_world import FaultKind
 from cli.verify.history import CommandEntry, CommandHistory, Purpose
 from cli.verify.injector import InjectedFault
 from cli.verify.told_operations import ReadOperations

@@ -1,126 +1,40 @@
 """The faults: one function each, in one table. Each returns what it did once the cause has ended."""
 
-import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 import psycopg
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from psycopg import sql
+from redis import Redis
 
-from cli.verify.image import ForeignRecord
-from cli.verify.load import LoadRun
-from cli.verify.platform import VerifiedPlatform, VerifyError
+from cli.verify.connection_faults import CONNECTION_FAULTS
+from cli.verify.fault_world import BACK_MAX_S, NATIVE, STORES, FaultKind, FaultWorld, Inject
+from cli.verify.member_faults import MEMBER_FAULTS
+from cli.verify.platform import VerifyError
+from cli.verify.point_faults import POINT_FAULTS
+from cli.verify.record_faults import foreign_records, poison, records_again
 from mesh import topics
-from mesh.catalog import LANE_OF_UNKNOWN_COMMANDS
-from mesh.envelope import KafkaRecord
-from mesh.ids import new_correlation_id
-from mesh.kafka import PRODUCER_CONFIG, QUIET_CONFIG
-from mesh.settings import KafkaSettings
-from mesh.topic_reader import TopicReader
+from mesh.kafka import QUIET_CONFIG
 from mesh.topics import lane_group
 
-EMBEDDED: Final = "embedded"
-NATIVE: Final = "native"
-STORES: Final = ("postgresql", "mongodb", "redis")
 _SESSION_SHARE: Final = 1.5  # how long a lane stands still, in terms of its session timeout
 _ENGINE_STILL_S: Final = (2.0, 6.0)
-_BACK_MAX_S: Final = 240.0  # OpenSearch may take as long, killed as it wrote on a busy machine
+_AGAIN_RECORDS: Final = 20
+_LEFT_BYTES: Final = 16 * 1024  # of Redis's memory, where it is full
 _JOIN_MAX_S: Final = 60.0
 _POLL_S: Final = 0.2
 # A member of a lane's group has to divide partitions up as lanes do.
 _MEMBER_CONFIG: Final = {"enable.auto.commit": False, "partition.assignment.strategy": "cooperative-sticky"}
-_SEND_MAX_S: Final = 30.0
-_REDRIVE_MAX_S: Final = 120.0
 _REFUSALS: Final[Sequence[tuple[str, LiteralString]]] = (
     ("usuarios", "length(nome) % 3 > 0"),
     ("assinaturas", "user_id % 3 > 0"),
     ("pagamentos", "user_id % 3 > 0"),
     ("preferencias", "user_id % 3 > 0"),
 )
-_FOREIGN_BYTES: Final = b"\xde\xad\xbe\xef" * 4
-
-
-class FaultWorld:
-    """What a fault may touch."""
-
-    def __init__(self, platform: VerifiedPlatform, load: LoadRun) -> None:
-        self.platform = platform
-        self.load = load
-        self.kafka = KafkaSettings(bootstrap_servers=platform.endpoint("kafka"))
-        self.foreign: list[ForeignRecord] = []
-        self.given_up: set[str] = set()  # correlation IDs of commands that a fault had a store give up
-
-    def lanes_of(self, store: str) -> list[str]:
-        """Return the names of a store's lane processes."""
-        return [f"lane-{store}-{index}" for index in range(self.platform.lanes)]
-
-    @property
-    def session_s(self) -> float:
-        """How long a lane may be silent before its partitions go to another one, in seconds."""
-        return int(self.platform.settings.get("KAFKA_SESSION_TIMEOUT_MS", self.kafka.session_timeout_ms)) / 1000
-
-    def redrive_all(self) -> list[str]:
-        """Redrive everything that is parked; return the correlation IDs of what was given up. Raises VerifyError."""
-        command = (sys.executable, "-m", "cli", "dlq", "redrive", "--all", "--keep-going", "--json")
-        try:
-            done = subprocess.run(  # noqa: S603 - this command itself
-                [*command, "--data-dir", str(self.platform.data_dir)],
-                capture_output=True,
-                timeout=_REDRIVE_MAX_S,
-                check=False,
-            )
-            told = json.loads(done.stdout)
-        except (subprocess.TimeoutExpired, ValueError) as error:
-            raise VerifyError(f"what was given up could not be redriven: {error}") from error
-        if done.returncode != 0:
-            raise VerifyError(f"what was given up was not all redriven: {told}")
-        return [one["correlation_id"] for one in told["redriven"]]
-
-    def produce(self, record: KafkaRecord) -> tuple[int, int]:
-        """Write a record to `user_events`, and return its partition and its offset. Raises VerifyError."""
-        delivered: list[Message] = []
-        failed: list[KafkaError] = []
-
-        def on_delivery(error: KafkaError | None, message: Message) -> None:
-            if error is None:
-                delivered.append(message)
-            else:
-                failed.append(error)
-
-        producer = Producer({**self.kafka.client_config("verify"), **PRODUCER_CONFIG, **QUIET_CONFIG})
-        producer.produce(
-            record.topic,
-            record.value,
-            record.key,
-            partition=record.partition,
-            headers=list(record.headers),
-            on_delivery=on_delivery,
-        )
-        producer.flush(_SEND_MAX_S)
-        if not delivered:
-            raise VerifyError(f"Kafka did not take a record: {failed[0].str() if failed else 'it did not answer'}")
-        return delivered[0].partition() or 0, delivered[0].offset() or 0
-
-
-Inject = Callable[[FaultWorld, random.Random], str]
-
-
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """One kind of fault. To add one is to add a row to `FAULTS`."""
-
-    name: str
-    inject: Inject
-    engine_sets: tuple[str, ...] = (EMBEDDED, NATIVE)
-    touches: frozenset[str] = frozenset()  # the engines that do not answer meanwhile
-    loses_spans: bool = False  # of what was under way: services keep spans in memory, and for some seconds only
 
 
 def _killed(name: Callable[[FaultWorld, random.Random], str]) -> Inject:
@@ -130,8 +44,8 @@ def _killed(name: Callable[[FaultWorld, random.Random], str]) -> Inject:
         part = name(world, rng)
         before = world.platform.signal(part, signal.SIGKILL)
         began_s = time.monotonic()
-        if not world.platform.wait_for(lambda: world.platform.is_back(part, before), _BACK_MAX_S):
-            raise VerifyError(f"{part} was not ready again {_BACK_MAX_S:g} s after it was killed")
+        if not world.platform.wait_for(lambda: world.platform.is_back(part, before), BACK_MAX_S):
+            raise VerifyError(f"{part} was not ready again {BACK_MAX_S:g} s after it was killed")
         return f"SIGKILL to {part}, ready again after {time.monotonic() - began_s:.1f} s"
 
     return inject
@@ -214,45 +128,21 @@ def _given_up(world: FaultWorld, rng: random.Random) -> str:
         finally:
             db.execute(mended)
     redriven = world.redrive_all()
-    world.given_up.update(redriven)
     return f"{len(redriven)} keys parked by a rule on {table}, and redriven"
 
 
-def _foreign_records(world: FaultWorld, rng: random.Random) -> str:
-    """Write records that no lane can read, under keys that are nobody's."""
-    kinds: Sequence[tuple[str, str | None, tuple[str, ...]]] = (
-        ("undecodable bytes for postgresql", "CreatePayment", ("POSTGRESQL",)),
-        ("undecodable bytes for mongodb", "RecordView", ("MONGODB",)),
-        ("undecodable bytes for redis", "CacheContent", ("REDIS",)),
-        ("undecodable bytes for all", "DeleteUser", ("POSTGRESQL", "MONGODB", "REDIS")),
-        ("an unknown command", "DropTables", (LANE_OF_UNKNOWN_COMMANDS,)),
-        ("no headers", None, (LANE_OF_UNKNOWN_COMMANDS,)),
-    )
-    for kind, command, stores in kinds:
-        headers = [] if command is None else [(topics.CORRELATION_ID, new_correlation_id()), (topics.COMMAND, command)]
-        partition, offset = world.produce(
-            KafkaRecord(
-                *(topics.COMMANDS, rng.randrange(topics.PARTITIONS), 0, 0, 0),
-                *(f"nobody-{rng.randrange(10**9)}".encode(), _FOREIGN_BYTES, headers),
-            )
-        )
-        world.foreign.append(ForeignRecord(kind, partition, offset, stores))
-    return f"{len(kinds)} foreign records"
-
-
-def _record_again(world: FaultWorld, rng: random.Random) -> str:
-    """Write an acknowledged command's record once more, as a producer does that did not hear of the first."""
-    chosen = [entry.correlation_id for entry in list(world.load.entries) if entry.is_acknowledged]
-    wanted = set(rng.sample(chosen, min(5, len(chosen))))
-    found: dict[str, KafkaRecord] = {}
-    with TopicReader(world.kafka) as reader:
-        for record in reader.read(topics.COMMANDS, reader.extents(topics.COMMANDS)):
-            correlation_id = record.read_headers().correlation_id
-            if correlation_id in wanted:
-                found.setdefault(correlation_id, record)
-    for record in found.values():
-        world.produce(record)
-    return f"{len(found)} acknowledged records written again"
+def _redis_full(world: FaultWorld, rng: random.Random) -> str:
+    """Leave Redis no memory for anything new for a while."""
+    still_s = rng.uniform(*_ENGINE_STILL_S)
+    with Redis.from_url(world.platform.endpoint("redis"), socket_timeout=10) as client:
+        limit: Any = client.config_get("maxmemory")
+        used: Any = client.info("memory")
+        client.config_set("maxmemory", int(used["used_memory"]) + _LEFT_BYTES)
+        try:
+            time.sleep(still_s)
+        finally:
+            client.config_set("maxmemory", limit["maxmemory"])
+    return f"{_LEFT_BYTES // 1024} KiB of memory left to Redis for {still_s:.1f} s"
 
 
 def _table() -> Mapping[str, FaultKind]:
@@ -275,8 +165,13 @@ def _table() -> Mapping[str, FaultKind]:
         FaultKind("stop-opensearch", _still(_one("opensearch"), _a_while), (NATIVE,)),
         *(FaultKind(f"reset-offsets-{store}", _offsets_reset(store)) for store in STORES),
         FaultKind("give-up-postgresql", _given_up),
-        FaultKind("foreign-records", _foreign_records),
-        FaultKind("record-again", _record_again),
+        FaultKind("foreign-records", foreign_records),
+        FaultKind("record-again", records_again(_AGAIN_RECORDS)),
+        FaultKind("poison", poison),
+        FaultKind("full-redis", _redis_full, touches=frozenset({"redis"})),
+        *CONNECTION_FAULTS,
+        *MEMBER_FAULTS,
+        *POINT_FAULTS,
     ]
     return {row.name: row for row in rows}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cli.verify.fault_schedule import PlannedFault
-from cli.verify.faults import FaultKind, FaultWorld
+from cli.verify.fault_world import FaultKind, FaultWorld
 from cli.verify.load import Progress
 
 _END_MAX_S: Final = 300.0  # for the fault that is under way

@@ -22,7 +22,6 @@ _CALL_TIMEOUT_S: Final = 6.0
 _RETRY_MAX_S: Final = 90.0  # of one command; then its client sends nothing more about that entity
 _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_MAX_S: Final = 1.0
-_WAIT_MAX_S: Final = 120.0  # for an operation that the next command needs
 _WAIT_CALL_S: Final = 3.0
 _LOOK_S: Final = 0.5  # at the time that goes now slower, now faster
 
@@ -30,12 +29,22 @@ _LOOK_S: Final = 0.5  # at the time that goes now slower, now faster
 class LoadRun:
     """Sends a workload to the doors of one platform. `entries` grows while it does."""
 
-    def __init__(self, workload: Workload, grpc_address: str, rest_url: str, catalog: Catalog, token: str) -> None:
-        """`token` begins every request ID."""
+    def __init__(
+        self,
+        workload: Workload,
+        grpc_address: str,
+        rest_url: str,
+        catalog: Catalog,
+        token: str,
+        *,
+        wait_max_s: float = 120.0,
+    ) -> None:
+        """`token` begins every request ID; `wait_max_s` is how long an operation may take that another one needs."""
         self._workload = workload
         self._grpc_address, self._rest_url = grpc_address, rest_url
         self._catalog = catalog
         self._token = token
+        self.wait_max_s = wait_max_s
         self._stop = threading.Event()
         self.pace = Pace()
         self._failures: list[str] = []
@@ -156,7 +165,7 @@ class _LoadClient:
         entry = self._sent.get(serial)
         if entry is None or not entry.is_acknowledged:
             return None
-        give_up_s = time.monotonic() + _WAIT_MAX_S
+        give_up_s = time.monotonic() + self._run.wait_max_s
         request = WaitOperationRequest(correlation_id=entry.correlation_id, timeout=Duration(seconds=int(_WAIT_CALL_S)))
         while serial not in self._final and time.monotonic() < give_up_s:
             with suppress(grpc.RpcError):

@@ -17,15 +17,20 @@ from typing import Final
 import psutil
 
 from cli.running import find_platform
+from cli.verify.breakpoints import LAUNCHER
+from cli.verify.breakpoints.redirection import PROXIED, write_redirection
+from cli.verify.fault_proxy import FaultProxy
 from cli.verify.main_thread import MainThread
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine
+from stack.environments import LAUNCHER_VARIABLE
 from stack.ports import Ports
 from stack.supervisor.free_ports import is_free
 from stack.supervisor.state import PlatformState, ProcessState
 
 # Linux gives 32768 to 60999 to outgoing connections: these leave the gateway above and every other port below.
 _OFFSETS: Final = range(10_950, 15_460, 2)
+_PROXY_PORTS: Final = range(10_500, 15_200)  # below all of the platform's
 _DRAWS_MAX: Final = 1000
 _STARTS_MAX: Final = 3  # somebody may take a port between the look and the start
 _START_TIMEOUT_S: Final = 300.0  # the native engines may have to be fetched
@@ -43,10 +48,19 @@ class VerifyError(Exception):
 class VerifiedPlatform:
     """A platform of its own, whose data is below a temporary folder."""
 
-    def __init__(self, data_dir: Path, engine_set: str, lanes: int) -> None:
+    def __init__(
+        self, data_dir: Path, engine_set: str, lanes: int, launcher: str = LAUNCHER, *, is_proxied: bool = False
+    ) -> None:
+        """`launcher` is the module, with its arguments, by which the services are started.
+
+        They reach the engines through proxies where it `is_proxied`.
+        """
         self.data_dir = data_dir
         self.engine_set = engine_set
         self.lanes = lanes
+        self._launcher = launcher
+        self._is_proxied = is_proxied
+        self.proxies: dict[str, FaultProxy] = {}  # by engine
         self._output = data_dir / "up.log"
         self._up: subprocess.Popen[bytes] | None = None
         self._port_offset = 0
@@ -134,12 +148,27 @@ class VerifiedPlatform:
         (self.data_dir / _ENV_FILE).touch()
         for _ in range(_STARTS_MAX):
             self._port_offset = _free_offset()
+            if self._is_proxied:
+                self._start_proxies()
             if self._starts():
                 self._first = self.state
                 return
             if _TAKEN not in self._output.read_text(encoding="utf-8"):
                 break
         raise VerifyError(f"the platform did not start:\n{processes.tail(self._output, _LOG_LINES)}")
+
+    def _start_proxies(self) -> None:
+        """Put a proxy before each engine that may have one. Raises VerifyError."""
+        self._stop_proxies()
+        shifted, ports = Ports().shifted(self._port_offset), {}
+        for engine in PROXIED:
+            self.proxies[engine] = _started_proxy(getattr(shifted, engine))
+            ports[engine] = (getattr(shifted, engine), self.proxies[engine].port)
+        write_redirection(self.data_dir, ports)
+
+    def _stop_proxies(self) -> None:
+        while self.proxies:
+            self.proxies.popitem()[1].stop()
 
     def kill_everything(self) -> None:
         """Kill the supervisor, and with it all that it has started; then start it again on the same data and ports.
@@ -165,6 +194,7 @@ class VerifiedPlatform:
         environment = processes.bare_environment() | {
             "POLYSTREAM_ENV_FILE": str(self.data_dir / _ENV_FILE),
             "LOG_LEVEL": "WARNING",
+            LAUNCHER_VARIABLE: self._launcher,
         }
         options = ("--engines", self.engine_set, "--port-offset", str(self._port_offset), "--lanes", str(self.lanes))
         command = CommandLine(
@@ -182,6 +212,12 @@ class VerifiedPlatform:
 
     def stop(self) -> None:
         """Stop it, and wait until it is gone."""
+        try:
+            self._stop_up()
+        finally:
+            self._stop_proxies()
+
+    def _stop_up(self) -> None:
         if self._up is None:
             return
         processes.send(self._up, signal.SIGTERM)
@@ -202,11 +238,13 @@ class VerifiedPlatform:
 
 
 @contextmanager
-def verified_platform(engine_set: str, lanes: int) -> Iterator[VerifiedPlatform]:
+def verified_platform(
+    engine_set: str, lanes: int, launcher: str = LAUNCHER, *, is_proxied: bool = False
+) -> Iterator[VerifiedPlatform]:
     """Run a platform while the block runs; its data is gone afterwards. Raises VerifyError."""
     folder = Path(tempfile.mkdtemp(prefix="polystream-verify-"))
     folder.chmod(0o755)  # PostgreSQL runs as another user where this one is root
-    platform = VerifiedPlatform(folder.resolve(), engine_set, lanes)
+    platform = VerifiedPlatform(folder.resolve(), engine_set, lanes, launcher, is_proxied=is_proxied)
     try:
         platform.start()
         yield platform
@@ -222,6 +260,17 @@ def _free_offset() -> int:
         if all(is_free(port) for port in astuple(Ports().shifted(offset))):
             return offset
     raise VerifyError("no port offset leaves all ports free: stop what uses them")
+
+
+def _started_proxy(target_port: int) -> FaultProxy:
+    """Return a proxy that listens. Raises VerifyError."""
+    for _ in range(_DRAWS_MAX):
+        proxy = FaultProxy(random.choice(_PROXY_PORTS), target_port)  # noqa: S311 - no secret
+        if is_free(proxy.port):
+            with suppress(OSError):  # somebody has taken it since
+                proxy.start()
+                return proxy
+    raise VerifyError("no port is free for a proxy: stop what uses them")
 
 
 def _signal_all(tree: list[psutil.Process], number: signal.Signals) -> None:

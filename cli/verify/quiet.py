@@ -11,7 +11,7 @@ from polystream.v1.operations_pb2 import GetOperationRequest, Operation
 from polystream.v1.operations_pb2_grpc import OperationServiceStub
 
 from cli.verify.doors import open_channel
-from cli.verify.faults import STORES
+from cli.verify.fault_world import STORES
 from cli.verify.load import Progress
 from cli.verify.platform import VerifiedPlatform
 from mesh import topics
@@ -19,33 +19,32 @@ from mesh.settings import KafkaSettings
 from mesh.topic_reader import GroupPosition, TopicError, TopicReader
 from mesh.topics import lane_group
 
-# Of each step. A lane's consumer that librdkafka has left outside its group is made anew after 30 s; commands whose
-# user can't be told wait for 60 s.
-QUIET_MAX_S: Final = 150.0
 _PAUSE_S: Final = 0.3
 _CALL_TIMEOUT_S: Final = 10.0
 
 
-def wait_until_quiet(platform: VerifiedPlatform, correlation_ids: Sequence[str], progress: Progress) -> list[str]:
-    """Wait, within bounds, and return what did not come: a sentence each.
+def wait_until_quiet(
+    platform: VerifiedPlatform, correlation_ids: Sequence[str], max_s: float, progress: Progress
+) -> list[str]:
+    """Wait, for `max_s` seconds a step at the most, and return what did not come: a sentence each.
 
     Operations that do not come are not among it: the checks name them one by one.
     """
     unwell: list[str] = []
     progress("waiting until every process is ready")
-    if not platform.wait_for(lambda: _sick(platform) == "", QUIET_MAX_S):
+    if not platform.wait_for(lambda: _sick(platform) == "", max_s):
         unwell.append(f"not ready: {_sick(platform)}")
     with open_channel(platform.endpoint("grpc")) as channel:
         stub = OperationServiceStub(channel)
         progress("waiting until every operation is final")
-        _wait_for_each(correlation_ids, lambda one: _is_final(stub, one))
+        _wait_for_each(correlation_ids, lambda one: _is_final(stub, one), max_s)
         progress("waiting until every lane has read everything")
-        behind = _lanes_behind(platform)
+        behind = _lanes_behind(platform, max_s)
         if behind:
             unwell.append(behind)
     progress("waiting until the platform says that it is well")
     said: list[str] = []
-    if not platform.wait_for(lambda: _is_well(platform, said), QUIET_MAX_S):
+    if not platform.wait_for(lambda: _is_well(platform, said), max_s):
         unwell.append(f"health: {said[-1] if said else 'no answer'}")
     return unwell
 
@@ -55,9 +54,9 @@ def _sick(platform: VerifiedPlatform) -> str:
     return ", ".join(f"{process.name} is {process.status} {process.detail}".rstrip() for process in parts)
 
 
-def _wait_for_each(correlation_ids: Sequence[str], holds: Callable[[str], bool]) -> None:
+def _wait_for_each(correlation_ids: Sequence[str], holds: Callable[[str], bool], max_s: float) -> None:
     """Wait until something holds for each, for so long at most in all."""
-    give_up_s = time.monotonic() + QUIET_MAX_S
+    give_up_s = time.monotonic() + max_s
     left = list(correlation_ids)
     while left and time.monotonic() < give_up_s:
         left = [one for one in left if not holds(one)]
@@ -72,10 +71,10 @@ def _is_final(stub: OperationServiceStub, correlation_id: str) -> bool:
     return False
 
 
-def _lanes_behind(platform: VerifiedPlatform) -> str:
+def _lanes_behind(platform: VerifiedPlatform, max_s: float) -> str:
     """Wait until each lane has committed what there is; return which has not, empty where all have."""
     kafka = KafkaSettings(bootstrap_servers=platform.endpoint("kafka"))
-    give_up_s = time.monotonic() + QUIET_MAX_S
+    give_up_s = time.monotonic() + max_s
     with ExitStack() as stack:
         reader = stack.enter_context(TopicReader(kafka))
         lanes = {store: stack.enter_context(GroupPosition(kafka, lane_group(store))) for store in STORES}

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cli.folders import CHECKOUT
+from cli.verify.breakpoints import LAUNCHER
 from cli.verify.checks import find_violations
 from cli.verify.collecting import collect, read_tables
 from cli.verify.excuses import Excuses, excused_reuses
 from cli.verify.fault_schedule import make_schedule
-from cli.verify.faults import FAULTS, FaultKind, FaultWorld
+from cli.verify.fault_world import FaultKind, FaultWorld
+from cli.verify.faults import FAULTS
 from cli.verify.history import CommandHistory
 from cli.verify.injector import Injector
 from cli.verify.load import LoadRun, Progress
 from cli.verify.memory import MemoryWatch
 from cli.verify.options import RunOptions
 from cli.verify.platform import VerifiedPlatform, VerifyError, verified_platform
-from cli.verify.quiet import QUIET_MAX_S, wait_until_quiet
+from cli.verify.quiet import wait_until_quiet
 from cli.verify.report import build_report
 from cli.verify.told_operations import read_operations
 from cli.verify.workload import make_workload
@@ -30,10 +32,12 @@ _SLOWEST: Final = 5  # the load goes no slower than its plan by this factor whil
 _MARGIN_S: Final = 600.0  # beyond the load's own time
 
 
-def run_verify(options: RunOptions, progress: Progress, table: Mapping[str, FaultKind] = FAULTS) -> dict[str, Any]:
+def run_verify(
+    options: RunOptions, progress: Progress, table: Mapping[str, FaultKind] = FAULTS, launcher: str = LAUNCHER
+) -> dict[str, Any]:
     """Start a platform, load it, harm it, stop it, and return the report. Raises VerifyError.
 
-    `table` has the faults by name.
+    `table` has the faults by name, and `launcher` is the module by which the services are started.
     """
     try:
         provide(options.engine_set, progress)
@@ -41,7 +45,8 @@ def run_verify(options: RunOptions, progress: Progress, table: Mapping[str, Faul
         raise VerifyError(str(error)) from error
     progress("starting the platform")
     began_s = time.monotonic()
-    with verified_platform(options.engine_set, options.lanes) as platform:
+    is_proxied = any(table[name].is_proxied for name in options.faults)
+    with verified_platform(options.engine_set, options.lanes, launcher, is_proxied=is_proxied) as platform:
         return _run_on(platform, options, progress, table, time.monotonic() - began_s)
 
 
@@ -55,7 +60,8 @@ def _run_on(
     workload = make_workload(options.seed, options.commands, options.duration_s)
     before = read_tables(platform)
     load = LoadRun(
-        workload, platform.endpoint("grpc"), platform.endpoint("rest"), load_catalog(), f"verify-{options.seed}"
+        *(workload, platform.endpoint("grpc"), platform.endpoint("rest"), load_catalog(), f"verify-{options.seed}"),
+        wait_max_s=options.limits.operation_s,
     )
     world = FaultWorld(platform, load)
     injector = Injector(world, make_schedule(options.seed, options.faults, options.duration_s), table, progress)
@@ -78,13 +84,13 @@ def _run_on(
     history = CommandHistory(load.entries)
     acknowledged = [entry.correlation_id for entry in history.acknowledged]
     quiet_began_s = time.monotonic()
-    unwell = wait_until_quiet(platform, acknowledged, progress)
+    unwell = wait_until_quiet(platform, acknowledged, options.limits.quiet_s, progress)
     unwell += [f"{fault.kind}: {fault.note}" for fault in injector.injected if fault.failed]
     excuses = Excuses(history, injector.injected, table)
     progress("reading every operation at every door")
     asked = [entry.correlation_id for entry in history.entries if not entry.refusal]
     operations = read_operations(
-        platform.endpoint("grpc"), platform.endpoint("rest"), asked, QUIET_MAX_S, excuses.is_whole
+        platform.endpoint("grpc"), platform.endpoint("rest"), asked, options.limits.quiet_s, excuses.is_whole
     )
     quiet_s = time.monotonic() - quiet_began_s
     progress("reading the stores and the topics")

@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from gateway.queries.redis_connections import notice_resets
 from mesh.error_classes.classes import ErrorClass, ErrorVerdict
 from mesh.error_classes.mongodb import classify_mongodb
 from mesh.error_classes.postgresql import classify_postgresql
@@ -70,16 +71,16 @@ class Stores:
             waitQueueTimeoutMS=_CONNECT_TIMEOUT_MS,
             timeoutMS=int(_ANSWER_TIMEOUT_S * 1000),
         )
-        self._redis = Redis.from_pool(
-            redis.asyncio.BlockingConnectionPool.from_url(
-                redis_settings.url,
-                max_connections=_MAX_CONNECTIONS,
-                timeout=_CONNECT_TIMEOUT_MS / 1000,
-                socket_timeout=_ANSWER_TIMEOUT_S,
-                socket_connect_timeout=_CONNECT_TIMEOUT_MS / 1000,
-                retry=Retry(NoBackoff(), 1),
-            )
+        connections = redis.asyncio.BlockingConnectionPool.from_url(
+            redis_settings.url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=_CONNECT_TIMEOUT_MS / 1000,
+            socket_timeout=_ANSWER_TIMEOUT_S,
+            socket_connect_timeout=_CONNECT_TIMEOUT_MS / 1000,
+            retry=Retry(NoBackoff(), 1),
         )
+        notice_resets(connections)
+        self._redis = Redis.from_pool(connections)
         self._away: set[str] = set()  # stores that did not answer the last query
         self._abandoned: set[asyncio.Task[Any]] = set()
 

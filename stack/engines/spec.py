@@ -28,6 +28,7 @@ class StackContext:
     postgres: PostgresSettings
     environment: Mapping[str, str] = field(default_factory=dict)  # of the services, complete
     work_dir: Path = Path()  # of the services: where `.env` is
+    launcher: tuple[str, ...] = ()  # the module, and its arguments, by which services are started; empty: by nothing
 
     def folder(self, name: str) -> Path:
         """Return the folder of one process, made if it is missing."""

@@ -28,7 +28,7 @@ from mesh.settings_base import (
 )
 from stack.engines import ENGINE_SETS
 from stack.engines.spec import HOST, EngineSpec, ProcessSpec, StackContext, StackError
-from stack.environments import service_environment
+from stack.environments import LAUNCHER_VARIABLE, service_environment
 from stack.ports import Ports
 from stack.supervisor.services import PROVISION, default_gateways, is_healthy, service_stages
 from stack.supervisor.state import for_display
@@ -93,7 +93,10 @@ def make_plan(
         raise StackError(str(error)) from error
     settings["MONITOR_ENDPOINTS_JSON"] = json.dumps({name: for_display(url) for name, url in endpoints.items()})
     return Plan(
-        context=StackContext(data_dir, ports, context.postgres, service_environment(settings), Path.cwd()),
+        context=StackContext(
+            *(data_dir, ports, context.postgres, service_environment(settings), Path.cwd()),
+            launcher=tuple(os.environ.get(LAUNCHER_VARIABLE, "").split()),
+        ),
         engine_set=engine_set,
         engines=engines,
         stages=service_stages(

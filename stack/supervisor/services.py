@@ -19,8 +19,10 @@ _DEFAULT_GATEWAYS_MAX: Final = 4
 
 
 def _service(context: StackContext, argv: tuple[str, ...], settings: Mapping[str, str]) -> CommandLine:
+    """Return a service's command line; `argv` is its module and its arguments."""
+    launched = (*context.launcher, str(context.data_dir), *argv) if context.launcher else argv
     return CommandLine(
-        argv=(sys.executable, *argv),
+        argv=(sys.executable, "-m", *launched),
         env={**context.environment, **settings},
         cwd=context.work_dir,
         stop_timeout_s=15.0,  # longer than a service's own drain
@@ -36,7 +38,7 @@ def _monitor_command(context: StackContext) -> CommandLine:
         "MONITOR_GATEWAY_ADDRESS": f"{HOST}:{context.ports.gateway}",
         "MONITOR_READY_FILE": str(_health_file(context, "monitor")),
     }
-    return _service(context, ("-m", "monitor"), settings)
+    return _service(context, ("monitor",), settings)
 
 
 def _health_file(context: StackContext, name: str) -> Path:
@@ -70,7 +72,7 @@ def gateway(index: int, *, shares_ports: bool) -> ProcessSpec:
             "GATEWAY_READY_FILE": str(_health_file(context, name)),
             "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
         }
-        return _service(context, ("-m", "gateway"), settings)
+        return _service(context, ("gateway",), settings)
 
     def is_ready(context: StackContext) -> bool:
         ports = context.ports
@@ -96,7 +98,7 @@ def _lane(store: str, index: int) -> ProcessSpec:
             "READY_FILE": str(_health_file(context, name)),
             "MONITOR_ADDRESS": f"{HOST}:{context.ports.otlp}",
         }
-        return _service(context, ("-m", "processor", "--store", store), settings)
+        return _service(context, ("processor", "--store", store), settings)
 
     return ProcessSpec(
         name=name,

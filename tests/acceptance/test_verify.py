@@ -11,7 +11,7 @@ import psycopg
 import pymongo
 import pytest
 
-from cli.verify.faults import FaultKind, FaultWorld
+from cli.verify.fault_world import FaultKind, FaultWorld
 from cli.verify.options import RunOptions
 from cli.verify.platform import VerifyError
 from cli.verify.run import run_verify
@@ -28,14 +28,15 @@ _RUNS: Final[dict[str, dict[str, str]]] = {
         "--commands": "1500",
         "--duration-s": "60",
         "--lanes": "2",
-        "--faults": "kill-gateway,kill-lane-postgresql,kill-monitor,kill-mongodb,kill-redis,kill-kafka,stop-lane-redis,"
-        "give-up-postgresql,reset-offsets-postgresql,reset-offsets-redis,foreign-records,record-again",
+        "--faults": "kill-gateway-before-answer,kill-lane-postgresql-after-commit,kill-lane-redis-before-dead-letter,"
+        "kill-lane-mongodb-in-redrive,stop-lane-redis-before-write,kill-monitor,kill-mongodb,kill-redis,kill-kafka,"
+        "give-up-postgresql,reset-offsets-postgresql,foreign-records,record-again",
     },
     "native": {
         "--seed": "21",
         "--commands": "250",
         "--duration-s": "25",
-        "--faults": "kill-kafka,kill-postgresql,stop-lane-mongodb,reset-offsets-mongodb,foreign-records",
+        "--faults": "kill-kafka,kill-postgresql,kill-lane-mongodb-before-mark,reset-offsets-mongodb,foreign-records",
     },
 }
 

@@ -1,14 +1,17 @@
 """Queries while a store is dead, hangs, or was never there."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
+import uvloop
 from polystream.v1.contents_pb2 import ListContentsRequest
 from polystream.v1.users_pb2 import ListUsersRequest
 from polystream.v1.views_pb2 import ListViewsRequest
 
+from cli.verify.fault_proxy import FaultProxy
 from gateway.queries.contents import ContentQueries
 from gateway.queries.stores import Stores
 from gateway.queries.users import UserQueries
@@ -20,6 +23,11 @@ from tests.support.closing import close_stores
 from tests.support.engine_pool import Lease
 from tests.support.freezing import frozen
 from tests.support.platform import EngineSet
+from tests.support.ports import free_port_run
+from tests.support.waiting import eventually
+
+_LOOK_S: Final = 0.02
+_END_MAX_S: Final = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +107,28 @@ async def test_stores_that_were_never_there_do_not_hinder_a_start(monkeypatch: p
     began_s = time.monotonic()
     await close_stores(absent)
     assert time.monotonic() - began_s < 3
+
+
+def test_a_connection_to_redis_that_was_reset_fails_nobody(running: EngineSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the first who uses it again: what was not sent is sent by another one. On the gateway's own loop."""
+    for name, value in running.settings.items():
+        monkeypatch.setenv(name, value)
+    url = RedisSettings().url
+    port = int(url.rpartition(":")[2].partition("/")[0])
+
+    async def ask_after_resets(proxy: FaultProxy) -> list[bool]:
+        stores = Stores(
+            PostgresSettings(), MongoSettings(), RedisSettings(url=url.replace(f":{port}", f":{proxy.port}"))
+        )
+        answers = []
+        for _ in range(5):
+            answers.append(bool(await stores.redis_client.ping()))
+            assert proxy.connections > 0
+            await asyncio.to_thread(proxy.cut)
+            await asyncio.to_thread(eventually, lambda: proxy.connections == 0, _END_MAX_S)
+            await asyncio.sleep(_LOOK_S)  # the reset has come to this end, too
+        await close_stores(stores)
+        return answers
+
+    with FaultProxy(free_port_run(1), port) as proxy:
+        assert uvloop.run(ask_after_resets(proxy)) == [True] * 5

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.fault_proxy import Behaviour, FaultProxy, http_answer
+from cli.verify.fault_proxy import Behaviour, FaultProxy, http_answer
 from tests.support.ports import free_port_run
 
 _DELAY_S = 0.3

@@ -5,8 +5,8 @@ from typing import Final
 
 import bson
 
+from cli.verify.fault_proxy import Answerer
 from tests.support.dependency_faults.proxied import answering
-from tests.support.fault_proxy import Answerer
 
 _OP_MSG: Final = 2013
 _WRITES: Final = frozenset({"insert", "update", "delete", "findAndModify", "findandmodify"})

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
+from cli.verify.fault_proxy import Answerer, Behaviour
 from tests.support.dependency_faults.cell import Cause
 from tests.support.dependency_faults.world import World
-from tests.support.fault_proxy import Answerer, Behaviour
 
 LATE_S: Final = 2.5
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from cli.verify.fault_proxy import Behaviour, http_answer
 from tests.support.dependency_faults import event_store, kafka, mongodb, parts, postgresql, redis
 from tests.support.dependency_faults.cell import (
     NOTHING,
@@ -15,7 +16,6 @@ from tests.support.dependency_faults.cell import (
     Told,
 )
 from tests.support.dependency_faults.proxied import LATE_S, answering, behaving, killed
-from tests.support.fault_proxy import Behaviour, http_answer
 
 _LATE: Final = f"{LATE_S:g} s late"
 _REJOIN_MAX_S: Final = 45.0  # librdkafka may never come back to its group: after 30 s its consumer is made anew

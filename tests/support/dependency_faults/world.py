@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from cli.verify.fault_proxy import FaultProxy
 from mesh.settings import PostgresSettings
 from stack.engines.native import NATIVE
 from stack.engines.native import kafka as native_kafka
 from stack.engines.native.folders import data_folder
 from stack.engines.spec import HOST, EngineSpec, StackContext
-from tests.support.fault_proxy import FaultProxy
 from tests.support.platform import EngineSet, Platform
 from tests.support.ports import free_port_run
 

@@ -31,7 +31,7 @@ _ABORTED: Final = struct.pack("ii", 1, 0)  # SO_LINGER: the connection is reset 
 class Behaviour(Enum):
     """What the proxy does with connections, those that are open and those that come."""
 
-    PASS = "passes all on"
+    PASS = "passes all on"  # noqa: S105 - no password
     REFUSE = "does not listen"
     RESET = "accepts, and resets at once"
     DELAY = "passes each answer on late"
@@ -67,7 +67,7 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"fault proxy {port}", daemon=True)
         self._server: asyncio.Server | None = None
-        self._open: set[_Connection] = set()
+        self._open: set[_ProxiedConnection] = set()
         self.passing = asyncio.Event()
         self.on_time = asyncio.Event()  # what is late goes on at once when the delay ends
 
@@ -166,7 +166,7 @@ class FaultProxy:
         await asyncio.gather(*late, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = _Connection(self, reader, writer)
+        client = _ProxiedConnection(self, reader, writer)
         if self._behaviour is Behaviour.RESET or len(self._open) >= _CONNECTIONS_MAX:
             client.reset()
             return
@@ -201,7 +201,7 @@ class FaultProxy:
         return self._behaviour is Behaviour.DEAF
 
 
-class _Connection:
+class _ProxiedConnection:
     """A client's connection, and the one to the engine that belongs to it."""
 
     def __init__(self, proxy: FaultProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,24 @@
+"""Runs a service's own main after its methods have been wrapped."""
+
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.verify.breakpoints.points import GATEWAY, BreakpointFolder
+from cli.verify.breakpoints.redirection import redirect
+from cli.verify.breakpoints.wrapping import wrap_gateway, wrap_lane
+
+
+def run_service(arguments: Sequence[str]) -> None:
+    """Run a service: the data folder, its module, and its arguments."""
+    data_dir, module, *rest = arguments
+    folder = BreakpointFolder(Path(data_dir))
+    if module == GATEWAY:
+        wrap_gateway(folder)
+    elif module == "processor":
+        wrap_lane(rest[rest.index("--store") + 1], folder)
+    os.environ.update(redirect(Path(data_dir), os.environ))
+    sys.argv = [module, *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

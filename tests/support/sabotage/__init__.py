@@ -1,0 +1,1 @@
+"""Services without one of their safeguards, so that a test can see whether `polystream verify` notices."""
