@@ -55,12 +55,24 @@ _USERS: Final = (
 # Insert if no user has any of the three values that are unique; the rest belongs to a user who is new.
 _INSERT_USER: Final = """
 WITH novo AS (
-    INSERT INTO usuarios (user_id, nome, email, cpf) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING user_id
+    INSERT INTO usuarios (user_id, nome, email, cpf, data_criacao, hash_conteudo)
+    SELECT user_id, nome, email, cpf, now(), hash_usuario(user_id, nome, email, cpf, now())
+      FROM (SELECT %s::bigint AS user_id, %s AS nome, %s AS email, %s AS cpf) AS pessoa
+        ON CONFLICT DO NOTHING
+    RETURNING user_id
 ), preferencia AS (
-    INSERT INTO preferencias (user_id, idioma, notificacoes, tema) SELECT user_id, 'pt-BR', true, 'sistema' FROM novo
+    INSERT INTO preferencias (user_id, idioma, notificacoes, tema, data_atualizacao, hash_conteudo)
+    SELECT user_id, 'pt-BR', true, 'sistema', now(), hash_preferencia(user_id, 'pt-BR', true, 'sistema', now())
+      FROM novo
 )
-INSERT INTO assinaturas (user_id, plano, inicio, fim, status)
-SELECT user_id, %s, now(), now() + interval '12 months', 'ativa' FROM novo
+INSERT INTO assinaturas (user_id, plano, inicio, fim, status, hash_conteudo)
+SELECT user_id,
+       plano,
+       now(),
+       now() + interval '12 months',
+       'ativa',
+       hash_assinatura(user_id, plano, now(), now() + interval '12 months', 'ativa')
+  FROM novo, (SELECT %s AS plano) AS compra
 """
 
 

@@ -12,6 +12,7 @@ INBOX: Final = "comandos_aplicados"  # by correlation ID: what was applied, and 
 KNOWN_USERS: Final = "usuarios_conhecidos"  # by user ID: who was found to exist, or was erased
 # By the topic's ID, partition and offset: records of keys that have one which the lane gave up.
 PARKED_RECORDS: Final = "registros_estacionados"
+CONTENT_HASH: Final = "hash_conteudo"  # the field that tells whether a view, or recommendations, are as written
 POSITIONS: Final = "posicoes"  # by the topic's ID and partition: below which offset every command is answered
 
 
@@ -28,6 +29,7 @@ class ViewDocument(TypedDict, total=False):
     data: datetime  # to the millisecond, which is what a Date of MongoDB holds
     data_microssegundos: int  # what `data` has to be later by, 0 to 999 microseconds
     concluido: bool
+    hash_conteudo: int  # of all the others; a document of an earlier version has none
 
 
 class RecommendedDocument(TypedDict, total=False):
@@ -47,3 +49,4 @@ class RecommendationsDocument(TypedDict, total=False):
     user_id: int
     data_geracao: datetime
     itens: Sequence[RecommendedDocument]
+    hash_conteudo: int  # of all the others; a document of an earlier version has none

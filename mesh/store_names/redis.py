@@ -44,6 +44,7 @@ class ContentHash(TypedDict, total=False):
     atributos: str  # an object in JSON, texts by name
     cacheado_em: str  # in milliseconds since the epoch
     expira_em: str  # likewise; missing where it never expires
+    hash_conteudo: str  # of the others but `expira_em`, and of the key; one of an earlier version has none
 
 
 class SessionHash(TypedDict, total=False):
@@ -53,6 +54,7 @@ class SessionHash(TypedDict, total=False):
     dispositivo: str  # of mesh.stored_enums.DEVICES
     criada_em: str  # in milliseconds since the epoch
     expira_em: str  # likewise
+    hash_conteudo: str  # as in ContentHash
 
 
 def content_key(content_id: int) -> str:

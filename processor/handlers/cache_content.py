@@ -10,6 +10,7 @@ from redis import Redis
 from mesh.store_names.redis import CONTENT_PREFIX, CONTENTS, ContentHash, content_key
 from mesh.stored_enums import KINDS
 from processor.model import Delivery, Outcome, requests_of
+from processor.stores.redis_hashes import content_hash
 from processor.stores.redis_plans import RedisPlan, Write, now_ms, set_fields, timestamp_ms, trim_index
 
 _DEFAULT_TTL_S: Final = 86_400
@@ -33,6 +34,7 @@ def content_writes(content: Content) -> tuple[Write, ...]:
         "atributos": json.dumps(dict(content.attributes), ensure_ascii=False, sort_keys=True),
         "cacheado_em": str(content.cache_time.ToMilliseconds()),
     }
+    fields["hash_conteudo"] = content_hash(key, fields)
     expiry: tuple[Write, ...] = ()
     if content.HasField("expire_time"):
         expire_ms = content.expire_time.ToMilliseconds()

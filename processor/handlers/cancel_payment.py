@@ -18,7 +18,12 @@ _NANOS_A_CENT = 10_000_000
 
 _CANCEL = """
 UPDATE pagamentos p
-   SET status = 'estornado'
+   SET status = 'estornado',
+       hash_conteudo = hash_seguinte(
+           p.hash_conteudo,
+           hash_pagamento(p.user_id, p.valor, p.forma_pagamento, p.status, p.data_pagamento),
+           hash_pagamento(p.user_id, p.valor, p.forma_pagamento, 'estornado', p.data_pagamento)
+       )
   FROM unnest(%s::bigint[], %s::bigint[]) AS pedido (user_id, id)
  WHERE p.id = pedido.id
    AND p.user_id = pedido.user_id

@@ -15,7 +15,13 @@ from processor.stores.postgresql_cancellation import Cancellation
 # `ativa` alone does not mean in force: a row past its term is marked `expirada` only now and then.
 _CANCEL = """
 UPDATE assinaturas a
-   SET status = 'cancelada', fim = statement_timestamp()
+   SET status = 'cancelada',
+       fim = statement_timestamp(),
+       hash_conteudo = hash_seguinte(
+           a.hash_conteudo,
+           hash_assinatura(a.user_id, a.plano, a.inicio, a.fim, a.status),
+           hash_assinatura(a.user_id, a.plano, a.inicio, statement_timestamp(), 'cancelada')
+       )
   FROM unnest(%s::bigint[], %s::bigint[]) AS pedido (user_id, id)
  WHERE a.id = pedido.id
    AND a.user_id = pedido.user_id

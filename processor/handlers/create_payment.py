@@ -15,8 +15,13 @@ from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 _NANOS_A_CENT = 10_000_000
 
 _INSERT = """
-INSERT INTO pagamentos (user_id, valor, forma_pagamento, status, data_pagamento)
-SELECT user_id, novo.centavos * 0.01, novo.forma_pagamento, 'aprovado', statement_timestamp()
+INSERT INTO pagamentos (user_id, valor, forma_pagamento, status, data_pagamento, hash_conteudo)
+SELECT user_id,
+       novo.centavos * 0.01,
+       novo.forma_pagamento,
+       'aprovado',
+       statement_timestamp(),
+       hash_pagamento(user_id, novo.centavos * 0.01, novo.forma_pagamento, 'aprovado', statement_timestamp())
   FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS novo (user_id, centavos, forma_pagamento)
   JOIN usuarios USING (user_id)
 RETURNING user_id, id, data_pagamento

@@ -9,6 +9,7 @@ from redis import Redis
 from mesh.store_names.redis import SESSION_PREFIX, SessionHash, session_key, user_sessions_key
 from mesh.stored_enums import DEVICES
 from processor.model import Delivery, Outcome, requests_of
+from processor.stores.redis_hashes import content_hash
 from processor.stores.redis_plans import RedisPlan, now_ms, set_fields, timestamp_ms, trim_index
 from processor.stores.redis_sessions import expiry_writes
 
@@ -39,6 +40,7 @@ def _plan(session_id: str, request: CreateSessionRequest, create_ms: int) -> Red
         "dispositivo": DEVICES.text(request.device),
         "criada_em": str(create_ms),
     }
+    fields["hash_conteudo"] = content_hash(key, fields)
     return RedisPlan(
         outcome=Outcome(result=session),
         writes=(

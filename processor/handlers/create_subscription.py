@@ -16,14 +16,36 @@ _DEFAULT_MONTHS = 1
 _END_ACTIVE = """
 UPDATE assinaturas
    SET status = CASE WHEN fim <= statement_timestamp() THEN 'expirada' ELSE 'cancelada' END,
-       fim = least(fim, statement_timestamp())
+       fim = least(fim, statement_timestamp()),
+       hash_conteudo = hash_seguinte(
+           hash_conteudo,
+           hash_assinatura(user_id, plano, inicio, fim, status),
+           hash_assinatura(
+               user_id,
+               plano,
+               inicio,
+               least(fim, statement_timestamp()),
+               CASE WHEN fim <= statement_timestamp() THEN 'expirada' ELSE 'cancelada' END
+           )
+       )
  WHERE user_id = ANY(%s::bigint[])
    AND status = 'ativa'
 """
 
 _INSERT = """
-INSERT INTO assinaturas (user_id, plano, inicio, fim, status)
-SELECT user_id, nova.plano, statement_timestamp(), statement_timestamp() + make_interval(months => nova.meses), 'ativa'
+INSERT INTO assinaturas (user_id, plano, inicio, fim, status, hash_conteudo)
+SELECT user_id,
+       nova.plano,
+       statement_timestamp(),
+       statement_timestamp() + make_interval(months => nova.meses),
+       'ativa',
+       hash_assinatura(
+           user_id,
+           nova.plano,
+           statement_timestamp(),
+           statement_timestamp() + make_interval(months => nova.meses),
+           'ativa'
+       )
   FROM unnest(%s::bigint[], %s::text[], %s::integer[]) AS nova (user_id, plano, meses)
   JOIN usuarios USING (user_id)
 RETURNING user_id, id, inicio, fim

@@ -13,8 +13,8 @@ from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 # Also passes over a row that would collide with another row of the same statement: the first one wins.
 _INSERT = """
-INSERT INTO usuarios (user_id, nome, email, cpf, data_criacao)
-SELECT user_id, nome, email, cpf, now()
+INSERT INTO usuarios (user_id, nome, email, cpf, data_criacao, hash_conteudo)
+SELECT user_id, nome, email, cpf, now(), hash_usuario(user_id, nome, email, cpf, now())
   FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[])
        WITH ORDINALITY AS novo (user_id, nome, email, cpf, ordem)
  ORDER BY ordem

@@ -12,6 +12,7 @@ from mesh.store_names.mongodb import RECOMMENDATIONS, RecommendationsDocument
 from mesh.stored_enums import KINDS, RECOMMENDATION_REASONS
 from processor.model import Delivery, Outcome, requests_of, timestamp
 from processor.stores.mongodb_documents import Document, find_by_id, insert_whole
+from processor.stores.mongodb_hashes import content_hash
 from processor.stores.mongodb_recommendations import Recommended
 from processor.stores.mongodb_viewing_history import read_popular, recommend
 
@@ -49,7 +50,7 @@ def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outco
 
 def make_document(id_: str, user_id: int, now: datetime, items: Sequence[Recommended]) -> RecommendationsDocument:
     """Return recommendations as the collection has them."""
-    return {
+    document: RecommendationsDocument = {
         "_id": id_,
         "user_id": Int64(user_id),
         "data_geracao": now,
@@ -64,6 +65,8 @@ def make_document(id_: str, user_id: int, now: datetime, items: Sequence[Recomme
             for item in items
         ],
     }
+    document["hash_conteudo"] = content_hash(document)
+    return document
 
 
 def _find(db: Database[Document], ids: Sequence[str]) -> dict[str, RecommendationsDocument]:

@@ -11,6 +11,7 @@ from mesh.store_names.mongodb import ViewDocument
 from mesh.stored_enums import KINDS
 from processor.model import Delivery, Outcome, requests_of
 from processor.stores.mongodb_documents import Document, date_of
+from processor.stores.mongodb_hashes import content_hash
 from processor.stores.mongodb_views import insert_views
 
 
@@ -26,7 +27,7 @@ def mongodb(batch: Sequence[Delivery], db: Database[Document]) -> Sequence[Outco
 def document_of(view: View) -> ViewDocument:
     """Return a view as the collection has it."""
     milliseconds, microseconds = divmod(view.watch_time.ToMicroseconds(), 1000)
-    return {
+    document: ViewDocument = {
         "_id": view.view_id,
         "user_id": Int64(view.user_id),
         "conteudo_id": Int64(view.content_id),
@@ -38,6 +39,8 @@ def document_of(view: View) -> ViewDocument:
         "data_microssegundos": microseconds,
         "concluido": view.completed,
     }
+    document["hash_conteudo"] = content_hash(document)
+    return document
 
 
 def _view(delivery: Delivery, request: RecordViewRequest) -> View:

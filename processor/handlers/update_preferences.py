@@ -12,20 +12,29 @@ from mesh.stored_enums import THEMES
 from processor.model import Delivery, Outcome, refuse, requests_of, timestamp
 
 _UPSERT = """
-INSERT INTO preferencias (user_id, idioma, notificacoes, tema, data_atualizacao)
-SELECT user_id,
-       coalesce(m.idioma, p.idioma, 'pt-BR'),
-       coalesce(m.notificacoes, p.notificacoes, true),
-       coalesce(m.tema, p.tema, 'sistema'),
-       statement_timestamp()
-  FROM unnest(%s::bigint[], %s::text[], %s::boolean[], %s::text[]) AS m (user_id, idioma, notificacoes, tema)
-  JOIN usuarios USING (user_id)
-  LEFT JOIN preferencias p USING (user_id)
+WITH nova AS (
+    SELECT user_id,
+           coalesce(m.idioma, p.idioma, 'pt-BR') AS idioma,
+           coalesce(m.notificacoes, p.notificacoes, true) AS notificacoes,
+           coalesce(m.tema, p.tema, 'sistema') AS tema,
+           statement_timestamp() AS agora
+      FROM unnest(%s::bigint[], %s::text[], %s::boolean[], %s::text[]) AS m (user_id, idioma, notificacoes, tema)
+      JOIN usuarios USING (user_id)
+      LEFT JOIN preferencias p USING (user_id)
+)
+INSERT INTO preferencias AS p (user_id, idioma, notificacoes, tema, data_atualizacao, hash_conteudo)
+SELECT user_id, idioma, notificacoes, tema, agora, hash_preferencia(user_id, idioma, notificacoes, tema, agora)
+  FROM nova
     ON CONFLICT (user_id) DO UPDATE
    SET idioma = excluded.idioma,
        notificacoes = excluded.notificacoes,
        tema = excluded.tema,
-       data_atualizacao = excluded.data_atualizacao
+       data_atualizacao = excluded.data_atualizacao,
+       hash_conteudo = hash_seguinte(
+           p.hash_conteudo,
+           hash_preferencia(p.user_id, p.idioma, p.notificacoes, p.tema, p.data_atualizacao),
+           excluded.hash_conteudo
+       )
 RETURNING user_id, idioma, notificacoes, tema, data_atualizacao
 """
 

@@ -26,7 +26,14 @@ WITH mudanca AS (
 )
 UPDATE usuarios u
    SET nome = coalesce(livre.nome, u.nome),
-       email = coalesce(livre.email, u.email)
+       email = coalesce(livre.email, u.email),
+       hash_conteudo = hash_seguinte(
+           u.hash_conteudo,
+           hash_usuario(u.user_id, u.nome, u.email, u.cpf, u.data_criacao),
+           hash_usuario(
+               u.user_id, coalesce(livre.nome, u.nome), coalesce(livre.email, u.email), u.cpf, u.data_criacao
+           )
+       )
   FROM livre
  WHERE u.user_id = livre.user_id
 RETURNING u.user_id, u.data_criacao

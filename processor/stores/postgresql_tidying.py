@@ -34,7 +34,13 @@ DELETE FROM inbox
        ))
 """
 EXPIRE_SUBSCRIPTIONS: Final = """
-UPDATE assinaturas SET status = 'expirada'
+UPDATE assinaturas
+   SET status = 'expirada',
+       hash_conteudo = hash_seguinte(
+           hash_conteudo,
+           hash_assinatura(user_id, plano, inicio, fim, status),
+           hash_assinatura(user_id, plano, inicio, fim, 'expirada')
+       )
  WHERE id = ANY(ARRAY(
            SELECT id FROM assinaturas
             WHERE status = 'ativa' AND fim <= now()

@@ -72,7 +72,7 @@ def _markers_and_effects(db: redis.Redis) -> tuple[set[bytes], set[bytes]]:
     sessions = {key.partition(b":")[2] for key in db.scan_iter("sessao:*", 1000)}
     indexed = {member for key in db.scan_iter("sessoes:*", 1000) for member in db.zrange(key, 0, -1)}
     assert indexed == sessions
-    assert all(len(db.hgetall(b"sessao:" + session)) == 4 for session in sessions)
+    assert all(len(db.hgetall(b"sessao:" + session)) == 5 for session in sessions)
     return markers, sessions
 
 

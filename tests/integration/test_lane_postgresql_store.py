@@ -254,7 +254,7 @@ def test_migrations_keep_tables_that_are_there(engine: EngineSet, db: psycopg.Co
             "data_criacao timestamptz DEFAULT now())"
         )
         connection.execute("INSERT INTO usuarios (user_id, nome, email, cpf) VALUES (7, 'A', 'a@example.com', '1')")
-    assert [migration.version for migration in migrate(dsn, load_migrations())] == [1, 2, 3, 4]
+    assert [migration.version for migration in migrate(dsn, load_migrations())] == [1, 2, 3, 4, 5]
     assert migrate(dsn, load_migrations()) == []
     with psycopg.connect(dsn) as connection:
         assert connection.execute("SELECT user_id FROM usuarios").fetchall() == [(7,)]

@@ -16,6 +16,7 @@ from mesh.errors import PolystreamError, Reason
 from processor.model import Delivery
 from processor.parking import Known
 from processor.stores.redis import RedisStore, RedisUserMemory
+from processor.stores.redis_hashes import content_hash
 from tests.support.engine_pool import Lease
 from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet
@@ -101,6 +102,7 @@ def test_a_content_is_a_hash_that_expires(store: RedisStore, db: redis.Redis) ->
     assert expire_ms == cache_ms + 60_000 == db.pexpiretime("conteudo:10")
     assert json.loads(fields.pop("generos")) == ["ação", "drama"]
     assert json.loads(fields.pop("atributos")) == {"ano": "1998"}
+    assert len(fields.pop("hash_conteudo")) == 16
     assert fields == {"titulo": "Título 10", "tipo": "série", "duracao_segundos": "90"}
     assert db.zrange("conteudos", 0, -1, withscores=True) == [("10", 10.0)]
     content = result(receipt, Content)
@@ -154,6 +156,7 @@ def test_a_session_is_a_hash_that_expires(store: RedisStore, db: redis.Redis) ->
     id_ = delivery.correlation_id
     fields = db.hgetall(f"sessao:{id_}")
     create_ms, expire_ms = int(fields["criada_em"]), int(fields["expira_em"])
+    assert fields.pop("hash_conteudo") == content_hash(f"sessao:{id_}", {str(name): fields[name] for name in fields})
     assert fields == {
         "user_id": "1",
         "dispositivo": "celular",

@@ -9,6 +9,7 @@ from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
 from polystream.v1.users_pb2 import DeleteUserRequest
 
 from processor.handlers import cache_content, create_session, delete_content, delete_user
+from processor.stores.redis_hashes import content_hash
 from processor.stores.redis_plans import RedisPlan
 from tests.support.lanes import delivery as deliver
 
@@ -34,7 +35,9 @@ def test_a_content_is_planned_whole() -> None:
     )
     (plan,) = cache_content.redis([deliver(request)], None)  # type: ignore[arg-type] # it asks nothing
     assert [write[0] for write in plan.writes] == ["DEL", "HSET", "PEXPIREAT", "ZADD", "TRIMINDEX"]
-    assert fields_of(plan) == {
+    fields = fields_of(plan)
+    assert fields.pop("hash_conteudo") == content_hash("conteudo:7", fields)
+    assert fields == {
         "titulo": "Ilha",
         "tipo": "documentário",
         "duracao_segundos": "0",

@@ -73,14 +73,15 @@ def tables_of(sql: str) -> dict[str, set[str]]:
     bare = _NOISE.sub("", sql)
     for name, body in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+) \(\n(.*?)\n\)", bare, re.DOTALL):
         tables[name] = set(re.findall(r"^ {4}([a-z_][a-z0-9_]*)\b", body, re.MULTILINE))
+    for name, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", bare):
+        tables.setdefault(name, set()).add(column)
     return tables
 
 
-TABLES = {
-    name: columns
-    for sql in (*(migration.sql for migration in load_migrations()), *texts_of(Path(runner.__file__)))
-    for name, columns in tables_of(sql).items()
-}
+TABLES: dict[str, set[str]] = {}
+for sql in (*(migration.sql for migration in load_migrations()), *texts_of(Path(runner.__file__))):
+    for table_name, table_columns in tables_of(sql).items():
+        TABLES.setdefault(table_name, set()).update(table_columns)
 STATEMENTS = [
     pytest.param(text, id=f"{module.relative_to(ROOT)}:{' '.join(text.split())[:40]}")
     for module in MODULES
@@ -111,8 +112,21 @@ def test_every_table_is_in_a_statement() -> None:
     named = {table for statement in STATEMENTS for table in _TABLE.findall(str(statement.values[0]))}
     assert named >= TABLES.keys()
     assert TABLES.keys() >= {"usuarios", "assinaturas", "pagamentos", "preferencias", "inbox", "lane_positions"}
-    assert TABLES["usuarios"] == {"id", "user_id", "nome", "email", "cpf", "data_criacao"}
+    assert TABLES["usuarios"] == {"id", "user_id", "nome", "email", "cpf", "data_criacao", "hash_conteudo"}
     assert TABLES["lane_positions"] == {"topic_id", "partition", "next_offset"}
+
+
+_WRITES_CONTENT = re.compile(
+    r"\b(?:INSERT INTO|UPDATE) (usuarios|assinaturas|pagamentos|preferencias)\b(.*?)(?=\b(?:INSERT|UPDATE)\b|$)",
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_whoever_writes_a_row_writes_its_hash(statement: str) -> None:
+    """One that did not would have its own write taken for somebody's change by hand."""
+    written = _WRITES_CONTENT.findall(_NOISE.sub(" ", statement).replace("DO UPDATE", ""))
+    assert [table for table, rest in written if "hash_conteudo" not in rest] == []
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,16 @@ from mesh.errors import Reason
 from processor.model import Delivery, Outcome, refuse, requests_of
 
 _UPDATE = """
-UPDATE usuarios SET nome = novo.nome FROM unnest(%s::bigint[], %s::text[]) AS novo (user_id, nome)
-WHERE usuarios.user_id = novo.user_id RETURNING usuarios.user_id
+UPDATE usuarios u
+   SET nome = novo.nome,
+       hash_conteudo = hash_seguinte(
+           u.hash_conteudo,
+           hash_usuario(u.user_id, u.nome, u.email, u.cpf, u.data_criacao),
+           hash_usuario(u.user_id, novo.nome, u.email, u.cpf, u.data_criacao)
+       )
+  FROM unnest(%s::bigint[], %s::text[]) AS novo (user_id, nome)
+ WHERE u.user_id = novo.user_id
+RETURNING u.user_id
 """
 
 
