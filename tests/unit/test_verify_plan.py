@@ -10,7 +10,8 @@ import pytest
 from cli.commands.verify import _chosen
 from cli.verify.excuses import excused_reuses, may_lack_spans
 from cli.verify.fault_schedule import make_schedule
-from cli.verify.faults import FAULTS, FaultWorld, kinds_for
+from cli.verify.fault_world import FaultWorld
+from cli.verify.faults import FAULTS, kinds_for
 from cli.verify.history import Answer, Attempt, CommandEntry, Purpose
 from cli.verify.injector import InjectedFault, Injector
 from cli.verify.pace import Pace
