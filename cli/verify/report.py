@@ -22,6 +22,7 @@ def build_report(
     *,
     options: RunOptions,
     commit: str,
+    version: str,
     planned: int,
     history: CommandHistory,
     found: Image,
@@ -42,6 +43,7 @@ def build_report(
     return {
         "seed": options.seed,
         "commit": commit or None,
+        "version": version,
         "engines": options.engine_set,
         "lanes": options.lanes,
         "command_line": options.command_line,
@@ -96,7 +98,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     others = f"{counts['refused_by_gateway']} refused by the gateway, {counts['never_answered']} never answered"
     compared = f"{counts['records']} records, {counts['receipts']} receipts, {counts['dead_letters']} dead letters"
     lines = [
-        f"{whence}, commit {report['commit'] or 'unknown'}",
+        f"{whence}, version {report['version']}, commit {report['commit'] or 'unknown'}",
         f"{sent} ({retried}), {others}",
         f"{compared} and {counts['stored_items']} stored items compared",
     ]

@@ -2,7 +2,9 @@
 
 import subprocess
 import time
+import tomllib
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any, Final
 
 from cli.folders import CHECKOUT
@@ -106,6 +108,7 @@ def _run_on(
     return build_report(
         options=options,
         commit=_commit(),
+        version=_version(),
         planned=workload.size,
         history=history,
         found=found,
@@ -132,3 +135,12 @@ def _commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return found.stdout.strip() if found.returncode == 0 else ""
+
+
+def _version() -> str:
+    """Return the platform's version, be it installed or a folder of files."""
+    try:
+        return metadata.version("polystream")
+    except metadata.PackageNotFoundError:
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+        return str(project["project"]["version"])
