@@ -16,7 +16,7 @@ class MainThread:
         self._asked: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
 
     def do(self, work: Callable[[], None], timeout_s: float) -> None:
-        """Have work done, and wait for it. Raises what it raises, and TimeoutError."""
+        """Have work done, and wait for it. Raises what it raises, TimeoutError, and CancelledError."""
         done: Future[None] = Future()
         self._asked.put((work, done))
         done.result(timeout_s)
@@ -33,5 +33,8 @@ class MainThread:
                 work()
             except Exception as error:  # noqa: BLE001 - raised where it was asked for
                 done.set_exception(error)
+            except BaseException:  # somebody ends this process: whoever asked is not to wait for it
+                done.cancel()
+                raise
             else:
                 done.set_result(None)
