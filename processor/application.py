@@ -96,7 +96,7 @@ def park_given_up(given_up: Sequence[GivenUp], store: DecidedStore, parking: Par
     """Park records as `processor.model.Store.park` promises, but for the errors of the store's client."""
     topic_id = store.topic_id()
     keys, partitions = {one.key for one in given_up}, {one.record.partition for one in given_up}
-    known = store.read_known(topic_id, (), keys, partitions)
+    known = store.read_known(topic_id, [one.receipt.correlation_id for one in given_up], keys, partitions)
     keys_parked, records = parking.count()
     bounds = store.parking_bounds
     return park_in_order(

@@ -180,12 +180,18 @@ def park_in_order(
 ) -> list[Answer]:
     """Park records that are given up, or have them wait where their key is parked; return what is to be answered.
 
+    One that another lane has applied meanwhile is not given up: it is answered as the store has answered it.
+
     Raises PolystreamError with TOO_MANY_PARKED where one that must be parked cannot.
     """
     own = known.unmarked_queues()
     room = known.room
     answers: list[Answer] = []
     for one in given_up:
+        mark = known.receipts.get(one.receipt.correlation_id)
+        if mark is not None and _answers_the_same(mark, one.receipt):
+            answers.append(repeat(mark))
+            continue
         queue = own.setdefault(one.key, [])
         id_ = one.parked_as or parked_id(topic_id, one.record)
         place = next((place for place, entry in enumerate(queue) if entry.id == id_), None)
@@ -214,6 +220,12 @@ def park_in_order(
         else:
             answers.append(one.receipt)
     return answers
+
+
+def _answers_the_same(one: CommandReceipt, other: CommandReceipt) -> bool:
+    """Tell whether two receipts answer one record: anybody may write another one with its correlation ID."""
+    place = (one.command_partition, one.command_offset)
+    return one.HasField("command_offset") and place == (other.command_partition, other.command_offset)
 
 
 def _add(parking: Parking, entry: ParkedEntry, one: GivenUp) -> None:

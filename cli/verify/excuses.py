@@ -64,13 +64,15 @@ def may_lack_spans(
 ) -> bool:
     """Tell whether a command was under way when a process died, or stood still, that may have had spans of it.
 
-    `took_s` is the time from its acceptance to its last answer.
+    It is once more where a fault has it delivered again. `took_s` is the time from its acceptance to its last answer.
     """
     if not entry.attempts:
         return False
     begin_s, end_s = entry.attempts[0].begin_s, entry.attempts[-1].end_s + took_s
+    again = [(one.begin_s, one.end_s) for one in injected if table[one.kind].delivers_again and one.end_s > begin_s]
     return any(
-        begin_s <= fault.end_s + _SPANS_KEPT_S and end_s >= fault.begin_s - _SPANS_KEPT_S
+        busy_begin_s <= fault.end_s + _SPANS_KEPT_S and busy_end_s >= fault.begin_s - _SPANS_KEPT_S
         for fault in injected
         if table[fault.kind].loses_spans
+        for busy_begin_s, busy_end_s in [(begin_s, end_s), *again]
     )

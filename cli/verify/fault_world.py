@@ -119,3 +119,4 @@ class FaultKind:
     touches: frozenset[str] = frozenset()  # the engines that do not answer meanwhile
     is_proxied: bool = False  # whether services have to reach their engines through proxies
     loses_spans: bool = False  # of what was under way: services keep spans in memory, and for some seconds only
+    delivers_again: bool = False  # what was done long ago: its second spans are under way once more

@@ -163,10 +163,10 @@ def _table() -> Mapping[str, FaultKind]:
             for engine in (*STORES, "schema_registry", "kafka")
         ),
         FaultKind("stop-opensearch", _still(_one("opensearch"), _a_while), (NATIVE,)),
-        *(FaultKind(f"reset-offsets-{store}", _offsets_reset(store)) for store in STORES),
+        *(FaultKind(f"reset-offsets-{store}", _offsets_reset(store), delivers_again=True) for store in STORES),
         FaultKind("give-up-postgresql", _given_up),
         FaultKind("foreign-records", foreign_records),
-        FaultKind("record-again", records_again(_AGAIN_RECORDS)),
+        FaultKind("record-again", records_again(_AGAIN_RECORDS), delivers_again=True),
         FaultKind("poison", poison),
         FaultKind("full-redis", _redis_full, touches=frozenset({"redis"})),
         *CONNECTION_FAULTS,

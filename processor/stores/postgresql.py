@@ -197,7 +197,8 @@ class PostgresStore:
         with self._transaction() as cursor:
             parking = PostgresParking(cursor)
             keys = {one.key for one in given_up}
-            known = self._read_known(cursor, keys, (), self._lock_positions(cursor, topic_id, positions))
+            ids = [one.receipt.correlation_id for one in given_up]
+            known = self._read_known(cursor, keys, ids, self._lock_positions(cursor, topic_id, positions))
             keys_parked, _ = parking.count()
             answers = park_in_order(
                 given_up,

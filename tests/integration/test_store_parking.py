@@ -202,6 +202,23 @@ def test_later_commands_of_a_key_wait_behind_the_one_that_was_given_up(case: Cas
     assert case.applied(key) == case.expected(1, 2, 3, 4)
 
 
+def test_what_another_lane_has_applied_is_not_given_up(case: Case) -> None:
+    """A lane that lost its partition may fail where the other one has not: the store's mark is judged as it parks."""
+    key = case.new_key()
+    first, second = case.command(key, 1), case.command(key, 2)
+    zombie = case.open()
+    assert ending(apply(case.store, first)[0]) == "ok"
+    (answer,) = receipts([given_up(zombie, first)])
+    assert (ending(answer), answer.duplicate) == ("ok", True)
+    assert case.store.count_parked() == (0, 0)
+    assert ending(apply(case.store, second)[0]) == "ok"
+    assert case.applied(key) == case.expected(1, 2)
+    # Another record with its correlation ID is none of its own.
+    forged = replace(case.command(key, 3), correlation_id=first.correlation_id)
+    assert ending(given_up(zombie, forged)) == "HANDLER_FAILED"
+    zombie.close()
+
+
 def test_nothing_passes_what_is_before_it(case: Case) -> None:
     """Taken out of its turn, a record waits on; what has left the queue is not applied."""
     key = case.new_key()

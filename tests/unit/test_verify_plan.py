@@ -146,6 +146,15 @@ def test_spans_are_excused_only_around_the_end_of_a_process_that_had_them() -> N
     assert not lacks("kill-redis", 50.0)
     assert not lacks("stop-lane-redis", 50.0)
 
+    def lacks_again(reset_s: float, kill_s: float) -> bool:
+        kinds = {"reset-offsets-redis": reset_s, "kill-lane-redis": kill_s}
+        faults = [InjectedFault(kind, begin_s, begin_s + 1.0, "") for kind, begin_s in kinds.items()]
+        return may_lack_spans(entry, 0.1, faults, FAULTS)
+
+    assert lacks_again(reset_s=300.0, kill_s=305.0)
+    assert not lacks_again(reset_s=300.0, kill_s=330.0)
+    assert not lacks_again(reset_s=20.0, kill_s=25.0)  # before it was there
+
 
 def test_the_time_goes_slower_while_a_fault_is_late() -> None:
     """So that the ones behind it meet commands, too; it never stands still."""
