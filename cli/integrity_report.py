@@ -14,6 +14,8 @@ from mesh import topics
 from mesh.dead_letters.reader import DeadLetterEntry
 from mesh.dead_letters.redrive_status import RedriveStatus
 from processor.integrity.inspection import Drift, Repair
+from processor.integrity.kinds import DriftKind
+from processor.integrity.mending import Mended
 from processor.integrity.orphans import Orphans
 
 _SHOWN_MAX: Final = 20  # lines of each kind on the terminal; JSON has them all
@@ -36,6 +38,10 @@ def describe_drift(drift: Drift) -> dict[str, Any]:
             for receipt in drift.findings.unmarked
         ],
         "orphans": _describe_orphans(drift.orphans),
+        "kinds": {
+            kind.value: {"count": count, "examples": _examples(drift, kind)} for kind, count in drift.kinds.items()
+        },
+        "contents_without_hash": drift.unknown,
     }
 
 
@@ -45,6 +51,7 @@ def describe_repair(repair: Repair) -> dict[str, Any]:
         "sent_again": [describe_redriven(one) for one in repair.redriven],
         "left": [_describe_lost(entry) for entry in repair.left],
         "marked": repair.marked,
+        "mended": [describe_mended(one) for one in repair.mended],
         "erased": repair.erased,
         "orphans": _describe_orphans(repair.orphans),
     }
@@ -67,6 +74,7 @@ def show_drift(drift: Drift, console: Console | None = None) -> None:
             "`integrity repair` puts it back"
         )
     _show_orphans(drift.orphans, console)
+    _show_others(drift, console)
     if drift.is_sound:
         console.print("[green]nothing is lost, and nothing is left over[/green]")
 
@@ -83,12 +91,67 @@ def show_repair(repair: Repair, console: Console | None = None) -> None:
         console.print(f"put the mark of having been applied back for {repair.marked} commands")
     if repair.erased:
         console.print(f"erased what was left of {repair.erased} users")
+    _show_mended(repair.mended, console)
     if repair.left:
         console.print(f"[red]{len(repair.left)} are still lost[/red]: {_why(repair.left)}")
         console.print(_lost_table(repair.left))
     _show_orphans(repair.orphans, console)
-    if not repair.left and not repair.orphans:
+    if repair.is_done:
         console.print("[green]nothing is lost, and nothing is left over[/green]")
+
+
+def describe_mended(mended: Mended) -> dict[str, Any]:
+    """Return what was done about a finding, or would be, as JSON has it."""
+    finding = mended.finding
+    return {
+        "kind": finding.kind.value,
+        "store": finding.store,
+        "place": finding.place,
+        "key": finding.key,
+        "action": mended.action,
+        "done": mended.is_done,
+    }
+
+
+def _examples(drift: Drift, kind: DriftKind) -> list[dict[str, str]]:
+    found = [(one.store, one.place, one.key) for one in drift.others if one.kind is kind]
+    match kind:
+        case DriftKind.LOST:
+            lost = [entry.dead_letter for entry in drift.findings.lost]
+            found = [(part.store, topics.COMMANDS, part.correlation_id) for part in lost]
+        case DriftKind.MARK_GONE:
+            found = [(Store.Name(one.store), topics.COMMANDS, one.correlation_id) for one in drift.findings.unmarked]
+        case DriftKind.ORPHAN:
+            found = [(one.store, "usuarios", str(user_id)) for one in drift.orphans for user_id in one.user_ids]
+    return [{"store": store, "place": place, "key": key} for store, place, key in found[:_SHOWN_MAX]]
+
+
+def _show_others(drift: Drift, console: Console) -> None:
+    if drift.unknown:
+        console.print(
+            f"{drift.unknown} contents have no hash: an earlier version wrote them, and they are not compared"
+        )
+    if not drift.others:
+        return
+    console.print(
+        f"[red]{len(drift.others)} are not as they should be[/red]; `integrity repair --dry-run` says what can be done:"
+    )
+    table = Table("kind", "store", "place", "key")
+    for finding in drift.others[:_SHOWN_MAX]:
+        table.add_row(finding.kind.value, finding.store, escape(finding.place), escape(finding.key))
+    if len(drift.others) > _SHOWN_MAX:
+        table.add_row("…", f"and {len(drift.others) - _SHOWN_MAX} more", "", "")
+    console.print(table)
+
+
+def _show_mended(mended: Sequence[Mended], console: Console) -> None:
+    done = sum(one.is_done for one in mended)
+    if done:
+        console.print(f"set {done} right that were not as they should be")
+    for one in [one for one in mended if not one.is_done][:_SHOWN_MAX]:
+        finding = one.finding
+        place = escape(f"{finding.place}/{finding.key}")
+        console.print(f"[red]{finding.kind.value} {finding.store} {place}[/red] {escape(one.action)}")
 
 
 def _describe_lost(entry: DeadLetterEntry) -> dict[str, Any]:

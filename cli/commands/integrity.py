@@ -21,6 +21,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     repairing.add_argument(
         "--erase-orphans", action="store_true", help="delete what is there of users who are not in PostgreSQL"
     )
+    repairing.add_argument(
+        "--accept-content",
+        action="store_true",
+        help="take contents as they are that were changed, where nothing tells what they were",
+    )
+    repairing.add_argument("--dry-run", action="store_true", help="change nothing, and say what would be done")
     for action in (checking, repairing):
         action.add_argument("--json", action="store_true", help="write JSON")
         add_data_dir(action)
@@ -63,12 +69,27 @@ def _repair(arguments: argparse.Namespace) -> int:
     from cli.integrity_report import describe_repair, show_repair  # noqa: PLC0415 - as above
     from processor.integrity.inspection import repair  # noqa: PLC0415
 
-    done = repair(erase=arguments.erase_orphans, force=arguments.force)
+    if arguments.dry_run:
+        return _plan(arguments)
+    done = repair(erase=arguments.erase_orphans, force=arguments.force, accept_content=arguments.accept_content)
     if arguments.json:
         _write_json(describe_repair(done))
     else:
         show_repair(done)
     return 0 if done.is_done else 1
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from cli.integrity_plan import describe_plan, planned, show_plan  # noqa: PLC0415 - as above
+    from processor.integrity.inspection import plan  # noqa: PLC0415
+
+    drift, mended = plan(accept_content=arguments.accept_content)
+    steps = planned(drift, mended, force=arguments.force, erase=arguments.erase_orphans)
+    if arguments.json:
+        _write_json(describe_plan(steps))
+    else:
+        show_plan(steps)
+    return 0 if drift.is_sound else 1
 
 
 def _write_json(document: Any) -> None:

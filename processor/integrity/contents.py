@@ -5,7 +5,7 @@ A page is read by key, so that a walk neither holds a store up nor misses what w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, LiteralString, Protocol
+from typing import Any, Final, Protocol
 
 import psycopg
 from pymongo.database import Database
@@ -14,26 +14,12 @@ from redis.exceptions import ResponseError
 
 from mesh.store_names.mongodb import CONTENT_HASH, RECOMMENDATIONS, VIEWS
 from mesh.store_names.redis import CONTENT_PREFIX, SESSION_PREFIX
+from processor.integrity.postgresql_statements import PAGES
 from processor.stores.mongodb_documents import Document
 from processor.stores.mongodb_hashes import content_hash as document_hash
 from processor.stores.redis_hashes import content_hash as fields_hash
 
 _GONE: Final = -2  # what PEXPIRETIME says of a key that is not there
-# By table: what makes the hash of a row.
-HASHES: Final[dict[str, LiteralString]] = {
-    "usuarios": "hash_usuario(user_id, nome, email, cpf, data_criacao)",
-    "assinaturas": "hash_assinatura(user_id, plano, inicio, fim, status)",
-    "pagamentos": "hash_pagamento(user_id, valor, forma_pagamento, status, data_pagamento)",
-    "preferencias": "hash_preferencia(user_id, idioma, notificacoes, tema, data_atualizacao)",
-}
-_PAGE: Final[dict[str, LiteralString]] = {
-    table: f"""
-SELECT max(id), count(*), count(*) FILTER (WHERE hash_conteudo IS NULL),
-       coalesce(array_agg(id ORDER BY id) FILTER (WHERE hash_conteudo <> {made}), '{{}}')
-  FROM (SELECT * FROM {table} WHERE id > %s ORDER BY id LIMIT %s) AS pagina
-"""  # noqa: S608 # the names above
-    for table, made in HASHES.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +55,13 @@ class TableWalk:
 
     def page(self, after: Any, records_max: int) -> ContentPage:
         """Return the page behind `after`."""
-        row = self._connection.execute(_PAGE[self.place], (after or 0, records_max)).fetchone()
-        last, seen, unknown, changed = row or (None, 0, 0, [])
-        return ContentPage(seen, unknown, [str(id_) for id_ in changed], last if seen == records_max else None)
+        rows = self._connection.execute(PAGES[self.place], (after or 0, records_max)).fetchall()
+        return ContentPage(
+            len(rows),
+            sum(known is None for _, known, _ in rows),
+            [str(id_) for id_, known, made in rows if known is not None and known != made],
+            rows[-1][0] if len(rows) == records_max else None,
+        )
 
     def changed(self, key: str) -> bool:
         """Look at a row once more."""
@@ -136,7 +126,7 @@ class KeysWalk:
 
 def table_walks(connection: psycopg.Connection[Any]) -> list[ContentWalk]:
     """Return the walks through PostgreSQL."""
-    return [TableWalk(connection, table) for table in HASHES]
+    return [TableWalk(connection, table) for table in PAGES]
 
 
 def collection_walks(db: Database[Document]) -> list[ContentWalk]:

@@ -37,9 +37,9 @@ def numbered_ids(parts: Sequence[DeadLetter], commands: Mapping[str, Command]) -
 
 
 def read_successes(
-    reader: TopicReader, decoder: Decoder, correlation_ids: Collection[str]
+    reader: TopicReader, decoder: Decoder, correlation_ids: Collection[str], store: str = _STORE
 ) -> dict[str, CommandReceipt]:
-    """Return PostgreSQL's newest receipt of each of these commands that says that it was applied.
+    """Return a store's newest receipt of each of these commands that says that it was applied.
 
     A command that was lost and sent again has made another row than the first time.
     Raises TopicError, and PolystreamError where the registry does not answer.
@@ -58,7 +58,7 @@ def read_successes(
                 raise
             continue  # a foreign record
         assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
-        is_ours = receipt.correlation_id == correlation_id and receipt.store == Store.Value(_STORE)
+        is_ours = receipt.correlation_id == correlation_id and receipt.store == Store.Value(store)
         if is_ours and receipt.state == Operation.SUCCEEDED:
             receipt.duplicate = False
             found[correlation_id] = receipt

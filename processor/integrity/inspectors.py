@@ -1,7 +1,6 @@
 """What each store can tell of itself, for a comparison with the others and with Kafka."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final, LiteralString, Protocol
 
@@ -11,10 +10,10 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.payments_pb2 import Payment
 from polystream.v1.subscriptions_pb2 import Subscription
 
-from mesh.errors import PolystreamError
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from mesh.store_names import redis as keys
 from mesh.store_names.mongodb import INBOX, KNOWN_USERS, PARKED_RECORDS, RECOMMENDATIONS, VIEWS
+from processor.integrity.store_errors import under_its_name
 from processor.stores import mongodb, postgresql, redis
 from processor.stores.mongodb_documents import chunks, find_by_id
 from processor.stores.redis_parking import RedisParking
@@ -64,6 +63,10 @@ class UserDataInspector(StoreInspector, Protocol):
         """Yield the users that it has something of, or takes for existing; some of them more than once."""
         ...
 
+    def holders(self) -> Iterator[int]:
+        """Yield of those the users that it has something of."""
+        ...
+
     def erase(self, user_ids: Collection[int]) -> None:
         """Delete what is these users', and forget that they existed."""
         ...
@@ -75,7 +78,7 @@ class PostgresInspector:
     name = "POSTGRESQL"
 
     def __init__(self, settings: PostgresSettings) -> None:
-        with _errors(self.name, postgresql.store_errors):
+        with under_its_name(self.name, postgresql.store_errors):
             self._connection = psycopg.connect(
                 settings.dsn,
                 autocommit=True,
@@ -106,13 +109,13 @@ class PostgresInspector:
                 row = (result.payment_id, result.user_id, result.pay_time.ToDatetime(UTC))
             else:
                 row = (result.subscription_id, result.user_id, result.start_time.ToDatetime(UTC))
-            with _errors(self.name, postgresql.store_errors):
+            with under_its_name(self.name, postgresql.store_errors):
                 return self._connection.execute(statement, row).fetchone() is not None
         return False
 
     def mark(self, receipts: Iterable[CommandReceipt]) -> None:
         """Put the receipts of commands that were applied back into the inbox."""
-        with _errors(self.name, postgresql.store_errors), self._connection.transaction():
+        with under_its_name(self.name, postgresql.store_errors), self._connection.transaction():
             self._connection.execute("SET TRANSACTION READ WRITE")
             for receipt in receipts:
                 self._connection.execute(_MARK, (receipt.correlation_id, receipt.command, receipt.SerializeToString()))
@@ -122,7 +125,7 @@ class PostgresInspector:
         self._connection.close()
 
     def _column(self, statement: LiteralString, arguments: Mapping[str, Any]) -> list[Any]:
-        with _errors(self.name, postgresql.store_errors):
+        with under_its_name(self.name, postgresql.store_errors):
             return [row[0] for row in self._connection.execute(statement, arguments).fetchall()]
 
 
@@ -137,7 +140,7 @@ class MongoInspector:
 
     def applied(self, correlation_ids: Sequence[str]) -> set[str]:
         """Return which of the commands have a receipt, or are parked."""
-        with _errors(self.name, mongodb.store_errors):
+        with under_its_name(self.name, mongodb.store_errors):
             applied = {document["_id"] for document in find_by_id(self._db[INBOX], correlation_ids, ["_id"])}
             parked = {document["correlation_id"] for document in self._db[PARKED_RECORDS].find({}, ["correlation_id"])}
         return applied | parked.intersection(correlation_ids)
@@ -146,17 +149,22 @@ class MongoInspector:
         """Return 0: documents go in time alone."""
         return 0
 
-    def users(self) -> Iterator[int]:
-        """Yield the users with views, with recommendations, or remembered and not erased."""
-        with _errors(self.name, mongodb.store_errors):
+    def holders(self) -> Iterator[int]:
+        """Yield the users with views, or with recommendations."""
+        with under_its_name(self.name, mongodb.store_errors):
             for collection in (VIEWS, RECOMMENDATIONS):
                 yield from self._users_in(collection)
+
+    def users(self) -> Iterator[int]:
+        """Yield the users with views, with recommendations, or remembered and not erased."""
+        yield from self.holders()
+        with under_its_name(self.name, mongodb.store_errors):
             for document in self._db[KNOWN_USERS].find({"excluido_em": {"$exists": False}}, ["_id"]):
                 yield int(document["_id"])
 
     def erase(self, user_ids: Collection[int]) -> None:
         """Delete their documents, and what is remembered of them but that they were erased."""
-        with _errors(self.name, mongodb.store_errors):
+        with under_its_name(self.name, mongodb.store_errors):
             for chunk in chunks([Int64(user_id) for user_id in user_ids]):
                 for collection in (VIEWS, RECOMMENDATIONS):
                     self._db[collection].delete_many({"user_id": {"$in": chunk}})
@@ -188,7 +196,7 @@ class RedisInspector:
 
     def applied(self, correlation_ids: Sequence[str]) -> set[str]:
         """Return which of the commands have a marker, or are parked."""
-        with _errors(self.name, redis.store_errors):
+        with under_its_name(self.name, redis.store_errors):
             pipeline = self._client.pipeline(transaction=False)
             for correlation_id in correlation_ids:
                 pipeline.exists(keys.marker_key(correlation_id))
@@ -198,25 +206,30 @@ class RedisInspector:
 
     def remembers_since_ms(self) -> int:
         """Return when the newest marker was written that gave way to others."""
-        with _errors(self.name, redis.store_errors):
+        with under_its_name(self.name, redis.store_errors):
             told: Any = self._client.get(keys.MARKERS_GONE)
         return int(told) if told and told.isdigit() else 0
 
-    def users(self) -> Iterator[int]:
-        """Yield the users with sessions, or remembered and not erased."""
+    def holders(self) -> Iterator[int]:
+        """Yield the users with sessions."""
         prefix = keys.USER_SESSIONS_PREFIX
-        with _errors(self.name, redis.store_errors):
+        with under_its_name(self.name, redis.store_errors):
             for key in self._client.scan_iter(match=f"{prefix}*", count=_SCAN_COUNT):
                 user_id = key.decode().removeprefix(prefix)
                 if user_id.isdigit():
                     yield int(user_id)
+
+    def users(self) -> Iterator[int]:
+        """Yield the users with sessions, or remembered and not erased."""
+        yield from self.holders()
+        with under_its_name(self.name, redis.store_errors):
             for field, erasure in self._client.hscan_iter(keys.KNOWN_USERS, count=_SCAN_COUNT):
                 if not erasure:
                     yield int(field)
 
     def erase(self, user_ids: Collection[int]) -> None:
         """Delete their sessions, and what is remembered of them but that they were erased."""
-        with _errors(self.name, redis.store_errors):
+        with under_its_name(self.name, redis.store_errors):
             for user_id in user_ids:
                 index = keys.user_sessions_key(user_id)
                 members: list[Any] = self._client.zrange(index, 0, -1)
@@ -228,14 +241,3 @@ class RedisInspector:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-
-@contextmanager
-def _errors(store: str, translated: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """Raise the store's errors under its name."""
-    try:
-        with translated():
-            yield
-    except PolystreamError as error:
-        message = f"{store} does not answer: start it, or check its settings"
-        raise PolystreamError(error.reason, message, metadata=error.metadata) from error

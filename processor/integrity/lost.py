@@ -25,6 +25,7 @@ from processor.integrity.inspectors import StoreInspector
 
 _BATCH_COMMANDS: Final = 1000
 _LOST_MAX: Final = 20_000  # they are held in memory; the rest is found once these are repaired
+_APPLIED_MAX: Final = 200_000  # likewise
 _MARGIN_S: Final = 3600  # a store may forget a command that much sooner than it should
 
 IsCommand = Callable[[str, KafkaRecord], bool]
@@ -42,6 +43,16 @@ class Findings:
     lost: Sequence[DeadLetterEntry]
     is_whole: bool  # whether these are all of the lost ones
     unmarked: Sequence[CommandReceipt] = ()  # of commands whose effect is there, and the mark is not
+    applied: Sequence["AppliedPart"] = ()  # of those that were compared, 200,000 that a store remembers
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPart:
+    """What a store remembers of a command on `user_events`."""
+
+    store: str
+    correlation_id: str
+    time_ms: int  # when the record was written, since the epoch
 
 
 def find_lost(
@@ -99,6 +110,7 @@ def find_lost(
         ],
         is_whole=len(search.lost) <= _LOST_MAX,
         unmarked=list(unmarked.values()),
+        applied=search.applied,
     )
 
 
@@ -128,6 +140,7 @@ class LostCommandSearch:
         self._since_ms = {inspector.name: inspector.remembers_since_ms() for inspector in inspectors}
         self._waiting: dict[str, list[tuple[DeadLetter, KafkaRecord]]] = {name: [] for name in self._inspectors}
         self.lost: list[DeadLetter] = []
+        self.applied: list[AppliedPart] = []
         self.compared = 0
 
     def add(self, record: KafkaRecord) -> None:
@@ -164,6 +177,9 @@ class LostCommandSearch:
             missing = [(part, record) for part, record in waiting if part.correlation_id not in applied]
             self.lost += [part for part, record in missing if self._is_command(store, record)]
             self.compared += len(waiting)
+            there = [(part, record) for part, record in waiting if part.correlation_id in applied]
+            for part, record in there[: _APPLIED_MAX - len(self.applied)]:
+                self.applied.append(AppliedPart(store, part.correlation_id, record.timestamp_ms))
 
 
 def _as_dead_letter(store: str, record: KafkaRecord, headers: RecordHeaders) -> DeadLetter:

@@ -150,7 +150,7 @@ class MongoStore:
         key = parked.key
         with store_errors():
             if may_be_marked(parked, self._parking.records(key)) and parked.receipt is not None:
-                insert_absent(self._inbox, [_inbox_document(parked.receipt, datetime.now(UTC))])
+                insert_absent(self._inbox, [inbox_document(parked.receipt, datetime.now(UTC))])
             self._parking.remove([parked.id])
 
     def count_parked(self) -> tuple[int, int]:
@@ -210,7 +210,7 @@ class MongoStore:
             for decided in batch
         }
         now = datetime.now(UTC)
-        insert_absent(self._inbox, [_inbox_document(receipt, now) for receipt in receipts.values()])
+        insert_absent(self._inbox, [inbox_document(receipt, now) for receipt in receipts.values()])
         return receipts
 
     def _take_back(self, applied: Sequence[Delivery]) -> None:
@@ -283,7 +283,8 @@ def _excluded(erasure: Erasure, now: datetime) -> Document:
     return {"excluido_em": {**place, "data": now}, "ultima_exclusao": place}
 
 
-def _inbox_document(receipt: CommandReceipt, now: datetime) -> Document:
+def inbox_document(receipt: CommandReceipt, now: datetime) -> Document:
+    """Return the mark of a command that was applied."""
     return {
         "_id": receipt.correlation_id,
         "comando": receipt.command,

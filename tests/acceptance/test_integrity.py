@@ -26,6 +26,12 @@ SELECT (SELECT count(*) FROM pagamentos WHERE user_id = %(id)s),
        (SELECT count(*) FROM inbox WHERE correlation_id = ANY(%(sent)s::uuid[]))
 """
 
+# As the platform has written it then.
+_NAMED_BEFORE = """
+UPDATE usuarios SET nome = 'Antes', hash_conteudo = hash_usuario(user_id, 'Antes', email, cpf, data_criacao)
+ WHERE user_id = %s
+"""
+
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -82,7 +88,7 @@ def _wind_back_postgresql(platform: Platform, someone: _Person, commands: Sequen
     """Leave PostgreSQL as a backup from before these commands would: neither effects nor inbox."""
     with psycopg.connect(platform.endpoints["postgresql"]) as db:
         db.execute("DELETE FROM pagamentos WHERE user_id = %s", (someone.id,))
-        db.execute("UPDATE usuarios SET nome = 'Antes' WHERE user_id = %s", (someone.id,))
+        db.execute(_NAMED_BEFORE, (someone.id,))
         db.execute("DELETE FROM inbox WHERE correlation_id = ANY(%s::uuid[])", (list(commands),))
 
 
@@ -186,22 +192,42 @@ def test_what_would_undo_later_commands_is_sent_only_if_somebody_insists(
 def test_what_is_left_of_a_user_goes_only_if_somebody_says_so(
     platform: Platform, rest: httpx.Client, finished: Finished
 ) -> None:
-    """Somebody deleted the row by hand: views and sessions are nobody's."""
-    someone = _Person(rest, finished)
-    someone.live()
-    with psycopg.connect(platform.endpoints["postgresql"]) as db:
-        db.execute("DELETE FROM usuarios WHERE user_id = %s", (someone.id,))
-    both = {"MONGODB": [str(someone.id)], "REDIS": [str(someone.id)]}
+    """A view and a session name a user who never was."""
+    nobody = 987_654_321
+    both = {"MONGODB": [str(nobody)], "REDIS": [str(nobody)]}
+    with _mongodb(platform) as db:
+        db["historico_visualizacao"].insert_one({"_id": "nobodys", "user_id": nobody, "titulo": "x"})
+    with redis.Redis.from_url(platform.endpoints["redis"]) as client:
+        client.hset("sessao:nobodys", "user_id", str(nobody))
+        client.zadd(f"sessoes:{nobody}", {"nobodys": 1.0})
     returncode, report = _integrity(platform, "check")
     assert (returncode, report["lost"], _left_over(report)) == (1, [], both)
     returncode, repaired = _integrity(platform, "repair")
     assert (returncode, repaired["erased"], _left_over(repaired)) == (1, 0, both)
-    assert _has(platform, someone) == ("", 0, EACH, 1)
     returncode, repaired = _integrity(platform, "repair", "--erase-orphans")
     assert (returncode, repaired["erased"], repaired["orphans"]) == (0, 2, [])
-    assert _has(platform, someone) == ("", 0, 0, 0)
-    refused = finished(_sent(rest.post(f"/v1/users/{someone.id}/views", json=VIEW)))
+    refused = finished(_sent(rest.post(f"/v1/users/{nobody}/views", json=VIEW)))
     assert refused["error"]["details"][0]["reason"] == "USER_NOT_FOUND"
+    assert _integrity(platform, "check")[0] == 0
+
+
+def test_a_row_that_somebody_deleted_comes_back(platform: Platform, rest: httpx.Client, finished: Finished) -> None:
+    """The marks are there: a dry run says what will be put back, and the user has everything again."""
+    someone = _Person(rest, finished)
+    someone.live()
+    lived = _has(platform, someone)
+    with psycopg.connect(platform.endpoints["postgresql"]) as db:
+        db.execute("DELETE FROM usuarios WHERE user_id = %s", (someone.id,))
+    returncode, report = _integrity(platform, "check")
+    assert (returncode, report["lost"], report["orphans"]) == (1, [], [])
+    assert {kind: told["count"] for kind, told in report["kinds"].items()} == {"ROW_GONE": 1 + EACH}
+    returncode, planned = _integrity(platform, "repair", "--dry-run")
+    assert (returncode, {one["done"] for one in planned["would"]}) == (1, {True})
+    assert _has(platform, someone)[0] == ""
+    returncode, repaired = _integrity(platform, "repair", "--erase-orphans")
+    assert (returncode, repaired["sent_again"], repaired["erased"]) == (0, [], 0)
+    assert _has(platform, someone) == lived
+    assert _integrity(platform, "check")[0] == 0
 
 
 def test_a_user_that_postgresql_has_lost_is_nobody_to_erase(
