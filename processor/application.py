@@ -20,7 +20,6 @@ from processor.parking import (
     Known,
     Parking,
     ParkingBounds,
-    applied_from_queue,
     park_in_order,
     parked_id,
     sort_out,
@@ -56,10 +55,6 @@ class DecidedStore(Protocol):
         """Put deliveries behind what is parked under their keys, by the IDs that they have there."""
         ...
 
-    def remove_parked(self, key: bytes, ids: Sequence[str]) -> None:
-        """Let go of records that were parked under a key."""
-        ...
-
     def apply_decided(self, batch: Sequence[Decided], users: BatchUsers) -> Mapping[str, CommandReceipt]:
         """Apply or refuse each command, keep its receipt, and return the receipts by correlation ID."""
         ...
@@ -73,9 +68,6 @@ def apply_in_batches(
     topic_id = store.topic_id()
     keys, partitions = {delivery.key for delivery in batch}, {delivery.partition for delivery in batch}
     known = store.read_known(topic_id, list(first), keys, partitions)
-    parked_keys = {delivery.key for delivery in batch if delivery.parked_as}
-    for key in parked_keys:  # what is applied already is in nobody's way
-        store.remove_parked(key, applied_from_queue([one for one in batch if one.key == key], known.receipts))
     found = sort_out(batch, known, topic_id, store.name, commands_max=store.parking_bounds.commands_max)
     if found.wait:
         store.park_waiting([(parked_id(topic_id, delivery), delivery) for delivery in found.wait])
@@ -87,8 +79,6 @@ def apply_in_batches(
         decided = list(_decide(part, overdue, users, held, found.refused))
         if decided:
             made.update(store.apply_decided(decided, users))
-    for key in parked_keys:
-        store.remove_parked(key, applied_from_queue([one for one in batch if one.key == key], made))
     return answer_batch(batch, known.receipts, made | found.answered, found.passed)
 
 

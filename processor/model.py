@@ -35,8 +35,9 @@ class Delivery:
     trace: TraceContext | None
     record: KafkaRecord | None = None  # what it was decoded from: kept where the command has to wait in the store
     first_offset: int | None = None  # where a command that was sent again was at first
-    parked_as: str = ""  # which of the store's parked records it comes from; empty where it comes from the topic
-    stays_parked: bool = False  # of such a one: it is let go of once its answer has been sent
+    # Which of the store's parked records it is, which is let go of once its answer has been sent; empty where it comes
+    # from the topic.
+    parked_as: str = ""
     is_repair: bool = False  # it is applied though the store has come further, unless there is a mark of it
     request_fingerprint: bytes = b""  # where its client gave a `request_id`: tells its request from another one
     is_settled: bool = False  # the answer that it got is asked for: it is never applied

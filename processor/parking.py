@@ -4,7 +4,7 @@ Each store keeps its own, and judges by it in the step in which it applies. What
 here, once for all of them; how it keeps the records is the store's own.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -236,11 +236,6 @@ def behind_of(queue: Sequence[ParkedEntry]) -> str:
     """Return the correlation ID of what the records of a queue wait behind."""
     given_up = next((entry for entry in queue if entry.receipt is not None), queue[0])
     return given_up.correlation_id
-
-
-def applied_from_queue(batch: Iterable[Delivery], answered: Container[str]) -> list[str]:
-    """Return which parked records need not be kept any more, by the correlation IDs of what is applied or refused."""
-    return [one.parked_as for one in batch if one.parked_as and not one.stays_parked and one.correlation_id in answered]
 
 
 def may_be_marked(parked: ParkedRecord, queue: Sequence[ParkedRecord]) -> bool:

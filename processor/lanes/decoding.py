@@ -156,7 +156,7 @@ class CommandDecoder:
         record = parked.record._replace(receive_time_ns=time.time_ns())
         taken = self.decode(record)
         if isinstance(taken, Item):
-            return Item(record, replace(taken.delivery, parked_as=parked.id, stays_parked=True))
+            return Item(record, replace(taken.delivery, parked_as=parked.id))
         if isinstance(taken, Reject):
             return replace(taken, parked_as=parked.id)
         cause = PolystreamError(Reason.UNKNOWN_COMMAND, f"{parked.command} is no command of this store any more")

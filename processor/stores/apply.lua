@@ -2,16 +2,15 @@
 -- Applies one command, once. All of it happens or, if the server dies, nothing of it. The first line says that none of
 -- it may happen either when the server is out of memory: without it, a script that begins with DEL is let through.
 --
--- KEYS: 1 the marker, 2 the positions, 3 the parked keys, 4 the IDs and 5 the records that are parked under its key.
+-- KEYS: 1 the marker, 2 the positions, 3 the IDs of what is parked under its key.
 -- The keys that are written are not declared: this needs a server that is no cluster.
 -- ARGV: 1 how long the marker is kept, in seconds
 --       2 the receipt if it is applied
 --       3 the receipt if it is refused
 --       4 a key that must exist for it to be applied, or nothing
---       5 the key that may be parked, or nothing where the command is refused whatever is
---       6 which of the parked records the command is, or nothing where it comes from the topic
---       7 the position that it must not be below, or nothing, and 8 its offset
---       9... the writes: for each the number of its words, then the words
+--       5 whether it has to wait where something is parked; nothing where it does not
+--       6 the position that it must not be below, or nothing, and 7 its offset
+--       8... the writes: for each the number of its words, then the words
 -- Returns the marker's receipt where the command was applied or refused before; else 1 if it is applied, 0 if refused,
 -- -1 if the lane has passed it before, -2 if it has to wait for what is parked.
 
@@ -20,10 +19,10 @@ if earlier then
   return earlier
 end
 
-if ARGV[7] ~= '' and tonumber(ARGV[8]) < tonumber(redis.call('HGET', KEYS[2], ARGV[7]) or '0') then
+if ARGV[6] ~= '' and tonumber(ARGV[7]) < tonumber(redis.call('HGET', KEYS[2], ARGV[6]) or '0') then
   return -1
 end
-if ARGV[5] ~= '' and (redis.call('LINDEX', KEYS[4], 0) or '') ~= ARGV[6] then
+if ARGV[5] ~= '' and redis.call('EXISTS', KEYS[3]) == 1 then
   return -2
 end
 
@@ -48,7 +47,7 @@ end
 
 -- A script that fails in the middle keeps what it has written: so what a write needs is looked at before the first one.
 local needs = {HSET = 'hash', ZADD = 'zset', ZREM = 'zset', TRIMINDEX = 'zset', DELINDEXED = 'zset'}
-local next_word, made = 9, {}
+local next_word, made = 8, {}
 while next_word <= #ARGV do
   local name, key = ARGV[next_word + 1], ARGV[next_word + 2]
   if needs[name] then
@@ -62,7 +61,7 @@ while next_word <= #ARGV do
 end
 
 local applied = ARGV[4] == '' or redis.call('EXISTS', ARGV[4]) == 1
-next_word = 9
+next_word = 8
 while applied and next_word <= #ARGV do
   local last_word = next_word + tonumber(ARGV[next_word])
   local name = ARGV[next_word + 1]
@@ -74,15 +73,5 @@ while applied and next_word <= #ARGV do
   next_word = last_word + 1
 end
 
-if ARGV[6] ~= '' then
-  redis.call('LPOP', KEYS[4])
-  redis.call('HDEL', KEYS[5], ARGV[6])
-  local left = redis.call('LLEN', KEYS[4])
-  if left == 0 then
-    redis.call('HDEL', KEYS[3], ARGV[5])
-  else
-    redis.call('HSET', KEYS[3], ARGV[5], left)
-  end
-end
 redis.call('SET', KEYS[1], applied and ARGV[2] or ARGV[3], 'EX', ARGV[1])
 return applied and 1 or 0

@@ -23,7 +23,6 @@ from processor.parking import (
     Known,
     ParkingBounds,
     Sorted,
-    applied_from_queue,
     may_be_marked,
     park_in_order,
     parked_id,
@@ -185,7 +184,6 @@ class PostgresStore:
             _write_inbox(cursor, made)
             for delivery in found.wait:
                 parking.add(waiting_record(parked_id(topic_id, delivery), delivery))
-            parking.remove(applied_from_queue(batch, made.keys() | earlier.keys()))
             self._write_positions(cursor, topic_id, positions)
         self._remember(topic_id, positions)
         return answer_batch(batch, earlier, made | found.answered, found.passed)

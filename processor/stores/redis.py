@@ -40,7 +40,6 @@ from mesh.store_names.redis import (
     POSITIONS,
     marker_key,
     parked_key,
-    parked_records_key,
 )
 from processor.application import Decided, apply_in_batches, park_given_up, refusals_of, run_handlers
 from processor.handlers import AnyHandler
@@ -57,7 +56,7 @@ _ANSWER_TIMEOUT_S = 10.0
 _APPLIED: Final = 1
 _PING_TTL_MS: Final = 1000
 _SCRIPT: Final = "apply.lua"
-_SCRIPT_KEYS: Final = 5
+_SCRIPT_KEYS: Final = 3
 _OUTRUN: Final = {-1, -2}  # what the script says of a command that another lane has passed, or that has to wait
 _MARKER_BYTES: Final = 250  # measured: what a marker takes beside its receipt, with its place in the list by age
 _KNOWN_USERS_MAX: Final = 200_000  # users who were found to exist; of more, some are forgotten, and asked for again
@@ -237,16 +236,13 @@ class RedisStore:
         words: list[Word] = [
             marker_key(delivery.correlation_id),
             POSITIONS,
-            PARKED,
             parked_key(delivery.key),
-            parked_records_key(delivery.key),
             self._markers.ttl_s,
             applied.SerializeToString(),
             b"" if refused is None else refused.SerializeToString(),
             plan.requires,
-            # What stays parked was found to be next in its queue, and is taken out of it once it is answered.
-            b"" if delivery.stays_parked or (decided.refusal and not delivery.parked_as) else delivery.key,
-            "" if delivery.stays_parked else delivery.parked_as,
+            # What comes from the queue was found to be next in it.
+            "" if delivery.parked_as or decided.refusal else 1,
             b"" if delivery.parked_as or delivery.is_repair else position_field(topic_id, delivery.partition),
             delivery.offset,
         ]

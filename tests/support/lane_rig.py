@@ -28,7 +28,6 @@ from processor.model import Answer, Delivery, GivenUp, Outcome, ParkedRecord, Un
 from processor.parking import (
     Known,
     ParkingBounds,
-    applied_from_queue,
     park_in_order,
     parked_id,
     sort_out,
@@ -152,7 +151,6 @@ class FakeStore:
         for delivery in found.wait:
             self.parking.add(waiting_record(parked_id(_TOPIC_ID, delivery), delivery))
         applied = dict(zip([d.correlation_id for d in found.go], self._apply(found.go, overdue), strict=True))
-        self.parking.remove(applied_from_queue(batch, [id_ for id_, told in applied.items() if told is not DEFERRED]))
         answers = applied | found.answered | dict.fromkeys(found.passed, Unanswered.PASSED)
         return [answers[delivery.correlation_id] for delivery in batch]
 
