@@ -17,12 +17,15 @@ from cli.verify.pace import Pace
 from cli.verify.stamps import stamp_of
 from cli.verify.workload import ABSENT_ID, ABSENT_UUID, PlannedCommand, Repetition, Workload
 from mesh.catalog import Catalog
+from mesh.error_classes.classes import ErrorClass
+from mesh.errors import Reason, read_details
 
 _CALL_TIMEOUT_S: Final = 6.0
 _RETRY_MAX_S: Final = 90.0  # of one command; then its client sends nothing more about that entity
 _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_MAX_S: Final = 1.0
 _WAIT_CALL_S: Final = 3.0
+_GIVEN_UP: Final = {name for name, one in Reason.__members__.items() if one.value.error_class is ErrorClass.SET_APART}
 _LOOK_S: Final = 0.5  # at the time that goes now slower, now faster
 
 
@@ -161,7 +164,10 @@ class _LoadClient:
         return True
 
     def wait_final(self, serial: int) -> Operation | None:
-        """Return an operation once it is final; None where it is not in time, or was never acknowledged."""
+        """Return an operation once it is final; None where it is not in time, or was never acknowledged.
+
+        One that a store has given up is not: it is redriven.
+        """
         entry = self._sent.get(serial)
         if entry is None or not entry.is_acknowledged:
             return None
@@ -170,7 +176,7 @@ class _LoadClient:
         while serial not in self._final and time.monotonic() < give_up_s:
             with suppress(grpc.RpcError):
                 operation = self._operations.WaitOperation(request, timeout=2 * _WAIT_CALL_S)
-                if operation.state != Operation.ACCEPTED:
+                if _is_final(operation):
                     self._final[serial] = operation
                     break
             if not self._run.pause(_PAUSE_FIRST_S):
@@ -241,3 +247,9 @@ class _LoadClient:
 
 
 Progress = Callable[[str], None]
+
+
+def _is_final(operation: Operation) -> bool:
+    if operation.state == Operation.ACCEPTED:
+        return False
+    return not operation.HasField("error") or read_details(operation.error).reason not in _GIVEN_UP

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from google.rpc import code_pb2
+from polystream.v1.operations_pb2 import Operation
 
 from cli.verify import load
 from cli.verify.doors import CallAnswer, RestCommandDoor, _of_status
@@ -18,7 +19,7 @@ from cli.verify.main_thread import MainThread
 from cli.verify.violations import Violation, ViolationKind, least_history
 from cli.verify.workload import ABSENT_ID, ABSENT_UUID, PlannedCommand, Repetition, Workload
 from mesh.catalog import load_catalog
-from mesh.errors import build_status
+from mesh.errors import PolystreamError, Reason, build_status
 from tests.support.verify_histories import Story, payment, person
 
 _CATALOG = load_catalog()
@@ -208,3 +209,19 @@ def test_a_long_history_keeps_its_end() -> None:
     assert len(lines) == 201
     assert "earlier lines are left out" in lines[0]
     assert lines[-1] == "in pagamentos: nothing"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "is_final"),
+    [
+        (Operation.ACCEPTED, None, False),
+        (Operation.SUCCEEDED, None, True),
+        (Operation.FAILED, Reason.USER_NOT_FOUND, True),
+        (Operation.FAILED, Reason.HANDLER_FAILED, False),
+    ],
+    ids=["accepted", "succeeded", "refused", "given up"],
+)
+def test_what_is_given_up_is_waited_for(state: Operation.State, reason: Reason | None, is_final: bool) -> None:
+    """It is redriven yet: what rests on it, under another key, is sent after that."""
+    error = None if reason is None else PolystreamError(reason).to_status()
+    assert load._is_final(Operation(state=state, error=error)) is is_final
