@@ -142,6 +142,7 @@ def world(lease: Lease, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     with pytest.MonkeyPatch.context() as patch, ExitStack() as closing:
         for name, value in running.environment.items():
             patch.setenv(name, value)
+        patch.setattr("processor.integrity.drift_search.BEHIND_MAX_S", 0.0)  # as if an hour had passed
         opened = World(running, tmp_path_factory.mktemp("lanes"), closing)
         opened.do(CreateUserRequest(user_id=ANA, **person()))
         yield opened
