@@ -290,6 +290,8 @@ class LaneSettings(Settings):
     max_parked_keys: Count = 1000
     # How many commands of such a key may wait behind it; further ones are refused.
     max_parked_commands: Count = 1000
+    # How many contents of its store a lane looks at in a second, to find those that were changed by hand; 0 for none.
+    validate_records_per_s: NotNegative = 50.0
     # A JSON file in which the lane tells its health every second, while it runs.
     ready_file: str = Field("", validation_alias="READY_FILE")
     # `host:port` of the monitor, which the lane tells its health.

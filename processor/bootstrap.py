@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from threading import Event
 from typing import cast
 
@@ -39,6 +40,7 @@ from processor.lanes.lane import Lane, Limits
 from processor.lanes.receipts import ReceiptProducer, ReceiptSender
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
+from processor.lanes.validation import OpenWalks, Validator
 from processor.model import Store
 from processor.parking import ParkingBounds
 
@@ -98,6 +100,9 @@ def open_lane(
         watch = LagWatch(LaneBacklog(source, lane), health, threads)
         watch.start()
         closing.callback(watch.stop)
+        validator = Validator(_walks_of(store_name), health, settings.validate_records_per_s)
+        validator.start()
+        closing.callback(validator.stop)
         yield lane
 
 
@@ -127,6 +132,23 @@ def _open_store(
 
         markers = MarkerBounds(settings.marker_ttl_s, settings.redis_marks_max_bytes, parking)
         return RedisStore(RedisSettings(), PostgresSettings(), handlers, incarnation, markers)
+    raise ValueError(f"there is no store {name}")
+
+
+def _walks_of(name: str) -> OpenWalks:
+    """Return what opens the walks through a store, on a connection of their own. Raises ValueError as `_open_store`."""
+    if name == "POSTGRESQL":
+        from processor.integrity.contents_postgresql import open_table_walks  # noqa: PLC0415 - as above
+
+        return partial(open_table_walks, PostgresSettings())
+    if name == "MONGODB":
+        from processor.integrity.contents_mongodb import open_collection_walks  # noqa: PLC0415 - as above
+
+        return partial(open_collection_walks, MongoSettings())
+    if name == "REDIS":
+        from processor.integrity.contents_redis import open_key_walks  # noqa: PLC0415 - as above
+
+        return partial(open_key_walks, RedisSettings())
     raise ValueError(f"there is no store {name}")
 
 

@@ -56,7 +56,7 @@ class PartHealth:
         self._waits: dict[str, _OpenWait] = {}
         self._calls: dict[tuple[int, str], _Call] = {}  # by thread and dependency
         self._doing = "starts"
-        self._note = ""
+        self._notes: dict[str, str] = {}  # by what they are about
         self._is_ready = False
         self._since_s = clock_s()  # since when nothing is wrong, or since the start
         self._lag: Lag | None = None
@@ -122,9 +122,12 @@ class PartHealth:
             if call is not None:
                 self._note_answer(call)
 
-    def note(self, text: str) -> None:
-        """Say in a sentence what people are to know though nothing is wrong; empty where that is nothing."""
-        self._note = text
+    def note(self, text: str, about: str = "") -> None:
+        """Say in a sentence what people are to know though nothing is wrong; empty where that is nothing.
+
+        It takes the place of what was said `about` the same before.
+        """
+        self._notes[about] = text
 
     def doing(self, text: str) -> None:
         """Say in a few words what the part does."""
@@ -196,7 +199,7 @@ class PartHealth:
             waits=tuple(Wait(name, w.reason, w.detail, time_ms(w.since_s)) for name, w in sorted(waits.items())),
             lag=self._lag,
             counts=counts,
-            note=self._note,
+            note="; ".join(text for _, text in sorted(self._notes.items()) if text),
         )
 
     def _note_answer(self, call: _Call) -> None:

@@ -25,6 +25,7 @@ _PAGE_ROWS: Final = 1000
 _FOUND_MAX: Final = 20_000  # of a kind and a store; the rest is found once these are repaired
 _POSITION_WAIT_S: Final = 5.0  # MongoDB's lane notes its position once a second
 _POSITION_PAUSE_S: Final = 0.5
+BEHIND_MAX_S: Final = 3600.0  # how old a record may be that a lane has passed, and its store says nothing of
 _USERS: Final = "usuarios"
 
 
@@ -39,6 +40,22 @@ class BackDoor(MarkedStore, Protocol):
 
     def positions(self, topic_id: str) -> Mapping[int, int]:
         """Return how far the store says that it has come, by partition."""
+        ...
+
+
+class LanePositions(Protocol):
+    """How far lanes have come on `user_events`. Its methods raise TopicError."""
+
+    def committed(self) -> Mapping[str, Mapping[int, int]]:
+        """Return what each lane has committed, by store and partition."""
+        ...
+
+    def ends(self) -> Mapping[int, int]:
+        """Return the offsets of the next records to come."""
+        ...
+
+    def age_s(self, partition: int, offset: int) -> float:
+        """Return how old the record at an offset is; infinite where it is gone."""
         ...
 
 
@@ -125,35 +142,34 @@ class DriftSearch:
             ]
         return found
 
-    def positions(
-        self,
-        topic_id: str,
-        ends: Callable[[], Mapping[int, int]],
-        committed: Callable[[], Mapping[str, Mapping[int, int]]],
-    ) -> list[Finding]:
-        """Return the positions that cannot be right: behind the topic's end, or before what the lane has committed."""
+    def positions(self, topic_id: str, lanes: LanePositions) -> list[Finding]:
+        """Return the positions that cannot be right: behind the topic's end, or far short of what the lane committed.
+
+        One that is a little short is lost with a process that is killed, and the marks tell of what is above it.
+        """
         give_up_s = time.monotonic() + _POSITION_WAIT_S
         while True:
-            done = committed()
+            done = lanes.committed()
             recorded = {door.name: door.positions(topic_id) for door in self._doors}
-            end = ends()
-            found = [
-                Finding(
-                    DriftKind.POSITION_WRONG,
-                    store,
-                    topics.COMMANDS,
-                    str(partition),
-                    f"set to {right}",
-                    position=right,
-                )
+            ends = lanes.ends()
+            wrong = [
+                (store, partition, done[store].get(partition, 0))
                 for store, positions in recorded.items()
-                for partition in sorted(end)
-                if (right := done[store].get(partition, 0)) > positions.get(partition, 0)
-                or positions.get(partition, 0) > end[partition]
+                for partition, end in sorted(ends.items())
+                if positions.get(partition, 0) > end
+                or (
+                    done[store].get(partition, 0) > positions.get(partition, 0)
+                    and lanes.age_s(partition, positions.get(partition, 0)) > BEHIND_MAX_S
+                )
             ]
-            if not found or time.monotonic() > give_up_s:
-                return found
+            if not wrong or time.monotonic() > give_up_s:
+                break
             time.sleep(_POSITION_PAUSE_S)
+        kind = DriftKind.POSITION_WRONG
+        return [
+            Finding(kind, store, topics.COMMANDS, str(partition), f"set to {right}", position=right)
+            for store, partition, right in wrong
+        ]
 
     def answers(self, applied: Sequence[AppliedPart], reader: TopicReader) -> list[Finding]:
         """Return what stores have applied, and `response_events` has no answer of."""

@@ -3,6 +3,8 @@
 It reads its settings from the environment, as a lane does.
 """
 
+import math
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -26,7 +28,7 @@ from mesh.settings import (
     RedisSettings,
     RegistrySettings,
 )
-from mesh.topic_reader import GroupPosition, TopicReader
+from mesh.topic_reader import Extent, GroupPosition, TopicReader
 from processor.incarnation import TopicIncarnation
 from processor.integrity.drift_search import DriftSearch
 from processor.integrity.effects import read_successes
@@ -170,7 +172,7 @@ class Inspection:
             *gone,
             *self.search.contents(),
             *left_over,
-            *self.search.positions(self._incarnation(), lambda: self.reader.ends(topics.COMMANDS), self.positions),
+            *self.search.positions(self._incarnation(), self),
             *self.search.answers(findings.applied, self.reader),
         ]
         return Drift(findings, orphans, others, self.search.unknown)
@@ -190,7 +192,7 @@ class Inspection:
                 self.reader,
                 DeadLetterReader(self.reader, commands),
                 commands,
-                self.positions(),
+                self.committed(),
                 inspectors,
                 memory_s=LaneSettings().marker_ttl_s,
                 read_successes=self._read_successes,
@@ -244,13 +246,25 @@ class Inspection:
         """Return what is left of users who are gone. Raises TopicError, PolystreamError and LanesBehindError."""
         return find_orphans(self.postgresql, self.others, self._lanes_catch_up)
 
-    def positions(self) -> Positions:
+    def committed(self) -> Positions:
         """Return how far each lane has come."""
         partitions = list(self.reader.extents(topics.COMMANDS))
         return {store: lane.committed(topics.COMMANDS, partitions) for store, lane in self._lanes.items()}
 
+    def ends(self) -> Mapping[int, int]:
+        """Return the offsets of the next commands to come. Raises TopicError."""
+        return self.reader.ends(topics.COMMANDS)
+
+    def age_s(self, partition: int, offset: int) -> float:
+        """Return how old the command at an offset is; infinite where it is gone. Raises TopicError."""
+        there = self.reader.extents(topics.COMMANDS)[partition]
+        if offset < there.begin:
+            return math.inf
+        first = next(self.reader.read(topics.COMMANDS, {partition: Extent(offset, there.end)}), None)
+        return 0.0 if first is None else time.time() - first.timestamp_ms / 1000
+
     def _lanes_catch_up(self) -> None:
-        wait_for_lanes(self.reader.ends(topics.COMMANDS), self.positions)
+        wait_for_lanes(self.reader.ends(topics.COMMANDS), self.committed)
 
 
 def _send_again(inspection: Inspection, lost: Sequence[DeadLetterEntry], *, force: bool) -> list[RedriveResult]:

@@ -23,7 +23,8 @@ from mesh.store_names.mongodb import (
 from mesh.stored_enums import KINDS
 from processor.handlers.generate_recommendations import make_document
 from processor.handlers.record_view import document_of
-from processor.integrity.contents import ContentWalk, collection_walks
+from processor.integrity.contents import ContentWalk
+from processor.integrity.contents_mongodb import collection_walks
 from processor.integrity.gone import Place
 from processor.integrity.kinds import Finding
 from processor.integrity.store_errors import under_its_name

@@ -18,7 +18,8 @@ from polystream.v1.users_pb2 import User
 from mesh.settings import PostgresSettings
 from mesh.stored_enums import PAYMENT_METHODS, PAYMENT_STATES, PLANS, SUBSCRIPTION_STATES, THEMES
 from processor.integrity import postgresql_statements as sql
-from processor.integrity.contents import ContentWalk, table_walks
+from processor.integrity.contents import ContentWalk
+from processor.integrity.contents_postgresql import table_walks
 from processor.integrity.gone import Place
 from processor.integrity.kinds import Finding
 from processor.integrity.store_errors import under_its_name

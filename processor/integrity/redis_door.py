@@ -13,7 +13,8 @@ from mesh.settings import RedisSettings
 from mesh.store_names import redis as keys
 from processor.handlers.cache_content import content_writes
 from processor.handlers.create_session import session_writes
-from processor.integrity.contents import ContentWalk, key_walks
+from processor.integrity.contents import ContentWalk
+from processor.integrity.contents_redis import key_walks
 from processor.integrity.gone import Place
 from processor.integrity.kinds import Finding
 from processor.integrity.store_errors import under_its_name

@@ -23,7 +23,10 @@ from redis import Redis
 from mesh.settings import MongoSettings, RedisSettings
 from processor.fixtures import put_fixtures
 from processor.handlers import find_handlers
-from processor.integrity.contents import ContentWalk, collection_walks, key_walks, table_walks
+from processor.integrity.contents import ContentWalk
+from processor.integrity.contents_mongodb import collection_walks
+from processor.integrity.contents_postgresql import table_walks
+from processor.integrity.contents_redis import key_walks
 from processor.migrations.runner import load_migrations, migrate
 from processor.model import Store
 from processor.stores.mongodb import connect as connect_mongodb

@@ -62,7 +62,10 @@ class World:
     def __init__(self, running: EngineSet, folder: Path, closing: ExitStack) -> None:
         self.wire = Wire(running)
         closing.callback(self.wire.close)
-        self.lanes = {store: LaneProcess(running, store.lower(), folder, f"lane-{store.lower()}") for store in STORES}
+        often = {"LANE_VALIDATE_RECORDS_PER_S": "1000"}
+        self.lanes = {
+            store: LaneProcess(running, store.lower(), folder, f"lane-{store.lower()}", often) for store in STORES
+        }
         for lane in self.lanes.values():
             closing.enter_context(lane).start(wait=False)
         for lane in self.lanes.values():
@@ -139,6 +142,7 @@ def world(lease: Lease, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     with pytest.MonkeyPatch.context() as patch, ExitStack() as closing:
         for name, value in running.environment.items():
             patch.setenv(name, value)
+        patch.setattr("processor.integrity.drift_search.BEHIND_MAX_S", 0.0)  # as if an hour had passed
         opened = World(running, tmp_path_factory.mktemp("lanes"), closing)
         opened.do(CreateUserRequest(user_id=ANA, **person()))
         yield opened
@@ -552,6 +556,21 @@ def test_a_content_of_which_nothing_tells_is_taken_only_if_somebody_says_so(
     assert world.db[VIEWS].find_one({"_id": sent}, ["titulo"]) == {"_id": sent, "titulo": "x"}
     assert repair(erase=False, force=False, accept_content=True).is_done
     assert check().is_sound
+
+
+def test_a_lane_tells_of_what_is_changed_in_its_store(world: World, repaired: tuple[Repair, Drift]) -> None:
+    """By itself, in its health; and that it is right again."""
+    del repaired
+    sent = world.do_one(session())
+
+    def told() -> Any:
+        return world.lanes["REDIS"].told().get("counts", {}).get("contents_changed")
+
+    eventually(lambda: told() == 0, _TIMEOUT_S)
+    world.keys.hset(f"sessao:{sent}", "dispositivo", "x")
+    eventually(lambda: told() == 1, _TIMEOUT_S)
+    assert repair(erase=False, force=False).is_done
+    eventually(lambda: told() == 0, _TIMEOUT_S)
 
 
 def test_every_kind_is_in_the_table() -> None:
