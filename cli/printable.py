@@ -1,6 +1,7 @@
 """Text from outside, as a terminal may have it: records, logs and names may hold what a terminal takes for an order."""
 
 import json
+import logging
 import re
 import sys
 from typing import Any, Final
@@ -37,8 +38,11 @@ def printable_json(text: str) -> str:
 
 
 def log_to_stderr() -> None:
-    """Have what is logged go to stderr: stdout has the command's own answer, which may be JSON."""
-    structlog.configure(logger_factory=lambda *_: structlog.WriteLogger(sys.stderr))  # whichever that is by then
+    """Have warnings go to stderr: stdout has the command's own answer, which may be JSON. The rest is for services."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),  # whichever that is by then
+    )
 
 
 def write_error(text: object) -> None:
