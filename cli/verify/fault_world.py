@@ -2,8 +2,10 @@
 
 import json
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +44,13 @@ class FaultWorld:
     def lanes_of(self, store: str) -> list[str]:
         """Return the names of a store's lane processes."""
         return [f"lane-{store}-{index}" for index in range(self.platform.lanes)]
+
+    def restart(self, name: str, number: signal.Signals) -> float:
+        """End a process by a signal, and return after how many seconds it is ready again. Raises VerifyError."""
+        before, began_s = self.platform.signal(name, number), time.monotonic()
+        if not self.platform.wait_for(lambda: self.platform.is_back(name, before), BACK_MAX_S):
+            raise VerifyError(f"{name} was not ready again {BACK_MAX_S:g} s after {number.name}")
+        return time.monotonic() - began_s
 
     @property
     def session_s(self) -> float:
