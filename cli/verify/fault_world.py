@@ -118,6 +118,10 @@ class FaultWorld:
 Inject = Callable[[FaultWorld, random.Random], str]
 
 
+def _no_obstacle() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class FaultKind:
     """One kind of fault. To add one is to add a row to `FAULTS`."""
@@ -127,5 +131,6 @@ class FaultKind:
     engine_sets: tuple[str, ...] = (EMBEDDED, NATIVE)
     touches: frozenset[str] = frozenset()  # the engines that do not answer meanwhile
     is_proxied: bool = False  # whether services have to reach their engines through proxies
+    obstacle: Callable[[], str] = _no_obstacle  # why it can't be injected on this machine, in a few words
     loses_spans: bool = False  # of what was under way: services keep spans in memory, and for some seconds only
     delivers_again: bool = False  # what was done long ago: its second spans are under way once more

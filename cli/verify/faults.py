@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from psycopg import sql
 from redis import Redis
 
+from cli.verify.clock_faults import CLOCK_FAULTS
 from cli.verify.connection_faults import CONNECTION_FAULTS
 from cli.verify.fault_world import NATIVE, STORES, FaultKind, FaultWorld, Inject
 from cli.verify.member_faults import MEMBER_FAULTS
@@ -166,6 +167,7 @@ def _table() -> Mapping[str, FaultKind]:
         FaultKind("record-again", records_again(_AGAIN_RECORDS), delivers_again=True),
         FaultKind("poison", poison),
         FaultKind("full-redis", _redis_full, touches=frozenset({"redis"})),
+        *CLOCK_FAULTS,
         *CONNECTION_FAULTS,
         *MEMBER_FAULTS,
         *POINT_FAULTS,
@@ -178,5 +180,5 @@ FAULTS: Final = _table()
 
 
 def kinds_for(engine_set: str) -> list[str]:
-    """Return the names of the faults that an engine set stands."""
-    return [name for name, kind in FAULTS.items() if engine_set in kind.engine_sets]
+    """Return the names of the faults that an engine set stands, and that this machine lets be injected."""
+    return [name for name, kind in FAULTS.items() if engine_set in kind.engine_sets and not kind.obstacle()]
