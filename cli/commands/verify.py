@@ -5,7 +5,7 @@ import json
 import random
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from cli.arguments import new_file, one_of, whole_number
@@ -77,10 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
     console = make_console(stderr=to_stdout)
     if arguments.faults == "list":
         for name, kind in FAULTS.items():
-            console.print(f"{name} ({', '.join(kind.engine_sets)})", markup=False)
+            obstacle = kind.obstacle()
+            not_here = f"; not here: {obstacle}" if obstacle else ""
+            console.print(f"{name} ({', '.join(kind.engine_sets)}{not_here})", markup=False)
         return 0
     try:
-        faults = _chosen(arguments.faults, kinds_for(arguments.engines))
+        obstacles = {name: kind.obstacle() for name, kind in FAULTS.items()}
+        faults = _chosen(arguments.faults, kinds_for(arguments.engines), obstacles)
     except ValueError as error:
         console.print(f"--faults: {error}", markup=False)
         return 2
@@ -112,8 +115,11 @@ def _line_by_line(console: "Console") -> Callable[[str], None]:
     return lambda text: console.print(text, markup=False)
 
 
-def _chosen(text: str, possible: list[str]) -> list[str]:
-    """Return the faults that a list names. Raises ValueError for one that there is not on these engines."""
+def _chosen(text: str, possible: list[str], obstacles: Mapping[str, str]) -> list[str]:
+    """Return the faults that a list names. Raises ValueError for one that there is not, or not here.
+
+    `obstacles` are why faults, by name, can't be injected on this machine.
+    """
     if text == "none":
         return []
     if text == "all":
@@ -121,6 +127,9 @@ def _chosen(text: str, possible: list[str]) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in possible]
     if unknown or not names:
+        obstacle = obstacles.get(unknown[0], "") if unknown else ""
+        if obstacle:
+            raise ValueError(f"{unknown[0]} is not possible here: {obstacle}")
         what = f"{unknown[0]!r} is none of these engines'" if unknown else "it names none"
         raise ValueError(f"{what}; there are {', '.join(possible)}")
     return list(dict.fromkeys(names))

@@ -2,8 +2,10 @@
 
 import json
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +44,13 @@ class FaultWorld:
     def lanes_of(self, store: str) -> list[str]:
         """Return the names of a store's lane processes."""
         return [f"lane-{store}-{index}" for index in range(self.platform.lanes)]
+
+    def restart(self, name: str, number: signal.Signals) -> float:
+        """End a process by a signal, and return after how many seconds it is ready again. Raises VerifyError."""
+        before, began_s = self.platform.signal(name, number), time.monotonic()
+        if not self.platform.wait_for(lambda: self.platform.is_back(name, before), BACK_MAX_S):
+            raise VerifyError(f"{name} was not ready again {BACK_MAX_S:g} s after {number.name}")
+        return time.monotonic() - began_s
 
     @property
     def session_s(self) -> float:
@@ -109,6 +118,10 @@ class FaultWorld:
 Inject = Callable[[FaultWorld, random.Random], str]
 
 
+def _no_obstacle() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class FaultKind:
     """One kind of fault. To add one is to add a row to `FAULTS`."""
@@ -118,5 +131,6 @@ class FaultKind:
     engine_sets: tuple[str, ...] = (EMBEDDED, NATIVE)
     touches: frozenset[str] = frozenset()  # the engines that do not answer meanwhile
     is_proxied: bool = False  # whether services have to reach their engines through proxies
+    obstacle: Callable[[], str] = _no_obstacle  # why it can't be injected on this machine, in a few words
     loses_spans: bool = False  # of what was under way: services keep spans in memory, and for some seconds only
     delivers_again: bool = False  # what was done long ago: its second spans are under way once more

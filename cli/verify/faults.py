@@ -11,12 +11,14 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from psycopg import sql
 from redis import Redis
 
+from cli.verify.clock_faults import CLOCK_FAULTS
 from cli.verify.connection_faults import CONNECTION_FAULTS
-from cli.verify.fault_world import BACK_MAX_S, NATIVE, STORES, FaultKind, FaultWorld, Inject
+from cli.verify.fault_world import NATIVE, STORES, FaultKind, FaultWorld, Inject
 from cli.verify.member_faults import MEMBER_FAULTS
 from cli.verify.platform import VerifyError
 from cli.verify.point_faults import POINT_FAULTS
 from cli.verify.record_faults import foreign_records, poison, records_again
+from cli.verify.version_faults import VERSION_FAULTS
 from mesh import topics
 from mesh.kafka import QUIET_CONFIG
 from mesh.topics import lane_group
@@ -42,11 +44,7 @@ def _killed(name: Callable[[FaultWorld, random.Random], str]) -> Inject:
 
     def inject(world: FaultWorld, rng: random.Random) -> str:
         part = name(world, rng)
-        before = world.platform.signal(part, signal.SIGKILL)
-        began_s = time.monotonic()
-        if not world.platform.wait_for(lambda: world.platform.is_back(part, before), BACK_MAX_S):
-            raise VerifyError(f"{part} was not ready again {BACK_MAX_S:g} s after it was killed")
-        return f"SIGKILL to {part}, ready again after {time.monotonic() - began_s:.1f} s"
+        return f"SIGKILL to {part}, ready again after {world.restart(part, signal.SIGKILL):.1f} s"
 
     return inject
 
@@ -169,9 +167,11 @@ def _table() -> Mapping[str, FaultKind]:
         FaultKind("record-again", records_again(_AGAIN_RECORDS), delivers_again=True),
         FaultKind("poison", poison),
         FaultKind("full-redis", _redis_full, touches=frozenset({"redis"})),
+        *CLOCK_FAULTS,
         *CONNECTION_FAULTS,
         *MEMBER_FAULTS,
         *POINT_FAULTS,
+        *VERSION_FAULTS,
     ]
     return {row.name: row for row in rows}
 
@@ -180,5 +180,5 @@ FAULTS: Final = _table()
 
 
 def kinds_for(engine_set: str) -> list[str]:
-    """Return the names of the faults that an engine set stands."""
-    return [name for name, kind in FAULTS.items() if engine_set in kind.engine_sets]
+    """Return the names of the faults that an engine set stands, and that this machine lets be injected."""
+    return [name for name, kind in FAULTS.items() if engine_set in kind.engine_sets and not kind.obstacle()]

@@ -17,9 +17,9 @@ _DEFAULT_TTL_S: Final = 86_400
 _TRIMMED_MEMBERS: Final = 3
 
 
-def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:
+def redis(batch: Sequence[Delivery], db: Redis) -> Sequence[RedisPlan]:
     """Plan the contents, each in place of what was cached before."""
-    cache_ms = now_ms()
+    cache_ms = now_ms(db)
     return [_plan(request, cache_ms) for request in requests_of(batch, CacheContentRequest)]
 
 

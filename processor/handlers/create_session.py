@@ -17,9 +17,9 @@ _DEFAULT_TTL_S: Final = 86_400
 _TRIMMED_MEMBERS: Final = 3
 
 
-def redis(batch: Sequence[Delivery], _db: Redis) -> Sequence[RedisPlan]:
+def redis(batch: Sequence[Delivery], db: Redis) -> Sequence[RedisPlan]:
     """Plan the sessions, each with its place in the user's set."""
-    create_ms = now_ms()
+    create_ms = now_ms(db)
     return [
         _plan(delivery.correlation_id, request, create_ms)
         for delivery, request in zip(batch, requests_of(batch, CreateSessionRequest), strict=True)

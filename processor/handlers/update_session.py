@@ -16,7 +16,7 @@ def redis(batch: Sequence[Delivery], db: Redis) -> Sequence[RedisPlan]:
     """Plan the new ends. What is read of a session never changes but for that, so it is right while it exists."""
     requests = requests_of(batch, UpdateSessionRequest)
     sessions = read_sessions(db, [request.session_id.lower() for request in requests])
-    update_ms = now_ms()
+    update_ms = now_ms(db)
     return [_plan(session, request, update_ms) for session, request in zip(sessions, requests, strict=True)]
 
 

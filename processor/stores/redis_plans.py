@@ -1,10 +1,10 @@
 """What a handler of the Redis store returns: writes that are prepared outside, and applied inside in one step."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from redis import Redis
 
 from processor.model import Outcome
 
@@ -46,9 +46,14 @@ def delete_indexed(index_key: str, key_prefix: str) -> Write:
     return ("DELINDEXED", index_key, key_prefix)
 
 
-def now_ms() -> int:
-    """Return the time in milliseconds since the epoch: lifetimes count from when the store has the key."""
-    return time.time_ns() // 1_000_000
+def now_ms(db: Redis) -> int:
+    """Return the time in milliseconds since the epoch by the server's clock, which ends the lifetime of its keys.
+
+    A lane whose own clock is wrong would give a session a lifetime that is over at once, or that does not end.
+    """
+    told: tuple[int, int] = db.time()
+    seconds, microseconds = told
+    return seconds * 1000 + microseconds // 1000
 
 
 def timestamp_ms(since_epoch_ms: int) -> Timestamp:

@@ -19,7 +19,7 @@ NOW_MS = 1_760_000_000_123
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (cache_content, create_session):
-        monkeypatch.setattr(module, "now_ms", lambda: NOW_MS)
+        monkeypatch.setattr(module, "now_ms", lambda _db: NOW_MS)
 
 
 def fields_of(plan: RedisPlan) -> dict[Any, Any]:
