@@ -14,17 +14,17 @@ _LASTS_S: Final = (3.0, 6.0)
 
 
 def _clock_off(part: Callable[[FaultWorld, random.Random], str]) -> Inject:
-    """Kill a process, have it come back with a wrong clock, and after a while with the right one."""
+    """End a process, have it come back with a wrong clock, and after a while with the right one."""
 
     def inject(world: FaultWorld, rng: random.Random) -> str:
         name, offset_s = part(world, rng), rng.choice((-1, 1)) * rng.randrange(*_OFFSETS_S)
         set_clock(world.platform.data_dir, name, offset_s)
         try:
-            world.restart(name, signal.SIGKILL)
+            world.restart(name, signal.SIGTERM)
             time.sleep(rng.uniform(*_LASTS_S))
         finally:
             set_clock(world.platform.data_dir, name, 0)
-            world.restart(name, signal.SIGKILL)
+            world.restart(name, signal.SIGTERM)
         return f"the clock of {name} {offset_s / 3600:+.1f} h off, and right again"
 
     return inject
@@ -39,6 +39,6 @@ def _gateway(_world: FaultWorld, _rng: random.Random) -> str:
 
 
 CLOCK_FAULTS: Final = (
-    FaultKind("clock-gateway", _clock_off(_gateway), loses_spans=True),
-    *(FaultKind(f"clock-lane-{store}", _clock_off(_lane(store)), loses_spans=True) for store in STORES),
+    FaultKind("clock-gateway", _clock_off(_gateway)),
+    *(FaultKind(f"clock-lane-{store}", _clock_off(_lane(store))) for store in STORES),
 )

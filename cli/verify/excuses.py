@@ -68,7 +68,8 @@ def may_lack_spans(
     """
     if not entry.attempts:
         return False
-    begin_s, end_s = entry.attempts[0].begin_s, entry.attempts[-1].end_s + took_s
+    # By the clocks of two processes, of which one may be wrong: an answer does not come before its question.
+    begin_s, end_s = entry.attempts[0].begin_s, entry.attempts[-1].end_s + max(0.0, took_s)
     again = [(one.begin_s, one.end_s) for one in injected if table[one.kind].delivers_again and one.end_s > begin_s]
     return any(
         busy_begin_s <= fault.end_s + _SPANS_KEPT_S and busy_end_s >= fault.begin_s - _SPANS_KEPT_S

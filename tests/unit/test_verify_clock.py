@@ -43,6 +43,7 @@ def test_every_way_to_ask_for_the_present_is_shifted(offset_s: int) -> None:
     assert found == pytest.approx([time.time() + offset_s] * 4, abs=30)
     assert times.monotonic() == pytest.approx(time.monotonic(), abs=30)
     assert isinstance(dt.datetime.now(dt.UTC), dates.datetime)
+    assert dates.datetime.__basicsize__ == dt.datetime.__basicsize__
     assert not isinstance(dt.date(2026, 1, 1), dates.datetime)
 
 
