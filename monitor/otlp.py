@@ -17,6 +17,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 from polystream.v1.operations_pb2 import Span
 
+from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor.forwarder import FORWARDED_KEY, TraceForwarder
@@ -60,7 +61,11 @@ class TraceReceiver:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Export": export}),))
 
     async def export(self, content: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> ExportTraceServiceResponse:
-        """Keep the spans of a serialized request, or say how many were refused."""
+        """Keep the spans of a serialized request, or say how many were refused.
+
+        Those for which there is no room now, or no store, are to be sent again: UNAVAILABLE says so, and a partial
+        success the contrary.
+        """
         try:
             spans = list(read_spans(ExportTraceServiceRequest.FromString(content)))
         except DecodeError:
@@ -74,6 +79,8 @@ class TraceReceiver:
             await asyncio.to_thread(self._store.add_spans, spans)
         except PolystreamError as error:
             log.warning("spans not kept", reason=error.reason.name)
+            if error.reason.value.error_class is ErrorClass.WAIT:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, error.message)
             return _rejected(len(spans), error.message)
         finally:
             self._waiting_spans -= len(spans)
