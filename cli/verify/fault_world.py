@@ -132,5 +132,6 @@ class FaultKind:
     touches: frozenset[str] = frozenset()  # the engines that do not answer meanwhile
     is_proxied: bool = False  # whether services have to reach their engines through proxies
     obstacle: Callable[[], str] = _no_obstacle  # why it can't be injected on this machine, in a few words
+    small_disks: Sequence[str] = ()  # folders below the data folder that have to be on disks that can be filled
     loses_spans: bool = False  # of what was under way: services keep spans in memory, and for some seconds only
     delivers_again: bool = False  # what was done long ago: its second spans are under way once more

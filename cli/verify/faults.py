@@ -13,6 +13,7 @@ from redis import Redis
 
 from cli.verify.clock_faults import CLOCK_FAULTS
 from cli.verify.connection_faults import CONNECTION_FAULTS
+from cli.verify.disk_faults import DISK_FAULTS
 from cli.verify.fault_world import NATIVE, STORES, FaultKind, FaultWorld, Inject
 from cli.verify.member_faults import MEMBER_FAULTS
 from cli.verify.platform import VerifyError
@@ -169,6 +170,7 @@ def _table() -> Mapping[str, FaultKind]:
         FaultKind("full-redis", _redis_full, touches=frozenset({"redis"})),
         *CLOCK_FAULTS,
         *CONNECTION_FAULTS,
+        *DISK_FAULTS,
         *MEMBER_FAULTS,
         *POINT_FAULTS,
         *VERSION_FAULTS,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -21,6 +21,7 @@ from cli.verify.breakpoints import LAUNCHER
 from cli.verify.breakpoints.redirection import PROXIED, write_redirection
 from cli.verify.fault_proxy import FaultProxy
 from cli.verify.main_thread import MainThread
+from cli.verify.small_disk import DiskError, SmallDisk
 from stack.engines import process as processes
 from stack.engines.spec import CommandLine
 from stack.environments import LAUNCHER_VARIABLE
@@ -49,11 +50,19 @@ class VerifiedPlatform:
     """A platform of its own, whose data is below a temporary folder."""
 
     def __init__(
-        self, data_dir: Path, engine_set: str, lanes: int, launcher: str = LAUNCHER, *, is_proxied: bool = False
+        self,
+        data_dir: Path,
+        engine_set: str,
+        lanes: int,
+        launcher: str = LAUNCHER,
+        *,
+        is_proxied: bool = False,
+        small_disks: Collection[str] = (),
     ) -> None:
         """`launcher` is the module, with its arguments, by which the services are started.
 
-        They reach the engines through proxies where it `is_proxied`.
+        They reach the engines through proxies where it `is_proxied`. `small_disks` are folders below `data_dir` that
+        are each on a disk of its own, which can be filled.
         """
         self.data_dir = data_dir
         self.engine_set = engine_set
@@ -61,6 +70,7 @@ class VerifiedPlatform:
         self._launcher = launcher
         self._is_proxied = is_proxied
         self.proxies: dict[str, FaultProxy] = {}  # by engine
+        self.small_disks = {name: SmallDisk(data_dir / name) for name in sorted(small_disks)}
         self._output = data_dir / "up.log"
         self._up: subprocess.Popen[bytes] | None = None
         self._port_offset = 0
@@ -146,6 +156,7 @@ class VerifiedPlatform:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         # A file of its own: the checkout's `.env` may point to somebody's servers.
         (self.data_dir / _ENV_FILE).touch()
+        self._mount_small_disks()
         for _ in range(_STARTS_MAX):
             self._port_offset = _free_offset()
             if self._is_proxied:
@@ -156,6 +167,14 @@ class VerifiedPlatform:
             if _TAKEN not in self._output.read_text(encoding="utf-8"):
                 break
         raise VerifyError(f"the platform did not start:\n{processes.tail(self._output, _LOG_LINES)}")
+
+    def _mount_small_disks(self) -> None:
+        """Put each folder on its disk. Raises VerifyError."""
+        for name, disk in self.small_disks.items():
+            try:
+                disk.mount()
+            except DiskError as error:
+                raise VerifyError(f"no small disk can be mounted at {name}: {error}") from error
 
     def _start_proxies(self) -> None:
         """Put a proxy before each engine that may have one. Raises VerifyError."""
@@ -216,6 +235,8 @@ class VerifiedPlatform:
             self._stop_up()
         finally:
             self._stop_proxies()
+            for disk in self.small_disks.values():
+                disk.unmount()
 
     def _stop_up(self) -> None:
         if self._up is None:
@@ -239,12 +260,19 @@ class VerifiedPlatform:
 
 @contextmanager
 def verified_platform(
-    engine_set: str, lanes: int, launcher: str = LAUNCHER, *, is_proxied: bool = False
+    engine_set: str,
+    lanes: int,
+    launcher: str = LAUNCHER,
+    *,
+    is_proxied: bool = False,
+    small_disks: Collection[str] = (),
 ) -> Iterator[VerifiedPlatform]:
     """Run a platform while the block runs; its data is gone afterwards. Raises VerifyError."""
     folder = Path(tempfile.mkdtemp(prefix="polystream-verify-"))
     folder.chmod(0o755)  # PostgreSQL runs as another user where this one is root
-    platform = VerifiedPlatform(folder.resolve(), engine_set, lanes, launcher, is_proxied=is_proxied)
+    platform = VerifiedPlatform(
+        folder.resolve(), engine_set, lanes, launcher, is_proxied=is_proxied, small_disks=small_disks
+    )
     try:
         platform.start()
         yield platform

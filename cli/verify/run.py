@@ -48,7 +48,10 @@ def run_verify(
     progress("starting the platform")
     began_s = time.monotonic()
     is_proxied = any(table[name].is_proxied for name in options.faults)
-    with verified_platform(options.engine_set, options.lanes, launcher, is_proxied=is_proxied) as platform:
+    small_disks = {folder for name in options.faults for folder in table[name].small_disks}
+    with verified_platform(
+        options.engine_set, options.lanes, launcher, is_proxied=is_proxied, small_disks=small_disks
+    ) as platform:
         return _run_on(platform, options, progress, table, time.monotonic() - began_s)
 
 
