@@ -2,6 +2,7 @@
 
 import datetime as dt
 import time
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +12,7 @@ from polystream.v1.contents_pb2 import CacheContentRequest
 from polystream.v1.sessions_pb2 import CreateSessionRequest
 from redis import Redis
 
-from cli.verify.breakpoints.clock import clock_of, set_clock, shift_clock
+from cli.verify.breakpoints.clock import GRPC_MODULES, clock_of, set_clock, shift_clock, spare_grpc
 from processor.handlers import cache_content, create_session
 from tests.support.lanes import delivery as deliver
 
@@ -45,6 +46,18 @@ def test_every_way_to_ask_for_the_present_is_shifted(offset_s: int) -> None:
     assert isinstance(dt.datetime.now(dt.UTC), dates.datetime)
     assert dates.datetime.__basicsize__ == dt.datetime.__basicsize__
     assert not isinstance(dt.date(2026, 1, 1), dates.datetime)
+
+
+def test_grpc_keeps_the_right_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline that is a day old is over before the call; each of its modules reads the clock by that name."""
+    modules: list[Any] = [import_module(name) for name in GRPC_MODULES]
+    for module in modules:
+        assert module.time is time
+        monkeypatch.setattr(module, "time", time)
+    monkeypatch.setattr(time, "time", time.time)
+    spare_grpc()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert all(module.time.time() > 0 for module in modules)
 
 
 def test_lifetimes_in_redis_count_by_its_own_clock() -> None:
