@@ -38,6 +38,7 @@ COMMANDS: Final = (
     _Command("explain", "tell the whole story of one operation"),
     _Command("dlq", "show the dead letters, and send them again"),
     _Command("integrity", "find what the stores have lost or left over, and repair it"),
+    _Command("replay", "build MongoDB or Redis anew from PostgreSQL and the log, in another database"),
     _Command("bench", "measure the platform beside the design that it replaces"),
     _Command("verify", "run a platform of its own under load and faults, and check that it keeps its promises"),
     _Command("contracts", "generate from the protos, or check what they break", passes_arguments_on=True),

@@ -64,11 +64,12 @@ class DriftSearch:
 
     def __init__(
         self,
-        doors: tuple[PostgresDoor, MongoDoor, RedisDoor],
+        doors: Sequence[PostgresDoor | MongoDoor | RedisDoor],
         existing: Callable[[Collection[int]], Collection[int]],
         lanes_catch_up: Callable[[], None],
     ) -> None:
         self._doors = doors
+        self._others = [door for door in doors if not isinstance(door, PostgresDoor)]
         self._existing = existing
         self._lanes_catch_up = lanes_catch_up
         self.unknown = 0  # contents without a hash: an earlier version wrote them
@@ -101,7 +102,8 @@ class DriftSearch:
 
     def erased_left(self, left: Mapping[str, Collection[int]]) -> list[Finding]:
         """Return what is left of erased people; `left` are users who are not in PostgreSQL, by store."""
-        postgresql, others = self._doors[0], self._doors[1:]
+        postgresql = next(door for door in self._doors if isinstance(door, PostgresDoor))
+        others = self._others
         suspects = {user_id for user_ids in left.values() for user_id in user_ids}
         erased = {user_id for door in others for user_id in door.erased(suspects)} if suspects else set()
         found = []
@@ -121,7 +123,7 @@ class DriftSearch:
 
     def sources(self) -> list[Finding]:
         """Return what differs from what it is made from: users who are remembered, and indexes."""
-        others = self._doors[1:]
+        others = self._others
         suspects = {door.name: (self._unknown_users(door), set(door.unindexed())) for door in others}
         if any(users or places for users, places in suspects.values()):
             self._lanes_catch_up()

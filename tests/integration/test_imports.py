@@ -21,6 +21,7 @@ ENTRY_POINTS = (
     "processor.integrity.inspection",
     "processor.integrity.orphans",
     "processor.integrity.parked",
+    "processor.replay.replay",
 )
 FOUND_BY_NAME = "processor.handlers"  # its modules are imported by the names of the commands
 # What imports a module whose name is a text, so that the linter does not see it.
