@@ -34,6 +34,8 @@ MODULES_WITH_DYNAMIC_IMPORTS = {
     "mesh.proto_json",  # the same
     "processor.handlers",  # the commands' modules
     "cli.__main__",  # the module of the subcommand that was asked for
+    # The self-check wraps the services' modules, each only in the process that has it.
+    *(f"cli.verify.breakpoints.{module}" for module in ("clock", "launching", "older", "wrapping")),
     "cli.commands.contracts",  # `contracts.check`, which an installation without the development packages cannot import
 }
 
