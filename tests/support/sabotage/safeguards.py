@@ -52,19 +52,17 @@ def _no_redis_marks() -> None:
 def _no_redis_fence() -> None:
     """The script that writes to Redis does not look at the position: a lane that lost its partitions writes on."""
     from processor.stores.redis import RedisStore  # noqa: PLC0415
+    from processor.stores.redis_parking import position_field  # noqa: PLC0415
 
     store: Any = RedisStore
     prepare = store._prepare
 
-    def prepare_without(self: Any, *arguments: Any) -> Any:
-        words, applied, refused = prepare(self, *arguments)
-        words[_POSITION_WORD] = b""
-        return words, applied, refused
+    def prepare_without(self: Any, decided: Any, plan: Any, topic_id: str) -> Any:
+        words, applied, refused = prepare(self, decided, plan, topic_id)
+        position = position_field(topic_id, decided.delivery.partition)
+        return [b"" if word == position else word for word in words], applied, refused
 
     store._prepare = prepare_without
-
-
-_POSITION_WORD: Final = 11  # of the script's keys and arguments
 
 
 def _no_mongodb_marks() -> None:
