@@ -18,6 +18,7 @@ from mesh import topics
 from mesh.catalog import Command
 from mesh.codec import Decoder
 from mesh.dead_letters.dead_letter import DeadLetter
+from mesh.envelope import KafkaRecord
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError
 from mesh.topic_reader import TopicReader
@@ -48,18 +49,27 @@ def read_successes(
     if not correlation_ids:
         return found
     for record in reader.read(topics.RECEIPTS, reader.extents(topics.RECEIPTS)):
-        correlation_id = record.read_headers().correlation_id
-        if correlation_id not in correlation_ids:
+        if record.read_headers().correlation_id not in correlation_ids:
             continue
-        try:
-            receipt = decoder.decode(record.value, record.receive_time_ns)
-        except PolystreamError as error:
-            if error.reason.value.error_class is ErrorClass.WAIT:
-                raise
-            continue  # a foreign record
-        assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
-        is_ours = receipt.correlation_id == correlation_id and receipt.store == Store.Value(store)
-        if is_ours and receipt.state == Operation.SUCCEEDED:
-            receipt.duplicate = False
-            found[correlation_id] = receipt
+        receipt = read_receipt(record, decoder, store)
+        if receipt is not None and receipt.state == Operation.SUCCEEDED:
+            found[receipt.correlation_id] = receipt
     return found
+
+
+def read_receipt(record: KafkaRecord, decoder: Decoder, store: str) -> CommandReceipt | None:
+    """Return a store's receipt as it was given first; None where the record is another store's, or foreign.
+
+    Raises PolystreamError where the registry does not answer.
+    """
+    try:
+        receipt = decoder.decode(record.value, record.receive_time_ns)
+    except PolystreamError as error:
+        if error.reason.value.error_class is ErrorClass.WAIT:
+            raise
+        return None
+    assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
+    if receipt.correlation_id != record.read_headers().correlation_id or receipt.store != Store.Value(store):
+        return None
+    receipt.duplicate = False
+    return receipt

@@ -13,15 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.sessions_pb2 import Session
 
 from mesh import topics
 from mesh.codec import Decoder
-from mesh.error_classes.classes import ErrorClass
-from mesh.errors import PolystreamError
 from mesh.topic_reader import TopicReader
+from processor.integrity.effects import read_receipt
 from processor.integrity.told_effects import result_of
 
 _BATCH_RECEIPTS: Final = 1000
@@ -120,13 +118,6 @@ def _answers_of(reader: TopicReader, decoder: Decoder, store: str) -> Iterator[C
         headers = record.read_headers()
         if headers.text(topics.STORE) != store or not headers.correlation_id:
             continue
-        try:
-            receipt = decoder.decode(record.value, record.receive_time_ns)
-        except PolystreamError as error:
-            if error.reason.value.error_class is ErrorClass.WAIT:
-                raise
-            continue  # a foreign record
-        assert isinstance(receipt, CommandReceipt)  # noqa: S101 # the decoder's own type
-        if receipt.store == Store.Value(store) and receipt.correlation_id == headers.correlation_id:
-            receipt.duplicate = False
+        receipt = read_receipt(record, decoder, store)
+        if receipt is not None:
             yield receipt
