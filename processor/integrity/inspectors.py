@@ -1,6 +1,6 @@
 """What each store can tell of itself, for a comparison with the others and with Kafka."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final, LiteralString, Protocol
 
@@ -29,7 +29,6 @@ _THERE: Final[Mapping[type[Payment] | type[Subscription], LiteralString]] = {
     Payment: "SELECT id FROM pagamentos WHERE id = %s AND user_id = %s AND data_pagamento = %s",
     Subscription: "SELECT id FROM assinaturas WHERE id = %s AND user_id = %s AND inicio = %s",
 }
-_MARK = "INSERT INTO inbox (correlation_id, command, receipt) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _STATEMENT_TIMEOUT_MS: Final = 20_000
 _PARKED_MAX: Final = 50_000  # records: more than a store may park
 _SCAN_COUNT: Final = 1000  # keys that Redis looks at in one call
@@ -112,13 +111,6 @@ class PostgresInspector:
             with under_its_name(self.name, postgresql.store_errors):
                 return self._connection.execute(statement, row).fetchone() is not None
         return False
-
-    def mark(self, receipts: Iterable[CommandReceipt]) -> None:
-        """Put the receipts of commands that were applied back into the inbox."""
-        with under_its_name(self.name, postgresql.store_errors), self._connection.transaction():
-            self._connection.execute("SET TRANSACTION READ WRITE")
-            for receipt in receipts:
-                self._connection.execute(_MARK, (receipt.correlation_id, receipt.command, receipt.SerializeToString()))
 
     def close(self) -> None:
         """Close the connection."""
