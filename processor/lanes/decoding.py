@@ -139,9 +139,11 @@ class CommandDecoder:
             return None
         headers = record.read_headers()
         action = headers.redrive_action
-        if action in _ORDERS and headers.correlation_id and not headers.is_ambiguous:
-            is_ours = not headers.redrive_stores or self._store in headers.redrive_stores
-            return Redrive(record, headers.correlation_id, action, headers.trace) if is_ours else None
+        if action is not None and headers.correlation_id and not headers.is_ambiguous:
+            if headers.redrive_stores and self._store not in headers.redrive_stores:
+                return None  # a store that has done its part may have forgotten so: a repair would have it act again
+            if action in _ORDERS:
+                return Redrive(record, headers.correlation_id, action, headers.trace)
         if own is None or outdated is not None:
             return self._reject(record, headers, None, self._sure(record, headers, outdated or _why_unknown(record)))
         try:

@@ -204,6 +204,21 @@ def test_an_order_for_another_store_is_not_obeyed(rig: Rig) -> None:
     assert rig.store.count_parked() == (0, 0)
 
 
+def test_a_repair_of_another_store_is_not_applied(rig: Rig) -> None:
+    """This store may have forgotten that it has done its part: done once more, it would undo what came later."""
+    rig.source.put(delete(7))
+    record = rig.source.waiting[-1]
+    rig.lane.run_once()
+    rig.store.applied.clear()
+    rig.source.redrive(record, RedriveAction.REPAIR, stores=["REDIS"])
+    rig.lane.run_once()
+    assert rig.store.applied == []
+    rig.source.redrive(record, RedriveAction.REPAIR, stores=["MONGODB", "REDIS"])
+    rig.lane.run_once()
+    assert len(rig.store.applied) == 1
+    assert rig.source.committed == {0: 3}
+
+
 def test_garbage_that_says_where_it_was_at_first_answers_for_itself_alone(rig: Rig) -> None:
     """The dead letter is of its own place, not of the command's that it names."""
     broken, record = give_up(rig)
