@@ -223,7 +223,10 @@ class Inspection:
             Orphans(store, sorted(id_ for id_ in user_ids if (store, id_) not in erased))
             for store, user_ids in left.items()
         ]
-        remembered = [one for one in sources if one.place != "usuarios" or int(one.key) not in returning]
+        parked = {one.name: one.parked_users() for one in self.others}
+        remembered = [
+            one for one in sources if one.place != "usuarios" or int(one.key) not in returning | parked[one.store]
+        ]
         return [one for one in nobodys if one.user_ids], [*erased_left, *remembered]
 
     def _user_rows(self, user_ids: Collection[int]) -> Mapping[int, UserRow]:

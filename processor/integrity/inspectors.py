@@ -1,6 +1,6 @@
 """What each store can tell of itself, for a comparison with the others and with Kafka."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final, LiteralString, Protocol
 
@@ -10,6 +10,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.payments_pb2 import Payment
 from polystream.v1.subscriptions_pb2 import Subscription
 
+from mesh.envelope import parse_number
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from mesh.store_names import redis as keys
 from mesh.store_names.mongodb import INBOX, KNOWN_USERS, PARKED_RECORDS, RECOMMENDATIONS, VIEWS
@@ -64,6 +65,10 @@ class UserDataInspector(StoreInspector, Protocol):
 
     def holders(self) -> Iterator[int]:
         """Yield of those the users that it has something of."""
+        ...
+
+    def parked_users(self) -> set[int]:
+        """Return the users of whom commands are parked: a DeleteUser may be among them."""
         ...
 
     def erase(self, user_ids: Collection[int]) -> None:
@@ -154,6 +159,11 @@ class MongoInspector:
             for document in self._db[KNOWN_USERS].find({"excluido_em": {"$exists": False}}, ["_id"]):
                 yield int(document["_id"])
 
+    def parked_users(self) -> set[int]:
+        """Return the users of whom commands are parked."""
+        with under_its_name(self.name, mongodb.store_errors):
+            return _users_of(bytes(key) for key in self._db[PARKED_RECORDS].distinct("chave"))
+
     def erase(self, user_ids: Collection[int]) -> None:
         """Delete their documents, and what is remembered of them but that they were erased."""
         with under_its_name(self.name, mongodb.store_errors):
@@ -219,6 +229,12 @@ class RedisInspector:
                 if not erasure:
                     yield int(field)
 
+    def parked_users(self) -> set[int]:
+        """Return the users of whom commands are parked."""
+        with under_its_name(self.name, redis.store_errors):
+            parked: Any = self._client.hkeys(keys.PARKED)
+        return _users_of(parked)
+
     def erase(self, user_ids: Collection[int]) -> None:
         """Delete their sessions, and what is remembered of them but that they were erased."""
         with under_its_name(self.name, redis.store_errors):
@@ -233,3 +249,8 @@ class RedisInspector:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _users_of(parked: Iterable[bytes]) -> set[int]:
+    """Return the users whose IDs are keys. A content's or another's may be taken for one: it is left alone as well."""
+    return {user_id for user_id in map(parse_number, parked) if user_id is not None}

@@ -36,10 +36,12 @@ def find_orphans(
 ) -> list[Orphans]:
     """Compare the stores' users, and once more what looked wrong: a DeleteUser may have been on its way.
 
+    It may be parked in a store, too: it erases what there is once it is redriven, and nothing is wrong meanwhile.
     `lanes_catch_up` waits until every lane has passed what is on `user_events` now. Raises what it raises, and
     PolystreamError.
     """
     lanes_catch_up()
+    parked = {inspector.name: inspector.parked_users() for inspector in inspectors}
     suspects = {inspector.name: set(_unknown(users, inspector.users())) for inspector in inspectors}
     if not any(suspects.values()):
         return []
@@ -47,6 +49,7 @@ def find_orphans(
     found = []
     for inspector in inspectors:
         still = suspects[inspector.name].intersection(_unknown(users, inspector.users()))
+        still -= parked[inspector.name] | inspector.parked_users()  # at either look
         if still:
             found.append(Orphans(inspector.name, sorted(still)))
     return found

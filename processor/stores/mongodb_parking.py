@@ -51,7 +51,7 @@ class MongoParking:
         document = {
             "_id": parked.id,
             "chave": Binary(parked.key),
-            "ordem": Int64(self._next_order()),
+            "ordem": Int64(self._next_order(parked.key)),
             "correlation_id": parked.correlation_id,
             "comando": parked.command,
             "registro": Binary(pack_record(parked.record)),
@@ -85,12 +85,11 @@ class MongoParking:
             return 0, 0
         return len(self._parked.distinct("chave")), self._parked.count_documents({})
 
-    def _next_order(self) -> int:
-        """Return a number above all before: in nanoseconds, since another lane may have parked the earlier ones."""
-        if not self._last_order:
-            newest = next(iter(self._parked.find({}, ["ordem"]).sort("ordem", -1).limit(1)), None)
-            self._last_order = 0 if newest is None else int(newest["ordem"])
-        self._last_order = max(self._last_order + 1, time.time_ns())
+    def _next_order(self, key: bytes) -> int:
+        """Return a number above those of the key's records: the clock of the lane that parked them may be ahead."""
+        newest = next(iter(self._parked.find({"chave": Binary(key)}, ["ordem"]).sort("ordem", -1).limit(1)), None)
+        last = 0 if newest is None else int(newest["ordem"])
+        self._last_order = max(last + 1, self._last_order + 1, time.time_ns())
         return self._last_order
 
 

@@ -7,6 +7,7 @@ import pytest
 from bson.int64 import Int64
 from polystream.v1.contents_pb2 import CacheContentRequest, Content
 from polystream.v1.sessions_pb2 import CreateSessionRequest, Session
+from polystream.v1.users_pb2 import DeleteUserRequest
 from polystream.v1.views_pb2 import DeleteViewRequest, RecordViewRequest
 
 from mesh.errors import PolystreamError, Reason
@@ -22,7 +23,7 @@ from processor.users import Erasure
 from tests.support.engine_pool import Lease
 from tests.support.lanes import delivery as deliver
 from tests.support.platform import EngineSet
-from tests.support.stores import TOPIC_ID, Users, fresh_database, mongo_store, postgres_settings, redis_store
+from tests.support.stores import TOPIC_ID, Users, fresh_database, given_up, mongo_store, postgres_settings, redis_store
 
 ANA, BIA, GONE, ERASED = 11, 12, 13, 14
 MANY = 150  # more than one of MongoDB's queries takes
@@ -145,6 +146,23 @@ def test_a_deletion_that_is_on_its_way_is_no_drift(inspectors: Inspectors) -> No
 
     assert find_orphans(inspectors.postgresql, [inspectors.mongodb], lanes_catch_up) == []
     assert len(looks) == 2
+
+
+def test_a_deletion_that_is_parked_is_no_drift(inspectors: Inspectors) -> None:
+    """What a store has of the user is erased when the deletion is redriven, and by nobody before that."""
+    inspectors.live(GONE)
+    deletion = deliver(DeleteUserRequest(user_id=GONE))
+    for lane in (inspectors.mongo_lane, inspectors.redis_lane):
+        given_up(lane, deletion)
+    both = (inspectors.mongodb, inspectors.redis)
+    assert [one.parked_users() for one in both] == [{GONE}, {GONE}]
+    assert find_orphans(inspectors.postgresql, both, lambda: None) == []
+    for lane in (inspectors.mongo_lane, inspectors.redis_lane):
+        lane.discard(lane.parked(deletion.key)[0])
+    assert find_orphans(inspectors.postgresql, both, lambda: None) == [
+        Orphans("MONGODB", [GONE]),
+        Orphans("REDIS", [GONE]),
+    ]
 
 
 def test_who_is_a_user_by_now_is_not_erased(inspectors: Inspectors) -> None:

@@ -1,10 +1,12 @@
 """What each store does with records that are given up, with what comes behind them, and with what it has passed."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, Final
 
 import psycopg
@@ -21,9 +23,8 @@ from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, RedisSettings
 from mesh.store_errors import is_waiting
 from processor.handlers import find_handlers
-from processor.model import Answer, Delivery, GivenUp, Store
+from processor.model import Answer, Delivery, Store
 from processor.parking import ParkingBounds
-from processor.receipts import make_dead_letter_receipt
 from processor.stores.mongodb import MongoStore
 from processor.stores.postgresql import PostgresStore
 from processor.stores.redis import MarkerBounds, RedisStore
@@ -37,12 +38,14 @@ from tests.support.stores import (
     apply,
     ending,
     fresh_database,
+    given_up,
     postgres_settings,
     receipts,
 )
 
 _KEYS: Final = count(7_000_000)
 _PARTITIONS: Final = count(100)
+_DAY_NS: Final = 86_400 * 10**9
 _BOUNDS: Final = ParkingBounds(keys_max=2, commands_max=3)
 NOBODY: Final = frozenset[str]()
 
@@ -139,25 +142,6 @@ def case(request: pytest.FixtureRequest, running: EngineSet, users: Users) -> It
         made.store.close()
 
 
-def given_up(store: Store, one: Delivery, *, must_park: bool = True) -> Answer:
-    """Have the store note that a command is given up, as a lane does."""
-    receipt = make_dead_letter_receipt(
-        correlation_id=one.correlation_id,
-        command=one.command.name,
-        store=store.name,
-        position=one.first_position,
-        cause=PolystreamError(Reason.HANDLER_FAILED, metadata={"exception": "ValueError"}),
-        user_id=None,
-        accept_time_ms=one.accept_time_ms,
-        receive_time_ns=one.receive_time_ns,
-        complete_time_ns=one.receive_time_ns,
-        request_fingerprint=one.request_fingerprint,
-    )
-    assert one.record is not None
-    (answer,) = store.park([GivenUp(one.record, one.key, receipt, one.parked_as, must_park=must_park)])
-    return answer
-
-
 def endings(answers: Sequence[Answer]) -> list[str]:
     """Return how commands ended."""
     return [ending(answer) for answer in answers]
@@ -215,6 +199,22 @@ def test_later_commands_of_a_key_wait_behind_the_one_that_was_given_up(case: Cas
     assert case.store.count_parked() == (0, 0)
     assert ending(apply(case.store, case.command(key, 4))[0]) == "ok"
     assert case.applied(key) == case.expected(1, 2, 3, 4)
+
+
+def test_lanes_whose_clocks_differ_keep_the_order(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane takes a partition over from one whose clock was a day ahead."""
+    key, other = case.new_key(), case.new_key()
+    before, first, second = case.command(other, 9), case.command(key, 1), case.command(key, 2)
+    given_up(case.store, before)
+    ahead = case.open()
+    with monkeypatch.context() as patch:
+        now_ns = time.time_ns()
+        patch.setattr("processor.stores.mongodb_parking.time", SimpleNamespace(time_ns=lambda: now_ns + _DAY_NS))
+        given_up(ahead, first)
+    assert endings(case.store.apply([second], NOBODY)) == ["behind"]
+    parked = [one.correlation_id for one in case.store.parked(first.key)]
+    assert parked == [first.correlation_id, second.correlation_id]
+    ahead.close()
 
 
 def test_what_another_lane_has_applied_is_not_given_up(case: Case) -> None:

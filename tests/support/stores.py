@@ -11,10 +11,12 @@ from polystream.v1.operations_pb2 import Operation
 from pymongo.database import Database
 
 from mesh.catalog import load_catalog
+from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings, RedisSettings
 from processor.handlers import find_handlers
 from processor.migrations.runner import load_migrations, migrate
-from processor.model import Answer, Delivery, Store, Unanswered
+from processor.model import Answer, Delivery, GivenUp, Store, Unanswered
+from processor.receipts import make_dead_letter_receipt
 from processor.stores.mongodb import MongoStore, connect, database_of, ensure_indexes
 from processor.stores.redis import MarkerBounds, RedisStore
 from tests.support.people import person
@@ -107,6 +109,25 @@ def ending(receipt: Answer) -> str:
     if receipt.waits_behind:
         return "behind"
     return "ok" if receipt.state == Operation.SUCCEEDED else receipt.error.reason
+
+
+def given_up(store: Store, one: Delivery, *, must_park: bool = True) -> Answer:
+    """Have the store note that a command is given up, as a lane does."""
+    receipt = make_dead_letter_receipt(
+        correlation_id=one.correlation_id,
+        command=one.command.name,
+        store=store.name,
+        position=one.first_position,
+        cause=PolystreamError(Reason.HANDLER_FAILED, metadata={"exception": "ValueError"}),
+        user_id=None,
+        accept_time_ms=one.accept_time_ms,
+        receive_time_ns=one.receive_time_ns,
+        complete_time_ns=one.receive_time_ns,
+        request_fingerprint=one.request_fingerprint,
+    )
+    assert one.record is not None
+    (answer,) = store.park([GivenUp(one.record, one.key, receipt, one.parked_as, must_park=must_park)])
+    return answer
 
 
 def substance(receipt: CommandReceipt) -> CommandReceipt:

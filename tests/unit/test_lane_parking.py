@@ -205,7 +205,7 @@ def test_an_order_for_another_store_is_not_obeyed(rig: Rig) -> None:
 
 
 def test_a_repair_of_another_store_is_not_applied(rig: Rig) -> None:
-    """This store may have forgotten that it has done its part: done once more, it would undo what came later."""
+    """The store may have forgotten that it has done its part: done once more, it would undo what came later."""
     rig.source.put(delete(7))
     record = rig.source.waiting[-1]
     rig.lane.run_once()
