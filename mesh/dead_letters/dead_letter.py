@@ -54,6 +54,9 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: topics.Headers  # the record's own
+    # When the lane had read what it then gave up, by its own clock, in microseconds since the epoch: its answer has
+    # that, and no other one. 0 where it is not known.
+    receive_time_us: int = 0
 
     @property
     def identity(self) -> tuple[RecordPosition, RecordPosition, str]:

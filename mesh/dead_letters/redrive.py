@@ -145,16 +145,20 @@ class Redriver:
         self, batch: Sequence[Sequence[DeadLetter]], begins: Mapping[int, int], until_s: float
     ) -> Sequence[RedriveResult]:
         expected = {same[0].correlation_id: self._stores(same) for same in batch}
-        given_up_ms = {same[0].correlation_id: max(dead_letter.time_ms for dead_letter in same) for same in batch}
+        # By no more than this: clocks of lanes differ, and one may be set back.
+        known = {(one.correlation_id, one.store, one.receive_time_us) for same in batch for one in same}
         answers: dict[str, dict[str, CommandReceipt]] = {correlation_id: {} for correlation_id in expected}
         for record in self._reader.follow(topics.RECEIPTS, begins, until_s):
             correlation_id = record.read_headers().correlation_id
             if correlation_id not in expected:
                 continue
             receipt = self._receipt(record)
-            if receipt is None or receipt.receive_time.ToMilliseconds() <= given_up_ms[correlation_id]:
-                continue  # a foreign record, or the answer that the dead letter came with
-            answers[correlation_id][options_pb2.Store.Name(receipt.store)] = receipt
+            if receipt is None:
+                continue  # a foreign record
+            store = options_pb2.Store.Name(receipt.store)
+            if (correlation_id, store, receipt.receive_time.ToMicroseconds()) in known:
+                continue  # the answer that the dead letter came with
+            answers[correlation_id][store] = receipt
             if all(stores <= answers[id_].keys() for id_, stores in expected.items()):
                 break
         return [_conclude(same[0], answers[same[0].correlation_id], expected[same[0].correlation_id]) for same in batch]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import psycopg
+from polystream.v1.events_pb2 import CommandReceipt
 
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, first_position
 from mesh.errors import PolystreamError
@@ -41,14 +42,21 @@ class ParkedKey:
             store=self.store,
             lane="",
             reason="" if receipt is None else receipt.error.reason,
-            error="" if receipt is None else receipt.error.message,
+            error="" if receipt is None else _told(receipt),
             time_ms=0 if receipt is None else receipt.complete_time.ToMilliseconds(),
             redrives=headers.redrives,
             omitted_bytes=0,
             key=self.first.key,
             value=record.value,
             headers=record.headers,
+            receive_time_us=0 if receipt is None else receipt.receive_time.ToMicroseconds(),
         )
+
+
+def _told(receipt: CommandReceipt) -> str:
+    """Return what happened, as the dead-letter topic has it too: with what is known besides, which is no value."""
+    details = ", ".join(f"{name}: {value}" for name, value in sorted(receipt.error.metadata.items()))
+    return f"{receipt.error.message} ({details})" if details else receipt.error.message
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from polystream.v1.events_pb2 import CommandReceipt
 from psycopg import sql
 from pymongo import MongoClient
 
@@ -234,6 +235,27 @@ def test_a_discard_gives_it_up_for_good_and_the_others_go_on(
 
     (hop,) = eventually(discards, TIMEOUT_S)
     assert (hop["principal"], hop["justification"]) == ("ana", "asked for twice")
+
+
+def test_a_redrive_is_answered_though_the_clock_of_the_lane_was_set_back(
+    platform: Platform, rest: httpx.Client, finished: Finished, user_id: str
+) -> None:
+    """The answer that is waited for is told from the first one by what it is, and not by which time is later."""
+    with _refusing(platform, "usuarios", "nome <> 'Adiantado'"):
+        broken = rest.patch(f"/v1/users/{user_id}", json={"name": "Adiantado"}).json()["correlation_id"]
+        assert finished(broken)["state"] == "FAILED"
+    (told,) = _dead_letters(platform, [broken])
+    assert (told["standing"], "exception: CheckViolation" in told["error"]) == ("parked", True)
+    with psycopg.connect(platform.endpoints["postgresql"], autocommit=True) as db:
+        row: Any = db.execute("SELECT receipt FROM parked_records WHERE correlation_id = %s", (broken,)).fetchone()
+        receipt = CommandReceipt.FromString(row[0])
+        for time in (receipt.receive_time, receipt.complete_time):
+            time.seconds += 3600
+        given_up = receipt.SerializeToString()
+        db.execute("UPDATE parked_records SET receipt = %s WHERE correlation_id = %s", (given_up, broken))
+    returncode, done = _settle(platform, "redrive", broken)
+    assert (returncode, [one["outcome"] for one in done["redriven"]]) == (0, ["succeeded"])
+    assert (finished(broken)["state"], _name(platform, user_id)) == ("SUCCEEDED", "Adiantado")
 
 
 def test_a_dead_letter_is_shown_and_its_fields_only_if_they_are_asked_for(
