@@ -1,5 +1,6 @@
 """Builds a lane's objects."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -91,7 +92,12 @@ def open_lane(
             decoder=CommandDecoder(store_name, catalog, registry),
             store=store,
             receipts=ReceiptSender(producer, encoder, spans, store_name, settings.name),
-            deferral=Deferral(settings.max_deferred_bytes, settings.user_wait_max_s, settings.max_batch_records),
+            deferral=Deferral(
+                settings.max_deferred_bytes,
+                settings.user_wait_max_s,
+                settings.max_batch_records,
+                max_overtaking_bytes=settings.redis_marks_max_bytes / 2 if store_name == "REDIS" else math.inf,
+            ),
             health=health,
             stop=stop,
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),

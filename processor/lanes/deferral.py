@@ -11,6 +11,7 @@ of one key keep their order, whatever becomes of each.
 """
 
 import marshal
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -30,20 +31,22 @@ _PROBES_MAX: Final = 64  # tries of a round, while most are in vain: what a stor
 _OLDEST_PROBES: Final = 16  # of them, for the oldest keys
 _FIRST_TAKE: Final = 8  # commands of a key that are tried at once; more as soon as its user is told of
 _COMMAND_BYTES: Final = 450  # measured: what a waiting command takes beside its record, a key of its own included
+_MARK_BYTES: Final = 250  # what a mark takes beside its receipt, as in processor.stores.redis
 _STALE_MAX: Final = 1000  # answered commands that are still listed, before the lists are made anew
 
 
 class _Waiting:
     """A command that waits. Ordered by its offset."""
 
-    __slots__ = ("gone", "offset", "packed", "partition", "queue", "since_s")
+    __slots__ = ("gone", "offset", "overtaken_from_bytes", "packed", "partition", "queue", "since_s")
 
-    def __init__(self, record: KafkaRecord, since_s: float, queue: "_Queue") -> None:
+    def __init__(self, record: KafkaRecord, since_s: float, queue: "_Queue", overtaken_from_bytes: int) -> None:
         fields: Any = tuple(record)
         self.packed = marshal.dumps(fields)
         self.partition = record.partition
         self.offset = record.offset
         self.since_s = since_s
+        self.overtaken_from_bytes = overtaken_from_bytes
         self.queue = queue
         self.gone = False  # answered, or another lane's
 
@@ -91,10 +94,18 @@ class Deferral:
 
     `max_bytes` bounds what they take in memory: with one round's commands beside it, no more is held. `max_tries` is
     how many commands are tried in a round at the most, beside as many that have waited long enough.
+
+    After a crash, all from the lowest offset that waits is read again, and told from its marks. Where a store keeps
+    these within a number of bytes, a command waits no longer than until `max_overtaking_bytes` of them came after it.
     """
 
     def __init__(
-        self, max_bytes: int, max_wait_s: float, max_tries: int, clock_s: Callable[[], float] = time.monotonic
+        self,
+        max_bytes: int,
+        max_wait_s: float,
+        max_tries: int,
+        clock_s: Callable[[], float] = time.monotonic,
+        max_overtaking_bytes: float = math.inf,
     ) -> None:
         self._max_bytes = max_bytes
         self._max_wait_s = max_wait_s
@@ -107,6 +118,8 @@ class Deferral:
         self._by_offset: dict[int, list[_Waiting]] = {}  # heaps, by partition
         self._count = 0
         self._size_bytes = 0
+        self._max_overtaking_bytes = max_overtaking_bytes
+        self._overtaking_bytes = 0  # of the marks of what was answered while anything waited
         self._next_probe_s = 0.0
         self._is_told = True  # whether most of what was last tried could be told
         # Of the round at hand:
@@ -183,6 +196,8 @@ class Deferral:
         if not self._queues and not any(one.is_deferred for one in applied):
             return
         now_s = self._clock_s()
+        answers = (one.receipt for one in applied if one.receipt is not None)
+        self._overtaking_bytes += sum(receipt.ByteSize() + _MARK_BYTES for receipt in answers)
         untold = 0
         for one in applied:
             waiting = self._tried.get(id(one.taken.record))
@@ -231,7 +246,9 @@ class Deferral:
             if waiting.gone:
                 continue
             is_overdue = waiting.since_s + self._max_wait_s <= now_s
-            if (over_bytes <= 0 and not is_overdue) or len(records) >= self._max_tries:
+            overtaking_bytes = self._overtaking_bytes - waiting.overtaken_from_bytes
+            is_early = over_bytes > 0 or overtaking_bytes > self._max_overtaking_bytes
+            if not (is_early or is_overdue) or len(records) >= self._max_tries:
                 break
             self._try(waiting, records)
             late.add(id(records[-1]))
@@ -266,7 +283,7 @@ class Deferral:
         return queue
 
     def _add(self, queue: _Queue, record: KafkaRecord, now_s: float) -> None:
-        waiting = _Waiting(record, now_s, queue)
+        waiting = _Waiting(record, now_s, queue, self._overtaking_bytes)
         queue.waiting.append(waiting)
         self._by_age.append(waiting)
         heappush(self._by_offset.setdefault(record.partition, []), waiting)

@@ -194,6 +194,21 @@ def test_beyond_the_bound_those_that_waited_longest_are_answered_early() -> None
     assert bench.attempt()[1] == set()
 
 
+def test_what_many_have_overtaken_is_answered_early() -> None:
+    """Their marks may give way to newer ones, and all of them would be read again as long as it waits."""
+    bench = Bench()
+    bench.deferral = Deferral(_MAX_BYTES, 60, _MAX_TRIES, bench.clock, max_overtaking_bytes=2600)
+    first, second, *others = (item(user_id) for user_id in range(1, 14))
+    bench.arrive(first)
+    bench.deferral.settle([Applied(one, CommandReceipt()) for one in others[:6]])
+    bench.arrive(second)
+    bench.clock.now_s += 1
+    assert bench.attempt()[1] == set()
+    bench.deferral.settle([Applied(one, CommandReceipt()) for one in others[6:]])
+    assert bench.attempt()[1] == id_of(first)
+    assert len(bench.deferral) == 1
+
+
 def test_the_youngest_are_tried_though_many_have_waited_long() -> None:
     """Thousands of old keys take a bounded part of a round, and their turns; a new key is tried within its pause."""
     bench = Bench(max_bytes=100_000_000, max_tries=100)
