@@ -1,9 +1,9 @@
 """Reads everything in the end: the stores, the topics, and each operation at every door."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -12,7 +12,9 @@ import pymongo
 from polystream.options.v1 import options_pb2
 from polystream.v1.events_pb2 import CommandReceipt
 from polystream.v1.operations_pb2 import Operation
+from pymongo.errors import PyMongoError
 from redis import Redis
+from redis.exceptions import RedisError
 
 from cli.verify import image
 from cli.verify.fault_world import FaultWorld
@@ -24,7 +26,7 @@ from cli.verify.image import (
     StoredItem,
     Table,
 )
-from cli.verify.platform import VerifiedPlatform
+from cli.verify.platform import VerifiedPlatform, VerifyError
 from cli.verify.stamps import stamp_of
 from cli.verify.told_operations import ReadOperations
 from cli.verify.workload import has_personal_data
@@ -37,7 +39,7 @@ from mesh.settings import KafkaSettings, RegistrySettings
 from mesh.store_errors import is_waiting
 from mesh.store_names import redis as keys
 from mesh.store_names.mongodb import RECOMMENDATIONS, VIEWS
-from mesh.topic_reader import TopicReader
+from mesh.topic_reader import TopicError, TopicReader
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,11 +53,14 @@ def collect(
 ) -> Image:
     """Read all else, once everything is quiet.
 
-    `before` is what the tables had before the load: it is left out where it is still the same.
+    `before` is what the tables had before the load: it is left out where it is still the same. Raises VerifyError where
+    something can't be read.
     """
-    records, receipts, dead_letters = _read_topics(platform, faults.given_up)
+    with _readable(unwell):
+        records, receipts, dead_letters = _read_topics(platform, faults.given_up)
+        tables = read_tables(platform)
     return Image(
-        tables=changed_since(read_tables(platform), before),
+        tables=changed_since(tables, before),
         records=records,
         receipts=receipts,
         dead_letters=dead_letters,
@@ -66,6 +71,15 @@ def collect(
         exposed=[*sorted(operations.exposed), *(f"a receipt of {one}" for one in _exposed(receipts))],
         unwell=unwell,
     )
+
+
+@contextmanager
+def _readable(unwell: Sequence[str]) -> Iterator[None]:
+    """Raise VerifyError for a store or a topic that can't be read, with all that is not well."""
+    try:
+        yield
+    except (psycopg.Error, PyMongoError, RedisError, TopicError) as error:
+        raise VerifyError("; ".join((f"what there is in the end can't be read: {error}", *unwell))) from error
 
 
 def _read_topics(
