@@ -120,6 +120,11 @@ def show_plan(
     _show_silent(silent, console)
 
 
+def show_empty_plan(action: RedriveAction, console: Console | None = None) -> None:
+    """Print that nothing would be done: a filter may be mistyped."""
+    (console or make_console()).print(f"there is nothing to {action.value}: no dead letter asked for is parked")
+
+
 def show_redriven(batch: Sequence[RedriveResult], console: Console | None = None) -> None:
     """Print what came of a batch, a command a line."""
     console = console or make_console()

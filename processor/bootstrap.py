@@ -134,7 +134,8 @@ def _open_store(
 
         return MongoStore(MongoSettings(), PostgresSettings(), handlers, incarnation, parking)
     if name == "REDIS":
-        from processor.stores.redis import MarkerBounds, RedisStore  # noqa: PLC0415
+        from processor.stores.redis import RedisStore  # noqa: PLC0415
+        from processor.stores.redis_markers import MarkerBounds  # noqa: PLC0415
 
         markers = MarkerBounds(settings.marker_ttl_s, settings.redis_marks_max_bytes, parking)
         return RedisStore(RedisSettings(), PostgresSettings(), handlers, incarnation, markers)

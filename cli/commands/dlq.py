@@ -13,6 +13,7 @@ from cli.dead_letters import (
     describe_redriven,
     show_dead_letter,
     show_dead_letters,
+    show_empty_plan,
     show_end,
     show_plan,
     show_redriven,
@@ -36,6 +37,7 @@ from mesh.topic_reader import TopicError, TopicReader
 _WAIT_S: Final = 30.0
 _WAIT_MAX_S: Final = 3600.0
 _USER_MAX: Final = 2**53 - 1
+_USER_DIGITS_MAX: Final = len(str(_USER_MAX))
 _TOO_LARGE_BYTES: Final = 900_000  # with more headers, Kafka may not take the record: the store has it whole
 
 
@@ -126,7 +128,7 @@ def _seconds(text: str) -> float:
 
 
 def _user(text: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < int(text[:17]) <= _USER_MAX:
+    if text.isascii() and text.isdigit() and len(text) <= _USER_DIGITS_MAX and 0 < int(text) <= _USER_MAX:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no user's ID: a number from 1 to {_USER_MAX}")
 
@@ -288,6 +290,8 @@ def _tell_plan(
         plan = {key: list(map(describe, chosen)), "kept": list(map(describe, kept)), "silent_stores": sorted(silent)}
         _write_json(plan)
     else:
+        if not chosen and not kept:
+            show_empty_plan(arguments.action)
         show_plan(chosen, kept, silent, arguments.action)
 
 

@@ -43,6 +43,7 @@ from processor.integrity.receipts_again import send_receipts
 from processor.integrity.redis_door import RedisDoor
 from processor.integrity.user_rows import UserRow, user_rows
 from processor.lanes.decoding import CommandDecoder, Item
+from processor.stores.redis_markers import MarkerBounds
 
 _REPAIR = RedriveOrder(RedriveAction.REPAIR, principal="integrity repair")
 _ANSWER_WAIT_S = 30.0  # for a batch of commands that were sent again
@@ -141,7 +142,7 @@ class Inspection:
 
     def __init__(self, catalog: Catalog, stack: ExitStack) -> None:
         self.catalog = catalog
-        self.kafka = KafkaSettings()
+        self.kafka, lane = KafkaSettings(), LaneSettings()
         self.reader = stack.enter_context(TopicReader(self.kafka))
         self.postgresql = PostgresInspector(PostgresSettings())
         stack.callback(self.postgresql.close)
@@ -151,7 +152,7 @@ class Inspection:
         self.doors = (
             PostgresDoor(PostgresSettings()),
             MongoDoor(MongoSettings()),
-            RedisDoor(RedisSettings(), LaneSettings().marker_ttl_s),
+            RedisDoor(RedisSettings(), MarkerBounds(lane.marker_ttl_s, lane.redis_marks_max_bytes)),
         )
         for door in self.doors:
             stack.callback(door.close)

@@ -22,6 +22,7 @@ from processor.integrity.told_effects import ToldEffect, effect_of, result_of
 from processor.stores import redis
 from processor.stores.redis import RedisUserMemory
 from processor.stores.redis_hashes import content_hash
+from processor.stores.redis_markers import MarkerBounds, put_marker
 from processor.stores.redis_parking import position_field
 from processor.stores.redis_plans import Write
 
@@ -34,9 +35,9 @@ class RedisDoor:
 
     name = "REDIS"
 
-    def __init__(self, settings: RedisSettings, marker_ttl_s: int) -> None:
+    def __init__(self, settings: RedisSettings, markers: MarkerBounds) -> None:
         self.client = redis.connect(settings)
-        self._marker_ttl_s = marker_ttl_s
+        self._markers = markers
         self._memory = RedisUserMemory(self.client)
         self.walks: Sequence[ContentWalk] = key_walks(self.client)
 
@@ -72,8 +73,7 @@ class RedisDoor:
         """Put the marks of commands back that were applied."""
         with self._errors():
             for receipt in receipts:
-                name = keys.marker_key(receipt.correlation_id)
-                self.client.set(name, receipt.SerializeToString(), ex=self._marker_ttl_s, nx=True)
+                put_marker(self.client, receipt, self._markers)
 
     def key_of_marks(self, place: str, key: str) -> str:
         """Return the key that marks have: without the prefix."""

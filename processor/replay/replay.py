@@ -16,6 +16,7 @@ from polystream.v1.operations_pb2 import Operation
 from mesh import topics
 from mesh.catalog import Catalog, load_catalog
 from mesh.codec import Decoder
+from mesh.env_file import SettingsError
 from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError
 from mesh.operation import answered_position
@@ -41,7 +42,8 @@ from processor.replay.target_check import check_target
 from processor.replay.targets import ReplayTarget, open_target
 from processor.replay.told_handlers import ToldHandlers
 from processor.stores.mongodb import MongoStore
-from processor.stores.redis import MarkerBounds, RedisStore
+from processor.stores.redis import RedisStore
+from processor.stores.redis_markers import MarkerBounds
 
 _BATCH_COMMANDS: Final = 500
 _USERS_IN: Final = "POSTGRESQL"
@@ -109,7 +111,11 @@ class _Replay:
 
     def _open_target(self, url: str, *, overwrite: bool) -> ReplayTarget:
         live = MongoSettings() if self._store_name == "MONGODB" else RedisSettings()
-        target = open_target(url, live, self._lane.marker_ttl_s)
+        try:
+            target = open_target(url, live, self._lane)
+        except SettingsError as error:
+            example = "mongodb://host:27017/database" if self._store_name == "MONGODB" else "redis://host:6379/0"
+            raise TargetRefusedError(f"--into names no such database: it takes a URL, as {example} is one") from error
         self._stack.callback(target.close)
         if url == live.url or target.is_live():
             raise TargetRefusedError("the target is the live database: name another one")

@@ -12,7 +12,7 @@ from polystream.v1.events_pb2 import CommandReceipt
 from pymongo import UpdateOne
 
 from mesh.errors import PolystreamError
-from mesh.settings import MongoSettings, RedisSettings
+from mesh.settings import LaneSettings, MongoSettings, RedisSettings
 from mesh.store_names import mongodb as collections
 from mesh.store_names import redis as keys
 from processor.integrity.inspectors import MongoInspector, RedisInspector, UserDataInspector
@@ -20,6 +20,7 @@ from processor.integrity.mongodb_door import MongoDoor
 from processor.integrity.redis_door import RedisDoor
 from processor.integrity.store_errors import under_its_name
 from processor.stores import mongodb, redis
+from processor.stores.redis_markers import MarkerBounds
 
 _COLLECTIONS: Final = (
     collections.VIEWS,
@@ -173,8 +174,8 @@ class RedisTarget:
         "operations, request IDs and the counters of the cache are the gateways': they are not in the log of commands",
     )
 
-    def __init__(self, settings: RedisSettings, live: RedisSettings, marker_ttl_s: int) -> None:
-        self.door = RedisDoor(settings, marker_ttl_s)
+    def __init__(self, settings: RedisSettings, live: RedisSettings, markers: MarkerBounds) -> None:
+        self.door = RedisDoor(settings, markers)
         self.inspector: UserDataInspector = RedisInspector(settings)
         self._live = redis.connect(live)
 
@@ -231,11 +232,12 @@ class RedisTarget:
             yield
 
 
-def open_target(url: str, live: MongoSettings | RedisSettings, marker_ttl_s: int) -> ReplayTarget:
+def open_target(url: str, live: MongoSettings | RedisSettings, lane: LaneSettings) -> ReplayTarget:
     """Return the target that a URL names, of the kind that the live database is.
 
     Raises SettingsError where it is no such URL.
     """
     if isinstance(live, MongoSettings):
-        return MongoTarget(MongoSettings(url=url), live, marker_ttl_s)
-    return RedisTarget(RedisSettings(url=url), live, marker_ttl_s)
+        return MongoTarget(MongoSettings(url=url), live, lane.marker_ttl_s)
+    markers = MarkerBounds(lane.marker_ttl_s, lane.redis_marks_max_bytes)
+    return RedisTarget(RedisSettings(url=url), live, markers)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib import resources
 from typing import Any, Final
 
@@ -27,7 +27,6 @@ from redis.retry import Retry
 
 from mesh.error_classes.redis import classify_redis
 from mesh.errors import PolystreamError, Reason
-from mesh.redis_budget import KEEP_WITHIN
 from mesh.settings import PostgresSettings, RedisSettings
 from mesh.store_names.redis import (
     KNOWN_USERS,
@@ -44,8 +43,9 @@ from mesh.store_names.redis import (
 from processor.application import Decided, apply_in_batches, park_given_up, refusals_of, run_handlers
 from processor.handlers import AnyHandler
 from processor.model import Answer, Delivery, GivenUp, ParkedRecord
-from processor.parking import Known, ParkingBounds, may_be_marked, waiting_record
+from processor.parking import Known, may_be_marked, waiting_record
 from processor.receipts import make_receipt, repeat
+from processor.stores.redis_markers import KEEP_MARKERS, MARKER_BYTES, MarkerBounds, put_marker
 from processor.stores.redis_parking import RedisParking, RedisPositions, position_field
 from processor.stores.redis_plans import RedisPlan, Word
 from processor.user_lookup import PostgresUsers
@@ -58,19 +58,7 @@ _PING_TTL_MS: Final = 1000
 _SCRIPT: Final = "apply.lua"
 _SCRIPT_KEYS: Final = 3
 _OUTRUN: Final = {-1, -2}  # what the script says of a command that another lane has passed, or that has to wait
-_MARKER_BYTES: Final = 250  # measured: what a marker takes beside its receipt, with its place in the list by age
 _KNOWN_USERS_MAX: Final = 200_000  # users who were found to exist; of more, some are forgotten, and asked for again
-# KEYS: 1 the markers by age, 2 the sum of their bytes, 3 when the newest that gave way was written. ARGV: 1 the bound
-# in bytes, 2 the keys' prefix, 3 what the new ones take, 4 the time in milliseconds, 5... their names less the prefix.
-_KEEP_MARKERS: Final = (
-    KEEP_WITHIN
-    + """
-local last = keep_within(KEYS[1], KEYS[2], ARGV[2], {unpack(ARGV, 5)}, ARGV[3], ARGV[4], tonumber(ARGV[1]))
-if last then
-  redis.call('SET', KEYS[3], last)
-end
-"""
-)
 
 
 def connect(settings: RedisSettings) -> Redis:
@@ -83,15 +71,6 @@ def connect(settings: RedisSettings) -> Redis:
         client_name="polystream-lane-redis",
     )
     return client
-
-
-@dataclass(frozen=True, slots=True)
-class MarkerBounds:
-    """What the lane may keep in the server: markers for so long, in seconds, and within so many bytes."""
-
-    ttl_s: int
-    max_bytes: int
-    parking: ParkingBounds = field(default_factory=ParkingBounds)  # what may be parked in the server
 
 
 class RedisStore:
@@ -118,7 +97,7 @@ class RedisStore:
         self._recorded: dict[tuple[str, int], int] = {}  # positions, by topic ID and partition
         self._script = resources.files(__package__).joinpath(_SCRIPT).read_bytes()
         self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
-        self._keep_sha = hashlib.sha1(_KEEP_MARKERS.encode(), usedforsecurity=False).hexdigest()
+        self._keep_sha = hashlib.sha1(KEEP_MARKERS.encode(), usedforsecurity=False).hexdigest()
 
     def ping(self) -> None:
         """Ask the server for a sign of life, and whether it takes writes: a replica answers to PING.
@@ -150,8 +129,7 @@ class RedisStore:
         key = parked.key
         with store_errors():
             if may_be_marked(parked, self._parking.records(key)) and parked.receipt is not None:
-                mark = parked.receipt.SerializeToString()
-                self._client.set(marker_key(parked.correlation_id), mark, ex=self._markers.ttl_s, nx=True)
+                put_marker(self._client, parked.receipt, self._markers)
             self._parking.remove(key, [parked.id])
 
     def count_parked(self) -> tuple[int, int]:
@@ -256,7 +234,7 @@ class RedisStore:
     ) -> Sequence[Word]:
         """Return the arguments of the script that keeps markers within their bytes: a batch's and all others."""
         now_ms = time.time_ns() // 1_000_000
-        sizes = {applied.correlation_id: applied.ByteSize() + _MARKER_BYTES for _, applied, _ in prepared}
+        sizes = {applied.correlation_id: applied.ByteSize() + MARKER_BYTES for _, applied, _ in prepared}
         return [self._markers.max_bytes, MARKER_PREFIX, sum(sizes.values()), now_ms, *sizes]
 
     def _run(self, calls: Sequence[Sequence[Word]], markers: Sequence[Word]) -> list[Any]:
@@ -264,7 +242,7 @@ class RedisStore:
         if any(isinstance(result, NoScriptError) for result in results):
             # The server has started anew, or was told to forget. In a transaction, none was found or all were.
             self._client.script_load(self._script)
-            self._client.script_load(_KEEP_MARKERS)
+            self._client.script_load(KEEP_MARKERS)
             results = self._evaluate(calls, markers)
         for result in results:
             if isinstance(result, Exception):

@@ -14,10 +14,12 @@ from gateway.operations.redis_store import Claim, ReceiptWriter, RedisOperationS
 from gateway.queries.stores import Stores
 from mesh.ids import new_correlation_id
 from mesh.settings import MongoSettings, PostgresSettings
+from mesh.store_names.redis import MARKERS, MARKERS_BYTES, marker_key
 from processor.handlers import find_handlers
 from processor.integrity.inspectors import RedisInspector
 from processor.stores import redis as lane_store
-from processor.stores.redis import MarkerBounds, RedisStore, RedisUserMemory, connect
+from processor.stores.redis import RedisStore, RedisUserMemory, connect
+from processor.stores.redis_markers import MARKER_BYTES, MarkerBounds, put_marker
 from processor.users import Erasure
 from tests.support.closing import close_stores
 from tests.support.lanes import CATALOG, delivery
@@ -148,6 +150,24 @@ class TestBounds:
         assert repeated.duplicate
         inspector.close()
         store.close()
+
+    def test_marks_that_are_put_back_are_the_newest(self, cache: StoreServer, db: Redis) -> None:
+        """They count within the bytes, and what is older gives way first; one that is there stays as it is."""
+        bounds = MarkerBounds(_TTL_S, 20 * (MARKER_BYTES + 100))
+        old, *others = (CommandReceipt(correlation_id=new_correlation_id(), command="x" * 40) for _ in range(30))
+        put_marker(db, old, bounds)
+        put_marker(db, CommandReceipt(correlation_id=old.correlation_id), bounds)
+        assert db.get(marker_key(old.correlation_id)) == old.SerializeToString()
+        assert db.llen(MARKERS) == 1
+        for receipt in others:
+            put_marker(db, receipt, bounds)
+        assert not db.exists(marker_key(old.correlation_id))
+        assert db.get(marker_key(others[-1].correlation_id)) == others[-1].SerializeToString()
+        assert 0 < db.ttl(marker_key(others[-1].correlation_id)) <= _TTL_S
+        assert int(db.get(MARKERS_BYTES) or 0) <= bounds.max_bytes
+        inspector = RedisInspector(cache.redis)
+        assert inspector.remembers_since_ms() > 1_700_000_000_000
+        inspector.close()
 
     def test_users_who_are_remembered_are_bounded(self, db: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
         """Some who exist are forgotten, and asked for again; nobody who was erased is."""

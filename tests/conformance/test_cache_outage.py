@@ -19,7 +19,8 @@ from mesh.errors import PolystreamError, Reason
 from mesh.settings import MongoSettings, PostgresSettings
 from processor.handlers import find_handlers
 from processor.model import Delivery
-from processor.stores.redis import MarkerBounds, RedisStore, RedisUserMemory, connect
+from processor.stores.redis import RedisStore, RedisUserMemory, connect
+from processor.stores.redis_markers import MarkerBounds
 from tests.support.closing import close_stores
 from tests.support.lanes import CATALOG, delivery
 from tests.support.store_engines import CACHE, StoreServer

@@ -43,6 +43,7 @@ from processor.integrity.mongodb_door import MongoDoor
 from processor.integrity.orphans import LanesBehindError
 from processor.integrity.postgresql_door import PostgresDoor
 from processor.integrity.redis_door import RedisDoor
+from processor.stores.redis_markers import MarkerBounds
 from tests.support.engine_pool import Lease
 from tests.support.lanes import CATALOG, LaneProcess, Wire, run_module
 from tests.support.people import person
@@ -72,7 +73,7 @@ class World:
             lane.wait_ready()
         self.postgresql = PostgresDoor(PostgresSettings())
         self.mongodb = MongoDoor(MongoSettings())
-        self.redis = RedisDoor(RedisSettings(), 3600)
+        self.redis = RedisDoor(RedisSettings(), MarkerBounds(3600, 1 << 20))
         self.doors: dict[str, Any] = {"POSTGRESQL": self.postgresql, "MONGODB": self.mongodb, "REDIS": self.redis}
         for door in self.doors.values():
             closing.callback(door.close)

@@ -38,6 +38,7 @@ from processor.receipts import make_dead_letter_receipt
 from processor.replay.outcome import LeftOut, Missing, Replayed
 from processor.replay.replay import TargetRefusedError, replay
 from processor.stores.mongodb import MongoStore
+from processor.stores.redis_markers import MarkerBounds
 from tests.support.engine_pool import Lease
 from tests.support.headers import header_texts
 from tests.support.lanes import CATALOG, LaneProcess, Wire, run_module
@@ -177,7 +178,7 @@ def _mongo_of(url: str) -> MongoDoor:
 
 
 def _redis_of(url: str) -> RedisDoor:
-    return RedisDoor(RedisSettings(url=url), 3600)
+    return RedisDoor(RedisSettings(url=url), MarkerBounds(3600, 1 << 20))
 
 
 def mongo_contents(url: str) -> dict[Any, Any]:
@@ -266,6 +267,15 @@ def users_of_marks(live: LiveStores, store: str) -> set[int]:
     with closing(door):
         page, _ = door.mark_page(None, 10_000)
     return {one.user_id for one in page if one.command != "DeleteUser"}
+
+
+@pytest.mark.usefixtures("live")
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("into", ["mongodb://127.0.0.1:1", "http://127.0.0.1:1/x", "nothing"])
+def test_what_is_no_database_is_named_by_its_option(store: str, into: str) -> None:
+    """Not by the setting that the live database has."""
+    with pytest.raises(TargetRefusedError, match=r"^--into names no such database: it takes a URL, as "):
+        replay(store, into, overwrite=False, is_dry=False)
 
 
 @pytest.mark.usefixtures("live")

@@ -27,7 +27,8 @@ from processor.model import Answer, Delivery, Store
 from processor.parking import ParkingBounds
 from processor.stores.mongodb import MongoStore
 from processor.stores.postgresql import PostgresStore
-from processor.stores.redis import MarkerBounds, RedisStore
+from processor.stores.redis import RedisStore
+from processor.stores.redis_markers import MarkerBounds
 from tests.support.engine_pool import Lease
 from tests.support.lanes import CATALOG, delivery
 from tests.support.platform import EngineSet

@@ -18,7 +18,8 @@ from processor.migrations.runner import load_migrations, migrate
 from processor.model import Answer, Delivery, GivenUp, Store, Unanswered
 from processor.receipts import make_dead_letter_receipt
 from processor.stores.mongodb import MongoStore, connect, database_of, ensure_indexes
-from processor.stores.redis import MarkerBounds, RedisStore
+from processor.stores.redis import RedisStore
+from processor.stores.redis_markers import MarkerBounds
 from tests.support.people import person
 from tests.support.platform import EngineSet
 

@@ -152,6 +152,7 @@ def test_what_is_inside_a_message_needs_no_other_import_to_be_json() -> None:
         (["list", "--standing", "lost"], "'lost' is none of parked, "),
         (["redrive", "--all", "--wait-s", "0"], "'0' is no number of seconds above 0"),
         (["redrive", "--all", "--wait-s", "soon"], "'soon' is no number of seconds above 0"),
+        (["list", "--user", "00000000000000001999999999999"], "is no user's ID: a number from 1 to 9007199254740991"),
         ([], "it needs ACTION"),
     ],
 )
