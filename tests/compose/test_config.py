@@ -9,6 +9,7 @@ import pydantic_settings
 import pytest
 
 from mesh import settings
+from monitor.pages.frame import LINKS
 from stack.ports import Ports
 from tests.support.compose_file import FOLDER, PROFILES, Composition, composition, seconds
 from tests.support.compose_probe import ELASTICSEARCH, ENGINES, PAGES, SERVICES

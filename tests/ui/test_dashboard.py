@@ -1,4 +1,4 @@
-"""The monitor's pages in a browser: used for what they are for, wide and narrow, in both languages, without an error."""
+"""The monitor's pages in a browser: each used for what it is for, wide and narrow, in both languages, with no error."""
 
 import re
 from collections.abc import Iterator
@@ -50,9 +50,7 @@ def _view_of_nobody(platform: Platform) -> str:
 
 
 @pytest.mark.parametrize("tag", _LANGUAGES)
-def test_the_overview_shows_every_part_and_stays_live(
-    browser: Browser, platform: Platform, width: int, tag: str
-) -> None:
+def test_the_overview_shows_every_part(browser: Browser, platform: Platform, width: int, tag: str) -> None:
     """Every part is there, charts have axes, nothing is wider than the screen, and it says that it is live."""
     live, pause = _LANGUAGES[tag]
     with _watched(browser, width) as page:
