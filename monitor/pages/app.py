@@ -19,7 +19,7 @@ from mesh.health.components import HeardPart
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
 from monitor.page_guard import PageGuard
-from monitor.pages import built_docs, operation, operations, overview
+from monitor.pages import built_docs, operation, operations, overview, send
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
@@ -53,6 +53,7 @@ class Pages:
             overview.page(state, activity, addresses),
             operations.page(log, catalog),
             operation.page(log, catalog, addresses),
+            *send.pages(catalog, gateway, addresses),
             built_docs.page(),
         ]
         self._frame = Frame(pages, addresses, self._live)

@@ -1,5 +1,6 @@
 """What surrounds every page: its routes, its language and theme, the navigation, and the stream that keeps it live."""
 
+import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -54,12 +55,13 @@ class Frame:
             lstrip_blocks=True,
         )
         self._templates.filters["iso"] = _iso
+        self._templates.filters["pretty"] = _pretty
 
     def routes(self) -> list[Route]:
         """Return the routes of the pages, and of their streams."""
         routes = []
         for page in self._pages:
-            routes.append(Route(page.path, self._shower(page)))
+            routes.append(Route(page.path, self._shower(page), methods=list(page.methods)))
             if page.interval_s is not None:
                 routes.append(Route(f"{LIVE_PREFIX}{page.path.rstrip('/')}/stream", self._streamer(page)))
         return routes
@@ -167,6 +169,10 @@ def _choice(request: Request, name: str, choices: Sequence[str]) -> str | None:
         if said in choices:
             return said
     return None
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _iso(timestamp: Timestamp) -> str:

@@ -164,5 +164,5 @@ class _Feed:
 
 def _event(name: str, data: str) -> bytes:
     """Write one event (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
-    lines = "".join(f"data: {line}\n" for line in data.splitlines())
-    return f"event: {name}\n{lines or 'data:'}\n\n".encode()
+    lines = "".join(f"data: {line}\n" for line in data.splitlines() or [""])
+    return f"event: {name}\n{lines}\n".encode()

@@ -30,6 +30,7 @@ class DashboardPage:
     view: Callable[[Request], Awaitable[Shown]]
     interval_s: float | None = None
     in_navigation: bool = True
+    methods: tuple[str, ...] = ("GET",)  # of HTTP
     section: str = ""  # the page that the navigation marks in its place; itself by default
 
     @property

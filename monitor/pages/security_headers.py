@@ -14,7 +14,7 @@ POLICY: Final = (
 _POLICY_HEADER: Final = "content-security-policy"
 _HEADERS: Final = {
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }

@@ -165,3 +165,26 @@ def test_keys_alone_lead_everywhere(browser: Browser, platform: Platform) -> Non
         assert page.evaluate("document.activeElement.className") == "skip"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "content"
+
+
+@pytest.mark.parametrize("tag", _LANGUAGES)
+def test_a_form_sends_a_command_and_follows_it(browser: Browser, platform: Platform, width: int, tag: str) -> None:
+    """The form works as it stands; the receipt comes to the same page, with the call to copy."""
+    with _watched(browser, width) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/send/RecordView?lang={tag}")
+        page.locator("form.fields button").click()
+        expect(page.locator("#story .pill.SUCCEEDED")).to_be_visible(timeout=_FAR_MS)
+        assert "grpcurl -plaintext" in (page.locator("[data-key=code-grpcurl] code").last.text_content() or "")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_form_shows_errors_at_their_fields(browser: Browser, platform: Platform) -> None:
+    """What the contract refuses is told beside the field, which keeps what was typed."""
+    with _watched(browser) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/send/CreateUser?lang=en")
+        page.get_by_label("cpf").fill("11111111111")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("#refusal")).to_contain_text("INVALID_FIELD")
+        expect(page.get_by_label("cpf")).to_have_attribute("aria-invalid", "true")
+        expect(page.get_by_label("cpf")).to_have_value("11111111111")
+        expect(page.locator(".field", has=page.locator("#cpf"))).to_contain_text("check digits")

@@ -67,7 +67,7 @@ async def test_every_answer_says_what_a_browser_may_do(tmp_path: Path, path: str
         headers = (await opened.client.get(path)).headers
         assert headers["content-security-policy"] == POLICY
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert "unsafe-inline" not in POLICY
 
 
