@@ -11,9 +11,8 @@ NOW_S = 1_700_000_000
 
 def event(event_type: str, *, at_s: int = NOW_S, store: str = "", duration_ms: float = 0, **fields: str) -> TracedEvent:
     """Return an event of a type at a time."""
-    made = Event(
-        event_type=event_type, store=store, duration_ms=duration_ms, command=fields.pop("command", "RecordView")
-    )
+    made = Event(event_type=event_type, store=store, duration_ms=duration_ms)
+    made.command = fields.pop("command", "RecordView")
     made.error = fields.pop("error", "")
     made.timestamp.seconds = at_s
     return TracedEvent(made, sampled=False)

@@ -97,9 +97,7 @@ async def test_streams_are_bounded_and_end_with_the_monitor() -> None:
         live.open("k", page.render, 0.01)
     live.close()
     for stream in streams:
-        with pytest.raises(StopAsyncIteration):
-            while True:
-                await next_event(stream)
+        assert len([message async for message in stream]) <= 1  # what was on its way
     with pytest.raises(TooManyStreamsError):
         live.open("k", page.render, 0.01)
 
