@@ -55,6 +55,7 @@ async def run() -> int:
     log.info("ready")
     await stopping.wait()
 
+    monitor.pages.close()
     monitor.http_server.should_exit = True
     await pages
     for task in (*tasks, death):

@@ -19,11 +19,12 @@ from mesh.hosts import host_and_port
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
 from mesh.threads import CriticalThreads
+from monitor.activity import Activity
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
 from monitor.otlp import TraceReceiver
 from monitor.own_health import MonitorHealth
-from monitor.pages import Pages
+from monitor.pages.app import Pages
 from monitor.part_health import KnownParts, PartHealthServicer
 from monitor.records import EventReader
 from monitor.retention import Retention
@@ -46,6 +47,7 @@ class Monitor:
     forwarder: TraceForwarder | None
     grpc_server: grpc.aio.Server
     gateway: grpc.aio.Channel
+    pages: Pages
     http_server: uvicorn.Server
     ingest: Ingest
     lag: LagWatch
@@ -76,10 +78,19 @@ def build() -> Monitor:
         CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
     )
     threads = CriticalThreads()
-    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health)
+    activity = Activity()
+    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health, on_kept=activity.add)
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
-    pages = Pages(log, catalog, settings, gateway, is_following=ingest.is_following, parts=known.parts)
+    pages = Pages(
+        log,
+        catalog,
+        settings,
+        gateway,
+        is_following=ingest.is_following,
+        parts=known.parts,
+        activity=activity,
+    )
     http_server = uvicorn.Server(
         uvicorn.Config(
             pages.app(), host=settings.host, port=settings.http_port, log_config=None, access_log=False, lifespan="off"
@@ -90,6 +101,7 @@ def build() -> Monitor:
         forwarder=forwarder,
         grpc_server=grpc_server,
         gateway=gateway,
+        pages=pages,
         http_server=http_server,
         ingest=ingest,
         lag=LagWatch(ingest, health, threads),
