@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+from opensearchpy import OpenSearch
 from polystream.v1.operations_pb2 import Operation, Span
 
 from mesh.catalog import Catalog
@@ -79,7 +80,7 @@ class OpenSearchEventStore:
     def count_events(self, correlation_id: str) -> int:
         """Return how many events of a command there are, as far as searches show them."""
         query = {"query": {"term": {"correlation_id": correlation_id}}}
-        return int(self._api.call("POST", f"/{EVENTS}-*/_count", query).get("count", 0))
+        return int(self._api.call(lambda client: client.count(index=f"{EVENTS}-*", body=query)).get("count", 0))
 
     def spans_of(self, correlation_id: str) -> FoundSpans:
         """Return the spans that name a command, and their ancestors, in no order."""
@@ -161,7 +162,7 @@ class OpenSearchEventStore:
             if self._has_templates:
                 return
             for name, template in index_templates().items():
-                self._api.call("PUT", f"/_index_template/{name}", template)
+                self._api.call(partial(_put_template, name=name, template=template))
             self._has_templates = True
 
     def _merge(self, events: Sequence[TracedEvent]) -> None:
@@ -182,7 +183,8 @@ class OpenSearchEventStore:
     def _known(self, identifiers: Sequence[str]) -> dict[str, Answer]:
         """Return the documents of those operations that there are, as they were last acknowledged."""
         # No path takes every identifier: `..` leads elsewhere however it is quoted.
-        documents = self._api.call("POST", f"/{OPERATIONS}/_mget", {"ids": list(identifiers)}).get("docs", ())
+        wanted = {"ids": list(identifiers)}
+        documents = self._api.call(lambda client: client.mget(index=OPERATIONS, body=wanted)).get("docs", ())
         if any(_is_out_of_reach(document) for document in documents):
             raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE)
         return {document["_id"]: document for document in documents if document.get("found")}
@@ -229,14 +231,14 @@ class OpenSearchEventStore:
 
     def _answer_of(self, index: str, query: Answer) -> Answer:
         """Search every shard: raises where one does not answer, as just after a start; empty without an index."""
-        return self._api.call("POST", f"/{index}/_search", query, allow_partial_search_results="false")
+        return self._api.call(lambda client: client.search(index=index, body=query, allow_partial_search_results=False))
 
     def _drop_days(self, prefix: str, before_us: int) -> int:
         """Delete the daily indices that end before a time; return how many documents they had."""
         first_kept = f"{prefix}-{datetime.fromtimestamp(before_us / 1e6, UTC).strftime(_DAY_FORMAT)}"
         old = {name: count for name, count in self._counts(prefix).items() if name < first_kept}
         for name in old:
-            self._api.call("DELETE", f"/{name}")
+            self._drop(name)
         return sum(old.values())
 
     def _drop_span_days_over(self, max_spans: int) -> int:
@@ -247,9 +249,12 @@ class OpenSearchEventStore:
         for name, count in days:
             if over - gone < count:
                 break
-            self._api.call("DELETE", f"/{name}")
+            self._drop(name)
             gone += count
         return gone
+
+    def _drop(self, index: str) -> None:
+        self._api.call(lambda client: client.indices.delete(index=index))
 
     def _drop_operations(self, since_us: int) -> int:
         self._operations.refresh()
@@ -257,7 +262,7 @@ class OpenSearchEventStore:
 
     def _drop_spans_over(self, max_spans: int) -> int:
         self._spans.refresh()
-        over = self._api.call("GET", f"/{SPANS}-*/_count").get("count", 0) - max_spans
+        over = self._api.call(lambda client: client.count(index=f"{SPANS}-*")).get("count", 0) - max_spans
         if over <= 0:
             return 0
         return self._delete(f"{SPANS}-*", {"query": {"match_all": {}}}, self._spans, over, sort="start_time:asc")
@@ -267,19 +272,18 @@ class OpenSearchEventStore:
     ) -> int:
         """Delete a bounded number of documents: a request that takes longer than it may would be asked for ever."""
         answer = self._api.call(
-            "POST",
-            f"/{index}/_delete_by_query",
-            query,
-            max_docs=min(max_docs, _DELETED_MAX),
-            conflicts="proceed",
-            **parameters,
+            lambda client: client.delete_by_query(
+                index=index, body=query, max_docs=min(max_docs, _DELETED_MAX), conflicts="proceed", **parameters
+            )
         )
         freshness.wrote()
         return int(answer.get("deleted", 0))
 
     def _counts(self, prefix: str) -> dict[str, int]:
         """Return how many documents the daily indices of a prefix have, by their names."""
-        stats = self._api.call("GET", f"/{prefix}-*/_stats/docs").get("indices", {})
+        stats = self._api.call(lambda client: client.indices.stats(index=f"{prefix}-*", metric="docs")).get(
+            "indices", {}
+        )
         return {name: int(stat["primaries"]["docs"]["count"]) for name, stat in stats.items()}
 
 
@@ -302,8 +306,12 @@ class _Freshness:
         with self._lock:
             began = time.monotonic()
             if self._written_at >= self._fresh_at:
-                self._api.call("POST", f"/{self._index}/_refresh")
+                self._api.call(lambda client: client.indices.refresh(index=self._index))
                 self._fresh_at = began
+
+
+def _put_template(client: OpenSearch, name: str, template: Answer) -> Answer:
+    return client.indices.put_index_template(name=name, body=template)  # type: ignore[no-any-return]
 
 
 def _span_identifier(trace_id: str, span_id: str) -> str:
