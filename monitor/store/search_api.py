@@ -59,7 +59,7 @@ class SearchApi:
                     "use_ssl": is_secure,
                 }
             ],
-            connection_class=_Connection,
+            connection_class=_SearchConnection,
             http_auth=user if user[0] else None,
             ca_certs=settings.ca_file or None,
             proxy_url=settings.proxy_url,
@@ -147,7 +147,7 @@ class SearchApi:
         self._set_apart.keep(f"{target['_index']}/{target['_id']}", action[1], verdict.cause)
 
 
-class _Connection(Urllib3HttpConnection):
+class _SearchConnection(Urllib3HttpConnection):
     """A connection that goes where the settings lead, says nothing by itself, and reads any refusal."""
 
     def __init__(self, *, proxy_url: str = "", **options: Any) -> None:

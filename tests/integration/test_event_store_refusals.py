@@ -16,10 +16,10 @@ from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.telemetry.names import CONVERSATION_ID
+from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
 from monitor.store.local import LocalEventStore
 from monitor.store.opensearch import OpenSearchEventStore, daily_index
-from monitor.store.port import OperationFilter
 from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
@@ -206,7 +206,7 @@ def test_what_can_never_be_stored_is_set_apart(
     assert kept["id"] == f"{today()}/{unfit.event.event_id}"
     assert kept["document"]["event_id"] == unfit.event.event_id
     assert kept["cause"]
-    assert [o.correlation_id for o in store.operations(OperationFilter(), None, 5)] == [unfit.event.correlation_id]
+    assert [o.correlation_id for o in store.operations(Listing(5))] == [unfit.event.correlation_id]
     assert len(store.spans_of(unfit.event.correlation_id).spans) == 1
 
 
@@ -296,7 +296,7 @@ class TestTheLocalFile:
             assert raised.value.metadata["error"].startswith("the disk is full")
         local._db.execute("PRAGMA max_page_count = 1000000")
         local.append(waiting)
-        assert len(local.operations(OperationFilter(), None, 100)) == 50
+        assert len(local.operations(Listing(100))) == 50
         assert kept_apart(tmp_path) == []
 
     def test_a_file_that_may_only_be_read_is_waited_for(self, local: LocalEventStore) -> None:
@@ -315,7 +315,7 @@ class TestTheLocalFile:
         for _ in range(2):
             local.append(batch)
         assert [kept["id"] for kept in kept_apart(tmp_path)] == [f"event/{unfit.event.event_id}"]
-        assert len(local.operations(OperationFilter(), None, 100)) == 2
+        assert len(local.operations(Listing(100))) == 2
 
 
 def test_a_damaged_line_of_the_spool_is_set_apart(tmp_path: Path) -> None:
@@ -328,5 +328,5 @@ def test_a_damaged_line_of_the_spool_is_set_apart(tmp_path: Path) -> None:
     spooled.append([traced])
     eventually(lambda: not spool.backlog, TIMEOUT_S)
     assert [kept["document"] for kept in kept_apart(tmp_path / "spool")] == ["{damaged"]
-    assert [o.state for o in inner.operations(OperationFilter(), None, 5)] == [Operation.ACCEPTED]
+    assert [o.state for o in inner.operations(Listing(5))] == [Operation.ACCEPTED]
     spooled.close()
