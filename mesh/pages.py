@@ -6,6 +6,7 @@ meantime, and a digest that binds it to the list: its method and its parameters.
 
 import hashlib
 import json
+import math
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from google.protobuf.message import Message
 
 from mesh.errors import FieldFault, PolystreamError, Reason
 
-Key = tuple[int | str, ...]
+Key = tuple[int | float | str, ...]
 T = TypeVar("T")
 
 DEFAULT_SIZE: Final = 50
@@ -38,7 +39,7 @@ class QueryPage:
         """Return the page of `size + 1` entries read, and whether there are more."""
         return entries[: self.size], len(entries) > self.size
 
-    def token(self, *key: int | str) -> str:
+    def token(self, *key: float | str) -> str:
         """Return the token of the page behind the entry with this sort key."""
         body = json.dumps(key, separators=(",", ":")).encode()
         return urlsafe_b64encode(self.digest(body) + body).rstrip(b"=").decode()
@@ -48,7 +49,7 @@ class QueryPage:
         return hashlib.blake2b(body, digest_size=_DIGEST_BYTES, key=self.list_id).digest()
 
 
-def page_of(request: Any, *key_types: type[int] | type[str]) -> QueryPage:
+def page_of(request: Any, *key_types: type[int] | type[float] | type[str]) -> QueryPage:
     """Return the page that a List request asks for. `key_types` are those of the list's sort key.
 
     Raises PolystreamError INVALID_PAGE_TOKEN for a token of another list, or none at all.
@@ -77,9 +78,15 @@ def _key(page: QueryPage, token: str, key_types: Sequence[type]) -> Key:
         raise foreign_token() from error
     if [type(value) for value in key] != list(key_types):
         raise foreign_token()
-    if any(value not in _INT64 if isinstance(value, int) else _UNSTORABLE.search(value) for value in key):
+    if any(_is_unstorable(value) for value in key):
         raise foreign_token()
     return key
+
+
+def _is_unstorable(value: float | str) -> bool:
+    if isinstance(value, str):
+        return _UNSTORABLE.search(value) is not None
+    return not math.isfinite(value) if isinstance(value, float) else value not in _INT64
 
 
 def _list_id(request: Message) -> bytes:

@@ -30,9 +30,7 @@ from monitor.records import EventReader
 from monitor.retention import Retention
 from monitor.service import EventLog, EventLogServicer
 from monitor.store.local import LocalEventStore
-from monitor.store.opensearch import OpenSearchEventStore
 from monitor.store.port import EventStore
-from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 
@@ -119,6 +117,10 @@ def _event_store(settings: EventStoreSettings, catalog: Catalog, on_set_apart: C
     """
     if not settings.elasticsearch_host:
         return LocalEventStore(settings.data_dir, catalog, on_set_apart)
+    # Not before it is needed: opensearch-py takes a third of a second to import.
+    from monitor.store.opensearch import OpenSearchEventStore  # noqa: PLC0415
+    from monitor.store.search_api import SearchApi  # noqa: PLC0415
+
     spool = SpoolFile(settings.data_dir / "spool", settings.spool_max_bytes)
     inner = OpenSearchEventStore(SearchApi(settings, on_set_apart), catalog)
     return SpooledEventStore(inner, spool, catalog, on_set_apart)

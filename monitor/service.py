@@ -11,8 +11,11 @@ from polystream.v1 import operations_pb2 as pb
 
 from mesh.catalog import Catalog
 from mesh.errors import FieldFault, PolystreamError, Reason
-from mesh.pages import page_of
-from monitor.store.port import EventStore, OperationFilter, Position
+from monitor.listing.checking import conditions_of
+from monitor.listing.conditions import All, Condition, Equals
+from monitor.listing.fields import EVENTS, OPERATIONS, SPANS, event_values, operation_values, span_values
+from monitor.listing.paging import page_for
+from monitor.store.port import EventStore
 from monitor.store.selection import EVENTS_MAX
 from monitor.story import fold, tell
 
@@ -51,16 +54,33 @@ class EventLog:
             spans_left_out=found.left_out,
         )
 
-    def page(self, request: pb.ListOperationsRequest) -> pb.ListOperationsResponse:
-        """Return a page of operations, newest first. Raises PolystreamError: INVALID_PAGE_TOKEN."""
-        only = OperationFilter(request.state, request.command, request.user_id)
-        page = page_of(request, int, str)
-        after = Position(*page.after) if page.after is not None else None  # type: ignore[arg-type] # of those types
-        operations, has_more = page.cut(self._store.operations(only, after, page.size + 1))
-        token = (
-            page.token(operations[-1].accept_time.ToMicroseconds(), operations[-1].correlation_id) if has_more else ""
+    def operations_page(self, request: pb.ListOperationsRequest) -> pb.ListOperationsResponse:
+        """Return a page of operations. Raises PolystreamError: INVALID_FIELD, INVALID_PAGE_TOKEN."""
+        only: list[Condition] = [conditions_of(request.filter, OPERATIONS)]
+        if request.state:
+            only.append(Equals("state", pb.Operation.State.Name(request.state)))
+        if request.command:
+            only.append(Equals("command", request.command))
+        if request.user_id:
+            only.append(Equals("user_id", request.user_id))
+        page = page_for(request, All(tuple(only)), OPERATIONS, self._store.operations, operation_values)
+        return pb.ListOperationsResponse(
+            operations=page.entries, next_page_token=page.next_token, previous_page_token=page.previous_token
         )
-        return pb.ListOperationsResponse(operations=operations, next_page_token=token)
+
+    def events_page(self, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
+        """Return a page of events. Raises PolystreamError: INVALID_FIELD, INVALID_PAGE_TOKEN."""
+        page = page_for(request, conditions_of(request.filter, EVENTS), EVENTS, self._store.events, event_values)
+        return pb.ListEventsResponse(
+            events=page.entries, next_page_token=page.next_token, previous_page_token=page.previous_token
+        )
+
+    def spans_page(self, request: pb.ListSpansRequest) -> pb.ListSpansResponse:
+        """Return a page of spans. Raises PolystreamError: INVALID_FIELD, INVALID_PAGE_TOKEN."""
+        page = page_for(request, conditions_of(request.filter, SPANS), SPANS, self._store.spans, span_values)
+        return pb.ListSpansResponse(
+            spans=page.entries, next_page_token=page.next_token, previous_page_token=page.previous_token
+        )
 
 
 class EventLogServicer(EventLogServiceServicer):
@@ -79,7 +99,19 @@ class EventLogServicer(EventLogServiceServicer):
         self, request: pb.ListOperationsRequest, context: Context
     ) -> pb.ListOperationsResponse:
         """List operations, newest first."""
-        return await _answer(context, asyncio.to_thread(self._log.page, request))
+        return await _answer(context, asyncio.to_thread(self._log.operations_page, request))
+
+    async def ListEvents(  # noqa: N802 # the service's own name
+        self, request: pb.ListEventsRequest, context: Context
+    ) -> pb.ListEventsResponse:
+        """List events, newest first."""
+        return await _answer(context, asyncio.to_thread(self._log.events_page, request))
+
+    async def ListSpans(  # noqa: N802 # the service's own name
+        self, request: pb.ListSpansRequest, context: Context
+    ) -> pb.ListSpansResponse:
+        """List spans, newest first."""
+        return await _answer(context, asyncio.to_thread(self._log.spans_page, request))
 
     async def ExplainOperation(  # noqa: N802 # the service's own name
         self, request: pb.ExplainOperationRequest, context: Context

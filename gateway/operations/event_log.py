@@ -11,8 +11,12 @@ from polystream.monitor.v1.part_health_pb2_grpc import PartHealthServiceStub
 from polystream.v1.operations_pb2 import (
     ExplainOperationRequest,
     GetOperationRequest,
+    ListEventsRequest,
+    ListEventsResponse,
     ListOperationsRequest,
     ListOperationsResponse,
+    ListSpansRequest,
+    ListSpansResponse,
     Operation,
     OperationStory,
 )
@@ -60,8 +64,16 @@ class EventLogClient:
             raise
 
     async def list(self, request: ListOperationsRequest) -> ListOperationsResponse:
-        """Return a page of operations. Raises PolystreamError: INVALID_PAGE_TOKEN."""
+        """Return a page of operations. Raises PolystreamError: INVALID_FIELD, INVALID_PAGE_TOKEN."""
         return await _answer(self._stub().ListOperations(request, timeout=_TIMEOUT_S))
+
+    async def list_events(self, request: ListEventsRequest) -> ListEventsResponse:
+        """Return a page of events. Raises PolystreamError: INVALID_FIELD, INVALID_PAGE_TOKEN."""
+        return await _answer(self._stub().ListEvents(request, timeout=_TIMEOUT_S))
+
+    async def list_spans(self, request: ListSpansRequest) -> ListSpansResponse:
+        """Return a page of spans. Raises PolystreamError: INVALID_FIELD, INVALID_PAGE_TOKEN."""
+        return await _answer(self._stub().ListSpans(request, timeout=_TIMEOUT_S))
 
     async def explain(self, correlation_id: str) -> OperationStory | None:
         """Return an operation's story; None when there are no events of it."""

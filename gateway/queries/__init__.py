@@ -59,6 +59,8 @@ def build_queries(
         "polystream.v1.OperationService/WaitOperation": operations.wait_operation,
         "polystream.v1.OperationService/WatchOperation": operations.watch_operation,
         "polystream.v1.OperationService/ListOperations": operations.list_operations,
+        "polystream.v1.OperationService/ListEvents": operations.list_events,
+        "polystream.v1.OperationService/ListSpans": operations.list_spans,
         "polystream.v1.OperationService/ExplainOperation": operations.explain_operation,
         "polystream.v1.SystemService/GetHealth": health.get_health,
         **LongRunningOperations(tracker, event_log).handlers(),

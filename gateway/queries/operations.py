@@ -6,8 +6,12 @@ from typing import Any
 from polystream.v1.operations_pb2 import (
     ExplainOperationRequest,
     GetOperationRequest,
+    ListEventsRequest,
+    ListEventsResponse,
     ListOperationsRequest,
     ListOperationsResponse,
+    ListSpansRequest,
+    ListSpansResponse,
     Operation,
     OperationStory,
     WaitOperationRequest,
@@ -49,6 +53,14 @@ class OperationQueries:
     async def list_operations(self, request: ListOperationsRequest, _context: Any) -> ListOperationsResponse:
         """Return a page of operations, the newest first, from the event log."""
         return await self._event_log.list(request)
+
+    async def list_events(self, request: ListEventsRequest, _context: Any) -> ListEventsResponse:
+        """Return a page of events, the newest first, from the event log."""
+        return await self._event_log.list_events(request)
+
+    async def list_spans(self, request: ListSpansRequest, _context: Any) -> ListSpansResponse:
+        """Return a page of spans, the newest first, from the event log."""
+        return await self._event_log.list_spans(request)
 
     async def explain_operation(self, request: ExplainOperationRequest, _context: Any) -> OperationStory:
         """Return an operation's whole story. Raises PolystreamError OPERATION_NOT_FOUND."""

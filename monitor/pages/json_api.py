@@ -51,7 +51,7 @@ class JsonApi:
         """Say that the monitor works: it follows the topics, and its store answers."""
         if not self._is_following():
             return JSONResponse({"message": "the topics are not followed now"}, status_code=503)
-        return await _json(asyncio.to_thread(self._log.page, pb.ListOperationsRequest(page_size=1)))
+        return await _json(asyncio.to_thread(self._log.operations_page, pb.ListOperationsRequest(page_size=1)))
 
     async def platform(self, _: Request) -> Response:
         """Return the addresses of everything, and the health of every part."""
@@ -64,7 +64,7 @@ class JsonApi:
     async def operations(self, request: Request) -> Response:
         """Return the latest operations."""
         wanted = pb.ListOperationsRequest(page_size=50, page_token=request.query_params.get("page_token", ""))
-        return await _json(asyncio.to_thread(self._log.page, wanted))
+        return await _json(asyncio.to_thread(self._log.operations_page, wanted))
 
     async def story(self, request: Request) -> Response:
         """Return one operation's story; as a file to keep where `download` is in the address."""

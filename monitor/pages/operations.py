@@ -78,7 +78,7 @@ class _Operations:
             command=query.get("command", ""),
             user_id=_user_id(query.get("user_id", "")),
         )
-        found = await asyncio.to_thread(self._log.page, wanted)
+        found = await asyncio.to_thread(self._log.operations_page, wanted)
         return Shown(
             {
                 "operations": [listed(operation, self._catalog) for operation in found.operations],

@@ -13,10 +13,12 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 from mesh.catalog import Catalog
 from mesh.error_classes.event_store import classify_sqlite
 from mesh.errors import PolystreamError, Reason
-from mesh.telemetry.names import CONVERSATION_ID
+from monitor.listing.fields import event_values, operation_values, span_values
+from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
 from monitor.store.disk_reserve import DiskReserve
-from monitor.store.port import Bounds, FoundSpans, OperationFilter, Position
+from monitor.store.local_schema import EVENT_TABLE, OPERATION_TABLE, SPAN_TABLE, SearchTable, prepare_schema
+from monitor.store.port import Bounds, FoundSpans
 from monitor.store.selection import (
     EVENTS_MAX,
     FIRST_EVENTS_MAX,
@@ -28,47 +30,11 @@ from monitor.store.selection import (
 from monitor.store.set_apart import SetApartFile
 from monitor.story import fold
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    event_id TEXT PRIMARY KEY,
-    correlation_id TEXT NOT NULL,
-    timestamp_us INTEGER NOT NULL,
-    sampled INTEGER NOT NULL,
-    document BLOB NOT NULL
-) WITHOUT ROWID;
-DROP INDEX IF EXISTS events_by_correlation_id;
-CREATE INDEX IF NOT EXISTS events_by_command ON events (correlation_id, timestamp_us);
-CREATE INDEX IF NOT EXISTS events_by_time ON events (timestamp_us);
-CREATE TABLE IF NOT EXISTS operations (
-    correlation_id TEXT PRIMARY KEY,
-    accept_time_us INTEGER NOT NULL,
-    state INTEGER NOT NULL,
-    command TEXT NOT NULL,
-    user_id INTEGER,
-    document BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS operations_by_time ON operations (accept_time_us DESC, correlation_id DESC);
-CREATE INDEX IF NOT EXISTS operations_by_user ON operations (user_id, accept_time_us DESC);
--- By row ID, so that the oldest stand together: pages are free for others as soon as they are deleted.
-CREATE TABLE IF NOT EXISTS command_spans (
-    id INTEGER PRIMARY KEY,
-    trace_id TEXT NOT NULL,
-    span_id TEXT NOT NULL,
-    correlation_id TEXT,
-    start_us INTEGER NOT NULL,
-    document BLOB NOT NULL
-);
-CREATE UNIQUE INDEX IF NOT EXISTS command_spans_by_place ON command_spans (trace_id, span_id);
-CREATE INDEX IF NOT EXISTS command_spans_by_command ON command_spans (correlation_id, start_us);
-CREATE INDEX IF NOT EXISTS command_spans_by_time ON command_spans (start_us);
--- The spans of earlier versions, which could not be found by their command.
-DROP TABLE IF EXISTS spans;
-"""
 # What is deleted first in each table.
 _BY_TIME: Final = {
-    "events": ("event_id", "timestamp_us"),
-    "operations": ("correlation_id", "accept_time_us"),
-    "command_spans": ("id", "start_us"),
+    "events": ("event_id", "timestamp"),
+    "operations": ("correlation_id", "accept_time"),
+    "command_spans": ("id", "start_time"),
 }
 # The first and the last events of a command in time; all where there are no more.
 _ENDS: Final = """
@@ -82,6 +48,16 @@ SELECT document, sampled FROM (
 )
 """
 T = TypeVar("T")
+
+
+def _insert(verb: str, table: SearchTable, *others: str) -> str:
+    columns = (*others, *table.columns)
+    return f"INSERT OR {verb} INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 # names of columns alone
+
+
+_INSERT_EVENT: Final = _insert("IGNORE", EVENT_TABLE, "timestamp_us", "sampled", "document")
+_REPLACE_OPERATION: Final = _insert("REPLACE", OPERATION_TABLE, "accept_time_us", "document")
+_INSERT_SPAN: Final = _insert("IGNORE", SPAN_TABLE, "start_us", "document")
 
 _BUSY_TIMEOUT_S = 10.0
 _VARIABLES_MAX = 500  # bound parameters a statement
@@ -110,7 +86,7 @@ class LocalEventStore:
         # WAL with NORMAL keeps every committed row over the process's death, which is what is promised.
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(_SCHEMA)
+        prepare_schema(self._db)
 
     def append(self, events: Sequence[TracedEvent]) -> None:
         """Keep events, and bring the operations they belong to up to date, in one transaction.
@@ -122,32 +98,28 @@ class LocalEventStore:
     def _append(self, events: Sequence[TracedEvent]) -> None:
         with self._transaction() as db:
             db.executemany(
-                "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)",
+                _INSERT_EVENT,
                 [
                     (
-                        traced.event.event_id,
-                        traced.event.correlation_id,
                         traced.event.timestamp.ToMicroseconds(),
                         traced.sampled,
                         traced.event.SerializeToString(),
+                        *EVENT_TABLE.values(event_values(traced.event)),
                     )
                     for traced in events
                 ],
             )
             touched = {traced.event.correlation_id for traced in events}
-            operations = [fold(found, self._catalog) for found in _events_by_command(db, sorted(touched))]
+            found = [(fold(of_one, self._catalog), of_one) for of_one in _events_by_command(db, sorted(touched))]
             db.executemany(
-                "INSERT OR REPLACE INTO operations VALUES (?, ?, ?, ?, ?, ?)",
+                _REPLACE_OPERATION,
                 [
                     (
-                        operation.correlation_id,
                         operation.accept_time.ToMicroseconds(),
-                        operation.state,
-                        operation.command,
-                        operation.user_id if operation.HasField("user_id") else None,
                         operation.SerializeToString(),
+                        *OPERATION_TABLE.values(operation_values(operation, of_one)),
                     )
-                    for operation in operations
+                    for operation, of_one in found
                 ],
             )
 
@@ -158,15 +130,12 @@ class LocalEventStore:
     def _add_spans(self, spans: Sequence[Span]) -> None:
         with self._transaction() as db:
             db.executemany(
-                "INSERT OR IGNORE INTO command_spans (trace_id, span_id, correlation_id, start_us, document) "
-                "VALUES (?, ?, ?, ?, ?)",
+                _INSERT_SPAN,
                 [
                     (
-                        span.trace_id,
-                        span.span_id,
-                        span.attributes.get(CONVERSATION_ID),
                         span.start_time.ToMicroseconds(),
                         span.SerializeToString(),
+                        *SPAN_TABLE.values(span_values(span)),
                     )
                     for span in spans
                 ],
@@ -193,22 +162,17 @@ class LocalEventStore:
             left_out = int(total[0][0]) - len(rows)
         return FoundSpans(with_ancestors([Span.FromString(row[0]) for row in rows], self._spans_at), left_out)
 
-    def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
-        """Return operations, newest first."""
-        wanted = {"state": only.state, "command": only.command, "user_id": only.user_id}
-        clauses = [f"{column} = ?" for column, value in wanted.items() if value]
-        values: list[object] = [value for value in wanted.values() if value]
-        if after is not None:
-            clauses.append("(accept_time_us, correlation_id) < (?, ?)")
-            values += [after.accept_time_us, after.correlation_id]
-        where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
-        rows = self._read(
-            # The columns are named above; every value is a parameter.
-            f"SELECT document FROM operations {where}"  # noqa: S608
-            "ORDER BY accept_time_us DESC, correlation_id DESC LIMIT ?",
-            (*values, limit),
-        )
-        return [Operation.FromString(row[0]) for row in rows]
+    def operations(self, listing: Listing) -> Sequence[Operation]:
+        """Return the operations that a listing asks for."""
+        return [Operation.FromString(row[0]) for row in self._read(*OPERATION_TABLE.query(listing))]
+
+    def events(self, listing: Listing) -> Sequence[Event]:
+        """Return the events that a listing asks for."""
+        return [Event.FromString(row[0]) for row in self._read(*EVENT_TABLE.query(listing))]
+
+    def spans(self, listing: Listing) -> Sequence[Span]:
+        """Return the spans that a listing asks for."""
+        return [Span.FromString(row[0]) for row in self._read(*SPAN_TABLE.query(listing))]
 
     def purge(self, bounds: Bounds) -> int:
         """Forget a bounded number of what is beyond the bounds, the oldest first."""
@@ -239,7 +203,7 @@ class LocalEventStore:
         return [Span.FromString(row[0]) for row in found]
 
     def _forget_before(self, table: str, since_us: int) -> int:
-        return self._forget(table, f"WHERE {_BY_TIME[table][1]} < ?", (since_us,), _STEP_ROWS)
+        return self._forget(table, f"WHERE {_BY_TIME[table][1]} < ?", (since_us // 1000,), _STEP_ROWS)
 
     def _forget_spans_over(self, max_spans: int) -> int:
         over = int(self._read("SELECT count(*) FROM command_spans", ())[0][0]) - max_spans

@@ -14,19 +14,24 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from polystream.v1.operations_pb2 import Operation, Span
+from opensearchpy import OpenSearch
+from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
+from monitor.listing import fields
+from monitor.listing.listing import Listing
+from monitor.listing.opensearch import listing_query
 from monitor.records import TracedEvent
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
-from monitor.store.port import Bounds, FoundSpans, OperationFilter, Position
+from monitor.store.port import Bounds, FoundSpans
 from monitor.store.search_api import Action, Answer, SearchApi
 from monitor.store.selection import EVENTS_MAX, SPANS_MAX, SpanPlace, ends_of, with_ancestors
-from monitor.store.templates import EVENTS, OPERATIONS, SPANS, index_templates
+from monitor.store.templates import EVENTS, OPERATIONS, SEARCH_VERSION, SPANS, index_templates
 from monitor.story import fold
 
 _MERGES_MAX: Final = 10  # tries to write operations that other monitors write at the same moment
+_RENEWED_MAX: Final = 500  # documents by one request
 _DELETED_MAX: Final = 5000  # documents by one request
 _NO_INDEX: Final = "index_not_found_exception"
 _DAY_FORMAT: Final = "%Y.%m.%d"
@@ -50,6 +55,7 @@ class OpenSearchEventStore:
         self._templates = threading.Lock()
         self._has_templates = False
         self._operations = _Freshness(api, OPERATIONS)
+        self._events = _Freshness(api, f"{EVENTS}-*")
         self._spans = _Freshness(api, f"{SPANS}-*")
 
     def append(self, events: Sequence[TracedEvent]) -> None:
@@ -58,6 +64,7 @@ class OpenSearchEventStore:
             [_create(daily_index(EVENTS, d["timestamp"]), d["event_id"], d) for d in map(event_document, events)]
         )
         self._merge(events)
+        self._events.wrote()
         self._operations.wrote()
 
     def add_spans(self, spans: Sequence[Span]) -> None:
@@ -79,7 +86,7 @@ class OpenSearchEventStore:
     def count_events(self, correlation_id: str) -> int:
         """Return how many events of a command there are, as far as searches show them."""
         query = {"query": {"term": {"correlation_id": correlation_id}}}
-        return int(self._api.call("POST", f"/{EVENTS}-*/_count", query).get("count", 0))
+        return int(self._api.call(lambda client: client.count(index=f"{EVENTS}-*", body=query)).get("count", 0))
 
     def spans_of(self, correlation_id: str) -> FoundSpans:
         """Return the spans that name a command, and their ancestors, in no order."""
@@ -100,22 +107,21 @@ class OpenSearchEventStore:
         query: Answer = {"query": {"ids": {"values": identifiers}}, "size": len(identifiers)}
         return [read_span(document) for document in self._search(f"{SPANS}-*", query)]
 
-    def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
-        """Return operations, newest first."""
+    def operations(self, listing: Listing) -> Sequence[Operation]:
+        """Return the operations that a listing asks for."""
         self._operations.refresh()
-        wanted = {
-            "state": Operation.State.Name(only.state) if only.state else "",
-            "command": only.command,
-            "user_id": only.user_id,
-        }
-        query: dict[str, Any] = {
-            "query": {"bool": {"filter": [{"term": {name: value}} for name, value in wanted.items() if value]}},
-            "sort": [{"accept_time_us": "desc"}, {"correlation_id": "desc"}],
-            "size": limit,
-        }
-        if after is not None:
-            query["search_after"] = [after.accept_time_us, after.correlation_id]
-        return [self._fold(document["events"]) for document in self._search(OPERATIONS, query)]
+        found = self._search(OPERATIONS, listing_query(listing, fields.OPERATIONS))
+        return [self._fold(document["events"]) for document in found]
+
+    def events(self, listing: Listing) -> Sequence[Event]:
+        """Return the events that a listing asks for."""
+        self._events.refresh()
+        return [read_event(found).event for found in self._search(f"{EVENTS}-*", listing_query(listing, fields.EVENTS))]
+
+    def spans(self, listing: Listing) -> Sequence[Span]:
+        """Return the spans that a listing asks for."""
+        self._spans.refresh()
+        return [read_span(found) for found in self._search(f"{SPANS}-*", listing_query(listing, fields.SPANS))]
 
     def purge(self, bounds: Bounds) -> int:
         """Forget days and operations that are too old, and the oldest spans over a number.
@@ -128,6 +134,7 @@ class OpenSearchEventStore:
             partial(self._drop_span_days_over, bounds.max_spans),
             partial(self._drop_operations, bounds.since_us),
             partial(self._drop_spans_over, bounds.max_spans),
+            partial(self._renew_operations),
         ]
         gone = 0
         failure: PolystreamError | None = None
@@ -161,7 +168,9 @@ class OpenSearchEventStore:
             if self._has_templates:
                 return
             for name, template in index_templates().items():
-                self._api.call("PUT", f"/_index_template/{name}", template)
+                self._api.call(partial(_put_template, name=name, template=template))
+                # Indices from before the template have its fields from now on; what is in them is not read anew.
+                self._api.call(partial(_put_mapping, template=template))
             self._has_templates = True
 
     def _merge(self, events: Sequence[TracedEvent]) -> None:
@@ -182,7 +191,8 @@ class OpenSearchEventStore:
     def _known(self, identifiers: Sequence[str]) -> dict[str, Answer]:
         """Return the documents of those operations that there are, as they were last acknowledged."""
         # No path takes every identifier: `..` leads elsewhere however it is quoted.
-        documents = self._api.call("POST", f"/{OPERATIONS}/_mget", {"ids": list(identifiers)}).get("docs", ())
+        wanted = {"ids": list(identifiers)}
+        documents = self._api.call(lambda client: client.mget(index=OPERATIONS, body=wanted)).get("docs", ())
         if any(_is_out_of_reach(document) for document in documents):
             raise PolystreamError(Reason.EVENT_LOG_UNAVAILABLE)
         return {document["_id"]: document for document in documents if document.get("found")}
@@ -200,21 +210,21 @@ class OpenSearchEventStore:
         document = self._operation_document(kept)
         if known is None:
             return _create(OPERATIONS, identifier, document)
-        state = {"if_seq_no": known["_seq_no"], "if_primary_term": known["_primary_term"]}
-        return {"index": {"_index": OPERATIONS, "_id": identifier, **state}}, document
+        return _replace(identifier, known), document
 
     def _operation_document(self, events: list[Document]) -> Document:
         operation = self._fold(events)
-        document: Document = {
-            "correlation_id": operation.correlation_id,
-            "command": operation.command,
-            "state": Operation.State.Name(operation.state),
+        by_time = sorted(
+            (read_event(document).event for document in events), key=lambda e: e.timestamp.ToMicroseconds()
+        )
+        values = fields.operation_values(operation, by_time)
+        document: Document = {name: value for name, value in values.items() if value not in (None, "", ())}
+        document |= {
             "accept_time": operation.accept_time.ToJsonString(),
             "accept_time_us": operation.accept_time.ToMicroseconds(),
             "events": events,
+            "search_version": SEARCH_VERSION,
         }
-        if operation.HasField("user_id"):
-            document["user_id"] = operation.user_id
         if operation.HasField("complete_time"):
             document["complete_time"] = operation.complete_time.ToJsonString()
         return document
@@ -229,14 +239,14 @@ class OpenSearchEventStore:
 
     def _answer_of(self, index: str, query: Answer) -> Answer:
         """Search every shard: raises where one does not answer, as just after a start; empty without an index."""
-        return self._api.call("POST", f"/{index}/_search", query, allow_partial_search_results="false")
+        return self._api.call(lambda client: client.search(index=index, body=query, allow_partial_search_results=False))
 
     def _drop_days(self, prefix: str, before_us: int) -> int:
         """Delete the daily indices that end before a time; return how many documents they had."""
         first_kept = f"{prefix}-{datetime.fromtimestamp(before_us / 1e6, UTC).strftime(_DAY_FORMAT)}"
         old = {name: count for name, count in self._counts(prefix).items() if name < first_kept}
         for name in old:
-            self._api.call("DELETE", f"/{name}")
+            self._drop(name)
         return sum(old.values())
 
     def _drop_span_days_over(self, max_spans: int) -> int:
@@ -247,9 +257,12 @@ class OpenSearchEventStore:
         for name, count in days:
             if over - gone < count:
                 break
-            self._api.call("DELETE", f"/{name}")
+            self._drop(name)
             gone += count
         return gone
+
+    def _drop(self, index: str) -> None:
+        self._api.call(lambda client: client.indices.delete(index=index))
 
     def _drop_operations(self, since_us: int) -> int:
         self._operations.refresh()
@@ -257,29 +270,46 @@ class OpenSearchEventStore:
 
     def _drop_spans_over(self, max_spans: int) -> int:
         self._spans.refresh()
-        over = self._api.call("GET", f"/{SPANS}-*/_count").get("count", 0) - max_spans
+        over = self._api.call(lambda client: client.count(index=f"{SPANS}-*")).get("count", 0) - max_spans
         if over <= 0:
             return 0
         return self._delete(f"{SPANS}-*", {"query": {"match_all": {}}}, self._spans, over, sort="start_time:asc")
+
+    def _renew_operations(self) -> int:
+        """Write operations of earlier versions anew, so that they are found by what those did not know."""
+        query: Answer = {
+            "query": {"bool": {"must_not": [{"term": {"search_version": SEARCH_VERSION}}]}},
+            "size": _RENEWED_MAX,
+            "seq_no_primary_term": True,
+        }
+        answer = self._answer_of(OPERATIONS, query)
+        actions: list[Action] = [
+            (_replace(hit["_id"], hit), self._operation_document(hit["_source"]["events"]))
+            for hit in (answer["hits"]["hits"] if answer else ())
+        ]
+        self._write(actions)  # one in conflict was written by somebody else meanwhile
+        if actions:
+            self._operations.wrote()
+            self._operations.refresh()
+        return len(actions)
 
     def _delete(
         self, index: str, query: Answer, freshness: "_Freshness", max_docs: int = _DELETED_MAX, **parameters: str
     ) -> int:
         """Delete a bounded number of documents: a request that takes longer than it may would be asked for ever."""
         answer = self._api.call(
-            "POST",
-            f"/{index}/_delete_by_query",
-            query,
-            max_docs=min(max_docs, _DELETED_MAX),
-            conflicts="proceed",
-            **parameters,
+            lambda client: client.delete_by_query(
+                index=index, body=query, max_docs=min(max_docs, _DELETED_MAX), conflicts="proceed", **parameters
+            )
         )
         freshness.wrote()
         return int(answer.get("deleted", 0))
 
     def _counts(self, prefix: str) -> dict[str, int]:
         """Return how many documents the daily indices of a prefix have, by their names."""
-        stats = self._api.call("GET", f"/{prefix}-*/_stats/docs").get("indices", {})
+        stats = self._api.call(lambda client: client.indices.stats(index=f"{prefix}-*", metric="docs")).get(
+            "indices", {}
+        )
         return {name: int(stat["primaries"]["docs"]["count"]) for name, stat in stats.items()}
 
 
@@ -302,8 +332,21 @@ class _Freshness:
         with self._lock:
             began = time.monotonic()
             if self._written_at >= self._fresh_at:
-                self._api.call("POST", f"/{self._index}/_refresh")
+                self._api.call(lambda client: client.indices.refresh(index=self._index))
                 self._fresh_at = began
+
+
+def _put_mapping(client: OpenSearch, template: Answer) -> Answer:
+    return client.indices.put_mapping(  # type: ignore[no-any-return]
+        index=template["index_patterns"],
+        body={"properties": template["template"]["mappings"]["properties"]},
+        ignore_unavailable=True,
+        allow_no_indices=True,
+    )
+
+
+def _put_template(client: OpenSearch, name: str, template: Answer) -> Answer:
+    return client.indices.put_index_template(name=name, body=template)  # type: ignore[no-any-return]
 
 
 def _span_identifier(trace_id: str, span_id: str) -> str:
@@ -312,6 +355,11 @@ def _span_identifier(trace_id: str, span_id: str) -> str:
 
 def _create(index: str, identifier: str, document: Document) -> Action:
     return {"create": {"_index": index, "_id": _identifier(identifier)}}, document
+
+
+def _replace(identifier: str, known: Answer) -> Answer:
+    state = {"if_seq_no": known["_seq_no"], "if_primary_term": known["_primary_term"]}
+    return {"index": {"_index": OPERATIONS, "_id": identifier, **state}}
 
 
 def _identifier(text: str) -> str:

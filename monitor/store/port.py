@@ -4,26 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from polystream.v1.operations_pb2 import Operation, Span
+from polystream.v1.operations_pb2 import Event, Operation, Span
 
+from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
-
-
-@dataclass(frozen=True, slots=True)
-class OperationFilter:
-    """Which operations a list holds; an empty or zero value does not filter."""
-
-    state: int = 0  # Operation.State
-    command: str = ""
-    user_id: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a page ends: the last operation's time of acceptance, and its ID among equals."""
-
-    accept_time_us: int
-    correlation_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +57,16 @@ class EventStore(Protocol):
         """Return the spans that name a command, and their ancestors, in no order."""
         ...
 
-    def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
-        """Return operations, newest first, those after a position where one is given."""
+    def operations(self, listing: Listing) -> Sequence[Operation]:
+        """Return the operations that a listing asks for."""
+        ...
+
+    def events(self, listing: Listing) -> Sequence[Event]:
+        """Return the events that a listing asks for."""
+        ...
+
+    def spans(self, listing: Listing) -> Sequence[Span]:
+        """Return the spans that a listing asks for."""
         ...
 
     def purge(self, bounds: Bounds) -> int:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, Generic, TypeVar
 
-from polystream.v1.operations_pb2 import Event, Operation, Span
+from polystream.v1.operations_pb2 import Event, Span
 
-from mesh.catalog import Catalog
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
 from monitor.store.selection import SpanPlace
-from monitor.story import fold
 
 T = TypeVar("T")
 
@@ -59,8 +57,7 @@ class _Groups(Generic[T]):
 class RecentEvents:
     """The events of the newest commands. Thread-safe."""
 
-    def __init__(self, catalog: Catalog, max_commands: int, max_events: int = 100, max_bytes: int = _MAX_BYTES) -> None:
-        self._catalog = catalog
+    def __init__(self, max_commands: int, max_events: int = 100, max_bytes: int = _MAX_BYTES) -> None:
         # Serialized, they take a third of the memory.
         self._events: _Groups[tuple[bytes, bool]] = _Groups(max_commands, max_events, max_bytes)
 
@@ -75,10 +72,10 @@ class RecentEvents:
         """Return what is remembered of a command."""
         return [TracedEvent(Event.FromString(event), sampled) for event, sampled in self._events.of(correlation_id)]
 
-    def operations(self) -> dict[str, Operation]:
-        """Return the operations that the events add up to, by correlation ID."""
+    def commands(self) -> dict[str, list[Event]]:
+        """Return the events of each command, by correlation ID."""
         return {
-            correlation_id: fold([Event.FromString(event) for event, _ in events], self._catalog)
+            correlation_id: [Event.FromString(event) for event, _ in events]
             for correlation_id, events in self._events.all().items()
         }
 
@@ -107,3 +104,9 @@ class RecentSpans:
         wanted = {f"{trace_id}:{span_id}" for trace_id, span_id in places}
         traces = dict.fromkeys(trace_id for trace_id, _ in places)
         return [Span.FromString(span) for trace_id in traces for span in self._others.of(trace_id, wanted)]
+
+    def all(self) -> dict[SpanPlace, Span]:
+        """Return everything that is remembered, by trace ID and span ID."""
+        kept = [*self._own.all().values(), *self._others.all().values()]
+        spans = (Span.FromString(span) for group in kept for span in group)
+        return {(span.trace_id, span.span_id): span for span in spans}

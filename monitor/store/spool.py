@@ -13,21 +13,25 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
-from polystream.v1.operations_pb2 import Operation, Span
+from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.backoff import Backoff
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
+from monitor.listing import fields
+from monitor.listing.fields import event_values, operation_values, span_values
+from monitor.listing.listing import Listing, pick
 from monitor.records import ACCEPTED, TracedEvent
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
-from monitor.store.port import Bounds, EventStore, FoundSpans, OperationFilter, Position
+from monitor.store.port import Bounds, EventStore, FoundSpans
 from monitor.store.recent import RecentEvents, RecentSpans
 from monitor.store.selection import SPANS_MAX, SpanPlace, ends_of, with_ancestors
 from monitor.store.set_apart import SetApartFile
 from monitor.store.spool_file import SpoolFile
+from monitor.story import fold
 
 _BATCH_LINES: Final = 1000
 _SPANS_SHARE: Final = 0.5  # of the spool's bound: spans must not keep events out
@@ -37,6 +41,8 @@ _STOP_TIMEOUT_S: Final = 15.0
 _RECENT_COMMANDS: Final = 5_000  # about 10 MB
 _RECENT_TRACES: Final = 2_000  # about 10 MB, 7 spans each
 _SPOOLED_PARENTS_MAX: Final = 8  # each is looked for in the whole spool
+
+T = TypeVar("T")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -57,8 +63,9 @@ class SpooledEventStore:
         """
         self._inner = inner
         self._spool = spool
+        self._catalog = catalog
         self._set_apart = SetApartFile(spool.folder, on_set_apart)
-        self._events = RecentEvents(catalog, _RECENT_COMMANDS)
+        self._events = RecentEvents(_RECENT_COMMANDS)
         self._spans = RecentSpans(_RECENT_TRACES)
         self._down = spool.backlog  # until the store has taken something
         self._stopping = threading.Event()
@@ -79,7 +86,7 @@ class SpooledEventStore:
     def ask(self) -> None:
         """Ask the store for a sign of life: one that is down is to be told of before anything is written."""
         try:
-            self._inner.operations(OperationFilter(), None, 1)
+            self._inner.operations(Listing(limit=1))
         except PolystreamError as error:
             if not self._down:
                 log.warning("the event store does not answer", reason=error.reason.name)
@@ -157,19 +164,45 @@ class SpooledEventStore:
         spans = (read_span(document) for kind, document in self._spooled(needle) if kind == "span")
         return list(itertools.islice(spans, SPANS_MAX))
 
-    def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
-        """Return operations, newest first."""
+    def operations(self, listing: Listing) -> Sequence[Operation]:
+        """Return the operations that a listing asks for."""
+        stored, is_whole = self._stored(self._inner.operations, listing)
+        if is_whole:
+            return stored
+        # What is in memory knows the newest events, so that it stands before what the store has of the same command.
+        recent = {key: (fold(events, self._catalog), events) for key, events in self._events.commands().items()}
+        found = pick(recent.values(), lambda told: operation_values(*told), listing, fields.OPERATIONS)
+        picked = {operation.correlation_id: operation for operation, _ in found}
+        picked |= {
+            operation.correlation_id: operation for operation in stored if operation.correlation_id not in recent
+        }
+        everything = Listing(listing.limit, order=listing.order)  # each has been found fit already
+        return pick(picked.values(), operation_values, everything, fields.OPERATIONS)
+
+    def events(self, listing: Listing) -> Sequence[Event]:
+        """Return the events that a listing asks for."""
+        stored, is_whole = self._stored(self._inner.events, listing)
+        if is_whole:
+            return stored
+        recent = [event for events in self._events.commands().values() for event in events]
+        merged = {event.event_id: event for event in (*stored, *recent)}
+        return pick(merged.values(), event_values, listing, fields.EVENTS)
+
+    def spans(self, listing: Listing) -> Sequence[Span]:
+        """Return the spans that a listing asks for."""
+        stored, is_whole = self._stored(self._inner.spans, listing)
+        if is_whole:
+            return stored
+        merged = {(span.trace_id, span.span_id): span for span in stored} | self._spans.all()
+        return pick(merged.values(), span_values, listing, fields.SPANS)
+
+    def _stored(self, ask: Callable[[Listing], Sequence[T]], listing: Listing) -> tuple[Sequence[T], bool]:
+        """Return what the store has of a listing, and whether that is all there is."""
         try:
-            stored = [] if self._down else self._inner.operations(only, after, limit)
+            stored = [] if self._down else ask(listing)
         except PolystreamError:
-            stored = []
-        else:
-            if not self._spool.backlog:
-                return stored
-        recent = self._events.operations()
-        found = [operation for operation in stored if operation.correlation_id not in recent]
-        found += [operation for operation in recent.values() if _passes(operation, only, after)]
-        return sorted(found, key=_sort_key, reverse=True)[:limit]
+            return [], False
+        return stored, not self._down and not self._spool.backlog
 
     def purge(self, bounds: Bounds) -> int:
         """Forget in the store what is beyond its bounds. The spool has one of its own."""
@@ -272,16 +305,3 @@ def _needle(name: str, value: str) -> bytes:
 
 def _is_whole(events: Iterable[TracedEvent]) -> bool:
     return any(traced.event.event_type == ACCEPTED for traced in events)
-
-
-def _passes(operation: Operation, only: OperationFilter, after: Position | None) -> bool:
-    return (
-        (not only.state or operation.state == only.state)
-        and (not only.command or operation.command == only.command)
-        and (not only.user_id or operation.user_id == only.user_id)
-        and (after is None or _sort_key(operation) < (after.accept_time_us, after.correlation_id))
-    )
-
-
-def _sort_key(operation: Operation) -> tuple[int, str]:
-    return operation.accept_time.ToMicroseconds(), operation.correlation_id

@@ -6,6 +6,8 @@ EVENTS: Final = "api_events"  # daily: api_events-2026.01.31
 SPANS: Final = "api_spans"  # daily too
 OPERATIONS: Final = "api_operations"  # one, since an operation goes on after midnight
 
+SEARCH_VERSION: Final = 1  # of what an operation's document can be found by; documents without one are from before
+
 # Never analyzed: it is found as a whole or not at all. Anybody may send one of any length.
 _IDENTIFIER: Final = {"type": "keyword", "ignore_above": 512}
 _NAME: Final = {"type": "keyword", "ignore_above": 256}
@@ -49,6 +51,12 @@ _OPERATION_FIELDS: Final[dict[str, Any]] = {
     "accept_time": {"type": "date"},
     "complete_time": {"type": "date"},
     "accept_time_us": {"type": "long"},  # the date's own precision is a millisecond, too little to page by
+    "duration_ms": _MILLISECONDS,
+    "trace_id": _IDENTIFIER,
+    "reason": _NAME,
+    "error": _SENTENCE,
+    "store_states": _NAME,  # what each store has answered: POSTGRESQL=FAILED
+    "search_version": {"type": "integer"},
     # The events that the operation adds up to: read with it, and searched for in their own indices.
     "events": {"type": "object", "enabled": False},
 }

@@ -15,15 +15,13 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.telemetry.names import CONVERSATION_ID
+from monitor.listing.listing import Listing, SortKey
 from monitor.records import TracedEvent
-from monitor.store.port import Bounds, EventStore, FoundSpans, OperationFilter, Position
+from monitor.store.port import Bounds, EventStore, FoundSpans
 from monitor.store.selection import EVENTS_MAX, SPANS_MAX
 from tests.support.engine_pool import Lease
 from tests.support.event_stores import STORE_ENGINES, LocalEngine, OpenSearchEngine, open_store, store_engine
 from tests.support.waiting import eventually
-
-EVERYTHING = OperationFilter()
-
 
 DAY_MS = 86_400_000
 
@@ -119,7 +117,7 @@ def test_a_failure_stays_whole(store: EventStore) -> None:
     store.append([accepted(correlation_id, 1), failed])
     (found,) = [traced for traced in store.events_of(correlation_id) if traced.event.store]
     assert found == failed
-    assert [operation.error for operation in store.operations(EVERYTHING, None, 10)] == [error]
+    assert [operation.error for operation in store.operations(Listing(10))] == [error]
 
 
 def test_the_same_event_is_kept_once(store: EventStore) -> None:
@@ -134,9 +132,9 @@ def test_an_operation_follows_its_events(store: EventStore) -> None:
     """In whatever batches they come."""
     correlation_id = new_correlation_id()
     store.append([accepted(correlation_id, 1)])
-    assert [o.state for o in store.operations(EVERYTHING, None, 10)] == [Operation.ACCEPTED]
+    assert [o.state for o in store.operations(Listing(10))] == [Operation.ACCEPTED]
     store.append([succeeded(correlation_id, 2)])
-    assert [o.state for o in store.operations(EVERYTHING, None, 10)] == [Operation.SUCCEEDED]
+    assert [o.state for o in store.operations(Listing(10))] == [Operation.SUCCEEDED]
 
 
 def test_operations_are_listed_newest_first_page_by_page(store: EventStore) -> None:
@@ -144,28 +142,14 @@ def test_operations_are_listed_newest_first_page_by_page(store: EventStore) -> N
     made = [new_correlation_id() for _ in range(25)]
     store.append([accepted(correlation_id, number // 5) for number, correlation_id in enumerate(made)])
     seen: list[Operation] = []
-    after = None
-    while page := store.operations(EVERYTHING, after, 7):
+    after: SortKey | None = None
+    while page := store.operations(Listing(7, after=after)):
         seen += page
-        after = Position(page[-1].accept_time.ToMicroseconds(), page[-1].correlation_id)
+        after = page[-1].accept_time.ToMilliseconds(), page[-1].correlation_id
     assert len(seen) == 25
     assert {operation.correlation_id for operation in seen} == set(made)
     times = [operation.accept_time.ToMilliseconds() for operation in seen]
     assert times == sorted(times, reverse=True)
-
-
-def test_operations_are_filtered(store: EventStore) -> None:
-    """By state, command and user, together."""
-    first, second, third = (new_correlation_id() for _ in range(3))
-    store.append([accepted(first, 1), succeeded(first, 2), accepted(second, 3, "UpdateUser", 2), accepted(third, 4)])
-
-    def listed(only: OperationFilter) -> set[str]:
-        return {operation.correlation_id for operation in store.operations(only, None, 10)}
-
-    assert listed(OperationFilter(state=Operation.SUCCEEDED)) == {first}
-    assert listed(OperationFilter(command="UpdateUser")) == {second}
-    assert listed(OperationFilter(user_id=1)) == {first, third}
-    assert listed(OperationFilter(state=Operation.ACCEPTED, user_id=1)) == {third}
 
 
 def test_spans_come_back_by_their_command_and_once(store: EventStore) -> None:
@@ -226,7 +210,7 @@ def test_of_very_many_events_the_first_and_the_last_are_told(store: EventStore) 
     assert found[:2] == [1, 10]
     assert found[-1] == 10 + 2099
     assert eventually(lambda: store.count_events(correlation_id) == 2101, 10)
-    (listed,) = store.operations(EVERYTHING, None, 10)
+    (listed,) = store.operations(Listing(10))
     assert listed.state == Operation.SUCCEEDED
 
 
@@ -238,7 +222,7 @@ def test_purge_forgets_what_is_old_and_spans_over_the_number(store: EventStore) 
     assert purge(store, Bounds(since_us=2 * DAY_MS * 1000, max_spans=1, max_bytes=1 << 40)) > 0
     assert store.events_of(old) == []
     assert len(store.events_of(young)) == 1
-    assert [o.correlation_id for o in store.operations(EVERYTHING, None, 10)] == [young]
+    assert [o.correlation_id for o in store.operations(Listing(10))] == [young]
     assert [s.span_id for s in store.spans_of("c").spans] == ["b"]
 
 
@@ -250,7 +234,7 @@ def test_purge_goes_on_until_nothing_is_beyond_its_bounds(store: EventStore) -> 
     bounds = Bounds(since_us=2 * DAY_MS * 1000, max_spans=100, max_bytes=1 << 40)
     assert 0 < store.purge(bounds) < 18_000
     purge(store, bounds)
-    assert store.operations(EVERYTHING, None, 10) == []
+    assert store.operations(Listing(10)) == []
     assert sorted(s.span_id for s in store.spans_of("c").spans) == [f"s{number}" for number in range(5900, 6000)]
 
 
@@ -265,7 +249,7 @@ def test_writers_at_the_same_time_lose_nothing(store: EventStore) -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, (0, 1)))
     assert all(len(store.events_of(correlation_id)) == 2 for correlation_id in made)
-    assert {o.state for o in store.operations(EVERYTHING, None, 100)} == {Operation.SUCCEEDED}
+    assert {o.state for o in store.operations(Listing(100))} == {Operation.SUCCEEDED}
 
 
 def test_identifiers_of_any_form_are_kept(store: EventStore) -> None:
@@ -274,7 +258,7 @@ def test_identifiers_of_any_form_are_kept(store: EventStore) -> None:
     store.append([accepted(correlation_id, 1) for correlation_id in strange])
     for correlation_id in strange:
         assert [traced.event.correlation_id for traced in store.events_of(correlation_id)] == [correlation_id]
-    assert {o.correlation_id for o in store.operations(EVERYTHING, None, 100)} == set(strange)
+    assert {o.correlation_id for o in store.operations(Listing(100))} == set(strange)
 
 
 # With a spool before it, kills of the engine are tried in tests/integration/test_event_store_outage.py.

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError
+from monitor.listing.listing import Listing
 from monitor.store.local import LocalEventStore
-from monitor.store.port import Bounds, OperationFilter
+from monitor.store.port import Bounds
 from tests.support.event_stores import fill_store
 
 folder = Path(sys.argv[1])
@@ -34,7 +35,7 @@ print("refused", refused)
 while store.purge(Bounds(since_us=1_000_000_000, max_spans=1_000_000, max_bytes=1 << 40)):
     pass
 new = fill_store(store, 500, 3_000_000_000)
-kept = {operation.correlation_id for operation in store.operations(OperationFilter(), None, 100_000)}
+kept = {operation.correlation_id for operation in store.operations(Listing(100_000))}
 print("kept", len(kept & {*new}))
 """
 

@@ -15,10 +15,11 @@ from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.telemetry.names import CONVERSATION_ID
+from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
 from monitor.service import EventLog
 from monitor.store.opensearch import OpenSearchEventStore
-from monitor.store.port import Bounds, EventStore, OperationFilter
+from monitor.store.port import Bounds, EventStore
 from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
@@ -214,7 +215,7 @@ def test_what_is_out_of_reach_is_not_taken_for_missing(engine: OpenSearchEngine,
     for read in (
         lambda: store.events_of(correlation_id),
         lambda: store.append(_events(correlation_id)),
-        lambda: store.operations(OperationFilter(), None, 10),
+        lambda: store.operations(Listing(10)),
         lambda: store.spans_of(correlation_id),
         lambda: store.purge(Bounds(since_us=0, max_spans=0, max_bytes=1 << 40)),
     ):

@@ -1,8 +1,9 @@
 """What an event store refuses: what may pass is kept and tried again, what cannot ever be stored is set apart."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.telemetry.names import CONVERSATION_ID
+from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
 from monitor.store.local import LocalEventStore
 from monitor.store.opensearch import OpenSearchEventStore, daily_index
-from monitor.store.port import OperationFilter
 from monitor.store.search_api import SearchApi
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
+from tests.support.dashboards_server import Answer, serving
 from tests.support.engine_pool import Lease
 from tests.support.event_stores import OpenSearchEngine, settings_for
 from tests.support.waiting import eventually
@@ -204,26 +206,39 @@ def test_what_can_never_be_stored_is_set_apart(
     assert kept["id"] == f"{today()}/{unfit.event.event_id}"
     assert kept["document"]["event_id"] == unfit.event.event_id
     assert kept["cause"]
-    assert [o.correlation_id for o in store.operations(OperationFilter(), None, 5)] == [unfit.event.correlation_id]
+    assert [o.correlation_id for o in store.operations(Listing(5))] == [unfit.event.correlation_id]
     assert len(store.spans_of(unfit.event.correlation_id).spans) == 1
+
+
+class Answers:
+    """A server that answers every request as a function says."""
+
+    def __init__(self, answer: Callable[[bytes], Answer]) -> None:
+        self._answer = answer
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Return the status and the body of an answer."""
+        del method, target, headers
+        return self._answer(body)
 
 
 def test_a_document_too_large_for_the_server_is_found_and_set_apart(tmp_path: Path) -> None:
     """What a server or a proxy refuses as a whole is sent in halves: all others are written."""
     taken: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        if len(request.content) > 2000:
-            return httpx.Response(413, text="<html>Request Entity Too Large</html>")
-        names = [json.loads(line)["create"]["_id"] for line in request.content.splitlines()[::2]]
+    def answer(body: bytes) -> Answer:
+        if len(body) > 2000:
+            return 413, "<html>Request Entity Too Large</html>"
+        names = [json.loads(line)["create"]["_id"] for line in body.splitlines()[::2]]
         taken.extend(names)
-        return httpx.Response(200, json={"items": [{"create": {"_id": name, "status": 201}} for name in names]})
+        return 200, {"items": [{"create": {"_id": name, "status": 201}} for name in names]}
 
-    api = SearchApi(settings_for("http://127.0.0.1:1", MONITOR_DATA_DIR=str(tmp_path)))
-    api._http = httpx.Client(base_url="http://server", transport=httpx.MockTransport(answer))
     sizes = {f"d{number}": 3000 if number == 4 else 300 for number in range(10)}
     actions = [({"create": {"_index": "api_events-x", "_id": name}}, {"text": "x" * n}) for name, n in sizes.items()]
-    assert api.bulk(actions) == []
+    with serving(Answers(answer)) as url:
+        api = SearchApi(settings_for(url, MONITOR_DATA_DIR=str(tmp_path)))
+        assert api.bulk(actions) == []
+        api.close()
     assert sorted(taken) == sorted(set(sizes) - {"d4"})
     assert [kept["id"] for kept in kept_apart(tmp_path)] == ["api_events-x/d4"]
 
@@ -231,31 +246,32 @@ def test_a_document_too_large_for_the_server_is_found_and_set_apart(tmp_path: Pa
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        pytest.param(200, "[]", id="a list"),
+        pytest.param(200, [], id="a list"),
         pytest.param(200, "<html>", id="a page"),
-        pytest.param(200, '{"items": []}', id="too few"),
+        pytest.param(200, {"items": []}, id="too few"),
+        pytest.param(200, {"items": [[]]}, id="no items"),
         pytest.param(308, "", id="a redirection"),
         pytest.param(401, "", id="401"),
-        pytest.param(403, '{"error": "no", "status": 403}', id="403 with a text"),
+        pytest.param(401, [], id="401 with a list"),
+        pytest.param(403, {"error": "no", "status": 403}, id="403 with a text"),
         pytest.param(404, "<html>", id="a page with 404"),
-        pytest.param(400, '{"error": {"type": "unheard_of_exception"}, "status": 400}', id="400 of an unknown kind"),
-        pytest.param(429, '{"error": {"type": "circuit_breaking_exception"}, "status": 429}', id="429"),
-        pytest.param(503, '{"error": {"type": "mapper_parsing_exception"}, "status": 503}', id="503 whatever it says"),
+        pytest.param(400, {"error": {"type": "unheard_of_exception"}, "status": 400}, id="400 of an unknown kind"),
+        pytest.param(429, {"error": {"type": "circuit_breaking_exception"}, "status": 429}, id="429"),
+        pytest.param(503, {"error": {"type": "mapper_parsing_exception"}, "status": 503}, id="503 whatever it says"),
     ],
 )
-def test_another_answer_sets_nothing_apart(tmp_path: Path, status: int, body: str) -> None:
+def test_another_answer_sets_nothing_apart(tmp_path: Path, status: int, body: Any) -> None:
     """Of a request as a whole: reading and writing are tried again, and a 404 of a proxy's is no empty index."""
-    api = SearchApi(settings_for("http://127.0.0.1:1", MONITOR_DATA_DIR=str(tmp_path)))
-    api._http = httpx.Client(
-        base_url="http://server", transport=httpx.MockTransport(lambda _: httpx.Response(status, text=body))
-    )
-    asked: list[Callable[[], object]] = [lambda: api.bulk([({"create": {"_index": "i", "_id": "d"}}, {"a": 1})])]
-    if status != httpx.codes.OK or not body.startswith("{"):
-        asked.append(lambda: api.call("GET", "/i/_count"))
-    for ask in asked:
-        with pytest.raises(PolystreamError) as raised:
-            ask()
-        assert raised.value.reason is Reason.EVENT_LOG_UNAVAILABLE
+    with serving(Answers(lambda _: (status, body))) as url:
+        api = SearchApi(settings_for(url, MONITOR_DATA_DIR=str(tmp_path)))
+        asked: list[Callable[[], object]] = [lambda: api.bulk([({"create": {"_index": "i", "_id": "d"}}, {"a": 1})])]
+        if status != HTTPStatus.OK or not isinstance(body, dict):
+            asked.append(lambda: api.call(lambda client: client.count(index="i")))
+        for ask in asked:
+            with pytest.raises(PolystreamError) as raised:
+                ask()
+            assert raised.value.reason is Reason.EVENT_LOG_UNAVAILABLE
+        api.close()
     assert kept_apart(tmp_path) == []
 
 
@@ -280,7 +296,7 @@ class TestTheLocalFile:
             assert raised.value.metadata["error"].startswith("the disk is full")
         local._db.execute("PRAGMA max_page_count = 1000000")
         local.append(waiting)
-        assert len(local.operations(OperationFilter(), None, 100)) == 50
+        assert len(local.operations(Listing(100))) == 50
         assert kept_apart(tmp_path) == []
 
     def test_a_file_that_may_only_be_read_is_waited_for(self, local: LocalEventStore) -> None:
@@ -299,7 +315,7 @@ class TestTheLocalFile:
         for _ in range(2):
             local.append(batch)
         assert [kept["id"] for kept in kept_apart(tmp_path)] == [f"event/{unfit.event.event_id}"]
-        assert len(local.operations(OperationFilter(), None, 100)) == 2
+        assert len(local.operations(Listing(100))) == 2
 
 
 def test_a_damaged_line_of_the_spool_is_set_apart(tmp_path: Path) -> None:
@@ -312,5 +328,5 @@ def test_a_damaged_line_of_the_spool_is_set_apart(tmp_path: Path) -> None:
     spooled.append([traced])
     eventually(lambda: not spool.backlog, TIMEOUT_S)
     assert [kept["document"] for kept in kept_apart(tmp_path / "spool")] == ["{damaged"]
-    assert [o.state for o in inner.operations(OperationFilter(), None, 5)] == [Operation.ACCEPTED]
+    assert [o.state for o in inner.operations(Listing(5))] == [Operation.ACCEPTED]
     spooled.close()

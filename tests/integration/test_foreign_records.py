@@ -222,7 +222,7 @@ def test_the_monitor_tells_of_the_others(around: Surroundings, tmp_path: Path) -
             ingest.stop()
     assert threads.all_alive
     log = EventLog(store, CATALOG)
-    listed = log.page(ListOperationsRequest(page_size=1000)).operations
+    listed = log.operations_page(ListOperationsRequest(page_size=1000)).operations
     assert {operation.correlation_id for operation in listed} >= set(good)
     for operation in listed:
         assert log.story(operation.correlation_id).operation.accept_time.ToDatetime().year < 9999

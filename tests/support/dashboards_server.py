@@ -7,6 +7,7 @@ whether the real pages draw what was imported.
 """
 
 import json
+import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -142,8 +143,8 @@ def kibana() -> Product:
 
 
 @contextmanager
-def serving(server: Server) -> Iterator[str]:
-    """Serve on a free port; yield the URL."""
+def serving(server: Server, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve on a free port, by TLS where a context is given; yield the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
@@ -168,10 +169,12 @@ def serving(server: Server) -> Iterator[str]:
             """Say nothing."""
 
     listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, name="dashboards")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.server_port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{listener.server_port}"
     finally:
         listener.shutdown()
         thread.join()

@@ -170,15 +170,15 @@ async def test_a_list_of_operations_takes_its_own_tokens_alone(tmp_path: Path) -
         event.timestamp.FromMicroseconds(1_700_000_000_000_000 + number)
         event.event_type, event.command = "command.accepted", "DeleteUser"
         store.append([TracedEvent(event, sampled=False)])
-    first = log.page(ListOperationsRequest(page_size=2))
-    second = log.page(ListOperationsRequest(page_size=2, page_token=first.next_page_token))
+    first = log.operations_page(ListOperationsRequest(page_size=2))
+    second = log.operations_page(ListOperationsRequest(page_size=2, page_token=first.next_page_token))
     assert [len(first.operations), len(second.operations), second.next_page_token] == [2, 1, ""]
     made_up = [base64.urlsafe_b64encode(text).decode() for text in (b'[1e999,"a",0,"",0]', b'[1,"\\ud800",0,"",0]')]
     for token in (*made_up, f"{first.next_page_token} "):
         with pytest.raises(PolystreamError) as caught:
-            log.page(ListOperationsRequest(page_token=token))
+            log.operations_page(ListOperationsRequest(page_token=token))
         assert caught.value.reason is Reason.INVALID_PAGE_TOKEN
     with pytest.raises(PolystreamError) as caught:
-        log.page(ListOperationsRequest(user_id=1, page_token=first.next_page_token))
+        log.operations_page(ListOperationsRequest(user_id=1, page_token=first.next_page_token))
     assert caught.value.reason is Reason.INVALID_PAGE_TOKEN
     store.close()

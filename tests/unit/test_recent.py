@@ -2,7 +2,6 @@
 
 from polystream.v1.operations_pb2 import Event, Span
 
-from mesh.catalog import load_catalog
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
 from monitor.store.recent import RecentEvents, RecentSpans
@@ -16,7 +15,7 @@ def event(command: int, number: int, text_bytes: int) -> TracedEvent:
 
 def test_large_events_push_out_the_oldest_commands_and_not_themselves() -> None:
     """By bytes, long before there are too many commands."""
-    recent = RecentEvents(load_catalog(), max_commands=1000, max_bytes=100_000)
+    recent = RecentEvents(max_commands=1000, max_bytes=100_000)
     for command in range(50):
         recent.add([event(command, number, 1000) for number in range(10)])
     kept = [command for command in range(50) if recent.of(f"c{command}")]
@@ -31,7 +30,7 @@ def test_large_events_push_out_the_oldest_commands_and_not_themselves() -> None:
 
 def test_the_same_event_counts_once() -> None:
     """However often it comes."""
-    recent = RecentEvents(load_catalog(), max_commands=1000, max_bytes=10_000)
+    recent = RecentEvents(max_commands=1000, max_bytes=10_000)
     recent.add([event(1, 1, 1000)])
     for _ in range(100):
         recent.add([event(2, 1, 1000)])

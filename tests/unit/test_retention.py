@@ -13,17 +13,17 @@ from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.settings import MonitorSettings
 from monitor import retention
+from monitor.listing.listing import Listing
 from monitor.retention import Retention
 from monitor.store.disk_reserve import DiskReserve
 from monitor.store.local import LocalEventStore
-from monitor.store.port import Bounds, OperationFilter
+from monitor.store.port import Bounds
 from tests.support.event_stores import fill_store
 
 _DAY_US = 86_400_000_000
 _CATALOG = load_catalog()
 _SETTINGS = MonitorSettings()
 _MIB = 1024 * 1024
-_EVERYTHING = OperationFilter()
 
 
 class Purged:
@@ -138,7 +138,7 @@ def test_writers_without_a_pause_do_not_keep_it_from_its_work(tmp_path: Path) ->
         stopping.set()
         for writer in writers:
             writer.join()
-    assert {o.accept_time.seconds for o in store.operations(_EVERYTHING, None, 1_000_000)} <= {1000, 2000}
+    assert {o.accept_time.seconds for o in store.operations(Listing(1_000_000))} <= {1000, 2000}
     store.close()
 
 

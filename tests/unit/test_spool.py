@@ -12,14 +12,15 @@ from mesh.catalog import load_catalog
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
 from mesh.telemetry.names import CONVERSATION_ID
+from monitor.listing.conditions import Equals
+from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
 from monitor.store.local import LocalEventStore
-from monitor.store.port import FoundSpans, OperationFilter, Position
+from monitor.store.port import FoundSpans
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 from tests.support.waiting import eventually
 
-_EVERYTHING = OperationFilter()
 _BIG = 10_000_000
 _TIMEOUT_S = 10.0
 
@@ -67,10 +68,10 @@ class FlakyStore(LocalEventStore):
         self._check()
         return super().spans_of(correlation_id)
 
-    def operations(self, only: OperationFilter, after: Position | None, limit: int) -> Sequence[Operation]:
+    def operations(self, listing: Listing) -> Sequence[Operation]:
         """Return operations, or not."""
         self._check()
-        return super().operations(only, after, limit)
+        return super().operations(listing)
 
     def _check(self) -> None:
         if self.down:
@@ -168,7 +169,7 @@ def test_what_was_taken_without_an_answer_is_not_kept_twice(bench: Bench) -> Non
     bench.come_back()
     assert bench.inner.given.count(f"{correlation_id}:accepted") > 1
     assert len(bench.store.events_of(correlation_id)) == 1
-    assert len(bench.store.operations(_EVERYTHING, None, 10)) == 1
+    assert len(bench.store.operations(Listing(10))) == 1
 
 
 def test_stories_are_told_while_the_store_is_down(bench: Bench) -> None:
@@ -179,7 +180,7 @@ def test_stories_are_told_while_the_store_is_down(bench: Bench) -> None:
     bench.store.append([_event(across, "succeeded"), _event(after, "accepted"), _event(after, "succeeded")])
     for correlation_id in (before, across, after):
         assert _kinds(bench.store.events_of(correlation_id)) == {"command.accepted", "command.succeeded"}
-    assert {o.state for o in bench.store.operations(_EVERYTHING, None, 10)} == {Operation.SUCCEEDED}
+    assert {o.state for o in bench.store.operations(Listing(10))} == {Operation.SUCCEEDED}
 
 
 def test_stories_are_told_from_the_file_after_a_restart(bench: Bench) -> None:
@@ -231,12 +232,12 @@ def test_lists_join_what_is_stored_with_what_waits(bench: Bench) -> None:
     bench.store.append([_event(ids[number], "accepted", at_ms=number + 1) for number in (2, 3)])
     bench.store.append([_event(ids[1], "succeeded", at_ms=9)])
     for _ in ("down", "up"):
-        listed = bench.store.operations(_EVERYTHING, None, 10)
+        listed = bench.store.operations(Listing(10))
         assert [operation.correlation_id for operation in listed] == ids[::-1]
         assert [o.state for o in listed] == [1, 1, Operation.SUCCEEDED, 1]
-        done = bench.store.operations(OperationFilter(state=Operation.SUCCEEDED), None, 10)
+        done = bench.store.operations(Listing(10, Equals("state", "SUCCEEDED")))
         assert [operation.correlation_id for operation in done] == [ids[1]]
-        page = bench.store.operations(_EVERYTHING, Position(3000, ids[2]), 1)
+        page = bench.store.operations(Listing(1, after=(3, ids[2])))
         assert [operation.correlation_id for operation in page] == [ids[1]]
         bench.come_back()
 

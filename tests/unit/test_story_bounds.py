@@ -110,7 +110,7 @@ def test_what_the_event_log_answers_fits_into_a_message(tmp_path: Path, catalog:
         id_ = new_correlation_id()
         refusals = [event(id_, at, "failed", name) for at, name in enumerate(stores, start=number + 1)]
         store.append([TracedEvent(made, True) for made in (event(id_, number, "accepted"), *refusals)])
-    page = log.page(pb.ListOperationsRequest(page_size=100))
+    page = log.operations_page(pb.ListOperationsRequest(page_size=100))
     assert len(page.operations) == 100
     assert page.ByteSize() < _MESSAGE_MAX_BYTES
     forged = new_correlation_id()

@@ -56,6 +56,16 @@ class OperationServiceStub:
                 request_serializer=polystream_dot_v1_dot_operations__pb2.ListOperationsRequest.SerializeToString,
                 response_deserializer=polystream_dot_v1_dot_operations__pb2.ListOperationsResponse.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/polystream.v1.OperationService/ListEvents',
+                request_serializer=polystream_dot_v1_dot_operations__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=polystream_dot_v1_dot_operations__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
+        self.ListSpans = channel.unary_unary(
+                '/polystream.v1.OperationService/ListSpans',
+                request_serializer=polystream_dot_v1_dot_operations__pb2.ListSpansRequest.SerializeToString,
+                response_deserializer=polystream_dot_v1_dot_operations__pb2.ListSpansResponse.FromString,
+                _registered_method=True)
         self.ExplainOperation = channel.unary_unary(
                 '/polystream.v1.OperationService/ExplainOperation',
                 request_serializer=polystream_dot_v1_dot_operations__pb2.ExplainOperationRequest.SerializeToString,
@@ -98,6 +108,20 @@ class OperationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEvents(self, request, context):
+        """Lists events of all commands, newest first, from the event log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSpans(self, request, context):
+        """Lists spans of all traces, newest first, from the event log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainOperation(self, request, context):
         """Tells the operation's whole story: every hop, each store's receipt, its
         spans, and what is missing.
@@ -128,6 +152,16 @@ def add_OperationServiceServicer_to_server(servicer, server):
                     servicer.ListOperations,
                     request_deserializer=polystream_dot_v1_dot_operations__pb2.ListOperationsRequest.FromString,
                     response_serializer=polystream_dot_v1_dot_operations__pb2.ListOperationsResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=polystream_dot_v1_dot_operations__pb2.ListEventsRequest.FromString,
+                    response_serializer=polystream_dot_v1_dot_operations__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'ListSpans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSpans,
+                    request_deserializer=polystream_dot_v1_dot_operations__pb2.ListSpansRequest.FromString,
+                    response_serializer=polystream_dot_v1_dot_operations__pb2.ListSpansResponse.SerializeToString,
             ),
             'ExplainOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainOperation,
@@ -245,6 +279,60 @@ class OperationService:
             '/polystream.v1.OperationService/ListOperations',
             polystream_dot_v1_dot_operations__pb2.ListOperationsRequest.SerializeToString,
             polystream_dot_v1_dot_operations__pb2.ListOperationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/polystream.v1.OperationService/ListEvents',
+            polystream_dot_v1_dot_operations__pb2.ListEventsRequest.SerializeToString,
+            polystream_dot_v1_dot_operations__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSpans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/polystream.v1.OperationService/ListSpans',
+            polystream_dot_v1_dot_operations__pb2.ListSpansRequest.SerializeToString,
+            polystream_dot_v1_dot_operations__pb2.ListSpansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,8 @@ class OperationServiceStub:
     WaitOperation: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.WaitOperationRequest, polystream.v1.operations_pb2.Operation]
     WatchOperation: grpc.UnaryStreamMultiCallable[polystream.v1.operations_pb2.WatchOperationRequest, polystream.v1.operations_pb2.Operation]
     ListOperations: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ListOperationsRequest, polystream.v1.operations_pb2.ListOperationsResponse]
+    ListEvents: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ListEventsRequest, polystream.v1.operations_pb2.ListEventsResponse]
+    ListSpans: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ListSpansRequest, polystream.v1.operations_pb2.ListSpansResponse]
     ExplainOperation: grpc.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ExplainOperationRequest, polystream.v1.operations_pb2.OperationStory]
 
 @typing.type_check_only
@@ -27,6 +29,8 @@ class OperationServiceAsyncStub(OperationServiceStub):
     WaitOperation: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.WaitOperationRequest, polystream.v1.operations_pb2.Operation]  # type: ignore[assignment]
     WatchOperation: grpc.aio.UnaryStreamMultiCallable[polystream.v1.operations_pb2.WatchOperationRequest, polystream.v1.operations_pb2.Operation]  # type: ignore[assignment]
     ListOperations: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ListOperationsRequest, polystream.v1.operations_pb2.ListOperationsResponse]  # type: ignore[assignment]
+    ListEvents: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ListEventsRequest, polystream.v1.operations_pb2.ListEventsResponse]  # type: ignore[assignment]
+    ListSpans: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ListSpansRequest, polystream.v1.operations_pb2.ListSpansResponse]  # type: ignore[assignment]
     ExplainOperation: grpc.aio.UnaryUnaryMultiCallable[polystream.v1.operations_pb2.ExplainOperationRequest, polystream.v1.operations_pb2.OperationStory]  # type: ignore[assignment]
 
 class OperationServiceServicer:
@@ -42,6 +46,12 @@ class OperationServiceServicer:
     def ListOperations(
         self, request: polystream.v1.operations_pb2.ListOperationsRequest, context: _Context
     ) -> polystream.v1.operations_pb2.ListOperationsResponse | collections.abc.Awaitable[polystream.v1.operations_pb2.ListOperationsResponse]: ...
+    def ListEvents(
+        self, request: polystream.v1.operations_pb2.ListEventsRequest, context: _Context
+    ) -> polystream.v1.operations_pb2.ListEventsResponse | collections.abc.Awaitable[polystream.v1.operations_pb2.ListEventsResponse]: ...
+    def ListSpans(
+        self, request: polystream.v1.operations_pb2.ListSpansRequest, context: _Context
+    ) -> polystream.v1.operations_pb2.ListSpansResponse | collections.abc.Awaitable[polystream.v1.operations_pb2.ListSpansResponse]: ...
     def ExplainOperation(
         self, request: polystream.v1.operations_pb2.ExplainOperationRequest, context: _Context
     ) -> polystream.v1.operations_pb2.OperationStory | collections.abc.Awaitable[polystream.v1.operations_pb2.OperationStory]: ...

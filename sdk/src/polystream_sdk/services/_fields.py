@@ -50,6 +50,20 @@ LIST_OPERATIONS_REQUEST_FIELDS: Mapping[str, Kind] = {
     "state": Choice(OperationState),
     "command": Text(),
     "user_id": Integer(64),
+    "filter": Text(),
+    "order_by": Text(),
+}
+LIST_EVENTS_REQUEST_FIELDS: Mapping[str, Kind] = {
+    "page_size": Integer(32),
+    "page_token": Text(),
+    "filter": Text(),
+    "order_by": Text(),
+}
+LIST_SPANS_REQUEST_FIELDS: Mapping[str, Kind] = {
+    "page_size": Integer(32),
+    "page_token": Text(),
+    "filter": Text(),
+    "order_by": Text(),
 }
 EXPLAIN_OPERATION_REQUEST_FIELDS: Mapping[str, Kind] = {
     "correlation_id": Text(),

@@ -4,14 +4,20 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from polystream_api.polystream.v1 import (
+    Event,
     ExplainOperationRequest,
     GetOperationRequest,
+    ListEventsRequest,
+    ListEventsResponse,
     ListOperationsRequest,
     ListOperationsResponse,
+    ListSpansRequest,
+    ListSpansResponse,
     Operation,
     OperationServiceStub,
     OperationState,
     OperationStory,
+    Span,
     WaitOperationRequest,
     WatchOperationRequest,
 )
@@ -21,7 +27,9 @@ from polystream_sdk.requests import make_request
 from polystream_sdk.services._fields import (
     EXPLAIN_OPERATION_REQUEST_FIELDS,
     GET_OPERATION_REQUEST_FIELDS,
+    LIST_EVENTS_REQUEST_FIELDS,
     LIST_OPERATIONS_REQUEST_FIELDS,
+    LIST_SPANS_REQUEST_FIELDS,
     WAIT_OPERATION_REQUEST_FIELDS,
     WATCH_OPERATION_REQUEST_FIELDS,
 )
@@ -121,6 +129,8 @@ class OperationService:
         state: OperationState = OperationState(0),
         command: str = "",
         user_id: int = 0,
+        filter: str = "",
+        order_by: str = "",
         timeout_s: float | None = None,
         traceparent: str | None = None,
     ) -> Pager[ListOperationsResponse, Operation]:
@@ -128,10 +138,17 @@ class OperationService:
 
         Args:
             page_size: How many at the most; 50 when 0, never more than 1000.
-            page_token: `next_page_token` of the page before.
+            page_token: `next_page_token` or `previous_page_token` of another page of this list, with the same
+                filter and order.
             state: Only operations in this state.
             command: Only this command.
             user_id: Only operations about this user.
+            filter: Only operations of which this is true, as AIP-160 has it: `state = FAILED AND accept_time >=
+                '2026-01-31T12:00:00Z'`. Fields: `correlation_id`, `command`, `state`, `user_id`, `store`,
+                `store_states.postgresql` (and of the other stores), `reason`, `error`, `accept_time`,
+                `complete_time`, `duration_ms`, `trace_id`. A word alone is looked for in the error.
+            order_by: `accept_time`, `complete_time` or `duration_ms`, or several of them after a comma, each with
+                ` desc` behind it where the largest is to come first. Newest first when empty.
             timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when
                 None.
             traceparent: W3C trace context of the caller; OpenTelemetry's current one when None.
@@ -146,8 +163,91 @@ class OperationService:
                 state=state,
                 command=command,
                 user_id=user_id,
+                filter=filter,
+                order_by=order_by,
             ),
             lambda page: page.operations,
+            timeout_s=timeout_s,
+            traceparent=traceparent,
+        )
+
+    def list_events(
+        self,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        filter: str = "",
+        order_by: str = "",
+        timeout_s: float | None = None,
+        traceparent: str | None = None,
+    ) -> Pager[ListEventsResponse, Event]:
+        """Lists events of all commands, newest first, from the event log.
+
+        Args:
+            page_size: How many at the most; 50 when 0, never more than 1000.
+            page_token: `next_page_token` or `previous_page_token` of another page of this list, with the same
+                filter and order.
+            filter: Only events of which this is true, as AIP-160 has it: `event_type = 'command.failed' AND store
+                = MONGODB`. Fields: `correlation_id`, `command`, `user_id`, `event_type`, `status`, `service`,
+                `store`, `reason`, `error`, `timestamp`, `duration_ms`, `trace_id`, `waits_behind`, `topic`. A
+                word alone is looked for in the error.
+            order_by: `timestamp` or `duration_ms`, or both after a comma, each with ` desc` behind it where the
+                largest is to come first. Newest first when empty.
+            timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when
+                None.
+            traceparent: W3C trace context of the caller; OpenTelemetry's current one when None.
+        """
+        return self._calls.pages(
+            lambda: self._stub.list_events,
+            make_request(
+                ListEventsRequest,
+                LIST_EVENTS_REQUEST_FIELDS,
+                page_size=page_size,
+                page_token=page_token,
+                filter=filter,
+                order_by=order_by,
+            ),
+            lambda page: page.events,
+            timeout_s=timeout_s,
+            traceparent=traceparent,
+        )
+
+    def list_spans(
+        self,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        filter: str = "",
+        order_by: str = "",
+        timeout_s: float | None = None,
+        traceparent: str | None = None,
+    ) -> Pager[ListSpansResponse, Span]:
+        """Lists spans of all traces, newest first, from the event log.
+
+        Args:
+            page_size: How many at the most; 50 when 0, never more than 1000.
+            page_token: `next_page_token` or `previous_page_token` of another page of this list, with the same
+                filter and order.
+            filter: Only spans of which this is true, as AIP-160 has it: `service = gateway AND duration_ms >
+                100`. Fields: `correlation_id`, `trace_id`, `span_id`, `parent_span_id`, `service`, `name`,
+                `kind`, `start_time`, `duration_ms`, `error`. A word alone is looked for in the name.
+            order_by: `start_time` or `duration_ms`, or both after a comma, each with ` desc` behind it where the
+                largest is to come first. Newest first when empty.
+            timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when
+                None.
+            traceparent: W3C trace context of the caller; OpenTelemetry's current one when None.
+        """
+        return self._calls.pages(
+            lambda: self._stub.list_spans,
+            make_request(
+                ListSpansRequest,
+                LIST_SPANS_REQUEST_FIELDS,
+                page_size=page_size,
+                page_token=page_token,
+                filter=filter,
+                order_by=order_by,
+            ),
+            lambda page: page.spans,
             timeout_s=timeout_s,
             traceparent=traceparent,
         )

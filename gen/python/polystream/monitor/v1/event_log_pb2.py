@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from polystream.v1 import operations_pb2 as polystream_dot_v1_dot_operations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%polystream/monitor/v1/event_log.proto\x12\x15polystream.monitor.v1\x1a\x1epolystream/v1/operations.proto2\x99\x02\n\x0f\x45ventLogService\x12L\n\x0cGetOperation\x12\".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Y\n\x10\x45xplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%polystream/monitor/v1/event_log.proto\x12\x15polystream.monitor.v1\x1a\x1epolystream/v1/operations.proto2\xbc\x03\n\x0f\x45ventLogService\x12L\n\x0cGetOperation\x12\".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Q\n\nListEvents\x12 .polystream.v1.ListEventsRequest\x1a!.polystream.v1.ListEventsResponse\x12N\n\tListSpans\x12\x1f.polystream.v1.ListSpansRequest\x1a .polystream.v1.ListSpansResponse\x12Y\n\x10\x45xplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'polystream.monitor.v1.event
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENTLOGSERVICE']._serialized_start=97
-  _globals['_EVENTLOGSERVICE']._serialized_end=378
+  _globals['_EVENTLOGSERVICE']._serialized_end=541
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,16 @@ class EventLogServiceStub:
                 request_serializer=polystream_dot_v1_dot_operations__pb2.ListOperationsRequest.SerializeToString,
                 response_deserializer=polystream_dot_v1_dot_operations__pb2.ListOperationsResponse.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/polystream.monitor.v1.EventLogService/ListEvents',
+                request_serializer=polystream_dot_v1_dot_operations__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=polystream_dot_v1_dot_operations__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
+        self.ListSpans = channel.unary_unary(
+                '/polystream.monitor.v1.EventLogService/ListSpans',
+                request_serializer=polystream_dot_v1_dot_operations__pb2.ListSpansRequest.SerializeToString,
+                response_deserializer=polystream_dot_v1_dot_operations__pb2.ListSpansResponse.FromString,
+                _registered_method=True)
         self.ExplainOperation = channel.unary_unary(
                 '/polystream.monitor.v1.EventLogService/ExplainOperation',
                 request_serializer=polystream_dot_v1_dot_operations__pb2.ExplainOperationRequest.SerializeToString,
@@ -70,6 +80,20 @@ class EventLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEvents(self, request, context):
+        """Lists events, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSpans(self, request, context):
+        """Lists spans, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainOperation(self, request, context):
         """Tells an operation's whole story.
         """
@@ -89,6 +113,16 @@ def add_EventLogServiceServicer_to_server(servicer, server):
                     servicer.ListOperations,
                     request_deserializer=polystream_dot_v1_dot_operations__pb2.ListOperationsRequest.FromString,
                     response_serializer=polystream_dot_v1_dot_operations__pb2.ListOperationsResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=polystream_dot_v1_dot_operations__pb2.ListEventsRequest.FromString,
+                    response_serializer=polystream_dot_v1_dot_operations__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'ListSpans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSpans,
+                    request_deserializer=polystream_dot_v1_dot_operations__pb2.ListSpansRequest.FromString,
+                    response_serializer=polystream_dot_v1_dot_operations__pb2.ListSpansResponse.SerializeToString,
             ),
             'ExplainOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainOperation,
@@ -151,6 +185,60 @@ class EventLogService:
             '/polystream.monitor.v1.EventLogService/ListOperations',
             polystream_dot_v1_dot_operations__pb2.ListOperationsRequest.SerializeToString,
             polystream_dot_v1_dot_operations__pb2.ListOperationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/polystream.monitor.v1.EventLogService/ListEvents',
+            polystream_dot_v1_dot_operations__pb2.ListEventsRequest.SerializeToString,
+            polystream_dot_v1_dot_operations__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSpans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/polystream.monitor.v1.EventLogService/ListSpans',
+            polystream_dot_v1_dot_operations__pb2.ListSpansRequest.SerializeToString,
+            polystream_dot_v1_dot_operations__pb2.ListSpansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -351,7 +351,7 @@ class WatchOperationRequest(Message[_WatchOperationRequestFields]):
 
         correlation_id: str
 
-_ListOperationsRequestFields: TypeAlias = Literal["page_size", "page_token", "state", "command", "user_id"]
+_ListOperationsRequestFields: TypeAlias = Literal["page_size", "page_token", "state", "command", "user_id", "filter", "order_by"]
 
 class ListOperationsRequest(Message[_ListOperationsRequestFields]):
     """
@@ -369,7 +369,8 @@ class ListOperationsRequest(Message[_ListOperationsRequestFields]):
             int32 page_size = 1;
             ```
         page_token:
-            `next_page_token` of the page before.
+            `next_page_token` or `previous_page_token` of another page of this list,
+            with the same filter and order.
 
             ```proto
             string page_token = 2;
@@ -392,9 +393,28 @@ class ListOperationsRequest(Message[_ListOperationsRequestFields]):
             ```proto
             int64 user_id = 5;
             ```
+        filter:
+            Only operations of which this is true, as AIP-160 has it:
+            `state = FAILED AND accept_time >= "2026-01-31T12:00:00Z"`. Fields:
+            `correlation_id`, `command`, `state`, `user_id`, `store`,
+            `store_states.postgresql` (and of the other stores), `reason`, `error`,
+            `accept_time`, `complete_time`, `duration_ms`, `trace_id`. A word alone is
+            looked for in the error.
+
+            ```proto
+            string filter = 6;
+            ```
+        order_by:
+            `accept_time`, `complete_time` or `duration_ms`, or several of them after a
+            comma, each with ` desc` behind it where the largest is to come first.
+            Newest first when empty.
+
+            ```proto
+            string order_by = 7;
+            ```
     """
 
-    __slots__ = ("page_size", "page_token", "state", "command", "user_id")
+    __slots__ = ("page_size", "page_token", "state", "command", "user_id", "filter", "order_by")
 
     if TYPE_CHECKING:
 
@@ -406,6 +426,8 @@ class ListOperationsRequest(Message[_ListOperationsRequestFields]):
             state: Operation.State | None = None,
             command: str = "",
             user_id: int = 0,
+            filter: str = "",
+            order_by: str = "",
         ) -> None:
             pass
 
@@ -414,8 +436,10 @@ class ListOperationsRequest(Message[_ListOperationsRequestFields]):
         state: Operation.State
         command: str
         user_id: int
+        filter: str
+        order_by: str
 
-_ListOperationsResponseFields: TypeAlias = Literal["operations", "next_page_token"]
+_ListOperationsResponseFields: TypeAlias = Literal["operations", "next_page_token", "previous_page_token"]
 
 class ListOperationsResponse(Message[_ListOperationsResponseFields]):
     """
@@ -438,9 +462,15 @@ class ListOperationsResponse(Message[_ListOperationsResponseFields]):
             ```proto
             string next_page_token = 2;
             ```
+        previous_page_token:
+            Token of the page before; empty on the first one.
+
+            ```proto
+            string previous_page_token = 3;
+            ```
     """
 
-    __slots__ = ("operations", "next_page_token")
+    __slots__ = ("operations", "next_page_token", "previous_page_token")
 
     if TYPE_CHECKING:
 
@@ -449,11 +479,233 @@ class ListOperationsResponse(Message[_ListOperationsResponseFields]):
             *,
             operations: list[Operation] | None = None,
             next_page_token: str = "",
+            previous_page_token: str = "",
         ) -> None:
             pass
 
         operations: list[Operation]
         next_page_token: str
+        previous_page_token: str
+
+_ListEventsRequestFields: TypeAlias = Literal["page_size", "page_token", "filter", "order_by"]
+
+class ListEventsRequest(Message[_ListEventsRequestFields]):
+    """
+    Request of ListEvents.
+
+    ```proto
+    message polystream.v1.ListEventsRequest
+    ```
+
+    Attributes:
+        page_size:
+            How many at the most; 50 when 0, never more than 1000.
+
+            ```proto
+            int32 page_size = 1;
+            ```
+        page_token:
+            `next_page_token` or `previous_page_token` of another page of this list,
+            with the same filter and order.
+
+            ```proto
+            string page_token = 2;
+            ```
+        filter:
+            Only events of which this is true, as AIP-160 has it:
+            `event_type = "command.failed" AND store = MONGODB`. Fields:
+            `correlation_id`, `command`, `user_id`, `event_type`, `status`, `service`,
+            `store`, `reason`, `error`, `timestamp`, `duration_ms`, `trace_id`,
+            `waits_behind`, `topic`. A word alone is looked for in the error.
+
+            ```proto
+            string filter = 3;
+            ```
+        order_by:
+            `timestamp` or `duration_ms`, or both after a comma, each with ` desc`
+            behind it where the largest is to come first. Newest first when empty.
+
+            ```proto
+            string order_by = 4;
+            ```
+    """
+
+    __slots__ = ("page_size", "page_token", "filter", "order_by")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            page_size: int = 0,
+            page_token: str = "",
+            filter: str = "",
+            order_by: str = "",
+        ) -> None:
+            pass
+
+        page_size: int
+        page_token: str
+        filter: str
+        order_by: str
+
+_ListEventsResponseFields: TypeAlias = Literal["events", "next_page_token", "previous_page_token"]
+
+class ListEventsResponse(Message[_ListEventsResponseFields]):
+    """
+    Response of ListEvents.
+
+    ```proto
+    message polystream.v1.ListEventsResponse
+    ```
+
+    Attributes:
+        events:
+            The page.
+
+            ```proto
+            repeated polystream.v1.Event events = 1;
+            ```
+        next_page_token:
+            Token of the next page; empty on the last one.
+
+            ```proto
+            string next_page_token = 2;
+            ```
+        previous_page_token:
+            Token of the page before; empty on the first one.
+
+            ```proto
+            string previous_page_token = 3;
+            ```
+    """
+
+    __slots__ = ("events", "next_page_token", "previous_page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            events: list[Event] | None = None,
+            next_page_token: str = "",
+            previous_page_token: str = "",
+        ) -> None:
+            pass
+
+        events: list[Event]
+        next_page_token: str
+        previous_page_token: str
+
+_ListSpansRequestFields: TypeAlias = Literal["page_size", "page_token", "filter", "order_by"]
+
+class ListSpansRequest(Message[_ListSpansRequestFields]):
+    """
+    Request of ListSpans.
+
+    ```proto
+    message polystream.v1.ListSpansRequest
+    ```
+
+    Attributes:
+        page_size:
+            How many at the most; 50 when 0, never more than 1000.
+
+            ```proto
+            int32 page_size = 1;
+            ```
+        page_token:
+            `next_page_token` or `previous_page_token` of another page of this list,
+            with the same filter and order.
+
+            ```proto
+            string page_token = 2;
+            ```
+        filter:
+            Only spans of which this is true, as AIP-160 has it:
+            `service = gateway AND duration_ms > 100`. Fields: `correlation_id`,
+            `trace_id`, `span_id`, `parent_span_id`, `service`, `name`, `kind`,
+            `start_time`, `duration_ms`, `error`. A word alone is looked for in the
+            name.
+
+            ```proto
+            string filter = 3;
+            ```
+        order_by:
+            `start_time` or `duration_ms`, or both after a comma, each with ` desc`
+            behind it where the largest is to come first. Newest first when empty.
+
+            ```proto
+            string order_by = 4;
+            ```
+    """
+
+    __slots__ = ("page_size", "page_token", "filter", "order_by")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            page_size: int = 0,
+            page_token: str = "",
+            filter: str = "",
+            order_by: str = "",
+        ) -> None:
+            pass
+
+        page_size: int
+        page_token: str
+        filter: str
+        order_by: str
+
+_ListSpansResponseFields: TypeAlias = Literal["spans", "next_page_token", "previous_page_token"]
+
+class ListSpansResponse(Message[_ListSpansResponseFields]):
+    """
+    Response of ListSpans.
+
+    ```proto
+    message polystream.v1.ListSpansResponse
+    ```
+
+    Attributes:
+        spans:
+            The page. A page that would be too large has fewer than were asked for.
+
+            ```proto
+            repeated polystream.v1.Span spans = 1;
+            ```
+        next_page_token:
+            Token of the next page; empty on the last one.
+
+            ```proto
+            string next_page_token = 2;
+            ```
+        previous_page_token:
+            Token of the page before; empty on the first one.
+
+            ```proto
+            string previous_page_token = 3;
+            ```
+    """
+
+    __slots__ = ("spans", "next_page_token", "previous_page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            spans: list[Span] | None = None,
+            next_page_token: str = "",
+            previous_page_token: str = "",
+        ) -> None:
+            pass
+
+        spans: list[Span]
+        next_page_token: str
+        previous_page_token: str
 
 _ExplainOperationRequestFields: TypeAlias = Literal["correlation_id"]
 
@@ -875,7 +1127,7 @@ class OperationStory(Message[_OperationStoryFields]):
 
 
 _DESC = file_desc(
-    b'\n\x1epolystream/v1/operations.proto\x12\rpolystream.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#polystream/options/v1/options.proto"\xbf\x06\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n\x07command\x18\x03 \x01(\tR\x07command\x124\n\x05state\x18\x04 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0baccept_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nacceptTime\x12?\n\rcomplete_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\x07user_id\x18\x07 \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x08receipts\x18\x08 \x03(\x0b2 .polystream.v1.Operation.ReceiptR\x08receipts\x12,\n\x06result\x18\t \x01(\x0b2\x14.google.protobuf.AnyR\x06result\x12(\n\x05error\x18\n \x01(\x0b2\x12.google.rpc.StatusR\x05error\x1a\x9f\x02\n\x07Receipt\x122\n\x05store\x18\x01 \x01(\x0e2\x1c.polystream.options.v1.StoreR\x05store\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12?\n\rcomplete_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\tduplicate\x18\x04 \x01(\x08R\tduplicate\x12(\n\x05error\x18\x05 \x01(\x0b2\x12.google.rpc.StatusR\x05error\x12!\n\x0cwaits_behind\x18\x06 \x01(\tR\x0bwaitsBehind"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ACCEPTED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06FAILED\x10\x03B\n\n\x08_user_id"<\n\x13GetOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"r\n\x14WaitOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x123\n\x07timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout">\n\x15WatchOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xbc\x01\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x124\n\x05state\x18\x03 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12\x18\n\x07command\x18\x04 \x01(\tR\x07command\x12\x17\n\x07user_id\x18\x05 \x01(\x03R\x06userId"z\n\x16ListOperationsResponse\x128\n\noperations\x18\x01 \x03(\x0b2\x18.polystream.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"@\n\x17ExplainOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xdb\x06\n\x05Event\x12\x19\n\x08event_id\x18\x01 \x01(\tR\x07eventId\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\x12\x14\n\x05store\x18\x08 \x01(\tR\x05store\x12\x18\n\x07command\x18\t \x01(\tR\x07command\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12\x14\n\x05topic\x18\x0b \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x0c \x01(\x05R\tpartition\x12\x16\n\x06offset\x18\r \x01(\x03R\x06offset\x12\x1f\n\x0bduration_ms\x18\x0e \x01(\x01R\ndurationMs\x12\x19\n\x08trace_id\x18\x0f \x01(\tR\x07traceId\x12\x14\n\x05error\x18\x10 \x01(\tR\x05error\x12\x1c\n\tduplicate\x18\x11 \x01(\x08R\tduplicate\x125\n\x0cerror_status\x18\x12 \x01(\x0b2\x12.google.rpc.StatusR\x0berrorStatus\x12#\n\rdead_lettered\x18\x13 \x01(\x08R\x0cdeadLettered\x120\n\x11command_partition\x18\x14 \x01(\x05H\x01R\x10commandPartition\x88\x01\x01\x12*\n\x0ecommand_offset\x18\x15 \x01(\x03H\x02R\rcommandOffset\x88\x01\x01\x12!\n\x0cwaits_behind\x18\x16 \x01(\tR\x0bwaitsBehind\x12\x1c\n\tprincipal\x18\x17 \x01(\tR\tprincipal\x12$\n\rjustification\x18\x18 \x01(\tR\rjustificationB\n\n\x08_user_idB\x14\n\x12_command_partitionB\x11\n\x0f_command_offset"\x98\x03\n\x04Span\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId\x12$\n\x0eparent_span_id\x18\x03 \x01(\tR\x0cparentSpanId\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x129\n\nstart_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x08 \x01(\x01R\ndurationMs\x12\x14\n\x05error\x18\t \x01(\x08R\x05error\x12C\n\nattributes\x18\n \x03(\x0b2#.polystream.v1.Span.AttributesEntryR\nattributes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xb7\x01\n\x0eOperationStory\x126\n\toperation\x18\x01 \x01(\x0b2\x18.polystream.v1.OperationR\toperation\x12(\n\x04hops\x18\x02 \x03(\x0b2\x14.polystream.v1.EventR\x04hops\x12)\n\x05spans\x18\x03 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12\x18\n\x07missing\x18\x04 \x03(\tR\x07missing2\xbe\x03\n\x10OperationService\x12L\n\x0cGetOperation\x12".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12N\n\rWaitOperation\x12#.polystream.v1.WaitOperationRequest\x1a\x18.polystream.v1.Operation\x12R\n\x0eWatchOperation\x12$.polystream.v1.WatchOperationRequest\x1a\x18.polystream.v1.Operation0\x01\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Y\n\x10ExplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3',
+    b'\n\x1epolystream/v1/operations.proto\x12\rpolystream.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#polystream/options/v1/options.proto"\xbf\x06\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n\x07command\x18\x03 \x01(\tR\x07command\x124\n\x05state\x18\x04 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0baccept_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nacceptTime\x12?\n\rcomplete_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\x07user_id\x18\x07 \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x08receipts\x18\x08 \x03(\x0b2 .polystream.v1.Operation.ReceiptR\x08receipts\x12,\n\x06result\x18\t \x01(\x0b2\x14.google.protobuf.AnyR\x06result\x12(\n\x05error\x18\n \x01(\x0b2\x12.google.rpc.StatusR\x05error\x1a\x9f\x02\n\x07Receipt\x122\n\x05store\x18\x01 \x01(\x0e2\x1c.polystream.options.v1.StoreR\x05store\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12?\n\rcomplete_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\tduplicate\x18\x04 \x01(\x08R\tduplicate\x12(\n\x05error\x18\x05 \x01(\x0b2\x12.google.rpc.StatusR\x05error\x12!\n\x0cwaits_behind\x18\x06 \x01(\tR\x0bwaitsBehind"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ACCEPTED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06FAILED\x10\x03B\n\n\x08_user_id"<\n\x13GetOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"r\n\x14WaitOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x123\n\x07timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout">\n\x15WatchOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xef\x01\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x124\n\x05state\x18\x03 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12\x18\n\x07command\x18\x04 \x01(\tR\x07command\x12\x17\n\x07user_id\x18\x05 \x01(\x03R\x06userId\x12\x16\n\x06filter\x18\x06 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x07 \x01(\tR\x07orderBy"\xaa\x01\n\x16ListOperationsResponse\x128\n\noperations\x18\x01 \x03(\x0b2\x18.polystream.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"\x82\x01\n\x11ListEventsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n\x06filter\x18\x03 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x04 \x01(\tR\x07orderBy"\x9a\x01\n\x12ListEventsResponse\x12,\n\x06events\x18\x01 \x03(\x0b2\x14.polystream.v1.EventR\x06events\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"\x81\x01\n\x10ListSpansRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n\x06filter\x18\x03 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x04 \x01(\tR\x07orderBy"\x96\x01\n\x11ListSpansResponse\x12)\n\x05spans\x18\x01 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"@\n\x17ExplainOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xdb\x06\n\x05Event\x12\x19\n\x08event_id\x18\x01 \x01(\tR\x07eventId\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\x12\x14\n\x05store\x18\x08 \x01(\tR\x05store\x12\x18\n\x07command\x18\t \x01(\tR\x07command\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12\x14\n\x05topic\x18\x0b \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x0c \x01(\x05R\tpartition\x12\x16\n\x06offset\x18\r \x01(\x03R\x06offset\x12\x1f\n\x0bduration_ms\x18\x0e \x01(\x01R\ndurationMs\x12\x19\n\x08trace_id\x18\x0f \x01(\tR\x07traceId\x12\x14\n\x05error\x18\x10 \x01(\tR\x05error\x12\x1c\n\tduplicate\x18\x11 \x01(\x08R\tduplicate\x125\n\x0cerror_status\x18\x12 \x01(\x0b2\x12.google.rpc.StatusR\x0berrorStatus\x12#\n\rdead_lettered\x18\x13 \x01(\x08R\x0cdeadLettered\x120\n\x11command_partition\x18\x14 \x01(\x05H\x01R\x10commandPartition\x88\x01\x01\x12*\n\x0ecommand_offset\x18\x15 \x01(\x03H\x02R\rcommandOffset\x88\x01\x01\x12!\n\x0cwaits_behind\x18\x16 \x01(\tR\x0bwaitsBehind\x12\x1c\n\tprincipal\x18\x17 \x01(\tR\tprincipal\x12$\n\rjustification\x18\x18 \x01(\tR\rjustificationB\n\n\x08_user_idB\x14\n\x12_command_partitionB\x11\n\x0f_command_offset"\x98\x03\n\x04Span\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId\x12$\n\x0eparent_span_id\x18\x03 \x01(\tR\x0cparentSpanId\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x129\n\nstart_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x08 \x01(\x01R\ndurationMs\x12\x14\n\x05error\x18\t \x01(\x08R\x05error\x12C\n\nattributes\x18\n \x03(\x0b2#.polystream.v1.Span.AttributesEntryR\nattributes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xb7\x01\n\x0eOperationStory\x126\n\toperation\x18\x01 \x01(\x0b2\x18.polystream.v1.OperationR\toperation\x12(\n\x04hops\x18\x02 \x03(\x0b2\x14.polystream.v1.EventR\x04hops\x12)\n\x05spans\x18\x03 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12\x18\n\x07missing\x18\x04 \x03(\tR\x07missing2\xe1\x04\n\x10OperationService\x12L\n\x0cGetOperation\x12".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12N\n\rWaitOperation\x12#.polystream.v1.WaitOperationRequest\x1a\x18.polystream.v1.Operation\x12R\n\x0eWatchOperation\x12$.polystream.v1.WatchOperationRequest\x1a\x18.polystream.v1.Operation0\x01\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Q\n\nListEvents\x12 .polystream.v1.ListEventsRequest\x1a!.polystream.v1.ListEventsResponse\x12N\n\tListSpans\x12\x1f.polystream.v1.ListSpansRequest\x1a .polystream.v1.ListSpansResponse\x12Y\n\x10ExplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3',
     [
         any_pb.desc(),
         duration_pb.desc(),
@@ -892,6 +1144,10 @@ _DESC = file_desc(
         "WatchOperationRequest": WatchOperationRequest,
         "ListOperationsRequest": ListOperationsRequest,
         "ListOperationsResponse": ListOperationsResponse,
+        "ListEventsRequest": ListEventsRequest,
+        "ListEventsResponse": ListEventsResponse,
+        "ListSpansRequest": ListSpansRequest,
+        "ListSpansResponse": ListSpansResponse,
         "ExplainOperationRequest": ExplainOperationRequest,
         "Event": Event,
         "Span": Span,

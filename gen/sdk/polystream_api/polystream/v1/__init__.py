@@ -40,12 +40,16 @@ __all__ = (
     "HealthStatus",
     "ListContentsRequest",
     "ListContentsResponse",
+    "ListEventsRequest",
+    "ListEventsResponse",
     "ListOperationsRequest",
     "ListOperationsResponse",
     "ListPaymentsRequest",
     "ListPaymentsResponse",
     "ListSessionsRequest",
     "ListSessionsResponse",
+    "ListSpansRequest",
+    "ListSpansResponse",
     "ListSubscriptionsRequest",
     "ListSubscriptionsResponse",
     "ListUsersRequest",
@@ -1397,6 +1401,67 @@ default_message_pool.register_message("polystream.v1", "ListContentsResponse", L
 
 
 @dataclass(eq=False, repr=False)
+class ListEventsRequest(betterproto2.Message):
+    """
+    Request of ListEvents.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at the most; 50 when 0, never more than 1000.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    `next_page_token` or `previous_page_token` of another page of this list,
+    with the same filter and order.
+    """
+
+    filter: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Only events of which this is true, as AIP-160 has it:
+    `event_type = "command.failed" AND store = MONGODB`. Fields:
+    `correlation_id`, `command`, `user_id`, `event_type`, `status`, `service`,
+    `store`, `reason`, `error`, `timestamp`, `duration_ms`, `trace_id`,
+    `waits_behind`, `topic`. A word alone is looked for in the error.
+    """
+
+    order_by: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    `timestamp` or `duration_ms`, or both after a comma, each with ` desc`
+    behind it where the largest is to come first. Newest first when empty.
+    """
+
+
+default_message_pool.register_message("polystream.v1", "ListEventsRequest", ListEventsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListEventsResponse(betterproto2.Message):
+    """
+    Response of ListEvents.
+    """
+
+    events: "list[Event]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The page.
+    """
+
+    next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Token of the next page; empty on the last one.
+    """
+
+    previous_page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Token of the page before; empty on the first one.
+    """
+
+
+default_message_pool.register_message("polystream.v1", "ListEventsResponse", ListEventsResponse)
+
+
+@dataclass(eq=False, repr=False)
 class ListOperationsRequest(betterproto2.Message):
     """
     Request of ListOperations.
@@ -1409,7 +1474,8 @@ class ListOperationsRequest(betterproto2.Message):
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    `next_page_token` of the page before.
+    `next_page_token` or `previous_page_token` of another page of this list,
+    with the same filter and order.
     """
 
     state: "OperationState" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: OperationState(0))
@@ -1425,6 +1491,23 @@ class ListOperationsRequest(betterproto2.Message):
     user_id: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
     """
     Only operations about this user.
+    """
+
+    filter: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    Only operations of which this is true, as AIP-160 has it:
+    `state = FAILED AND accept_time >= "2026-01-31T12:00:00Z"`. Fields:
+    `correlation_id`, `command`, `state`, `user_id`, `store`,
+    `store_states.postgresql` (and of the other stores), `reason`, `error`,
+    `accept_time`, `complete_time`, `duration_ms`, `trace_id`. A word alone is
+    looked for in the error.
+    """
+
+    order_by: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
+    """
+    `accept_time`, `complete_time` or `duration_ms`, or several of them after a
+    comma, each with ` desc` behind it where the largest is to come first.
+    Newest first when empty.
     """
 
 
@@ -1445,6 +1528,11 @@ class ListOperationsResponse(betterproto2.Message):
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     Token of the next page; empty on the last one.
+    """
+
+    previous_page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Token of the page before; empty on the first one.
     """
 
 
@@ -1539,6 +1627,67 @@ class ListSessionsResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("polystream.v1", "ListSessionsResponse", ListSessionsResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ListSpansRequest(betterproto2.Message):
+    """
+    Request of ListSpans.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at the most; 50 when 0, never more than 1000.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    `next_page_token` or `previous_page_token` of another page of this list,
+    with the same filter and order.
+    """
+
+    filter: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Only spans of which this is true, as AIP-160 has it:
+    `service = gateway AND duration_ms > 100`. Fields: `correlation_id`,
+    `trace_id`, `span_id`, `parent_span_id`, `service`, `name`, `kind`,
+    `start_time`, `duration_ms`, `error`. A word alone is looked for in the
+    name.
+    """
+
+    order_by: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    `start_time` or `duration_ms`, or both after a comma, each with ` desc`
+    behind it where the largest is to come first. Newest first when empty.
+    """
+
+
+default_message_pool.register_message("polystream.v1", "ListSpansRequest", ListSpansRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListSpansResponse(betterproto2.Message):
+    """
+    Response of ListSpans.
+    """
+
+    spans: "list[Span]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The page. A page that would be too large has fewer than were asked for.
+    """
+
+    next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Token of the next page; empty on the last one.
+    """
+
+    previous_page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Token of the page before; empty on the first one.
+    """
+
+
+default_message_pool.register_message("polystream.v1", "ListSpansResponse", ListSpansResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -2567,6 +2716,48 @@ class OperationServiceStub(betterproto2_grpclib.ServiceStub):
             "/polystream.v1.OperationService/ListOperations",
             message,
             ListOperationsResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def list_events(
+        self,
+        message: "ListEventsRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "ListEventsResponse":
+        """
+        Lists events of all commands, newest first, from the event log.
+        """
+
+        return await self._unary_unary(
+            "/polystream.v1.OperationService/ListEvents",
+            message,
+            ListEventsResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def list_spans(
+        self,
+        message: "ListSpansRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "ListSpansResponse":
+        """
+        Lists spans of all traces, newest first, from the event log.
+        """
+
+        return await self._unary_unary(
+            "/polystream.v1.OperationService/ListSpans",
+            message,
+            ListSpansResponse,
             timeout=timeout,
             deadline=deadline,
             metadata=metadata,
