@@ -64,10 +64,12 @@ def _tables(descriptors: Descriptors) -> Mapping[str, Callable[[], str]]:
         **{f"{engine}-errors": partial(error_class_table, engine) for engine in TABLES},
         "events": lambda: tables.event_table(descriptors, events),
         "headers": lambda: tables.header_table(dead_letters=False),
+        "metrics": tables.metric_table,
         "ports": tables.port_table,
         "records": lambda: tables.record_table(descriptors),
         "room": tables.room_table,
         "settings": tables.settings_tables,
+        "signals": tables.signal_table,
         "spans": tables.span_table,
         "topics": lambda: tables.topic_table(descriptors),
     }

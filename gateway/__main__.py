@@ -27,9 +27,11 @@ from mesh.settings import (
 )
 from mesh.settings_base import check_settings
 from mesh.telemetry.logs import configure_logging
+from mesh.telemetry.metric_list import Service
+from mesh.telemetry.metrics import Metrics
 from mesh.telemetry.tracing import Tracing
 
-SERVICE = "gateway"
+SERVICE = Service.GATEWAY.value
 
 log = structlog.stdlib.get_logger(SERVICE)
 
@@ -43,7 +45,7 @@ async def serve(settings: GatewaySettings, telemetry: TelemetrySettings) -> int:
 
     tracing = Tracing(SERVICE, settings.name, telemetry)
     try:
-        gateway = build(settings, tracing)
+        gateway = build(settings, tracing, Metrics(Service.GATEWAY, settings.name, telemetry))
     except OSError as error:
         log.error("the gateway cannot start", error=str(error))
         return 1

@@ -15,6 +15,7 @@ from gateway.doors.grpc_server import GrpcServer
 from gateway.doors.http_door import HttpDoor
 from gateway.http.limits import HttpLimits
 from gateway.http.server import HttpServer
+from gateway.metrics import register_metrics
 from gateway.operations.event_log import EventLogClient
 from gateway.operations.marks import StoreMarks
 from gateway.operations.tracker import OperationTracker
@@ -43,6 +44,7 @@ from mesh.settings import (
     RedisSettings,
     RegistrySettings,
 )
+from mesh.telemetry.metrics import Metrics
 from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
 
@@ -83,6 +85,7 @@ class Gateway:
     threads: CriticalThreads
     health: PartHealth
     own_health: GatewayHealth
+    metrics: Metrics
     health_file: HealthFile
     health_pusher: HealthPusher
 
@@ -100,6 +103,7 @@ class Gateway:
         self.topic_watch.start()
         await self.tracker.start()
         self.own_health.start(self.threads)
+        self.metrics.start()
         registered = asyncio.create_task(self._registered_encoders())
         try:
             if self.settings.shares_ports:
@@ -140,6 +144,7 @@ class Gateway:
         await self.http.stop(_QUERY_GRACE_S)
         await self.producer.close(max(_MIN_CLOSE_S, give_up_s - time.monotonic()))
         await self.tracker.close()
+        await asyncio.to_thread(self.metrics.shutdown)
         await asyncio.gather(self.probes.close(), self.event_log.close(), self.stores.close())
         self.registry.close()
 
@@ -169,7 +174,7 @@ class Gateway:
             await asyncio.sleep(pause_s)
 
 
-def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
+def build(settings: GatewaySettings, tracing: Tracing, metrics: Metrics) -> Gateway:
     """Build the gateway. Nothing is connected before `start`. Raises OSError where the port cannot be had."""
     catalog, kafka, redis = load_catalog(), KafkaSettings(), RedisSettings()
     threads = CriticalThreads()
@@ -227,6 +232,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         reuse_port=settings.shares_ports,
         grpc_address=(_LOOPBACK.get(settings.host, settings.host), server.port),
     )
+    register_metrics(metrics, calls=calls, producer=producer, tracker=tracker, health=health, tracing=tracing)
     return Gateway(
         settings=settings,
         catalog=catalog,
@@ -244,6 +250,7 @@ def build(settings: GatewaySettings, tracing: Tracing) -> Gateway:
         threads=threads,
         health=health,
         own_health=GatewayHealth(health, producer, topic_watch, tracker, probes.ask_kafka),
+        metrics=metrics,
         health_file=HealthFile(settings.ready_file, health, threads),
         health_pusher=HealthPusher(settings.monitor_address, health, threads),
     )

@@ -21,6 +21,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from gateway.admission import Admission, Admissions
+from gateway.call_metrics import GRPC, CallMetrics
 from gateway.commands import CommandPath, PendingCommand
 from gateway.operations.accepted import Serializable
 from mesh import topics
@@ -52,6 +53,7 @@ class Caller:
     named: frozenset[str] = NOTHING_NAMED  # the request's own fields that JSON, path or query named, empty or not
     may_fill: bool = False  # whether demo data may fill a command that says nothing
     attributes: Mapping[str, str | int] | None = None  # of the call's span, beside those that every call has
+    door: str = GRPC  # which door it came by, one of gateway.call_metrics
 
     def time_remaining(self) -> float | None:
         """Return how long the caller waits still, in seconds; None where it names no deadline."""
@@ -71,10 +73,11 @@ class Responder(Protocol):
 class CallError(Exception):
     """A query that failed, with what its caller is to be told."""
 
-    def __init__(self, status: status_pb2.Status, correlation_id: str) -> None:
+    def __init__(self, status: status_pb2.Status, correlation_id: str, error: PolystreamError | None = None) -> None:
         super().__init__(status.message)
         self.status = status
         self.correlation_id = correlation_id
+        self.error = error  # what the status was made of, where that is known
 
 
 class RpcKind(Enum):
@@ -100,13 +103,15 @@ class Rpc:
 class CommandCall(PendingCommand):
     """A command from its arrival to its answer: all that is kept of it meanwhile."""
 
-    __slots__ = ("_calls", "_responder", "_rpc", "span")
+    __slots__ = ("_began_s", "_calls", "_door", "_responder", "_rpc", "span")
 
     def __init__(self, calls: "Calls", rpc: Rpc, decoded: Any, caller: Caller, responder: Responder) -> None:
         # All in one: a call of each base's __init__ would take as long as this.
         self.correlation_id, self.fingerprint = rpc.admission.identify(decoded)
         self.deadline_s = caller.deadline_s
         self.send_span = None
+        self._began_s = time.perf_counter()
+        self._door = caller.door
         self._calls = calls
         self._rpc = rpc
         self._responder = responder
@@ -115,8 +120,11 @@ class CommandCall(PendingCommand):
     def succeed(self, operation: Serializable) -> None:
         """Answer with the operation."""
         self._calls.leave()
+        trace = None
         if self.span is not None:
             _end(self.span, "OK")
+            trace = self.trace
+        self._calls.metrics.succeeded(self._rpc.name, self._door, self._began_s, trace)
         try:
             self._responder.succeed(self.correlation_id, operation)
         except Exception as error:  # noqa: BLE001 - the commands after this one have their answers all the same
@@ -127,6 +135,8 @@ class CommandCall(PendingCommand):
         self._calls.leave()
         known = error if isinstance(error, PolystreamError) else _unexpected(self._rpc, self.correlation_id, error)
         status = _refuse(self.span, known)
+        trace = self.trace if self.span is not None else None
+        self._calls.metrics.failed(self._rpc.name, self._door, self._began_s, known, trace)
         try:
             self._responder.fail(self.correlation_id, status)
         except Exception as fault:  # noqa: BLE001 - as above
@@ -161,6 +171,7 @@ class Calls:
             for method in service.methods
             if (rpc := _compile(method, by_name, queries, admissions)) is not None
         }
+        self.metrics = CallMetrics({name: command.name for name, command in by_name.items()})
         self.serving = False  # whether commands are taken: the registry has been reached, and the gateway stays
         self._max_streams = max_streams
         self._streams = 0
@@ -188,8 +199,9 @@ class Calls:
 
         Whose caller has left is canceled by the door.
         """
+        began_s = time.perf_counter()
         correlation_id, _ = rpc.admission.identify(decoded)
-        _, span = self._enter(rpc, correlation_id, caller)
+        trace, span = self._enter(rpc, correlation_id, caller)
         try:
             with self._querying(), self.streaming() if rpc.waits else _NO_PLACE:
                 request = self._admit_query(rpc, decoded, caller, correlation_id)
@@ -197,11 +209,13 @@ class Calls:
                 response: Message = await until(answer_by_s(caller), answer)
         except BaseException as error:
             failure = self._failure(rpc, correlation_id, span, error)
+            self.metrics.failed(rpc.name, caller.door, began_s, None if failure is None else failure.error, trace)
             if failure is None:
                 raise
             raise failure from error
         if span is not None:
             _end(span, "OK")
+        self.metrics.succeeded(rpc.name, caller.door, began_s, trace)
         return correlation_id, response
 
     async def stream(
@@ -211,8 +225,9 @@ class Calls:
 
         It ends with DEADLINE_EXCEEDED shortly before the caller's deadline.
         """
+        began_s = time.perf_counter()
         correlation_id, _ = rpc.admission.identify(decoded)
-        _, span = self._enter(rpc, correlation_id, caller)
+        trace, span = self._enter(rpc, correlation_id, caller)
         give_up_s = answer_by_s(caller)
         try:
             with self._querying(), self.streaming():
@@ -223,14 +238,22 @@ class Calls:
         except GeneratorExit:
             if span is not None:
                 _end(span, "CANCELLED")
+            self.metrics.failed(rpc.name, caller.door, began_s, None, trace)
             raise
         except BaseException as error:
             failure = self._failure(rpc, correlation_id, span, error)
+            self.metrics.failed(rpc.name, caller.door, began_s, None if failure is None else failure.error, trace)
             if failure is None:
                 raise
             raise failure from error
         if span is not None:
             _end(span, "OK")
+        self.metrics.succeeded(rpc.name, caller.door, began_s, trace)
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams are open, and calls waiting."""
+        return self._streams
 
     @contextmanager
     def streaming(self) -> Iterator[None]:
@@ -314,7 +337,7 @@ class Calls:
             if span is not None:
                 _end(span, "CANCELLED", type(error).__name__)
             return None
-        return CallError(_refuse(span, known), correlation_id)
+        return CallError(_refuse(span, known), correlation_id, known)
 
 
 def _compile(

@@ -21,6 +21,8 @@ from mesh.error_classes.classes import ErrorClass
 from mesh.error_classes.kafka import classify_kafka
 from mesh.errors import PolystreamError, Reason
 from mesh.kafka import PRODUCER_CONFIG, QUIET_CONFIG
+from mesh.telemetry.metric_list import SENT
+from mesh.telemetry.tallies import CounterTable
 from mesh.threads import CriticalThreads
 
 _LINGER_MS = 1  # 0.2 did worse: more requests to the broker, and more wake-ups here
@@ -130,6 +132,8 @@ class CommandProducer:
         self._in_flight = 0
         self._answers = True  # whether Kafka answered last time
         self._trouble = ""  # what was wrong with the last record that was settled
+        self.acknowledged = 0  # records that Kafka has taken
+        self.not_taken = CounterTable(SENT)  # and those that it has not
         self.settled_bursts = 0  # how often Kafka has answered, with however many records
         self._refused_s = -math.inf  # when a broker that answers last refused a command, on the monotonic clock
         self._refusal = ""
@@ -275,6 +279,7 @@ class CommandProducer:
             pending = self._settled.popleft()
             error = pending.error
             if error is None:
+                self.acknowledged += 1
                 if self._trouble or self._down:
                     self._answers, self._down, self._trouble, self._refused_s = True, False, "", -math.inf
                     log.info("kafka answers again")
@@ -284,6 +289,7 @@ class CommandProducer:
                 self._worn_out = self._worn_out or error.code() in _OUTLIVED
                 self._answers = self._answers and error.code() != _TIMED_OUT
                 self._trouble = f"commands are not acknowledged: {error.name()}"
+                self.not_taken.add(1, self._topic, error.name())
                 # librdkafka's own codes are negative. What breaks a rule is refused to its caller alone.
                 if error.code() > 0 and classify_kafka(error).error_class is not ErrorClass.REFUSE:
                     self._refused_s = time.monotonic()

@@ -16,6 +16,7 @@ _HOST: Final = r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:/?#@\[\],]+)"  # an IPv6 address st
 _ADDRESS: Final = re.compile(rf"{_HOST}:(?P<port>[0-9]{{1,5}})")
 _CERTIFICATE_WORDS: Final = ("system", "probe")  # libpq's and librdkafka's for what the system trusts
 _PORT_MAX: Final = 65535
+_METRICS_EXPORTERS: Final = frozenset({"otlp", "prometheus", "none"})
 _NAME_MAX_BYTES: Final = 63  # PostgreSQL cuts longer names off
 
 
@@ -159,6 +160,18 @@ def _host(text: str) -> str:
     return text
 
 
+def exporters_in(text: str) -> frozenset[str]:
+    """Return the exporters that are named in a setting, with commas between them; none for `none`."""
+    return frozenset(part.strip() for part in text.split(",")) - {"none"}
+
+
+def _metrics_exporters(text: str) -> str:
+    named = [part.strip() for part in text.split(",")]
+    if not set(named) <= _METRICS_EXPORTERS or ("none" in named and len(named) > 1):
+        raise ValueError(f"is {text!r}: write otlp, prometheus, both with a comma between them, or none")
+    return text
+
+
 Port = Annotated[int, Field(ge=1, le=_PORT_MAX)]
 OwnPort = Annotated[int, Field(ge=0, le=_PORT_MAX)]  # 0: the system chooses one that is free
 Count = Annotated[int, Field(ge=1)]
@@ -176,4 +189,5 @@ OptionalWebUrl = Annotated[str, AfterValidator(_optional_web_url)]
 SearchHost = Annotated[str, AfterValidator(_search_host)]
 MongoUrl = Annotated[str, AfterValidator(_mongodb_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+MetricsExporters = Annotated[str, AfterValidator(_metrics_exporters)]  # as `exporters_in` reads them
 PostgresName = Annotated[str, AfterValidator(_postgresql_name)]

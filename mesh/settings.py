@@ -24,6 +24,7 @@ from mesh.setting_values import (
     File,
     Host,
     JsonObject,
+    MetricsExporters,
     MongoUrl,
     NotNegative,
     OptionalWebUrl,
@@ -34,6 +35,7 @@ from mesh.setting_values import (
     RedisUrl,
     SearchHost,
     WebUrl,
+    exporters_in,
 )
 from mesh.settings_base import Settings
 
@@ -176,15 +178,15 @@ class EventStoreSettings(Settings):
 
 
 class TelemetrySettings(Settings):
-    """Logs and spans. Variables that begin with `OTEL_` have OpenTelemetry's standard meaning."""
+    """Logs, spans and metrics. Variables that begin with `OTEL_` have OpenTelemetry's standard meaning."""
 
     # The least important lines that are still logged.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias="LOG_LEVEL")
     # One JSON object a line, or lines for people.
     log_format: Literal["json", "console"] = Field("json", validation_alias="LOG_FORMAT")
-    # Where spans are sent, over OTLP with gRPC.
+    # Where spans and metrics are sent, over OTLP with gRPC.
     otlp_endpoint: Collector = Field("http://127.0.0.1:4317", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
-    sdk_disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")  # turns spans off
+    sdk_disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")  # turns spans and metrics off
     # Which commands are traced: a standard name, or `parentbased_ratelimited` for a limited number a second.
     sampler: Literal[
         "parentbased_ratelimited",
@@ -197,6 +199,21 @@ class TelemetrySettings(Settings):
     ] = Field("parentbased_ratelimited", validation_alias="OTEL_TRACES_SAMPLER")
     # The number that the sampler takes: for `parentbased_ratelimited`, how many commands a second.
     sampler_arg: NotNegative = Field(100.0, validation_alias="OTEL_TRACES_SAMPLER_ARG")
+
+    # How metrics leave the process: `otlp`, `prometheus` for `/metrics`, both with a comma between them, or `none`.
+    # `up` and Compose set both.
+    metrics_exporter: MetricsExporters = Field("otlp", validation_alias="OTEL_METRICS_EXPORTER")
+    # How often metrics are sent, in milliseconds.
+    metric_interval_ms: Count = Field(5000, validation_alias="OTEL_METRIC_EXPORT_INTERVAL")
+    # The address that `/metrics` listens on.
+    prometheus_host: Host = Field("localhost", validation_alias="OTEL_EXPORTER_PROMETHEUS_HOST")
+    # Its port. `up` gives each process one of its own, from 9464 on.
+    prometheus_port: OwnPort = Field(9464, validation_alias="OTEL_EXPORTER_PROMETHEUS_PORT")
+
+    @property
+    def metrics_exporters(self) -> frozenset[str]:
+        """How metrics leave the process: `otlp`, `prometheus`, both or neither."""
+        return exporters_in(self.metrics_exporter)
 
     @model_validator(mode="after")
     def _share_is_one(self) -> Self:

@@ -39,6 +39,7 @@ async def run() -> int:
     if monitor.forwarder is not None:
         monitor.threads.watch("forwarder", monitor.forwarder.start())
     await monitor.grpc_server.start()
+    monitor.metrics.start()
     monitor.ingest.start()
     monitor.lag.start()
     tasks = [
@@ -62,11 +63,13 @@ async def run() -> int:
         task.cancel()
     await asyncio.to_thread(monitor.lag.stop)
     await asyncio.to_thread(monitor.ingest.stop)
+    await asyncio.to_thread(monitor.metrics.shutdown)
     await monitor.grpc_server.stop(_GRPC_GRACE_S)
     if monitor.forwarder is not None:
         await monitor.forwarder.stop()
     await monitor.gateway.close()
     monitor.store.close()
+    monitor.metric_store.close()
     monitor.health_file.stop()
     log.info("stopped")
     return 0 if monitor.threads.all_alive else 1

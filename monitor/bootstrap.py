@@ -17,13 +17,25 @@ from mesh.health.lag import LagWatch
 from mesh.health.part import PartHealth
 from mesh.hosts import host_and_port
 from mesh.schemas import RegistryClient, load_schema
-from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
+from mesh.settings import (
+    EventStoreSettings,
+    JaegerSettings,
+    KafkaSettings,
+    MonitorSettings,
+    RegistrySettings,
+    TelemetrySettings,
+)
+from mesh.telemetry.metric_list import Service
+from mesh.telemetry.metrics import Metrics
 from mesh.threads import CriticalThreads
 from monitor.activity import Activity
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
+from monitor.metrics.receiver import MetricReceiver
+from monitor.metrics.store import MetricStore
 from monitor.otlp import TraceReceiver
 from monitor.own_health import MonitorHealth
+from monitor.own_metrics import register_metrics
 from monitor.pages.app import Pages
 from monitor.part_health import KnownParts, PartHealthServicer
 from monitor.records import EventReader
@@ -48,6 +60,8 @@ class Monitor:
     pages: Pages
     http_server: uvicorn.Server
     ingest: Ingest
+    metrics: Metrics
+    metric_store: MetricStore
     lag: LagWatch
     own_health: MonitorHealth
     health_file: HealthFile
@@ -57,16 +71,19 @@ class Monitor:
 
 def build() -> Monitor:
     """Build the monitor from the environment. Call it in the event loop that will run it."""
-    settings = MonitorSettings()
+    settings, event_store = MonitorSettings(), EventStoreSettings()
     catalog = load_catalog()
     health = PartHealth("monitor", "monitor")
-    store = _event_store(EventStoreSettings(), catalog, lambda: health.count("set_apart"))
+    store = _event_store(event_store, catalog, lambda: health.count("set_apart"))
     log = EventLog(store, catalog)
     jaeger = JaegerSettings()
     forwarder = TraceForwarder(jaeger, health) if jaeger.otlp_endpoint else None
 
     grpc_server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_OTLP_MESSAGE_BYTES)])
-    TraceReceiver(store, forwarder).add_to(grpc_server)
+    traces = TraceReceiver(store, forwarder)
+    traces.add_to(grpc_server)
+    metric_store = MetricStore(event_store.data_dir)
+    MetricReceiver(metric_store).add_to(grpc_server)
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
     known = KnownParts(health)
     add_PartHealthServiceServicer_to_server(PartHealthServicer(known), grpc_server)
@@ -77,7 +94,21 @@ def build() -> Monitor:
     )
     threads = CriticalThreads()
     activity = Activity()
-    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health, on_kept=activity.add)
+    ingest = Ingest(
+        *(KafkaSettings(), EventReader(catalog, receipts), store, threads, health),
+        system="opensearch" if event_store.elasticsearch_host else "sqlite",
+        on_kept=activity.add,
+    )
+    metrics = Metrics(Service.MONITOR, "monitor", TelemetrySettings())
+    register_metrics(
+        metrics,
+        health=health,
+        ingest=ingest,
+        store=store,
+        traces=traces,
+        forwarder=forwarder,
+        kept=metric_store,
+    )
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
     pages = Pages(
@@ -102,6 +133,8 @@ def build() -> Monitor:
         pages=pages,
         http_server=http_server,
         ingest=ingest,
+        metrics=metrics,
+        metric_store=metric_store,
         lag=LagWatch(ingest, health, threads),
         own_health=MonitorHealth(health, ingest, store, forwarder),
         health_file=HealthFile(settings.ready_file, health, threads),

@@ -18,11 +18,13 @@ from mesh.health.lag import AtHand, Backlog, Place
 from mesh.health.part import PartHealth
 from mesh.kafka import CONSUMER_CONFIG, read_batch
 from mesh.settings import KafkaSettings
+from mesh.telemetry.metric_list import RETRIES, STORE_DURATION
+from mesh.telemetry.tallies import CounterTable, HistogramTable
 from mesh.threads import CriticalThreads
 from monitor.records import EventReader, TracedEvent
 from monitor.store.port import EventStore
 
-_GROUP = "monitor"
+GROUP = "monitor"  # the consumer group
 _BATCH_MAX_RECORDS = 1000
 _BATCH_WAIT_S = 0.1
 _BACKOFF_FIRST_S = 0.1
@@ -43,18 +45,27 @@ class Ingest:
         threads: CriticalThreads,
         health: PartHealth,
         *,
+        system: str = "sqlite",
         on_kept: Callable[[Sequence[TracedEvent]], None] = lambda _: None,
     ) -> None:
-        """`on_kept` is called, in the thread, with the events that the store has taken."""
+        """`system` is the event store's, as metrics call it.
+
+        `on_kept` is called, in the thread, with the events that the store has taken.
+        """
+        self.read_records = 0  # since the start
+        self.kept_events = 0
+        self.retries = CounterTable(RETRIES, *((name,) for name in ("kafka", "schema_registry", "event_store")))
+        self.durations = HistogramTable(STORE_DURATION)
+        self._append_durations = self.durations.of(system, "append")
         self._member = GroupMember(
-            {**settings.client_config("monitor"), **settings.group_config(_GROUP), **CONSUMER_CONFIG},
+            {**settings.client_config("monitor"), **settings.group_config(GROUP), **CONSUMER_CONFIG},
             [topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
             on_passed_over=lambda: health.count("passed_over"),
         )
-        self._backlog = Backlog(_GROUP, settings.client_config("monitor-lag"))
+        self._backlog = Backlog(GROUP, settings.client_config("monitor-lag"))
         self._health = health
         self._owned: list[Place] = []
         self._position: dict[Place, int] = {}
@@ -122,6 +133,7 @@ class Ingest:
                 self._error = verdict.cause
                 log.warning("kafka", error=verdict.cause)
             self._at_hand = records
+            self.read_records += len(records)
             for record in records:
                 self._position[record.topic, record.partition] = record.offset + 1
             if records and self._keep(records):
@@ -138,13 +150,21 @@ class Ingest:
         if not self._until_done(read, of="schema_registry"):
             return False
         events = [event for each in told for event in each]
-        if not self._until_done(lambda: self._store.append(events), of="event_store"):
+        if not self._until_done(lambda: self._append(events), of="event_store"):
             return False
+        self.kept_events += len(events)
         self._on_kept(events)
         passed_over = sum(not each for each in told)
         if passed_over:
             self._health.count("passed_over", passed_over)
         return True
+
+    def _append(self, events: Sequence[TracedEvent]) -> None:
+        began_s = time.perf_counter()
+        try:
+            self._store.append(events)
+        finally:
+            self._append_durations.record(time.perf_counter() - began_s)
 
     def _until_done(self, step: Callable[[], None], *, of: str) -> bool:
         """Repeat a step until it succeeds or the monitor stops, with a bounded pause between tries.
@@ -162,6 +182,7 @@ class Ingest:
                     log.warning("the events wait", reason=error.reason.name, error=cause)
                     self._health.waiting(of, error.reason.name, cause)
                     waits = True
+                    self.retries.add(1, of)
                 else:
                     if waits:
                         self._health.going_on(of)

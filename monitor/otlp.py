@@ -52,6 +52,8 @@ class TraceReceiver:
         self._store = store
         self._forwarder = forwarder
         self._waiting_spans = 0
+        self.received_spans = 0  # since the start
+        self.refused_spans = 0  # of them, those that are not kept and need not come again
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve on `server`. Requests are taken as bytes, so that they can be passed on as they came."""
@@ -70,10 +72,11 @@ class TraceReceiver:
             spans = list(read_spans(ExportTraceServiceRequest.FromString(content)))
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not an ExportTraceServiceRequest")
+        self.received_spans += len(spans)
         if self._forwarder is not None and not _was_forwarded(context):
             self._forwarder.offer(content, len(spans))
         if self._waiting_spans + len(spans) > _MAX_WAITING_SPANS:
-            return _rejected(len(spans), "too many spans wait to be written")
+            return self._rejected(len(spans), "too many spans wait to be written")
         self._waiting_spans += len(spans)
         try:
             await asyncio.to_thread(self._store.add_spans, spans)
@@ -81,10 +84,16 @@ class TraceReceiver:
             log.warning("spans not kept", reason=error.reason.name)
             if error.reason.value.error_class is ErrorClass.WAIT:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, error.message)
-            return _rejected(len(spans), error.message)
+            return self._rejected(len(spans), error.message)
         finally:
             self._waiting_spans -= len(spans)
         return ExportTraceServiceResponse()
+
+    def _rejected(self, count: int, why: str) -> ExportTraceServiceResponse:
+        self.refused_spans += count
+        return ExportTraceServiceResponse(
+            partial_success=ExportTracePartialSuccess(rejected_spans=count, error_message=why)
+        )
 
 
 def _was_forwarded(context: grpc.aio.ServicerContext[Any, Any]) -> bool:
@@ -139,9 +148,3 @@ def _text(value: AnyValue) -> str:
     if kind == "array_value":
         return ",".join(_text(item) for item in value.array_value.values[:_MAX_VALUES])
     return str(getattr(value, kind))
-
-
-def _rejected(count: int, why: str) -> ExportTraceServiceResponse:
-    return ExportTraceServiceResponse(
-        partial_success=ExportTracePartialSuccess(rejected_spans=count, error_message=why)
-    )

@@ -29,6 +29,8 @@ from mesh.settings import (
     RegistrySettings,
     TelemetrySettings,
 )
+from mesh.telemetry.metric_list import Service
+from mesh.telemetry.metrics import Metrics
 from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
 from mesh.topics import RECEIPTS, lane_group
@@ -38,6 +40,7 @@ from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
 from processor.lanes.lag import LaneBacklog
 from processor.lanes.lane import Lane, Limits
+from processor.lanes.metrics import LaneMetrics
 from processor.lanes.receipts import ReceiptProducer, ReceiptSender
 from processor.lanes.source import KafkaSource
 from processor.lanes.spans import LaneSpans
@@ -47,7 +50,7 @@ from processor.parking import ParkingBounds
 
 _LOG = structlog.get_logger(__name__)
 
-SERVICE = "processor"
+SERVICE = Service.PROCESSOR.value
 _FIRST_REGISTRY_RETRY_S = 0.1
 _MAX_REGISTRY_RETRY_S = 1.0
 
@@ -81,17 +84,22 @@ def open_lane(
         incarnation = TopicIncarnation(client_config)
         store = _open_store(store_name, find_handlers(catalog, store_name), incarnation, settings)
         closing.callback(store.close)
-        producer = ReceiptProducer(client_config)
+        own = LaneMetrics(store_name, group)
+        producer = ReceiptProducer(client_config, on_retry=lambda: own.retries.add(1, "kafka"))
         closing.callback(producer.close)
         source = KafkaSource(kafka, settings.name, group, lambda: health.count("passed_over"))
         closing.callback(source.close)
         file.add(lambda: {"partitions": _sorted(source.partitions())})
         spans = LaneSpans(tracing, store_name, group)
+        receipts = ReceiptSender(
+            *(producer, encoder, spans, store_name, settings.name),
+            on_sent=lambda records, topic: own.sent.add(records, topic, ""),
+        )
         lane = Lane(
             source=source,
             decoder=CommandDecoder(store_name, catalog, registry),
             store=store,
-            receipts=ReceiptSender(producer, encoder, spans, store_name, settings.name),
+            receipts=receipts,
             deferral=Deferral(
                 settings.max_deferred_bytes,
                 settings.user_wait_max_s,
@@ -102,7 +110,12 @@ def open_lane(
             stop=stop,
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),
             on_doubt=incarnation.forget,
+            metrics=own,
         )
+        metrics = Metrics(Service.PROCESSOR, settings.name, telemetry)
+        own.register(metrics, health=health, tracing=tracing, deferred=lane.deferred)
+        metrics.start()
+        closing.callback(metrics.shutdown)
         watch = LagWatch(LaneBacklog(source, lane), health, threads)
         watch.start()
         closing.callback(watch.stop)

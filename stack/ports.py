@@ -26,6 +26,7 @@ class Ports:
     jaeger_grpc: int = 16685  # its query API over gRPC
     jaeger_otlp: int = 14317  # takes the spans that the monitor passes on
     jaeger_health: int = 13133  # tells whether Jaeger works
+    metrics: int = 9464  # the monitor's `/metrics`; the next ones are the gateways' and the lanes', in their order
 
     def shifted(self, offset: int) -> "Ports":
         """Return the same ports, each moved by `offset`, so that platforms can run side by side."""

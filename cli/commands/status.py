@@ -68,6 +68,7 @@ def describe(state: PlatformState | None) -> dict[str, Any]:
                 "restarts": process.restarts,
                 "last_cause": process.last_cause,
                 "detail": process.detail,
+                "metrics_url": process.metrics_url,
                 "memory_bytes": _memory_bytes(process.pid) if process.pid else None,
             }
             for process in (state.processes if state else ())

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from contracts.descriptors import EVENT_OPTION, Descriptors
+from contracts.reference import signals
 from contracts.reference.markdown import code, codes, table
 from contracts.reference.sources import comments_in
 from mesh import errors, settings, topics
@@ -22,6 +23,8 @@ from mesh.error_classes.classes import ErrorClass
 from mesh.http_status import http_status
 from mesh.settings_base import variable
 from mesh.telemetry import names
+from mesh.telemetry.metric_list import METRICS, Service, metrics_of
+from mesh.telemetry.prometheus import prometheus_name
 from registry.settings import PocketRegistrySettings
 from stack import ports
 from stack.supervisor import room
@@ -133,6 +136,36 @@ def span_table() -> str:
     return table(("span", "is"), [(code(getattr(names, name)), said[name]) for name in spans])
 
 
+def metric_table() -> str:
+    """Return every metric, with its name on `/metrics`, its unit, its attributes and the services that emit it."""
+    rows = [
+        (
+            code(spec.name),
+            code(prometheus_name(spec)),
+            f"{spec.kind.value}, {code(spec.unit)}",
+            codes(spec.attributes),
+            ", ".join(service.value for service in Service if service in spec.services),
+            spec.description,
+        )
+        for spec in METRICS
+    ]
+    return table(("metric", "on `/metrics`", "kind and unit", "attributes", "services", "tells"), rows)
+
+
+def signal_table() -> str:
+    """Return what each service emits: its spans and its events; metrics have a table of their own."""
+    rows = [
+        (
+            service.value,
+            codes(signals.SPANS[service]) or "none",
+            codes(signals.EVENTS[service]) or "none",
+            str(len(metrics_of(service))),
+        )
+        for service in Service
+    ]
+    return table(("service", "spans", "events", "metrics"), rows)
+
+
 def room_table() -> str:
     """Return what a machine has to have free for a platform, on each set of engines."""
     told = comments_in(room, "Needs")
@@ -183,7 +216,7 @@ def _title(found: type[BaseSettings]) -> str:
         "RegistrySettings": "Schema registry",
         "PocketRegistrySettings": "Pocket schema registry",
         "EventStoreSettings": "Event store",
-        "TelemetrySettings": "Logs and spans",
+        "TelemetrySettings": "Logs, spans and metrics",
         "GatewaySettings": "Gateway",
         "LaneSettings": "Lanes",
         "MigrationSettings": "Migration",

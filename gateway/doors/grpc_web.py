@@ -15,6 +15,7 @@ import structlog
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
+from gateway.call_metrics import GRPC_WEB
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
 from gateway.doors.deadlines import deadline_s, timeout_s
@@ -78,7 +79,7 @@ class GrpcWebDoor:
     def request(self, call: "GrpcWebCall", rpc: Rpc) -> None:
         """Answer a request that is whole."""
         headers = call.exchange.request.headers
-        caller = Caller(headers.get("traceparent"), headers.get("tracestate"))
+        caller = Caller(headers.get("traceparent"), headers.get("tracestate"), door=GRPC_WEB)
         decoded: Message | PolystreamError
         try:
             caller.deadline_s = deadline_s(headers.get("grpc-timeout"), timeout_s(rpc))

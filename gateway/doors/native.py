@@ -13,6 +13,7 @@ import pygrpc_native
 import pygrpc_native.aio
 from google.rpc import status_pb2
 
+from gateway.call_metrics import GRPC
 from gateway.calls import NOTHING_NAMED, Caller, Calls, Rpc
 from gateway.doors.statuses import CORRELATION_ID, STATUS_DETAILS
 from gateway.operations.accepted import Serializable
@@ -70,6 +71,7 @@ class NativeCommand(Caller):
         self.named = NOTHING_NAMED
         self.may_fill = False
         self.attributes = None
+        self.door = GRPC
 
     def succeed(self, correlation_id: str, response: Serializable) -> None:
         """Answer. One who has left gets nothing."""

@@ -13,6 +13,7 @@ import structlog
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
+from gateway.call_metrics import REST
 from gateway.calls import Caller, CallError, Calls, Rpc, RpcKind
 from gateway.doors import content
 from gateway.doors.deadlines import deadline_s, timeout_s
@@ -86,7 +87,7 @@ class RestDoor:
         request, bound = call.exchange.request, call.bound
         headers = request.headers
         caller = Caller(headers.get("traceparent"), headers.get("tracestate"), None, frozenset(), bound.may_fill)
-        caller.attributes = bound.attributes
+        caller.attributes, caller.door = bound.attributes, REST
         decoded: Message | PolystreamError
         try:
             caller.deadline_s = deadline_s(headers.get("grpc-timeout"), bound.timeout_s)

@@ -89,6 +89,7 @@ class ReceiptFollower:
         self._not_unpacked = 0
         self.behind = 0  # records that are not in Redis yet
         self.behind_ms = 0  # for how long there have been any
+        self.read_records = 0  # since the start
         self.caught_up = False  # true from when everything that came before the start has been handed on
 
     @property
@@ -129,7 +130,9 @@ class ReceiptFollower:
 
     def _follow(self, receipts: ReceiptLog) -> None:
         self._not_done = 0
-        batch = self._decoded(receipts.read(_BATCH_RECORDS, _POLL_S))
+        records = receipts.read(_BATCH_RECORDS, _POLL_S)
+        self.read_records += len(records)
+        batch = self._decoded(records)
         delivered = self._deliver(batch) if batch else None
         self._save(batch, receipts)
         if delivered is not None:

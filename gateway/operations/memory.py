@@ -92,6 +92,11 @@ class OperationMemory:
         entry = self._entries.get(correlation_id)
         return [] if entry is None else list(map(CommandReceipt.FromString, entry.receipts))
 
+    def receipt_count(self, correlation_id: str) -> int:
+        """Return how many receipts came."""
+        entry = self._entries.get(correlation_id)
+        return 0 if entry is None else len(entry.receipts)
+
     def accepted(self, correlation_id: str) -> Operation | None:
         """Return the operation as this gateway accepted it."""
         entry = self._entries.get(correlation_id)

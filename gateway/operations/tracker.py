@@ -32,8 +32,11 @@ from mesh.ids import issue_time_ms
 from mesh.operation import is_done
 from mesh.schemas import load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RedisSettings
-from mesh.store_errors import is_unsettled
+from mesh.store_errors import has_failed, is_unsettled, is_waiting
 from mesh.telemetry import names
+from mesh.telemetry.context import TraceContext
+from mesh.telemetry.metric_list import OPERATION_DURATION
+from mesh.telemetry.tallies import HistogramTable
 from mesh.telemetry.tracing import Tracing
 from mesh.threads import CriticalThreads
 
@@ -86,10 +89,11 @@ class OperationTracker:
         self._tracing = tracing
         self._ttl_s = settings.operation_ttl_s
         self._catch_up_until_s = time.monotonic() + _CATCH_UP_MAX_S
-        self._group = f"gateway-operations-{settings.name}"
+        self.group = f"gateway-operations-{settings.name}"  # the consumer group that keeps its positions
+        self.durations = HistogramTable(OPERATION_DURATION)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._follower = ReceiptFollower(
-            open_log=lambda: ReceiptLog(kafka, self._group),
+            open_log=lambda: ReceiptLog(kafka, self.group),
             decoder=Decoder(CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), schemas),
             writer=ReceiptWriter(redis_settings, settings.operation_ttl_s, settings.operations_max_bytes),
             deliver=self._deliver,
@@ -101,6 +105,11 @@ class OperationTracker:
     def following(self) -> ReceiptFollower:
         """Who follows the receipts, for health: what it waits for, and how far it is behind."""
         return self._follower
+
+    @property
+    def remembered(self) -> int:
+        """How many operations are in memory."""
+        return len(self._memory)
 
     async def start(self) -> None:
         """Begin to follow the receipts. Waits for no engine."""
@@ -347,17 +356,32 @@ class OperationTracker:
     def _apply(self, batch: Sequence[Received], applied: "Future[None]") -> None:
         try:
             for received in batch:
-                if self._memory.add(received.receipt):
-                    self._trace(received)
+                if self._memory.add(received.receipt) and self._memory.accepted_here(received.receipt.correlation_id):
+                    parent = received.record.read_headers().trace
+                    self._measure(received, parent)
+                    self._trace(received, parent)
         finally:
             applied.set_result(None)
 
-    def _trace(self, received: Received) -> None:
+    def _measure(self, received: Received, parent: TraceContext | None) -> None:
+        """Take note of how long a command took that this gateway accepted, once its last store has answered."""
+        receipt = received.receipt
+        command = self._commands.get(receipt.command)
+        if command is None or is_waiting(receipt):
+            return
+        answers = [receipt]
+        if len(command.stores) > 1 or self._memory.receipt_count(receipt.correlation_id) > 1:
+            answers = [one for one in self._memory.receipts(receipt.correlation_id) if not is_waiting(one)]
+        if len(answers) != len(command.stores):
+            return
+        accepted = receipt.accept_time
+        took_s = received.record.receive_time_ns / 1e9 - accepted.seconds - accepted.nanos / 1e9
+        state = "FAILED" if any(map(has_failed, answers)) else "SUCCEEDED"
+        self.durations.of(command.name, state).record(max(0.0, took_s), parent)
+
+    def _trace(self, received: Received, parent: TraceContext | None) -> None:
         """Record the last hop of a command that this gateway accepted, where the command is traced."""
         receipt, record = received.receipt, received.record
-        if not self._memory.accepted_here(receipt.correlation_id):
-            return
-        parent = record.read_headers().trace
         if parent is None or not parent.sampled:
             return
         span = self._tracing.start(
@@ -371,7 +395,7 @@ class OperationTracker:
                 names.MESSAGING_DESTINATION: topics.RECEIPTS,
                 names.MESSAGING_PARTITION: str(record.partition),
                 names.MESSAGING_OFFSET: record.offset,
-                names.MESSAGING_GROUP: self._group,
+                names.MESSAGING_GROUP: self.group,
                 names.CONVERSATION_ID: receipt.correlation_id,
                 names.COMMAND: receipt.command,
                 names.STORE: Store.Name(receipt.store),

@@ -15,6 +15,7 @@ KAFKA_LOG = logging.getLogger("kafka")  # librdkafka's own lines, among the othe
 # They say several times a second that they cannot connect, for as long as that lasts.
 _REPETITIVE = (KAFKA_LOG.name, "opentelemetry")
 _REPEAT_INTERVAL_S = 10.0
+_OTLP_LOGGER = "opentelemetry.exporter.otlp.proto.grpc.exporter"  # of every exporter, which its lines name
 
 
 def configure_logging(service: str, settings: TelemetrySettings) -> None:
@@ -49,11 +50,17 @@ def configure_logging(service: str, settings: TelemetrySettings) -> None:
         )
     )
     handler.addFilter(Repeats(_REPETITIVE, _REPEAT_INTERVAL_S))
+    handler.addFilter(_is_untold)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
     for noisy in ("httpx", "httpcore", "pymongo", "faker", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _is_untold(record: logging.LogRecord) -> bool:
+    """Leave out that metrics are not taken, every few seconds: `mesh.telemetry.metrics` tells it once."""
+    return not (record.name == _OTLP_LOGGER and isinstance(record.args, tuple) and "metrics" in record.args)
 
 
 def _naming(service: str) -> structlog.typing.Processor:

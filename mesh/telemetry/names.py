@@ -1,4 +1,4 @@
-"""Every span name and attribute that the platform writes.
+"""Every span name that the platform writes, and every attribute of its spans and metrics.
 
 Where OpenTelemetry's semantic conventions have a name (for messaging, RPC and database clients), it is that one;
 `polystream.` stands before the others.
@@ -36,3 +36,9 @@ COMMAND: Final = "polystream.command"
 STORE: Final = "polystream.store"
 STATE: Final = "polystream.state"  # SUCCEEDED, FAILED
 DUPLICATE: Final = "polystream.duplicate"
+DOOR: Final = "polystream.door"  # grpc, grpc_web, rest
+OUTCOME: Final = "polystream.outcome"  # what became of a command at a door, or in a lane
+DEPENDENCY: Final = "polystream.dependency"  # what a part works with, as its health names it
+HEALTH_STATE: Final = "polystream.health.state"  # HEALTHY, DEGRADED, UNHEALTHY
+CAUSE: Final = "polystream.cause"  # why something was dropped
+CPU_MODE: Final = "cpu.mode"  # user, system

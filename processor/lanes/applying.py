@@ -12,6 +12,7 @@ from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError, Reason
 from mesh.telemetry.logs import describe
 from processor.lanes.decoding import Item, Taken
+from processor.lanes.metrics import LaneMetrics
 from processor.lanes.retry import LaneRetry, Stopped
 from processor.model import Answer, GivenUp, Store, Unanswered
 from processor.receipts import make_dead_letter_receipt
@@ -44,8 +45,9 @@ class Applied:
 class Applying:
     """Has the store apply batches, whatever is in them."""
 
-    def __init__(self, store: Store, retry: LaneRetry) -> None:
+    def __init__(self, store: Store, retry: LaneRetry, metrics: LaneMetrics) -> None:
         self._store = store
+        self._metrics = metrics
         self._store_name = store.name.lower()
         self._retry = retry
 
@@ -59,7 +61,10 @@ class Applying:
             return []
 
         def step(rest: Sequence[Item]) -> list[Applied]:
-            answers = self._store.apply([item.delivery for item in rest], overdue) if rest else []
+            if not rest:
+                return []
+            with self._metrics.applying(len(rest)):
+                answers = self._store.apply([item.delivery for item in rest], overdue)
             return [Applied.answered(item, answer) for item, answer in zip(rest, answers, strict=True)]
 
         try:
@@ -92,7 +97,8 @@ class Applying:
 
     def _try(self, item: Item, overdue: AbstractSet[str]) -> Applied:
         try:
-            (answer,) = self._store.apply([item.delivery], overdue)
+            with self._metrics.applying(1):
+                (answer,) = self._store.apply([item.delivery], overdue)
         except PolystreamError as error:
             if error.reason.value.error_class is ErrorClass.WAIT:
                 raise

@@ -19,9 +19,11 @@ from mesh.errors import PolystreamError, Reason
 from mesh.health.lag import AtHand
 from mesh.health.part import PartHealth
 from mesh.telemetry.repeats import RepeatCounter
+from mesh.topics import lane_group
 from processor.lanes.applying import Applied, Applying
-from processor.lanes.decoding import CommandDecoder, Redrive, Taken
+from processor.lanes.decoding import CommandDecoder, Item, Redrive, Taken
 from processor.lanes.deferral import Deferral
+from processor.lanes.metrics import LaneMetrics
 from processor.lanes.receipts import ReceiptSender
 from processor.lanes.retry import LaneRetry, Stopped
 from processor.lanes.settling import Settling
@@ -50,7 +52,8 @@ class Limits:
 class Lane:
     """The loop. It is given all that it works with, and closes none of it.
 
-    `on_doubt` is called when the topic may be another one than before.
+    `on_doubt` is called when the topic may be another one than before. `metrics` are what it counts in: its own,
+    where none are given.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Lane:
         stop: Event,
         limits: Limits,
         on_doubt: Callable[[], None],
+        metrics: LaneMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or LaneMetrics(store.name, lane_group(store.name))
         self._source = source
         self._decoder = decoder
         self._store = store
@@ -76,8 +81,9 @@ class Lane:
         self._limits = limits
         self._on_doubt = on_doubt
         self._offsets = Offsets()
-        self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget, health)
-        self._settling = Settling(store, decoder, Applying(store, self._retry), self._retry, self._send)
+        self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget, health=health, metrics=self._metrics)
+        applying = Applying(store, self._retry, self._metrics)
+        self._settling = Settling(store, decoder, applying, self._retry, self._send)
         self._store_name = store.name.lower()
         self._at_hand: Sequence[Taken] = ()
         self._next_look_s = 0.0  # on the monotonic clock
@@ -114,12 +120,18 @@ class Lane:
             times_ms.append(oldest_waiting_ms)
         return AtHand(len(at_hand) + waiting, min(times_ms, default=None))
 
+    def deferred(self) -> int:
+        """Return how many commands wait for their users, as of a second ago. Any thread may ask."""
+        return self._deferred[0]
+
     def run_once(self) -> None:
         """Go the whole way with what has come, and with what is due to be tried again."""
         self._health.beat()
         records = self._read()
+        began_s = time.perf_counter()
         if records:
             self._health.working()
+            self._metrics.consumed += len(records)
         taken = self._deferral.hold_back(self._decode(records))
         due = self._deferral.due()
         waiting = self._decode(due.records)
@@ -132,6 +144,8 @@ class Lane:
         self._tell_cut_short(due.cut_short)
         self._commit()
         self._health.finished()
+        if applied:
+            self._metrics.rounded(began_s)
         self._look_around(is_idle=not applied)
 
     def _send(self, applied: Sequence[Applied], start_ns: int | None = None) -> None:
@@ -144,6 +158,12 @@ class Lane:
             self._count(applied)
 
     def _count(self, applied: Sequence[Applied]) -> None:
+        for one in applied:
+            taken = one.taken
+            if isinstance(taken, Item):
+                self._metrics.answered(taken.delivery.command.name, one.receipt, one.cause, taken.delivery.trace)
+            else:
+                self._metrics.answered("", one.receipt, one.cause, None)
         set_apart = sum(one.cause is not None for one in applied)
         if set_apart:
             self._health.count("set_apart", set_apart)

@@ -1,6 +1,7 @@
 """What a lane sends: receipts, and the records that it dead-letters. All of it is sent, or the lane does not go on."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -74,8 +75,12 @@ class Sender(Protocol):
 class ReceiptProducer:
     """Sends to Kafka, a batch at a time."""
 
-    def __init__(self, client_config: Mapping[str, str | int | bool]) -> None:
+    def __init__(
+        self, client_config: Mapping[str, str | int | bool], on_retry: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_retry` is called whenever a batch is to be sent again."""
         self._client_config = client_config
+        self._on_retry = on_retry
         self._failures: list[str] = []
         self._refused: dict[int, Outgoing] = {}  # by identity: what Kafka takes in no other attempt either
         self._producer = self._new_producer()
@@ -91,6 +96,7 @@ class ReceiptProducer:
                 return
             _LOG.warning("receipts not acknowledged", errors=sorted(set(self._failures)), attempt=attempt + 1)
             batch = [self._smaller(outgoing) for outgoing in batch]
+            self._on_retry()
             self.close()
             # After an error that is fatal to it, an idempotent producer sends no more.
             self._producer = self._new_producer()
@@ -173,7 +179,18 @@ def _answered(applied: Applied, step: Step) -> _Answered:
 class ReceiptSender:
     """Sends what a round of the lane has come to."""
 
-    def __init__(self, sender: Sender, encoder: Encoder, spans: LaneSpans, store: str, lane: str) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        encoder: Encoder,
+        spans: LaneSpans,
+        store: str,
+        lane: str,
+        *,
+        on_sent: Callable[[int, str], None] = lambda _, __: None,
+    ) -> None:
+        """`on_sent` is told how many records a topic has got."""
+        self._on_sent = on_sent
         self._sender = sender
         self._encoder = encoder
         self._spans = spans
@@ -195,6 +212,8 @@ class ReceiptSender:
                 batch.append(self._receipt(one, one.receipt, spans))
         if batch:
             self._sender.send(batch, idle)
+            for topic, records in Counter(outgoing.topic for outgoing in batch).items():
+                self._on_sent(records, topic)
         _log_dead_letters(answered)
         for opened in spans:
             opened.end()

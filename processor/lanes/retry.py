@@ -12,6 +12,7 @@ from mesh.error_classes.classes import ErrorClass
 from mesh.errors import PolystreamError, Reason
 from mesh.health.part import PartHealth
 from processor.lanes.decoding import Partitioned
+from processor.lanes.metrics import LaneMetrics
 from processor.lanes.source import Source
 
 _LOG = structlog.get_logger(__name__)
@@ -42,8 +43,11 @@ class LaneRetry:
         stop: Event,
         max_delay_s: float,
         on_lost: Callable[[frozenset[int]], None],
+        *,
         health: PartHealth,
+        metrics: LaneMetrics,
     ) -> None:
+        self._metrics = metrics
         self._source = source
         self._stop = stop
         self._max_delay_s = max_delay_s
@@ -69,7 +73,9 @@ class LaneRetry:
                             raise
                         if not waits:
                             _LOG.warning("waiting", reason=error.reason.name, records=len(items), **error.metadata)
-                        waits.add(self.tell(error, of))
+                        dependency = self.tell(error, of)
+                        waits.add(dependency)
+                        self._metrics.retries.add(1, dependency)
                     else:
                         if waits:
                             _LOG.info("going on", records=len(items))

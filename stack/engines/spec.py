@@ -76,6 +76,11 @@ class ProcessSpec:
     # Where it tells its health, ready or not; without it, `is_ready` is all there is to know.
     health_file: Callable[[StackContext], Path] | None = None
     ready_timeout_s: float = 30.0
+    metrics_index: int | None = None  # of a service: its `/metrics` is so many ports above `Ports.metrics`
+
+    def metrics_port(self, context: StackContext) -> int | None:
+        """Return the port of its `/metrics`; None of what has none."""
+        return None if self.metrics_index is None else context.ports.metrics + self.metrics_index
 
     def answers(self, context: StackContext) -> bool:
         """Tell whether the process is ready. One that cannot be reached is not."""

@@ -132,9 +132,10 @@ def _own_settings(context: StackContext, engines: Sequence[EngineSpec], given: M
     """Return the engines' addresses, and what follows from the platform starting its engines itself."""
     settings = {name: value for engine in engines for name, value in engine.environment(context).items()}
     otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{context.ports.otlp}"}
+    metrics = {"OTEL_METRICS_EXPORTER": given.get("OTEL_METRICS_EXPORTER", "otlp,prometheus")}
     if engines:
-        return settings | otlp | {"DEMO_DATA": given.get("DEMO_DATA", "1")}
-    return {name: given.get(name, value) for name, value in otlp.items()}
+        return settings | otlp | metrics | {"DEMO_DATA": given.get("DEMO_DATA", "1")}
+    return {name: given.get(name, value) for name, value in otlp.items()} | metrics
 
 
 def _endpoints(ports: Ports, *, edge: bool) -> dict[str, str | None]:

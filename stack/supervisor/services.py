@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -156,6 +157,22 @@ def service_stages(*, gateways: int, edge: bool, lanes_per_store: int = 1) -> tu
 
     `lanes_per_store` is how many processes share the partitions of each store's lane.
     """
-    doors = tuple(gateway(index, shares_ports=gateways > 1) for index in range(gateways))
-    lanes = tuple(_lane(store, index) for index in range(lanes_per_store) for store in _LANE_STORES)
-    return ((ENVOY,) if edge else (), doors, lanes, (MONITOR,))
+    doors = [gateway(index, shares_ports=gateways > 1) for index in range(gateways)]
+    lanes = [_lane(store, index) for index in range(lanes_per_store) for store in _LANE_STORES]
+    told = [_with_metrics(spec, index) for index, spec in enumerate((MONITOR, *doors, *lanes))]
+    monitor, doors, lanes = told[0], told[1 : gateways + 1], told[gateways + 1 :]
+    return ((ENVOY,) if edge else (), tuple(doors), tuple(lanes), (monitor,))
+
+
+def _with_metrics(spec: ProcessSpec, index: int) -> ProcessSpec:
+    """Return a service with a port of its own for its metrics. One that is taken keeps no service from starting."""
+
+    def command(context: StackContext) -> CommandLine:
+        line = spec.command(context)
+        own = {
+            "OTEL_EXPORTER_PROMETHEUS_HOST": HOST,
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(context.ports.metrics + index),
+        }
+        return replace(line, env={**line.env, **own})
+
+    return replace(spec, command=command, metrics_index=index)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
+from mesh.setting_values import exporters_in
 from stack.engines import process as processes
-from stack.engines.spec import CommandLine, ProcessSpec, StackError
+from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackError
 from stack.supervisor.plan import Plan
 from stack.supervisor.publisher import Publisher
 from stack.supervisor.state import PlatformState, ProcessState
@@ -149,7 +150,11 @@ class Supervisor:
         self._tell({"event": "stopped"} | ({"message": self._state.unsettled} if self._state.unsettled else {}))
 
     def _supervised(self, spec: ProcessSpec) -> SupervisedProcess:
-        return SupervisedProcess(spec, self._plan.context, self._exits, self._changed)
+        supervised = SupervisedProcess(spec, self._plan.context, self._exits, self._changed)
+        port = spec.metrics_port(self._plan.context)
+        if port is not None and "prometheus" in exporters_in(self._plan.settings.get("OTEL_METRICS_EXPORTER", "")):
+            supervised.state.metrics_url = f"http://{HOST}:{port}/metrics"
+        return supervised
 
     def _changed(self, process: ProcessState) -> None:
         if self._state.status in {"ready", "degraded"}:

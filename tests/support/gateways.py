@@ -20,6 +20,8 @@ from mesh.catalog import load_catalog
 from mesh.codec import Decoder
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import GatewaySettings, KafkaSettings, RegistrySettings, TelemetrySettings
+from mesh.telemetry.metric_list import Service
+from mesh.telemetry.metrics import Metrics
 from mesh.telemetry.tracing import Tracing
 from tests.support.headers import header_texts
 from tests.support.waiting import eventually
@@ -48,7 +50,8 @@ async def serving(server: str, *, start: bool = True, **settings: Any) -> AsyncI
     if tracing._provider is not None:
         tracing._provider.add_span_processor(SimpleSpanProcessor(spans))
     chosen: dict[str, Any] = {"port": 0, "http_port": 0, "server": server} | settings
-    gateway = build(GatewaySettings(**chosen), tracing)
+    metrics = Metrics(Service.GATEWAY, "test", TelemetrySettings(OTEL_METRICS_EXPORTER="none"))
+    gateway = build(GatewaySettings(**chosen), tracing, metrics)
     if start:
         await gateway.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.server.port}") as channel:

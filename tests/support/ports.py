@@ -22,6 +22,7 @@ _RANGE: Final = range(11_000, 32_000)  # below what Linux gives to outgoing conn
 # Linux gives 32768 to 60999 to outgoing connections, and even ones first: these leave the gateway above, MongoDB's
 # port odd, and every other one below.
 _OFFSETS: Final = range(10_950, 15_460, 2)
+_METRICS_PORTS: Final = 8  # of a monitor, gateways and lanes, one after the other
 _DRAWS_MAX: Final = 10_000
 _MINE: Final[set[int]] = set()
 _DRAWING: Final = threading.Lock()
@@ -45,7 +46,8 @@ def free_offset() -> int:
     """Return a port offset at which every port of the platform is free."""
     for _ in range(_DRAWS_MAX):
         offset = random.choice(_OFFSETS)
-        if take(astuple(Ports().shifted(offset))):
+        ports = Ports().shifted(offset)
+        if take([*astuple(ports), *range(ports.metrics + 1, ports.metrics + _METRICS_PORTS)]):
             return offset
     raise AssertionError("no offset leaves all ports free")
 

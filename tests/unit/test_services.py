@@ -2,9 +2,13 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
+from mesh.settings import PostgresSettings
+from stack.engines.spec import StackContext
+from stack.ports import Ports
 from stack.supervisor.services import default_gateways, service_stages
 
 
@@ -33,6 +37,18 @@ def test_they_stop_from_the_door_inwards() -> None:
         stages = service_stages(gateways=2, edge=edge)
         names = [[spec.name for spec in stage] for stage in stages if stage]
         assert names == [*([["envoy"]] if edge else []), ["gateway-0", "gateway-1"], lanes, ["monitor"]]
+
+
+def test_each_service_has_a_port_for_its_metrics(tmp_path: Path) -> None:
+    """Its own, the monitor's first, moved with the others; an edge has none."""
+    context = StackContext(tmp_path, Ports().shifted(100), PostgresSettings())
+    specs = [spec for stage in service_stages(gateways=2, edge=True, lanes_per_store=2) for spec in stage]
+    ports = {spec.name: spec.metrics_port(context) for spec in specs}
+    assert (ports.pop("envoy"), ports["monitor"], ports["gateway-0"]) == (None, 9564, 9565)
+    assert sorted(filter(None, ports.values())) == list(range(9564, 9564 + 9))
+    for spec in specs:
+        if spec.name in ports:
+            assert spec.command(context).env["OTEL_EXPORTER_PROMETHEUS_PORT"] == str(ports[spec.name])
 
 
 def test_each_store_has_as_many_lanes_as_were_asked_for() -> None:
