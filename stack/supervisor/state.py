@@ -30,6 +30,7 @@ class ProcessState:
     last_exit: int | None = None  # exit code, or minus the signal
     last_cause: str = ""  # of the last restart, in a few words
     detail: str = ""  # why it is not ready, in one sentence
+    since_time_s: float = 0.0  # since when it has this status, in seconds since 1970
 
     def is_alive(self) -> bool:
         """Tell whether the process of that ID is still this one, and no zombie."""
