@@ -27,6 +27,7 @@ PYTHON = VENV / "bin" / "python"
 UV = VENV / "bin" / "uv"
 POLYSTREAM = VENV / "bin" / "polystream"
 STAMP = VENV / "polystream-installed.json"
+HELP = ROOT / "cli" / "help.json"  # written by `python -m cli.help`
 INSTALL_LOG = VENV / "install.log"
 UNFINISHED = VENV / "unfinished"  # there while packages are installed, and after one that was cut short
 LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
@@ -64,6 +65,10 @@ def main(arguments: "list[str]") -> int:
     began = time.monotonic()
     arguments = arguments or ["up"]
     open_closed_streams()
+    told = told_at_once(arguments)
+    if told:
+        write(sys.stdout, told)
+        return 0
     try:
         check_machine()
         install("dev" if arguments[0] in NEEDS_DEV else "runtime")
@@ -80,6 +85,24 @@ def main(arguments: "list[str]") -> int:
     # Not by the script: where the path is long, a shell reads its first line, and takes a $ in it as its own.
     os.execve(str(PYTHON), [str(PYTHON), "-P", "-m", "cli", *arguments], environment)  # noqa: S606 - no shell is wanted
     return 0  # type: ignore[unreachable] # ruff does not know that execve never returns
+
+
+def told_at_once(arguments: "list[str]") -> str:
+    """Return the help, or the version, that is asked for; empty where something else is, or all is installed.
+
+    Nobody waits for an installation to read what the command line takes. Once it is there, it tells that itself.
+    """
+    if arguments == ["--version"]:
+        found = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+        return "polystream {}\n".format(found.group(1)) if found else ""
+    words = [word for word in arguments if word not in ("-h", "--help")]
+    if arguments[0] == "help":
+        words = words[1:]
+    elif words == arguments:
+        return ""
+    if is_installed("dev" if words[:1] and words[0] in NEEDS_DEV else "runtime"):
+        return ""
+    return str(json.loads(HELP.read_text(encoding="utf-8")).get(" ".join(words), ""))
 
 
 def open_closed_streams() -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import version
 from typing import Final, Protocol
 
 from cli.arguments import Parser, meant, refuse
@@ -35,6 +36,10 @@ COMMANDS: Final = (
     _Command("up", "start the platform"),
     _Command("down", "stop the platform"),
     _Command("status", "show how every part is"),
+    _Command("logs", "show what the parts have written, and follow it"),
+    _Command("restart", "start one part again"),
+    _Command("open", "open the dashboard, or another page, in the browser"),
+    _Command("call", "call a method of the API, by reflection"),
     _Command("explain", "tell the whole story of one operation"),
     _Command("dlq", "show the dead letters, and send them again"),
     _Command("integrity", "find what the stores have lost or left over, and repair it"),
@@ -52,19 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     named = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
     if named and named.passes_arguments_on:
         return _load(named).run(argparse.Namespace(arguments=arguments[1:]))
     if named is None and (mistake := _mistake(arguments)):
         return refuse("polystream", mistake)
-    parser = Parser(prog="polystream", allow_abbrev=False)
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        subparser = subparsers.add_parser(
-            command.name, help=command.summary, description=command.summary, allow_abbrev=False
-        )
-        if command is named:
-            _load(command).configure(subparser)
+    parser = make_parser([named] if named else [])
     parsed = parser.read(arguments)
     if named is None:
         return 0
@@ -76,13 +76,27 @@ def _run(arguments: list[str]) -> int:
         return 130
 
 
+def make_parser(loaded: Sequence[_Command]) -> Parser:
+    """Return the parser, with the arguments of those commands whose modules may be imported for it."""
+    parser = Parser(prog="polystream", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"polystream {version('polystream')}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(
+            command.name, help=command.summary, description=command.summary, allow_abbrev=False
+        )
+        if command in loaded:
+            _load(command).configure(subparser)
+    return parser
+
+
 def _mistake(arguments: Sequence[str]) -> str | None:
     """Return what is wrong with a command line that begins with no command; None where it asks for help."""
     names = [command.name for command in COMMANDS]
     if not arguments:
         return f"say what to do, by one of {', '.join(names)}; `polystream --help` tells more"
     first = arguments[0]
-    if first in {"-h", "--help"}:
+    if first in {"-h", "--help", "--version"}:
         return None
     if not first.startswith("-"):
         near = meant(first, names) or f"; there are {', '.join(names)}"

@@ -62,6 +62,16 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def correlation_id(text: str) -> str:
+    """Take a correlation ID."""
+    if re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text) is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no correlation ID: take correlation_id from a command's answer, a UUID such as "
+            "019a1b2c-3d4e-7f50-8123-456789abcdef"
+        )
+    return text
+
+
 def new_file(text: str) -> Path:
     """Take the path of a file that is going to be written, or `-`."""
     path = Path(text)

@@ -125,6 +125,11 @@ def down_command(engine: Sequence[str]) -> str:
     return _shown(engine, *_PROFILES, "down", "--volumes")
 
 
+def restart_command(engine: Sequence[str], part: str) -> str:
+    """Return the command that starts a part again, as a person would type it."""
+    return _shown(engine, "restart", part)
+
+
 def endpoints(data_dir: Path) -> dict[str, str | None]:
     """Return where clients on this machine reach each part of the platform that was started from a data folder.
 

@@ -33,5 +33,5 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         type=folder,
         default=work_dir() / ".data" / "embedded",
         metavar="DIR",
-        help="where the platform keeps its data (default: %(default)s)",
+        help="where the platform keeps its data (default: .data/embedded of the checkout)",
     )

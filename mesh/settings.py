@@ -374,3 +374,6 @@ class MonitorSettings(Settings):
     # `host:port` of a gateway, which the monitor asks for the platform's health.
     gateway_address: Address = "127.0.0.1:50051"
     ready_file: str = ""  # a JSON file in which the monitor tells its health every second, while it runs
+    # The socket of the supervisor, which the monitor asks how each part is, also while no gateway answers; empty where
+    # there is none, as in a container.
+    supervisor_socket: str = Field("", validation_alias="SUPERVISOR_SOCKET")

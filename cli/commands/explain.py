@@ -1,7 +1,6 @@
 """`polystream explain CORRELATION_ID`: the whole story of one operation."""
 
 import argparse
-import re
 import sys
 from typing import Final
 
@@ -9,6 +8,7 @@ import grpc
 from grpc_status import rpc_status
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
+from cli.arguments import correlation_id
 from cli.folders import add_data_dir
 from cli.printable import printable_json, write_error
 from cli.running import NothingRunsError, endpoints_for
@@ -22,7 +22,7 @@ _TIMEOUT_S: Final = 10.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("correlation_id", type=_correlation_id, metavar="CORRELATION_ID")
+    parser.add_argument("correlation_id", type=correlation_id, metavar="CORRELATION_ID")
     parser.add_argument("--json", action="store_true", help="write JSON")
     add_data_dir(parser)
 
@@ -48,15 +48,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show(story)
     return 1 if story.missing else 0
-
-
-def _correlation_id(text: str) -> str:
-    if re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text) is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no correlation ID: take correlation_id from a command's answer, a UUID such as "
-            "019a1b2c-3d4e-7f50-8123-456789abcdef"
-        )
-    return text
 
 
 def _sentence(error: grpc.RpcError, address: str) -> str:

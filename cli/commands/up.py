@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from cli import compose
 from cli.arguments import one_of, whole_number
+from cli.display import has_display
 from cli.folders import add_data_dir, name_env_file, work_dir
 from cli.progress import Progress
 from stack.engines.process import appended, tail
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress.ready(time.monotonic() - began, event["endpoints"])
             if arguments.detach:
                 return 0
-            if not arguments.no_browser and _has_display():
+            if not arguments.no_browser and has_display():
                 webbrowser.open(event["endpoints"]["dashboard"])
     code = supervisor.wait()
     if not progress.is_told:
@@ -129,7 +130,7 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
         progress.failed(str(error))
         return 1
     progress.ready(time.monotonic() - began, endpoints)
-    if not arguments.no_browser and _has_display():
+    if not arguments.no_browser and has_display():
         webbrowser.open(str(endpoints["dashboard"]))
     return 0
 
@@ -182,7 +183,3 @@ def _events(supervisor: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     assert supervisor.stdout is not None  # noqa: S101 - a pipe was asked for
     for line in supervisor.stdout:
         yield json.loads(line)
-
-
-def _has_display() -> bool:
-    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

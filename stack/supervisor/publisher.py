@@ -1,5 +1,6 @@
 """Telling a platform's state to other processes, whatever becomes of the disk and of the folder."""
 
+import socket
 from collections.abc import Callable
 
 from stack.engines.spec import StackError
@@ -28,6 +29,10 @@ class Publisher:
         self._state = state
         self._server.show(state.to_json())
         self._publish()
+
+    def hand_on(self, control: Callable[[socket.socket], None] | None) -> None:
+        """Let `control` have the connections of those who ask for more than the state; None ends that."""
+        self._server.hand_on(control)
 
     def mend(self) -> None:
         """Make again what is missing: the folder, its lock, the socket, the file. For every few seconds."""

@@ -13,6 +13,7 @@ from stack.edge.admin import admin_socket, finds_gateways
 from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext
 from stack.supervisor.drain import drain_edge, tell_open_operations
+from stack.supervisor.state_socket import SOCKET_NAME
 
 _LANE_STORES: Final = ("postgresql", "mongodb", "redis")
 _PROCESSORS_OF_ONE_GATEWAY: Final = 3
@@ -38,6 +39,7 @@ def _monitor_command(context: StackContext) -> CommandLine:
         "MONITOR_DATA_DIR": str(context.folder("monitor")),
         "MONITOR_GATEWAY_ADDRESS": f"{HOST}:{context.ports.gateway}",
         "MONITOR_READY_FILE": str(_health_file(context, "monitor")),
+        "SUPERVISOR_SOCKET": str(context.data_dir / "run" / SOCKET_NAME),
     }
     return _service(context, ("monitor",), settings)
 

@@ -31,6 +31,7 @@ class ProcessState:
     last_cause: str = ""  # of the last restart, in a few words
     detail: str = ""  # why it is not ready, in one sentence
     metrics_url: str | None = None  # where Prometheus reads its metrics, if anywhere
+    since_time_s: float = 0.0  # since when it has this status, in seconds since 1970
 
     def is_alive(self) -> bool:
         """Tell whether the process of that ID is still this one, and no zombie."""

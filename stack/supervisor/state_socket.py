@@ -1,32 +1,41 @@
-"""The socket by which a living supervisor tells its state: it needs no disk, and what answers is no old file."""
+"""The socket by which a living supervisor tells its state: it needs no disk, and what answers is no old file.
+
+What is asked by the control interface comes in by the same socket, and is handed on.
+"""
 
 import contextlib
-import hashlib
-import os
 import socket
-import struct
-import sys
-import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-_PATH_MAX_BYTES: Final = 100  # sun_path holds 104 bytes on macOS, 108 on Linux, its end included
+from mesh.supervisor_client import QUESTION, connect, is_own, socket_paths
+
+SOCKET_NAME: Final = "supervisor.sock"
 _CLIENT_TIMEOUT_S: Final = 1.0  # a client that takes longer is let go
 _WAITING_MAX: Final = 16
 _ANSWER_MAX_BYTES: Final = 4 * 1024 * 1024
 _NOW, _END = b"now\n", b"end\n"
+_STARTING: Final = (
+    b'{"error": {"reason": "STARTING", "message": "the platform makes ready for its start: ask again"}}\n'
+)
 
 
 class StateServer:
     """Answers with the last state that it was given, from a thread of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = _paths(folder)
+        self._paths = socket_paths(folder / SOCKET_NAME)
         self._shown = b"{}"
         self._listening: tuple[socket.socket, Path] | None = None
         self._waiting: list[socket.socket] = []
         self._guard = threading.Lock()
+        self._control: Callable[[socket.socket], None] | None = None
+
+    def hand_on(self, control: Callable[[socket.socket], None] | None) -> None:
+        """Let `control`, called from a thread of this server, have the connections of those who ask for more."""
+        self._control = control
 
     def show(self, state: str) -> None:
         """Answer with `state`, one JSON object, from now on."""
@@ -77,14 +86,22 @@ class StateServer:
                 return
             try:
                 client.settimeout(_CLIENT_TIMEOUT_S)
-                asked = client.recv(len(_END))
+                asked = client.recv(len(_END)) if is_own(client) else b""
             except OSError:
-                client.close()
-                continue
-            if asked != _END:
+                asked = b""
+            if asked == QUESTION:
+                self._hand_over(client)
+            elif asked == _NOW:
                 self._answer(client)
-            elif not self._keep(client):
+            elif asked != _END or not self._keep(client):
                 client.close()
+
+    def _hand_over(self, client: socket.socket) -> None:
+        if self._control is not None:
+            self._control(client)
+            return
+        with client, contextlib.suppress(OSError):
+            client.sendall(_STARTING)
 
     def _keep(self, client: socket.socket) -> bool:
         with self._guard:
@@ -128,27 +145,16 @@ class StateClient:
         return None
 
     def _ask(self, question: bytes, timeout_s: float) -> bool:
-        for path in _paths(self._folder):
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(timeout_s)
-            try:
-                connection.connect(str(path))
-                if _peer(connection) in {self._pid, None}:
-                    connection.sendall(question)
-                    self._connection = connection
-                    return True
-            except OSError:
-                pass
+        connection = connect(socket_paths(self._folder / SOCKET_NAME), self._pid, timeout_s)
+        if connection is None:
+            return False
+        try:
+            connection.sendall(question)
+        except OSError:
             connection.close()
-        return False
-
-
-def _paths(folder: Path) -> tuple[Path, ...]:
-    """Return where the socket may be: in the folder, or among temporary files where that is too long, or full."""
-    inside = folder / "supervisor.sock"
-    name = hashlib.sha256(os.fsencode(inside)).hexdigest()[:16]
-    outside = Path(tempfile.gettempdir()) / f"polystream-state-{name}.sock"
-    return (inside, outside) if len(os.fsencode(inside)) <= _PATH_MAX_BYTES else (outside,)
+            return False
+        self._connection = connection
+        return True
 
 
 def _bind(path: Path) -> socket.socket:
@@ -163,12 +169,3 @@ def _bind(path: Path) -> socket.socket:
         server.close()
         raise
     return server
-
-
-def _peer(connection: socket.socket) -> int | None:
-    """Return the process that listens; None where the system does not tell."""
-    if sys.platform != "linux":
-        return None
-    size = struct.calcsize("3i")
-    pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(pid)

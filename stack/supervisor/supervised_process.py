@@ -22,6 +22,8 @@ _EXIT_CHECK_S = 1.0
 _EARLY_ENDS_MAX = 3  # in the first start; later starts are tried for ever
 _PAUSE_FIRST_S = 0.1  # before it is started again; it doubles with each death
 _PAUSE_MAX_S = 5.0
+_RESTARTABLE = {"ready", "degraded", "unhealthy"}
+_AS_ASKED = "it is started again, as was asked for"
 _LIVED_S = 10.0  # a process that lived so long ends the series of early deaths
 
 
@@ -76,6 +78,12 @@ class SupervisedProcess:
         self._command: CommandLine | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._killed_for = ""
+        self._began_s: float | None = None  # by the clock that never jumps
+
+    @property
+    def uptime_s(self) -> float | None:
+        """For how long the process runs, in seconds; None where none does."""
+        return None if self._began_s is None else time.monotonic() - self._began_s
 
     async def start(self) -> None:
         """Start the process and wait until it is ready; from then on it is kept alive.
@@ -98,16 +106,48 @@ class SupervisedProcess:
                 await asyncio.sleep(pause_after(0.0, backoff))
         raise self._failure(f"ended at its start, at last with {self.state.last_exit}")
 
+    async def restart(self) -> None:
+        """Stop the process as `stop` does, and start it again; returns when it is ready. That is no crash: none counts.
+
+        Raises StackError where it starts or stops already, and where it ends three times or is not ready in time: it
+        is tried on then, as after any death.
+        """
+        if self._keeping is None or self._keeping.done() or self.state.status not in _RESTARTABLE:
+            raise StackError(f"{self.spec.name} is {self.state.status}: it can be started again once it is ready")
+        self._keeping.cancel()
+        self._tell("stopping", _AS_ASKED)
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever asked may have gone
+        self._keeping = asyncio.create_task(self._restart(self._keeping, ready), name=f"keep {self.spec.name}")
+        await asyncio.wait([ready])
+        if ready.cancelled():
+            raise StackError("the platform stops")
+        ready.result()
+
+    async def _restart(self, keeping: asyncio.Task[None], ready: "asyncio.Future[None]") -> None:
+        try:
+            await asyncio.wait([keeping])
+            await self._end(_AS_ASKED)
+            self.unsettled = ""  # the platform goes on: so does what was open
+            backoff = Backoff(_PAUSE_FIRST_S, _PAUSE_MAX_S)
+            process = await self._revive(backoff, ready)
+        finally:
+            ready.cancel()  # where nobody is told yet
+        await self._keep(process, backoff)
+
     async def stop(self) -> None:
         """Stop the process: let it finish, ask it to stop, kill it when its time is up."""
         if self._keeping:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
+        await self._end()
+
+    async def _end(self, why: str = "") -> None:
         process, command = self._process, self._command
         if process is None or command is None or process.poll() is not None:
             self._tell("stopped")
             return
-        self._tell("stopping")
+        self._tell("stopping", why)
         if self._keeping:  # it was ready: it may have work in hand
             await self._say_goodbye()
         processes.send(process, command.stop_signal)
@@ -130,23 +170,38 @@ class SupervisedProcess:
 
     async def _keep(self, process: subprocess.Popen[bytes], backoff: Backoff) -> None:
         while True:
-            began = time.monotonic()
+            began_s = time.monotonic()
             await self._watch(process)
             self._note_end(process)
-            while True:
-                await asyncio.sleep(pause_after(time.monotonic() - began, backoff))
-                began = time.monotonic()
-                try:
-                    process = await self._spawn()
-                except StackError as error:
-                    self._tell("restarting", str(error))
-                    continue
-                if await self._until_ready(process, began + self.spec.ready_timeout_s):
+            await asyncio.sleep(pause_after(time.monotonic() - began_s, backoff))
+            process = await self._revive(backoff)
+
+    async def _revive(self, backoff: Backoff, ready: "asyncio.Future[None] | None" = None) -> subprocess.Popen[bytes]:
+        """Start the process until it is ready; `ready` hears of that, or else of three tries that failed."""
+        failed = 0
+        while True:
+            began_s = time.monotonic()
+            try:
+                process = await self._spawn()
+                if await self._until_ready(process, began_s + self.spec.ready_timeout_s):
                     break
                 if process.poll() is None:
                     await self._kill(process, f"was not ready after {self.spec.ready_timeout_s:.0f} s")
                 self._note_end(process)
-            self._tell("ready")
+            except StackError as error:
+                self._tell("restarting", str(error))
+            failed += 1
+            if ready and not ready.done() and (failed == _EARLY_ENDS_MAX or self._is_late(began_s)):
+                ready.set_exception(self._failure(f"does not come up, and is tried on: {self.state.detail}"))
+            await asyncio.sleep(pause_after(time.monotonic() - began_s, backoff))
+        self._tell("ready")
+        if ready and not ready.done():
+            ready.set_result(None)
+        return process
+
+    def _is_late(self, began_s: float) -> bool:
+        """Tell whether a start took all the time that it had."""
+        return time.monotonic() - began_s >= self.spec.ready_timeout_s
 
     async def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """Return when the process has ended; until then, look at it, show how it is, and end it if it stands still."""
@@ -179,6 +234,7 @@ class SupervisedProcess:
             raise
         except Exception as error:
             raise StackError(f"{self.spec.name} can't be started: {error}") from error
+        self._began_s = time.monotonic()
         self.state.pid = self._process.pid
         self.state.start_id = start_id_of(self._process.pid)
         self._tell("starting", self.state.detail)
@@ -202,9 +258,11 @@ class SupervisedProcess:
         self._tell("restarting", self.state.last_cause)
 
     def _forget(self) -> None:
-        self.state.pid = self.state.start_id = None
+        self.state.pid = self.state.start_id = self._began_s = None
 
     def _tell(self, status: str, detail: str = "") -> None:
+        if status != self.state.status:
+            self.state.since_time_s = time.time()
         self.state.status, self.state.detail = status, detail
         self._changed(self.state)
 

@@ -11,6 +11,7 @@ from typing import Any
 from mesh.setting_values import exporters_in
 from stack.engines import process as processes
 from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackError
+from stack.supervisor.control import ControlServer
 from stack.supervisor.plan import Plan
 from stack.supervisor.publisher import Publisher
 from stack.supervisor.state import PlatformState, ProcessState
@@ -56,6 +57,8 @@ class Supervisor:
             loop.add_signal_handler(number, self.stop)
         starting, stopping = asyncio.create_task(self._start()), asyncio.create_task(self._stop.wait())
         chores = [asyncio.create_task(self._keep_logs_small()), asyncio.create_task(self._mend())]
+        control = ControlServer(self._state, (*self._engines, *self._services), self._plan.context)
+        self._publisher.hand_on(control.take)
         code = 0
         try:
             await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -72,6 +75,8 @@ class Supervisor:
                 task.cancel()
             await asyncio.wait([starting, stopping])
             await self._stop_all()
+            self._publisher.hand_on(None)
+            await control.close()
             for task in chores:
                 task.cancel()
             await asyncio.wait(chores)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from stack.engines.native import golang, jaeger, lock
+from stack.engines.native.fetch import cache_folder
 from stack.engines.native.golang import GoModule
 from stack.engines.spec import StackError
 from tests.support.waiting import eventually
@@ -37,6 +38,7 @@ class FakeGo:
             "print('go: downloading example.org/a v1.0.0', file=sys.stderr, flush=True)\n"
             "print('example.org/a', 'example.org/b', sep='\\n', flush=True)\n"
             "if sys.argv[1] == 'build':\n"
+            "    pathlib.Path(os.environ['GOCACHE'], 'objects').mkdir(parents=True)\n"
             f"    with open({str(self._calls)!r}, 'a') as calls: calls.write('called\\n')\n"
             "    assert '-mod=readonly' in sys.argv and os.environ['CGO_ENABLED'] == '0'\n"
             "    pathlib.Path(sys.argv[sys.argv.index('-o') + 1]).write_bytes(b'a program')\n"
@@ -77,9 +79,20 @@ def test_the_program_is_built_once_and_checked_at_every_provision(
     golang.provide(_TRIAL, told.append)
     assert fake_go.builds == 1
     assert _TRIAL.program.read_bytes() == b"a program"
-    assert told[0] == "trial: building it with Go, once; this takes several minutes"
+    assert told[0].startswith("trial: building it with Go, once. It takes about ten minutes on two cores, and 3 GB")
     assert "trial: 1 modules downloaded" in told
     assert told[-2:] == ["trial: 2 of 2 packages built", "trial: built, 0 MB"]
+
+
+def test_what_a_build_leaves_is_removed(fake_go: FakeGo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go's own build cache is not used, and that of the build is gone when the program is there."""
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("GOCACHE", str(own))
+    golang.provide(_TRIAL)
+    assert fake_go.builds == 1
+    assert list(own.iterdir()) == []
+    assert list(cache_folder().rglob("go-build")) == []
 
 
 @pytest.mark.parametrize("harm", ["changed", "removed", "hash gone"])

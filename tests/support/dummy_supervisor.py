@@ -1,11 +1,11 @@
 """A small platform under a supervisor: `python -m tests.support.dummy_supervisor DATA_DIR FIRST_PORT FLAG...`.
 
 One engine, `redis`; two services, `web` (serves HTTP) and `worker` (writes a file when it is ready, and one when it has
-drained). Flags: `detached`; `broken` and `silent` make the worker end at
-its start or never become ready; `stubborn` makes it ignore SIGTERM; `telling` gives it a health file as the platform's
-services have, in which it waits for `redis` while there is a file `held`, and goes no more rounds once there is one
-named `stuck`; `unsettled` makes its last words those of one that leaves something for the next start. With `building`,
-the supervisor has the lock and plans until there is a file `built`.
+drained). Flags: `detached`; `broken` and `silent` make the worker end at its start or never become ready, `breakable`
+makes it end at its start while there is a file `broken`; `stubborn` makes it ignore SIGTERM; `telling` gives it a
+health file as the platform's services have, in which it waits for `redis` while there is a file `held`, and goes no
+more rounds once there is one named `stuck`; `unsettled` makes its last words those of one that leaves something for the
+next start. With `building`, the supervisor has the lock and plans until there is a file `built`.
 """
 
 import os
@@ -41,7 +41,7 @@ def drain(*_):
         (folder / "drained").touch()
         sys.exit(0)
 signal.signal(signal.SIGTERM, drain)
-if "broken" in flags:
+if "broken" in flags or ("breakable" in flags and (folder / "broken").exists()):
     sys.exit("the worker has no work")
 if "silent" not in flags:
     (folder / "working").touch()

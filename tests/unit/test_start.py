@@ -19,6 +19,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+from cli.help import help_texts
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PYTHONS: Final = ("3.11.0", "3.11.2", "3.11.7", "3.12.0", "3.13.0")  # of each kind that the conditions tell apart
 EXTRAS: Final = {  # what is locked beside the project's own dependencies
@@ -33,6 +35,8 @@ def start(tmp_path: Path) -> ModuleType:
     """Return start.py as it is in a checkout with locks and an installed environment, both fake."""
     for name in ("start.py", "pyproject.toml", "requirements.lock", "requirements-dev.lock"):
         (tmp_path / name).write_bytes((CHECKOUT / name).read_bytes())
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "help.json").write_bytes((CHECKOUT / "cli" / "help.json").read_bytes())
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     for name in ("python", "polystream"):
         (tmp_path / ".venv" / "bin" / name).touch(mode=0o755)
@@ -169,6 +173,37 @@ def test_a_failing_step_ends_with_its_message(start: ModuleType, capsys: pytest.
         start.step("trying it", command)
     assert "trying it … " in capsys.readouterr().out
     assert "No space left" in start.INSTALL_LOG.read_text()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"], ["up", "--help"], ["help", "dlq", "redrive"]])
+def test_help_is_told_before_anything_is_installed(
+    start: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """Whoever looks first waits for no package."""
+    monkeypatch.setattr(start, "is_installed", lambda _: False)
+    monkeypatch.setattr(start, "install", lambda _: pytest.fail("it installs"))
+    assert start.main(arguments) == 0
+    words = [word for word in arguments if word not in {"-h", "--help", "help"}]
+    assert capsys.readouterr().out.startswith(" ".join(["usage: polystream", *words]))
+
+
+def test_the_version_is_told_before_anything_is_installed(
+    start: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the project's."""
+    monkeypatch.setattr(start, "install", lambda _: pytest.fail("it installs"))
+    assert start.main(["--version"]) == 0
+    version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert capsys.readouterr().out == f"polystream {version}\n"
+
+
+def test_the_help_before_is_the_help_afterwards() -> None:
+    """`cli/help.json` is what the commands say of themselves: `python -m cli.help > cli/help.json` writes it anew."""
+    written = json.loads((CHECKOUT / "cli" / "help.json").read_text(encoding="utf-8"))
+    told = help_texts()
+    assert written.keys() == told.keys()
+    # Pythons break lines in other places.
+    assert [words for words, text in told.items() if text.split() != written[words].split()] == []
 
 
 def test_it_installs_once(start: ModuleType) -> None:

@@ -146,7 +146,10 @@ def _is_intact(module: GoModule, report: Report) -> bool:
 
 
 def _build(module: GoModule, go: str, report: Report) -> None:
-    report(f"{module.name}: building it with Go, once; this takes several minutes")
+    report(
+        f"{module.name}: building it with Go, once. It takes about ten minutes on two cores, and 3 GB of disk: "
+        "1.6 GB of them are free again afterwards, the modules of 1.4 GB stay in Go's own cache"
+    )
     target = module.program.parent
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="staging-") as scratch:
         folder = Path(scratch, module.name)
@@ -165,7 +168,13 @@ def _build(module: GoModule, go: str, report: Report) -> None:
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)
     _verified.add(module.program)
+    shutil.rmtree(_build_cache(), ignore_errors=True)
     report(f"{module.name}: built, {module.program.stat().st_size / 1e6:.0f} MB")
+
+
+def _build_cache() -> Path:
+    """Return where Go keeps what it has compiled: a build that was cut short goes on from there; then it is removed."""
+    return cache_folder() / "go-build"
 
 
 def _count_packages(module: GoModule, go: str, report: Report) -> int:
@@ -200,7 +209,8 @@ def _run(module: GoModule, argv: tuple[str, ...], follow: Callable[[str], str], 
             next_report_s = time.monotonic() + _REPORT_INTERVAL_S
             report(said)
 
-    command = CommandLine(argv=argv, env=download_environment() | _SETTINGS, cwd=module.folder)
+    settings = _SETTINGS | {"GOCACHE": str(_build_cache())}
+    command = CommandLine(argv=argv, env=download_environment() | settings, cwd=module.folder)
     code = run_following(command, read, timeout_s=_BUILD_TIMEOUT_S)
     if code != 0:
         told = "\n".join(errors[:_SHOWN_ERRORS]) or f"it ended with {code}"
