@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import grpc
 import uvicorn
 from polystream.monitor.v1.event_log_pb2_grpc import add_EventLogServiceServicer_to_server
+from polystream.monitor.v1.integrity_runs_pb2_grpc import add_IntegrityRunServiceServicer_to_server
+from polystream.monitor.v1.lane_control_pb2_grpc import add_LaneControlServiceServicer_to_server
 from polystream.monitor.v1.part_health_pb2_grpc import add_PartHealthServiceServicer_to_server
 from polystream.v1.events_pb2 import CommandReceipt
 
@@ -21,6 +23,8 @@ from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, Mon
 from mesh.threads import CriticalThreads
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
+from monitor.integrity_runs import IntegrityRuns, IntegrityRunServicer
+from monitor.lane_control import LaneControls, LaneControlServicer
 from monitor.otlp import TraceReceiver
 from monitor.own_health import MonitorHealth
 from monitor.pages import Pages
@@ -69,7 +73,11 @@ def build() -> Monitor:
     TraceReceiver(store, forwarder).add_to(grpc_server)
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
     known = KnownParts(health)
-    add_PartHealthServiceServicer_to_server(PartHealthServicer(known), grpc_server)
+    data_dir = EventStoreSettings().data_dir
+    controls, runs = LaneControls(data_dir), IntegrityRuns(data_dir)
+    add_PartHealthServiceServicer_to_server(PartHealthServicer(known, controls), grpc_server)
+    add_LaneControlServiceServicer_to_server(LaneControlServicer(controls), grpc_server)
+    add_IntegrityRunServiceServicer_to_server(IntegrityRunServicer(runs), grpc_server)
     grpc_server.add_insecure_port(host_and_port(settings.host, settings.otlp_port))
 
     receipts = Decoder(

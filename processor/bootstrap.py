@@ -33,6 +33,7 @@ from mesh.threads import CriticalThreads
 from mesh.topics import RECEIPTS, lane_group
 from processor.handlers import AnyHandler, find_handlers
 from processor.incarnation import TopicIncarnation
+from processor.lanes.control import LaneControl
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
 from processor.lanes.lag import LaneBacklog
@@ -65,7 +66,8 @@ def open_lane(
     catalog = load_catalog()
     with ExitStack() as closing:
         health = PartHealth(settings.name, f"lane-{store_name.lower()}")
-        pusher = HealthPusher(settings.monitor_address, health, threads)
+        control = LaneControl(hears=bool(settings.monitor_address))
+        pusher = HealthPusher(settings.monitor_address, health, threads, control.take)
         pusher.start()
         closing.callback(pusher.stop)
         file = HealthFile(settings.ready_file, health, threads)
@@ -93,6 +95,7 @@ def open_lane(
             receipts=ReceiptSender(producer, encoder, spans, store_name, settings.name),
             deferral=Deferral(settings.max_deferred_bytes, settings.user_wait_max_s, settings.max_batch_records),
             health=health,
+            control=control,
             stop=stop,
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),
             on_doubt=incarnation.forget,
