@@ -55,6 +55,7 @@ async def run() -> int:
     log.info("ready")
     await stopping.wait()
 
+    await monitor.admin.close()  # what pages wait for of it ends
     monitor.http_server.should_exit = True
     await pages
     for task in (*tasks, death):

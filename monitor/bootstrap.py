@@ -21,6 +21,8 @@ from mesh.hosts import host_and_port
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
 from mesh.threads import CriticalThreads
+from monitor.admin import Admin, AdminProcess
+from monitor.admin_api import AdminApi
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
 from monitor.integrity_runs import IntegrityRuns, IntegrityRunServicer
@@ -50,6 +52,7 @@ class Monitor:
     forwarder: TraceForwarder | None
     grpc_server: grpc.aio.Server
     gateway: grpc.aio.Channel
+    admin: AdminProcess
     http_server: uvicorn.Server
     ingest: Ingest
     lag: LagWatch
@@ -87,7 +90,14 @@ def build() -> Monitor:
     ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health)
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
-    pages = Pages(log, catalog, settings, gateway, is_following=ingest.is_following, parts=known.parts)
+    admin = AdminProcess(data_dir)
+    admin_routes = AdminApi(Admin(admin, runs), runs, controls).routes()
+    pages = Pages(
+        *(log, catalog, settings, gateway),
+        is_following=ingest.is_following,
+        parts=known.parts,
+        admin_routes=admin_routes,
+    )
     http_server = uvicorn.Server(
         uvicorn.Config(
             pages.app(), host=settings.host, port=settings.http_port, log_config=None, access_log=False, lifespan="off"
@@ -98,6 +108,7 @@ def build() -> Monitor:
         forwarder=forwarder,
         grpc_server=grpc_server,
         gateway=gateway,
+        admin=admin,
         http_server=http_server,
         ingest=ingest,
         lag=LagWatch(ingest, health, threads),

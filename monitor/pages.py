@@ -44,11 +44,13 @@ class Pages:
         *,
         is_following: Callable[[], bool],
         parts: Callable[[], Sequence[HeardPart]],
+        admin_routes: Sequence[Route] = (),
     ) -> None:
         """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
         self._log = log
         self._is_following = is_following
         self._parts = parts
+        self._admin_routes = admin_routes
         self._endpoint_rows = [asdict(endpoint) for endpoint in endpoints(catalog)]
         self._endpoints = json.loads(settings.endpoints_json)
         self._system = SystemServiceStub(gateway)
@@ -64,6 +66,7 @@ class Pages:
                 Route("/api/endpoints", self.endpoints),
                 Route("/api/operations", self.operations),
                 Route("/api/operations/{correlation_id}", self.story),
+                *self._admin_routes,
                 Route("/docs", self.docs),
                 Mount("/assets", StaticFiles(directory=_FOLDER)),
             ]

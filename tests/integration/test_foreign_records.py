@@ -21,7 +21,6 @@ from polystream.v1.users_pb2 import DeleteUserRequest
 from rich.console import Console
 
 from cli.dead_letters import show_dead_letter, show_dead_letters
-from cli.listed_dead_letters import combine
 from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.receipt_log import ReceiptLog
 from mesh import topics
@@ -38,6 +37,7 @@ from monitor.ingest import Ingest
 from monitor.records import EventReader
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
+from processor.dead_letters.listed import combine
 from processor.integrity.lost import find_lost
 from processor.integrity.parked import Parked
 from processor.lanes.control import LaneControl

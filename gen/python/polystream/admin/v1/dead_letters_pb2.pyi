@@ -13,21 +13,21 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeadLetter(_message.Message):
-    __slots__ = ("name", "standing", "correlation_id", "command", "reason", "error", "store", "lane", "time", "source_partition", "source_offset", "redrives", "value_bytes", "user_id", "waiting", "waiting_count")
-    class Standing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ("name", "status", "correlation_id", "command", "reason", "error", "store", "lane", "time", "source_partition", "source_offset", "redrives", "value_bytes", "user_id", "waiting", "waiting_count")
+    class ParkingStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
-        STANDING_UNSPECIFIED: _ClassVar[DeadLetter.Standing]
-        PARKED: _ClassVar[DeadLetter.Standing]
-        SETTLED: _ClassVar[DeadLetter.Standing]
-        FOREIGN: _ClassVar[DeadLetter.Standing]
-        UNKNOWN: _ClassVar[DeadLetter.Standing]
-    STANDING_UNSPECIFIED: DeadLetter.Standing
-    PARKED: DeadLetter.Standing
-    SETTLED: DeadLetter.Standing
-    FOREIGN: DeadLetter.Standing
-    UNKNOWN: DeadLetter.Standing
+        PARKING_STATUS_UNSPECIFIED: _ClassVar[DeadLetter.ParkingStatus]
+        PARKED: _ClassVar[DeadLetter.ParkingStatus]
+        SETTLED: _ClassVar[DeadLetter.ParkingStatus]
+        FOREIGN: _ClassVar[DeadLetter.ParkingStatus]
+        UNKNOWN: _ClassVar[DeadLetter.ParkingStatus]
+    PARKING_STATUS_UNSPECIFIED: DeadLetter.ParkingStatus
+    PARKED: DeadLetter.ParkingStatus
+    SETTLED: DeadLetter.ParkingStatus
+    FOREIGN: DeadLetter.ParkingStatus
+    UNKNOWN: DeadLetter.ParkingStatus
     NAME_FIELD_NUMBER: _ClassVar[int]
-    STANDING_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -43,7 +43,7 @@ class DeadLetter(_message.Message):
     WAITING_FIELD_NUMBER: _ClassVar[int]
     WAITING_COUNT_FIELD_NUMBER: _ClassVar[int]
     name: str
-    standing: DeadLetter.Standing
+    status: DeadLetter.ParkingStatus
     correlation_id: str
     command: str
     reason: str
@@ -58,25 +58,25 @@ class DeadLetter(_message.Message):
     user_id: int
     waiting: _containers.RepeatedScalarFieldContainer[str]
     waiting_count: int
-    def __init__(self, name: _Optional[str] = ..., standing: _Optional[_Union[DeadLetter.Standing, str]] = ..., correlation_id: _Optional[str] = ..., command: _Optional[str] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., store: _Optional[_Union[_options_pb2.Store, str]] = ..., lane: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_partition: _Optional[int] = ..., source_offset: _Optional[int] = ..., redrives: _Optional[int] = ..., value_bytes: _Optional[int] = ..., user_id: _Optional[int] = ..., waiting: _Optional[_Iterable[str]] = ..., waiting_count: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., status: _Optional[_Union[DeadLetter.ParkingStatus, str]] = ..., correlation_id: _Optional[str] = ..., command: _Optional[str] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., store: _Optional[_Union[_options_pb2.Store, str]] = ..., lane: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_partition: _Optional[int] = ..., source_offset: _Optional[int] = ..., redrives: _Optional[int] = ..., value_bytes: _Optional[int] = ..., user_id: _Optional[int] = ..., waiting: _Optional[_Iterable[str]] = ..., waiting_count: _Optional[int] = ...) -> None: ...
 
 class DeadLetterFilter(_message.Message):
-    __slots__ = ("reason", "command", "user_id", "store", "standing", "start_time", "end_time")
+    __slots__ = ("reason", "command", "user_id", "store", "status", "start_time", "end_time")
     REASON_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
-    STANDING_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     reason: str
     command: str
     user_id: int
     store: _options_pb2.Store
-    standing: DeadLetter.Standing
+    status: DeadLetter.ParkingStatus
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
-    def __init__(self, reason: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., store: _Optional[_Union[_options_pb2.Store, str]] = ..., standing: _Optional[_Union[DeadLetter.Standing, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, reason: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., store: _Optional[_Union[_options_pb2.Store, str]] = ..., status: _Optional[_Union[DeadLetter.ParkingStatus, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
     __slots__ = ("filter", "page_size", "page_token")
