@@ -23,13 +23,14 @@ from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, Mon
 from mesh.threads import CriticalThreads
 from monitor.admin import Admin, AdminProcess
 from monitor.admin_api import AdminApi
+from monitor.activity import Activity
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
 from monitor.integrity_runs import IntegrityRuns, IntegrityRunServicer
 from monitor.lane_control import LaneControls, LaneControlServicer
 from monitor.otlp import TraceReceiver
 from monitor.own_health import MonitorHealth
-from monitor.pages import Pages
+from monitor.pages.app import Pages
 from monitor.part_health import KnownParts, PartHealthServicer
 from monitor.records import EventReader
 from monitor.retention import Retention
@@ -53,6 +54,7 @@ class Monitor:
     grpc_server: grpc.aio.Server
     gateway: grpc.aio.Channel
     admin: AdminProcess
+    pages: Pages
     http_server: uvicorn.Server
     ingest: Ingest
     lag: LagWatch
@@ -87,16 +89,20 @@ def build() -> Monitor:
         CommandReceipt, load_schema(CommandReceipt.DESCRIPTOR.full_name), RegistryClient(RegistrySettings())
     )
     threads = CriticalThreads()
-    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health)
+    activity = Activity()
+    ingest = Ingest(KafkaSettings(), EventReader(catalog, receipts), store, threads, health, on_kept=activity.add)
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
     admin = AdminProcess(data_dir)
-    admin_routes = AdminApi(Admin(admin, runs), runs, controls).routes()
     pages = Pages(
-        *(log, catalog, settings, gateway),
+        log,
+        catalog,
+        settings,
+        gateway,
         is_following=ingest.is_following,
         parts=known.parts,
-        admin_routes=admin_routes,
+        activity=activity,
+        admin_routes=AdminApi(Admin(admin, runs), runs, controls).routes(),
     )
     http_server = uvicorn.Server(
         uvicorn.Config(
@@ -109,6 +115,7 @@ def build() -> Monitor:
         grpc_server=grpc_server,
         gateway=gateway,
         admin=admin,
+        pages=pages,
         http_server=http_server,
         ingest=ingest,
         lag=LagWatch(ingest, health, threads),

@@ -42,7 +42,10 @@ class Ingest:
         store: EventStore,
         threads: CriticalThreads,
         health: PartHealth,
+        *,
+        on_kept: Callable[[Sequence[TracedEvent]], None] = lambda _: None,
     ) -> None:
+        """`on_kept` is called, in the thread, with the events that the store has taken."""
         self._member = GroupMember(
             {**settings.client_config("monitor"), **settings.group_config(_GROUP), **CONSUMER_CONFIG},
             [topics.COMMANDS, topics.RECEIPTS, topics.DEAD_LETTERS],
@@ -60,6 +63,7 @@ class Ingest:
         self.rounds = 0  # of the thread's loop, also of one that waits
         self._reader = reader
         self._store = store
+        self._on_kept = on_kept
         self._joined = threading.Event()
         self._stopping = threading.Event()
         self._thread = threads.new("ingest", self._run)
@@ -140,6 +144,7 @@ class Ingest:
         events = [event for each in told for event in each]
         if not self._until_done(lambda: self._store.append(events), of="event_store"):
             return False
+        self._on_kept(events)
         passed_over = sum(not each for each in told)
         if passed_over:
             self._health.count("passed_over", passed_over)

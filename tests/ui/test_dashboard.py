@@ -1,74 +1,190 @@
-"""The dashboard: health, the latest operations, and one command's story."""
+"""The monitor's pages in a browser: each used for what it is for, wide and narrow, in both languages, with no error."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import httpx
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
+from tests.support.browser import new_page
 from tests.support.platform import Platform
 
-_FAR_MS = 15_000  # the page refreshes itself every two seconds
+_FAR_MS: Final = 15_000  # pages are rendered again every two seconds
+_TIME: Final = re.compile(r"^\d\d:\d\d:\d\d[.,]\d{3}$")
+_LANGUAGES: Final = {"en": ("Live", "Pause"), "pt-BR": ("Ao vivo", "Pausar")}
+_WIDTHS: Final = (1440, 390)
 
 
-def test_health_and_links_are_shown(page: Page, platform: Platform) -> None:
-    """Every part is there and healthy, and the documentation is a link away."""
+@contextmanager
+def _watched(browser: Browser, width: int = 1440) -> Iterator[Page]:
+    """Open a page of a width; whatever goes wrong in it fails the test."""
     wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto(platform.endpoints["dashboard"])
-    expect(page.locator("#overall")).to_have_text("healthy", timeout=_FAR_MS)
-    engines = ["Kafka", "Registry", "PostgreSQL", "MongoDB", "Redis"]
-    lanes = [f"{store}'s lane" for store in ("PostgreSQL", "MongoDB", "Redis")]
-    expect(page.locator("#health .part > span:nth-child(2)")).to_have_text([*engines, *lanes, "Monitor", "Gateway"])
-    expect(page.get_by_role("link", name="API docs")).to_have_attribute("href", platform.endpoints["docs"])
-    assert wrong == []
+    with new_page(browser) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 400 else None)
+        yield page
+        assert wrong == []
 
 
-def test_operations_appear_by_themselves(page: Page, platform: Platform) -> None:
-    """A command that is sent while the page is open is shown with its state, stores and time of day."""
-    page.goto(platform.endpoints["dashboard"])
-    accepted = httpx.post(f"{platform.endpoints['rest']}/usuarios/1234/pagamento").raise_for_status().json()
-    row = page.locator("#operations tr", has_text=accepted["correlation_id"])
-    expect(row).to_contain_text("CreatePayment", timeout=_FAR_MS)
-    expect(row).to_contain_text("succeeded", timeout=_FAR_MS)
-    expect(row).to_contain_text("PostgreSQL")
-    expect(row.locator("td").first).to_have_text(re.compile(r"^\d\d:\d\d:\d\d\.\d{3}$"))
+@pytest.fixture(params=_WIDTHS)
+def width(request: pytest.FixtureRequest) -> int:
+    """Return the width of a desk's screen, and of a phone's, in pixels."""
+    return int(request.param)
 
 
-def test_a_command_is_sent_and_followed(page: Page, platform: Platform) -> None:
-    """A button sends a command, and its story is told: hops, trace, nothing missing."""
-    page.goto(platform.endpoints["dashboard"])
-    page.get_by_role("button", name="Record a view").click()
-    story = page.locator("#story")
-    expect(story.locator(".headline")).to_contain_text("RecordView", timeout=_FAR_MS)
-    expect(story.locator(".headline")).to_contain_text("succeeded", timeout=_FAR_MS)
-    expect(story).to_contain_text("command.succeeded")
-    expect(story.locator(".bar").first).to_be_visible(timeout=_FAR_MS)
-    expect(story.locator(".missing")).to_have_count(0, timeout=_FAR_MS)
+def _pay(platform: Platform) -> str:
+    """Send a command, and return its correlation ID."""
+    sent = httpx.post(f"{platform.endpoints['rest']}/usuarios/1234/pagamento").raise_for_status().json()
+    return str(sent["correlation_id"])
 
 
-def test_a_failure_says_why(page: Page, platform: Platform) -> None:
-    """The story of a refused command, opened by its address, has the reason; the filter finds its row."""
+def _view_of_nobody(platform: Platform) -> str:
+    """Send a command that is refused, and return its correlation ID."""
     sent = httpx.post(f"{platform.endpoints['rest']}/historico-visualizacao?user_id=999999&conteudo_id=5678").json()
-    page.goto(platform.endpoints["dashboard"])
-    page.locator("#only").select_option("FAILED")
-    expect(page.locator("#operations tr", has_text=sent["correlation_id"])).to_be_visible(timeout=_FAR_MS)
-    page.goto(f"{platform.endpoints['dashboard']}/#{sent['correlation_id']}")
-    page.reload()
-    expect(page.locator("#story .headline")).to_contain_text("failed", timeout=_FAR_MS)
-    expect(page.locator("#story")).to_contain_text("USER_NOT_FOUND")
+    return str(sent["correlation_id"])
+
+
+@pytest.mark.parametrize("tag", _LANGUAGES)
+def test_the_overview_shows_every_part(browser: Browser, platform: Platform, width: int, tag: str) -> None:
+    """Every part is there, charts have axes, nothing is wider than the screen, and it says that it is live."""
+    live, pause = _LANGUAGES[tag]
+    with _watched(browser, width) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/?lang={tag}")
+        expect(page.locator("#overall .pill")).to_have_class(re.compile("HEALTHY"), timeout=_FAR_MS)
+        expect(page.locator("#health .box.HEALTHY")).to_have_count(10, timeout=_FAR_MS)
+        expect(page.locator(".liveness .state")).to_have_text(live)
+        expect(page.get_by_role("button", name=pause)).to_be_visible()
+        expect(page.locator(".chart")).to_have_count(3)
+        expect(page.locator(".chart .scale").first).to_contain_text("0")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_overview_counts_what_happens(browser: Browser, platform: Platform) -> None:
+    """A refusal while the page is open comes to the top by itself, and leads to the refused ones."""
+    with _watched(browser) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/?lang=en")
+        correlation_id = _view_of_nobody(platform)
+        link = page.locator("[data-key=wrong]").get_by_role("link", name=re.compile("refused in the last"))
+        expect(link).to_be_visible(timeout=_FAR_MS)
+        link.click()
+        expect(page.locator(f"[data-key='{correlation_id}']")).to_contain_text("failed", timeout=_FAR_MS)
+
+
+def test_operations_appear_by_themselves(browser: Browser, platform: Platform, width: int) -> None:
+    """A command that is sent while the list is open is shown with its state, stores and time of day."""
+    with _watched(browser, width) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/operations?lang=en")
+        row = page.locator(f"#operations [data-key='{_pay(platform)}']")
+        expect(row).to_contain_text("CreatePayment", timeout=_FAR_MS)
+        expect(row).to_contain_text("succeeded", timeout=_FAR_MS)
+        expect(row).to_contain_text("PostgreSQL")
+        expect(row.locator("td").first).to_have_text(_TIME)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_updates_take_nothing_from_the_reader(browser: Browser, platform: Platform) -> None:
+    """New rows come in, and the focus stays where it was; while it is paused, none come."""
+    _pay(platform)
+    with _watched(browser) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/operations?lang=en")
+        link = page.locator("#operations tr td:last-child a").first
+        link.focus()
+        focused = link.inner_text()
+        newest = _pay(platform)
+        expect(page.locator(f"#operations [data-key='{newest}']")).to_be_visible(timeout=_FAR_MS)
+        assert page.evaluate("document.activeElement.textContent") == focused
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator(".liveness .state")).to_have_text("Paused")
+        unseen = _pay(platform)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator(f"#operations [data-key='{unseen}']")).to_be_visible(timeout=_FAR_MS)
+
+
+def test_a_refused_operation_of_a_user_is_found(browser: Browser, platform: Platform, width: int) -> None:
+    """By state and user in the address; its page says why, field by field; Back leads to the same list."""
+    correlation_id = _view_of_nobody(platform)
+    with _watched(browser, width) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/operations?lang=en")
+        page.get_by_label("State").select_option("FAILED")
+        page.get_by_label("User").fill("999999")
+        page.get_by_role("button", name="Show").click()
+        row = page.locator(f"#operations [data-key='{correlation_id}']")
+        expect(row).to_be_visible(timeout=_FAR_MS)
+        found_at = page.url
+        row.get_by_role("link", name=correlation_id).click()
+        expect(page.locator("#story .headline")).to_contain_text("failed", timeout=_FAR_MS)
+        expect(page.locator("[data-key=error]")).to_contain_text("USER_NOT_FOUND")
+        expect(page.locator("[data-key=error] table")).to_contain_text("user_id")
+        page.go_back()
+        assert page.url == found_at
+        expect(page.get_by_label("User")).to_have_value("999999")
+
+
+@pytest.mark.parametrize("tag", _LANGUAGES)
+def test_a_story_is_told_until_it_ends(browser: Browser, platform: Platform, width: int, tag: str) -> None:
+    """Hops, the trace over a ruler, receipts, and how to ask for it elsewhere; nothing is missing in the end."""
+    correlation_id = _pay(platform)
+    with _watched(browser, width) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/operations/{correlation_id}?lang={tag}")
+        expect(page.locator("#story .headline")).to_contain_text("CreatePayment", timeout=_FAR_MS)
+        expect(page.locator("#story .pill")).to_have_class(re.compile("SUCCEEDED"), timeout=_FAR_MS)
+        expect(page.locator(".hops")).to_contain_text("command.succeeded")
+        expect(page.locator(".waterfall .bar").first).to_be_visible(timeout=_FAR_MS)
+        expect(page.locator(".missing")).to_have_count(0, timeout=_FAR_MS)
+        expect(page.locator("[data-key=receipts] tbody tr")).to_have_count(1)
+        expect(page.locator("[data-key=calls]")).to_contain_text(f"/v1/operations/{correlation_id}:explain")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_an_address_of_before_leads_to_the_story(browser: Browser, platform: Platform) -> None:
+    """Stories were once at the dashboard's own address."""
+    correlation_id = _pay(platform)
+    with _watched(browser) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/#{correlation_id}")
+        page.wait_for_url(f"**/operations/{correlation_id}")
 
 
 def test_what_is_not_known_is_said(page: Page, platform: Platform) -> None:
     """A correlation ID that nothing has is answered in words."""
-    page.goto(platform.endpoints["dashboard"])
+    page.goto(f"{platform.endpoints['dashboard']}/?lang=en")
     page.get_by_label("Correlation ID").fill("01920000-0000-7000-8000-000000000009")
-    page.get_by_role("button", name="Explain").click()
-    expect(page.locator("#story .missing")).to_be_visible()
+    page.get_by_role("button", name="Open").click()
+    expect(page.locator("main")).to_contain_text("OPERATION_NOT_FOUND")
 
 
-def test_text_from_outside_stays_text(page: Page, platform: Platform) -> None:
-    """What somebody puts into the address is not read as HTML."""
-    page.goto(f"{platform.endpoints['dashboard']}/#<img src=x onerror=document.title='taken'>")
-    expect(page.locator("#story .missing")).to_be_visible()
-    assert page.title() == "Polystream"
-    assert page.locator("#story img").count() == 0
+def test_keys_alone_lead_everywhere(browser: Browser, platform: Platform) -> None:
+    """The first one leads past the navigation."""
+    with _watched(browser) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/?lang=en")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "content"
+
+
+@pytest.mark.parametrize("tag", _LANGUAGES)
+def test_a_form_sends_a_command_and_follows_it(browser: Browser, platform: Platform, width: int, tag: str) -> None:
+    """The form works as it stands; the receipt comes to the same page, with the call to copy."""
+    with _watched(browser, width) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/send/RecordView?lang={tag}")
+        page.locator("form.fields button").click()
+        expect(page.locator("#story .pill.SUCCEEDED")).to_be_visible(timeout=_FAR_MS)
+        assert "grpcurl -plaintext" in (page.locator("[data-key=code-grpcurl] code").last.text_content() or "")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_form_shows_errors_at_their_fields(browser: Browser, platform: Platform) -> None:
+    """What the contract refuses is told beside the field, which keeps what was typed."""
+    with _watched(browser) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/send/CreateUser?lang=en")
+        page.get_by_label("cpf").fill("11111111111")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("#refusal")).to_contain_text("INVALID_FIELD")
+        expect(page.get_by_label("cpf")).to_have_attribute("aria-invalid", "true")
+        expect(page.get_by_label("cpf")).to_have_value("11111111111")
+        expect(page.locator(".field", has=page.locator("#cpf"))).to_contain_text("check digits")

@@ -1,5 +1,6 @@
 """The way from a story to its trace in Jaeger, which the native set has."""
 
+import httpx
 from playwright.sync_api import Page, expect
 
 from tests.support.platform import Platform
@@ -13,10 +14,10 @@ def test_a_story_leads_to_its_trace_where_there_is_a_jaeger(page: Page, platform
     """A link beside the story's trace opens the same one in Jaeger, as a tree, and among the latest; else none does."""
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto(platform.endpoints["dashboard"])
-    page.get_by_role("button", name="Take a payment").click()
-    expect(page.locator("#story .bar").first).to_be_visible(timeout=_FAR_MS)
-    link = page.locator("#story").get_by_role("link", name="in Jaeger")
+    sent = httpx.post(f"{platform.endpoints['rest']}/usuarios/1234/pagamento").raise_for_status().json()
+    page.goto(f"{platform.endpoints['dashboard']}/operations/{sent['correlation_id']}?lang=en")
+    expect(page.locator(".waterfall .bar").first).to_be_visible(timeout=_FAR_MS)
+    link = page.locator("#story").get_by_role("link", name="Trace in Jaeger")
     if platform.endpoints["jaeger"] is None:
         expect(link).to_have_count(0)
         return

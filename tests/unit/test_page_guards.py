@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
+from monitor.activity import Activity
 from monitor.page_guard import PageGuard
-from monitor.pages import Pages
+from monitor.pages.app import Pages
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
 from registry.host_guard import HostGuard
@@ -189,7 +190,13 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
         store = LocalEventStore(Path(folder), catalog)
         async with grpc.aio.insecure_channel("127.0.0.1:1") as gateway:
             app = Pages(
-                EventLog(store, catalog), catalog, MonitorSettings(), gateway, is_following=lambda: True, parts=list
+                EventLog(store, catalog),
+                catalog,
+                MonitorSettings(),
+                gateway,
+                is_following=lambda: True,
+                parts=list,
+                activity=Activity(),
             ).app()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
                 for path in ("/", "/healthz", "/api/operations", "/api/endpoints"):

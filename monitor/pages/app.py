@@ -1,0 +1,87 @@
+"""The monitor's HTTP port: its pages, their files, and its JSON."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import grpc
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from mesh.catalog import Catalog
+from mesh.health.components import HeardPart
+from mesh.settings import MonitorSettings
+from monitor.activity import Activity
+from monitor.page_guard import PageGuard
+from monitor.pages import built_docs, operation, operations, overview, send
+from monitor.pages.frame import Frame
+from monitor.pages.json_api import JsonApi
+from monitor.pages.live import LivePages
+from monitor.pages.platform_health import PlatformHealth
+from monitor.pages.security_headers import SecurityHeaders
+from monitor.service import EventLog
+
+_ASSETS: Final = Path(__file__).parent / "assets"
+
+
+class Pages:
+    """Everything at the monitor's HTTP port."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        catalog: Catalog,
+        settings: MonitorSettings,
+        gateway: grpc.aio.Channel,
+        *,
+        is_following: Callable[[], bool],
+        parts: Callable[[], Sequence[HeardPart]],
+        activity: Activity,
+        admin_routes: Sequence[Route] = (),
+    ) -> None:
+        """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
+        addresses = json.loads(settings.endpoints_json)
+        state = PlatformHealth(gateway, parts)
+        self._admin_routes = admin_routes
+        self._live = LivePages()
+        self._json = JsonApi(log, catalog, state, addresses, is_following)
+        pages = [
+            overview.page(state, activity, addresses),
+            operations.page(log, catalog),
+            operation.page(log, catalog, addresses),
+            *send.pages(catalog, gateway, addresses),
+            built_docs.page(),
+        ]
+        self._frame = Frame(pages, addresses, self._live)
+        self._host, self._allowed_hosts = settings.host, settings.allowed_hosts
+
+    def app(self) -> ASGIApp:
+        """Return the ASGI application."""
+        pages = Starlette(
+            routes=[
+                *self._json.routes(),
+                *self._admin_routes,
+                Route("/find", find),
+                *built_docs.routes(),
+                *self._frame.routes(),
+                Mount("/assets", StaticFiles(directory=_ASSETS)),
+            ],
+            exception_handlers={404: self._frame.not_found},
+        )
+        return SecurityHeaders(PageGuard(pages, host=self._host, allowed_hosts=self._allowed_hosts))
+
+    def close(self) -> None:
+        """End the streams of open pages, so that the server can stop."""
+        self._live.close()
+
+
+async def find(request: Request) -> Response:
+    """Lead to the page of the operation that was asked for."""
+    wanted = request.query_params.get("correlation_id", "").strip()
+    return RedirectResponse(f"/operations/{quote(wanted, safe='')}" if wanted else "/operations", 303)

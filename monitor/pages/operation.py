@@ -1,0 +1,141 @@
+"""One operation: its hops, its trace, each store's answer, what is missing, and how to ask for it elsewhere."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from polystream.options.v1.options_pb2 import Store
+from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
+from starlette.requests import Request
+
+from mesh.catalog import Catalog
+from mesh.errors import PolystreamError, Reason
+from mesh.ids import CORRELATION_ID, issue_time_ms
+from mesh.operation import is_done
+from mesh.proto_json import to_dict
+from monitor.pages.calls import Call, call_of
+from monitor.pages.operations import listed
+from monitor.pages.page import DashboardPage, Shown
+from monitor.service import EventLog
+
+INTERVAL_S: Final = 0.5
+_SETTLES_MS: Final = 30_000  # after that, nothing more is awaited: no span, and no command that nobody knows
+_RULER_PARTS: Final = 4
+_MAX_DEPTH: Final = 12  # of what is indented
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A hop, and how long after the first one it was."""
+
+    event: Event
+    after_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A span in the waterfall. `left` and `width` are in percent of the whole."""
+
+    span: Span
+    depth: int
+    left: float
+    width: float
+    attributes: Sequence[tuple[str, str]]
+    children: list["Bar"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The spans as a tree, over a ruler."""
+
+    trace_id: str
+    roots: Sequence[Bar]
+    ruler_ms: Sequence[float]
+    spans: int
+
+
+class _Operation:
+    def __init__(self, log: EventLog, catalog: Catalog, addresses: Mapping[str, str | None]) -> None:
+        self._log = log
+        self._catalog = catalog
+        self._addresses = addresses
+
+    async def view(self, request: Request) -> Shown:
+        correlation_id = request.path_params["correlation_id"]
+        now_ms = time.time() * 1000
+        try:
+            story = await asyncio.to_thread(self._log.story, correlation_id)
+        except PolystreamError as error:
+            # A moment after a gateway has accepted a command, the event log has it too.
+            if error.reason is Reason.OPERATION_NOT_FOUND and _is_new(correlation_id, now_ms):
+                return Shown({"correlation_id": correlation_id, "story": None})
+            raise
+        done_ms = story.operation.complete_time.ToMilliseconds()
+        is_settled = not story.missing or now_ms - done_ms > _SETTLES_MS
+        return Shown(self._values(correlation_id, story), has_ended=is_done(story.operation) and is_settled)
+
+    def _values(self, correlation_id: str, story: OperationStory) -> dict[str, Any]:
+        operation = to_dict(story.operation)
+        return {
+            "correlation_id": correlation_id,
+            "story": story,
+            "listed": listed(story.operation, self._catalog),
+            "hops": _hops(story.hops),
+            "waterfall": _waterfall(story.spans),
+            "error": operation.get("error"),
+            "result": {name: value for name, value in operation.get("result", {}).items() if name != "@type"},
+            "jaeger": self._addresses.get("jaeger") or "",
+            "store_name": Store.Name,
+            "state_name": Operation.State.Name,
+            "calls": self._calls(correlation_id),
+        }
+
+    def _calls(self, correlation_id: str) -> Call:
+        return call_of(self._catalog, "ExplainOperation", {"correlation_id": correlation_id}, self._addresses)
+
+
+def page(log: EventLog, catalog: Catalog, addresses: Mapping[str, str | None]) -> DashboardPage:
+    """Return the page. `addresses` are those of the platform's parts."""
+    view = _Operation(log, catalog, addresses).view
+    path = "/operations/{correlation_id}"
+    return DashboardPage("operation", path, view, INTERVAL_S, in_navigation=False, section="operations")
+
+
+def _is_new(correlation_id: str, now_ms: float) -> bool:
+    issued_ms = issue_time_ms(correlation_id) if CORRELATION_ID.fullmatch(correlation_id) else None
+    return issued_ms is not None and abs(now_ms - issued_ms) < _SETTLES_MS
+
+
+def _hops(events: Sequence[Event]) -> list[Hop]:
+    first_us = min((event.timestamp.ToMicroseconds() for event in events), default=0)
+    return [Hop(event, (event.timestamp.ToMicroseconds() - first_us) / 1000) for event in events]
+
+
+def _waterfall(spans: Sequence[Span]) -> Waterfall | None:
+    """Return the spans, which come parents first, as a tree; None for none."""
+    if not spans:
+        return None
+    start_ms = min(map(_start_ms, spans))
+    length_ms = max(max(_start_ms(span) + span.duration_ms for span in spans) - start_ms, 0.001)
+    bars: dict[str, Bar] = {}
+    roots: list[Bar] = []
+    for span in spans:
+        parent = bars.get(span.parent_span_id)
+        left = min(100 * (_start_ms(span) - start_ms) / length_ms, 99.5)
+        bar = Bar(
+            span=span,
+            depth=min(parent.depth + 1, _MAX_DEPTH) if parent else 0,
+            left=round(left, 3),
+            width=round(max(min(100 * span.duration_ms / length_ms, 100 - left), 0.4), 3),
+            attributes=sorted(span.attributes.items()),
+        )
+        bars[span.span_id] = bar
+        (parent.children if parent else roots).append(bar)
+    ruler = [length_ms * part / _RULER_PARTS for part in range(_RULER_PARTS + 1)]
+    return Waterfall(spans[0].trace_id, roots, ruler, len(spans))
+
+
+def _start_ms(span: Span) -> float:
+    return span.start_time.ToNanoseconds() / 1_000_000
