@@ -21,9 +21,9 @@ from mesh.hosts import host_and_port
 from mesh.schemas import RegistryClient, load_schema
 from mesh.settings import EventStoreSettings, JaegerSettings, KafkaSettings, MonitorSettings, RegistrySettings
 from mesh.threads import CriticalThreads
+from monitor.activity import Activity
 from monitor.admin import Admin, AdminProcess
 from monitor.admin_api import AdminApi
-from monitor.activity import Activity
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
 from monitor.integrity_runs import IntegrityRuns, IntegrityRunServicer
@@ -102,6 +102,7 @@ def build() -> Monitor:
         is_following=ingest.is_following,
         parts=known.parts,
         activity=activity,
+        controls=controls,
         admin_routes=AdminApi(Admin(admin, runs), runs, controls).routes(),
     )
     http_server = uvicorn.Server(

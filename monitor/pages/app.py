@@ -18,8 +18,9 @@ from mesh.catalog import Catalog
 from mesh.health.components import HeardPart
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
-from monitor.pages import built_docs, operation, operations, overview, send
+from monitor.pages import built_docs, lanes, operation, operations, overview, send
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
@@ -43,6 +44,7 @@ class Pages:
         is_following: Callable[[], bool],
         parts: Callable[[], Sequence[HeardPart]],
         activity: Activity,
+        controls: LaneControls,
         admin_routes: Sequence[Route] = (),
     ) -> None:
         """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
@@ -55,6 +57,7 @@ class Pages:
             overview.page(state, activity, addresses),
             operations.page(log, catalog),
             operation.page(log, catalog, addresses),
+            lanes.page(parts, controls),
             *send.pages(catalog, gateway, addresses),
             built_docs.page(),
         ]
