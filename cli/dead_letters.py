@@ -9,11 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import make_console
-from cli.listed_dead_letters import ListedDeadLetter, ParkingStatus
 from cli.printable import json_text
 from mesh import topics
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
 from mesh.envelope import RedriveAction
+from processor.dead_letters.listed import ListedDeadLetter, ParkingStatus
 
 # The names of the JSON output are older than the words of the code. Scripts read them, so they stay: `letter` is the
 # dead letter's position.

@@ -136,6 +136,16 @@ class Reason(Enum):
     )
     UNIMPLEMENTED = Row(code_pb2.UNIMPLEMENTED, _R, "this is not supported")
 
+    DEAD_LETTER_NOT_FOUND = Row(_MISSING, _R, "there is no such dead letter; list them with ListDeadLetters")
+    LANES_BEHIND = Row(
+        _PRECONDITION, _R, "a lane has commands to apply that may explain a difference; try again once it has caught up"
+    )
+    ADMIN_BUSY = Row(code_pb2.ABORTED, _R, "another redrive, discard or repair is under way; wait until it has ended")
+    ADMIN_UNAVAILABLE = Row(
+        _UNAVAILABLE, _R, "the processor's admin service cannot be reached; see the monitor's log", 5.0
+    )
+    NOT_KEPT = Row(_UNAVAILABLE, _R, "the monitor cannot write it down, so nothing was done; see its disk", 5.0)
+
     UNDECODABLE = Row(
         code_pb2.DATA_LOSS, ErrorClass.SET_APART, "the record could not be decoded; it is in the dead-letter topic"
     )

@@ -56,6 +56,7 @@ async def run() -> int:
     log.info("ready")
     await stopping.wait()
 
+    await monitor.admin.close()  # what pages wait for of it ends
     monitor.pages.close()
     monitor.http_server.should_exit = True
     await pages

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import grpc
 import uvicorn
 from polystream.monitor.v1.event_log_pb2_grpc import add_EventLogServiceServicer_to_server
+from polystream.monitor.v1.integrity_runs_pb2_grpc import add_IntegrityRunServiceServicer_to_server
+from polystream.monitor.v1.lane_control_pb2_grpc import add_LaneControlServiceServicer_to_server
 from polystream.monitor.v1.part_health_pb2_grpc import add_PartHealthServiceServicer_to_server
 from polystream.v1.events_pb2 import CommandReceipt
 
@@ -29,8 +31,12 @@ from mesh.telemetry.metric_list import Service
 from mesh.telemetry.metrics import Metrics
 from mesh.threads import CriticalThreads
 from monitor.activity import Activity
+from monitor.admin import Admin, AdminProcess
+from monitor.admin_api import AdminApi
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
+from monitor.integrity_runs import IntegrityRuns, IntegrityRunServicer
+from monitor.lane_control import LaneControls, LaneControlServicer
 from monitor.metrics.receiver import MetricReceiver
 from monitor.metrics.store import MetricStore
 from monitor.otlp import TraceReceiver
@@ -57,6 +63,7 @@ class Monitor:
     forwarder: TraceForwarder | None
     grpc_server: grpc.aio.Server
     gateway: grpc.aio.Channel
+    admin: AdminProcess
     pages: Pages
     http_server: uvicorn.Server
     ingest: Ingest
@@ -86,7 +93,11 @@ def build() -> Monitor:
     MetricReceiver(metric_store).add_to(grpc_server)
     add_EventLogServiceServicer_to_server(EventLogServicer(log), grpc_server)
     known = KnownParts(health)
-    add_PartHealthServiceServicer_to_server(PartHealthServicer(known), grpc_server)
+    data_dir = event_store.data_dir
+    controls, runs = LaneControls(data_dir), IntegrityRuns(data_dir)
+    add_PartHealthServiceServicer_to_server(PartHealthServicer(known, controls), grpc_server)
+    add_LaneControlServiceServicer_to_server(LaneControlServicer(controls), grpc_server)
+    add_IntegrityRunServiceServicer_to_server(IntegrityRunServicer(runs), grpc_server)
     grpc_server.add_insecure_port(host_and_port(settings.host, settings.otlp_port))
 
     receipts = Decoder(
@@ -111,6 +122,7 @@ def build() -> Monitor:
     )
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
+    admin = AdminProcess(data_dir)
     pages = Pages(
         log,
         catalog,
@@ -119,6 +131,8 @@ def build() -> Monitor:
         is_following=ingest.is_following,
         parts=known.parts,
         activity=activity,
+        controls=controls,
+        admin_routes=AdminApi(Admin(admin, runs), runs, controls).routes(),
     )
     http_server = uvicorn.Server(
         uvicorn.Config(
@@ -130,6 +144,7 @@ def build() -> Monitor:
         forwarder=forwarder,
         grpc_server=grpc_server,
         gateway=gateway,
+        admin=admin,
         pages=pages,
         http_server=http_server,
         ingest=ingest,

@@ -113,6 +113,10 @@ class Ingest:
         """Have another consumer read, soon."""
         self._member.ask_anew()
 
+    def is_paused(self) -> bool:
+        """Whether it reads nothing on purpose, which it never does."""
+        return False
+
     def stop(self) -> None:
         """Finish the batch at hand, and leave the group."""
         self._stopping.set()

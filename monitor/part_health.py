@@ -13,6 +13,7 @@ from mesh.health.components import HeardPart
 from mesh.health.messages import from_message, to_message
 from mesh.health.part import PartHealth
 from mesh.health.report import PartReport
+from monitor.lane_control import LaneControls
 
 _MAX_PARTS: Final = 1000
 _MAX_SILENCE_S: Final = 600.0  # then a part is forgotten: nobody starts it again any more
@@ -64,13 +65,14 @@ class KnownParts:
 class PartHealthServicer(PartHealthServiceServicer):
     """The service's RPCs."""
 
-    def __init__(self, known: KnownParts) -> None:
+    def __init__(self, known: KnownParts, controls: LaneControls) -> None:
         self._known = known
+        self._controls = controls
 
     async def ReportHealth(  # noqa: N802 # the service's own name
         self, request: pb.ReportHealthRequest, context: Context
     ) -> pb.ReportHealthResponse:
-        """Take a part's report."""
+        """Take a part's report, and answer whether its lane is to pause."""
         try:
             report = from_message(request.part)
         except ValueError as error:
@@ -79,7 +81,7 @@ class PartHealthServicer(PartHealthServiceServicer):
             self._known.forget(report.name, report.pid)
         else:
             self._known.take(report)
-        return pb.ReportHealthResponse()
+        return pb.ReportHealthResponse(pause=self._controls.pause_of(report.kind))
 
     async def ListPartHealth(  # noqa: N802 # the service's own name
         self, request: pb.ListPartHealthRequest, context: Context

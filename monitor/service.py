@@ -93,34 +93,35 @@ class EventLogServicer(EventLogServiceServicer):
         self, request: pb.GetOperationRequest, context: Context
     ) -> pb.Operation:
         """Read an operation as the events tell it."""
-        return await _answer(context, asyncio.to_thread(self._log.operation, request.correlation_id))
+        return await answer(context, asyncio.to_thread(self._log.operation, request.correlation_id))
 
     async def ListOperations(  # noqa: N802 # the service's own name
         self, request: pb.ListOperationsRequest, context: Context
     ) -> pb.ListOperationsResponse:
         """List operations, newest first."""
-        return await _answer(context, asyncio.to_thread(self._log.operations_page, request))
+        return await answer(context, asyncio.to_thread(self._log.operations_page, request))
 
     async def ListEvents(  # noqa: N802 # the service's own name
         self, request: pb.ListEventsRequest, context: Context
     ) -> pb.ListEventsResponse:
         """List events, newest first."""
-        return await _answer(context, asyncio.to_thread(self._log.events_page, request))
+        return await answer(context, asyncio.to_thread(self._log.events_page, request))
 
     async def ListSpans(  # noqa: N802 # the service's own name
         self, request: pb.ListSpansRequest, context: Context
     ) -> pb.ListSpansResponse:
         """List spans, newest first."""
-        return await _answer(context, asyncio.to_thread(self._log.spans_page, request))
+        return await answer(context, asyncio.to_thread(self._log.spans_page, request))
 
     async def ExplainOperation(  # noqa: N802 # the service's own name
         self, request: pb.ExplainOperationRequest, context: Context
     ) -> pb.OperationStory:
         """Tell an operation's whole story."""
-        return await _answer(context, asyncio.to_thread(self._log.story, request.correlation_id))
+        return await answer(context, asyncio.to_thread(self._log.story, request.correlation_id))
 
 
-async def _answer(context: Context, result: Awaitable[T]) -> T:
+async def answer(context: Context, result: Awaitable[T]) -> T:
+    """Return the result of a call, or end it with the status of its error."""
     try:
         return await result
     except PolystreamError as error:

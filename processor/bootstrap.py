@@ -36,6 +36,7 @@ from mesh.threads import CriticalThreads
 from mesh.topics import RECEIPTS, lane_group
 from processor.handlers import AnyHandler, find_handlers
 from processor.incarnation import TopicIncarnation
+from processor.lanes.control import LaneControl
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
 from processor.lanes.lag import LaneBacklog
@@ -69,7 +70,8 @@ def open_lane(
     catalog = load_catalog()
     with ExitStack() as closing:
         health = PartHealth(settings.name, f"lane-{store_name.lower()}")
-        pusher = HealthPusher(settings.monitor_address, health, threads)
+        control = LaneControl(hears=bool(settings.monitor_address))
+        pusher = HealthPusher(settings.monitor_address, health, threads, control.take)
         pusher.start()
         closing.callback(pusher.stop)
         file = HealthFile(settings.ready_file, health, threads)
@@ -107,6 +109,7 @@ def open_lane(
                 max_overtaking_bytes=settings.redis_marks_max_bytes / 2 if store_name == "REDIS" else math.inf,
             ),
             health=health,
+            control=control,
             stop=stop,
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),
             on_doubt=incarnation.forget,

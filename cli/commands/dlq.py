@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,26 +18,25 @@ from cli.dead_letters import (
     show_redriven,
 )
 from cli.folders import add_data_dir
-from cli.listed_dead_letters import ListedDeadLetter, ParkingStatus, combine, principal_here
+from cli.principal import principal_here
 from cli.printable import json_text, log_to_stderr, write_error
 from cli.running import NothingRunsError, take_settings_of
-from mesh.catalog import load_catalog
 from mesh.codec import read_record
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition
-from mesh.dead_letters.reader import DeadLetterReader
-from mesh.dead_letters.redrive import RedriveOrder, RedriveOutcome, Redriver, RedriveResult
+from mesh.dead_letters.redrive import RedriveOrder, RedriveResult
 from mesh.envelope import RedriveAction
 from mesh.errors import PolystreamError
 from mesh.ids import CORRELATION_ID
 from mesh.schemas import RegistryClient
-from mesh.settings import KafkaSettings, RegistrySettings
-from mesh.topic_reader import TopicError, TopicReader
+from mesh.settings import RegistrySettings
+from mesh.topic_reader import TopicError
+from processor.dead_letters.listed import ListedDeadLetter, ParkingStatus
+from processor.dead_letters.settlement import DeadLetterChoice, is_done, read_listing, settle, still_parked
 
 _WAIT_S: Final = 30.0
 _WAIT_MAX_S: Final = 3600.0
 _USER_MAX: Final = 2**53 - 1
 _USER_DIGITS_MAX: Final = len(str(_USER_MAX))
-_TOO_LARGE_BYTES: Final = 900_000  # with more headers, Kafka may not take the record: the store has it whole
 
 
 class _UsageError(Exception):
@@ -143,10 +141,8 @@ def _time(text: str) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    entries, left_out, silent = _read()
-    entries = _filtered(entries, arguments)
-    if arguments.status:
-        entries = [entry for entry in entries if entry.status.value == arguments.status]
+    listing = read_listing()
+    entries, left_out, silent = _choice(arguments).of(listing.entries), listing.left_out, dict(listing.silent)
     if arguments.json:
         _write_json({"letters": list(map(describe, entries)), "left_out": left_out, "silent_stores": sorted(silent)})
     else:
@@ -155,7 +151,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    entry = _find(_read()[0], arguments.entry)[0]
+    entry = _find(read_listing().entries, arguments.entry)[0]
     payload = _payload(entry.dead_letter) if arguments.payload else None
     if arguments.json:
         _write_json(describe(entry) | ({} if payload is None else {"payload": payload}))
@@ -171,11 +167,12 @@ def _settle(arguments: argparse.Namespace) -> int:
     filters = (arguments.reason, arguments.command, arguments.user, arguments.since, arguments.until)
     if arguments.entries and any(filters):
         raise _UsageError("filters choose among --all: leave them out where dead letters are named")
-    entries, _, silent = _read()
+    listing = read_listing()
+    silent = dict(listing.silent)
     if arguments.all:
-        asked = [one for one in _filtered(entries, arguments) if one.status is ParkingStatus.PARKED]
+        asked = [one for one in _choice(arguments).of(listing.entries) if one.status is ParkingStatus.PARKED]
     else:
-        asked = [entry for name in arguments.entries for entry in _find(entries, name)]
+        asked = [entry for name in arguments.entries for entry in _find(listing.entries, name)]
     chosen = [entry for entry in asked if entry.status is ParkingStatus.PARKED]
     kept = [entry for entry in asked if entry.status is not ParkingStatus.PARKED]
     if arguments.dry_run:
@@ -184,7 +181,7 @@ def _settle(arguments: argparse.Namespace) -> int:
     done = _run(chosen, arguments)
     reached = {one.dead_letter.correlation_id for one in done}
     unsent = [entry for entry in chosen if entry.dead_letter.correlation_id not in reached]
-    parked = _still_parked(chosen) if done else []
+    parked = still_parked(chosen) if done else []
     if arguments.json:
         key = "discarded" if arguments.action is RedriveAction.DISCARD else "redriven"
         _write_json(
@@ -199,76 +196,31 @@ def _settle(arguments: argparse.Namespace) -> int:
     else:
         show_plan([], [*kept, *parked], silent, arguments.action)
         show_end(len(done), len(unsent), sum(len(entry.waiting) for entry in chosen))
-    is_done = not any((unsent, kept, parked, silent)) and all(_is_done(one, arguments.action) for one in done)
-    return 0 if is_done else 1
+    is_all = not any((unsent, kept, parked, silent)) and all(is_done(one, arguments.action) for one in done)
+    return 0 if is_all else 1
 
 
 def _run(chosen: Sequence[ListedDeadLetter], arguments: argparse.Namespace) -> list[RedriveResult]:
-    if not chosen:
-        return []
     order = RedriveOrder(arguments.action, arguments.who or principal_here(), arguments.why)
     done: list[RedriveResult] = []
-    with TopicReader(KafkaSettings()) as reader, closing(RegistryClient(RegistrySettings())) as registry:
-        redriver = Redriver(KafkaSettings(), reader, registry, load_catalog().commands)
-        dead_letters = [_bounded(entry.dead_letter) for entry in chosen]
-        for batch in redriver.run(dead_letters, order, wait_s=arguments.wait_s, keep_going=arguments.keep_going):
-            told = [_as_ordered(one, order.action) for one in batch]
-            done += told
-            if not arguments.json:
-                show_redriven(told)
+    for batch in settle(chosen, order, wait_s=arguments.wait_s, keep_going=arguments.keep_going):
+        done += batch
+        if not arguments.json:
+            show_redriven(batch)
     return done
 
 
-def _still_parked(chosen: Sequence[ListedDeadLetter]) -> list[ListedDeadLetter]:
-    """Return what holds up the same keys now: one that had waited may have been given up in its turn."""
-    keys = {(entry.dead_letter.store, entry.dead_letter.key) for entry in chosen}
-    entries, _, _ = _read()
-    return [
-        entry
-        for entry in entries
-        if entry.status is ParkingStatus.PARKED and (entry.dead_letter.store, entry.dead_letter.key) in keys
-    ]
-
-
-def _is_done(redriven: RedriveResult, action: RedriveAction) -> bool:
-    """Tell whether what was asked for was done: what somebody else redrove in time was not discarded."""
-    if action is RedriveAction.DISCARD:
-        return redriven.outcome is RedriveOutcome.DISCARDED
-    return redriven.outcome.is_answer
-
-
-def _bounded(dead_letter: DeadLetter) -> DeadLetter:
-    is_too_large = len(dead_letter.value or b"") > _TOO_LARGE_BYTES
-    return replace(dead_letter, value=None) if is_too_large else dead_letter
-
-
-def _as_ordered(redriven: RedriveResult, action: RedriveAction) -> RedriveResult:
-    """Return a result in the words of what was asked for: that it is given up is what a discard is for."""
-    if action is RedriveAction.DISCARD and redriven.outcome is RedriveOutcome.DEAD_LETTERED:
-        return replace(redriven, outcome=RedriveOutcome.DISCARDED, error="")
-    return redriven
-
-
-def _read() -> tuple[list[ListedDeadLetter], int, dict[str, str]]:
-    """Return all dead letters, how many records of the topic were not read, and why stores do not answer."""
-    from processor.integrity.parked import read_parked  # noqa: PLC0415 - --help comes without the stores' clients
-
-    with TopicReader(KafkaSettings()) as reader:
-        dead_letters, left_out = DeadLetterReader(reader, load_catalog().commands).read_dead_letters()
-    parked = read_parked()
-    return combine(dead_letters, parked), left_out, dict(parked.silent)
-
-
-def _filtered(entries: Sequence[ListedDeadLetter], arguments: argparse.Namespace) -> list[ListedDeadLetter]:
-    return [
-        entry
-        for entry in entries
-        if arguments.reason in {None, entry.dead_letter.reason}
-        and arguments.command in {None, entry.dead_letter.command}
-        and arguments.user in {None, entry.user_id}
-        and (arguments.since is None or entry.dead_letter.time_ms >= arguments.since)
-        and (arguments.until is None or entry.dead_letter.time_ms < arguments.until)
-    ]
+def _choice(arguments: argparse.Namespace) -> DeadLetterChoice:
+    """Return which ones the filters leave."""
+    status: str | None = getattr(arguments, "status", None)
+    return DeadLetterChoice(
+        reason=arguments.reason,
+        command=arguments.command,
+        user_id=arguments.user,
+        since_ms=arguments.since,
+        until_ms=arguments.until,
+        status=ParkingStatus(status) if status else None,
+    )
 
 
 def _find(entries: Sequence[ListedDeadLetter], name: str) -> Sequence[ListedDeadLetter]:

@@ -3,11 +3,22 @@
 import argparse
 import json
 import sys
-from typing import Any
+from contextlib import AbstractContextManager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.folders import add_data_dir
+from cli.principal import principal_here
 from cli.printable import log_to_stderr, write_error
-from cli.running import NothingRunsError, take_settings_of
+from cli.running import NothingRunsError, endpoints_for, take_settings_of
+
+if TYPE_CHECKING:
+    from polystream.admin.v1.integrity_pb2 import IntegrityRun
+
+    from processor.integrity.runs import RunRecord
+
+_TELL_TIMEOUT_S: Final = 2.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +68,9 @@ def _check(arguments: argparse.Namespace) -> int:
     from cli.integrity_report import describe_drift, show_drift  # noqa: PLC0415 - as above
     from processor.integrity.inspection import check  # noqa: PLC0415
 
-    drift = check()
+    with _recording(arguments, "CHECK") as record:
+        drift = check()
+        record.checked(drift)
     if arguments.json:
         _write_json(describe_drift(drift))
     else:
@@ -71,7 +84,9 @@ def _repair(arguments: argparse.Namespace) -> int:
 
     if arguments.dry_run:
         return _plan(arguments)
-    done = repair(erase=arguments.erase_orphans, force=arguments.force, accept_content=arguments.accept_content)
+    with _recording(arguments, "REPAIR") as record:
+        done = repair(erase=arguments.erase_orphans, force=arguments.force, accept_content=arguments.accept_content)
+        record.repaired(done)
     if arguments.json:
         _write_json(describe_repair(done))
     else:
@@ -80,16 +95,46 @@ def _repair(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from cli.integrity_plan import describe_plan, planned, show_plan  # noqa: PLC0415 - as above
+    from cli.integrity_plan import describe_plan, show_plan  # noqa: PLC0415 - as above
     from processor.integrity.inspection import plan  # noqa: PLC0415
+    from processor.integrity.planned import planned  # noqa: PLC0415
 
-    drift, mended = plan(accept_content=arguments.accept_content)
+    with _recording(arguments, "PLAN") as record:
+        drift, mended = plan(accept_content=arguments.accept_content)
+        record.planned(drift, mended, force=arguments.force, erase=arguments.erase_orphans)
     steps = planned(drift, mended, force=arguments.force, erase=arguments.erase_orphans)
     if arguments.json:
         _write_json(describe_plan(steps))
     else:
         show_plan(steps)
     return 0 if drift.is_sound else 1
+
+
+def _recording(arguments: argparse.Namespace, kind: str) -> "AbstractContextManager[RunRecord]":
+    """Have the monitor keep what a run brings."""
+    from processor.integrity.runs import RunRecord, recording  # noqa: PLC0415 - as above
+
+    record = RunRecord(kind, principal_here())
+    return recording(record, partial(_tell_monitor, arguments.data_dir))
+
+
+def _tell_monitor(data_dir: Path, run: "IntegrityRun") -> None:
+    """Have the monitor keep a run for its page. It may be away: that is no failure of the run."""
+    import grpc  # noqa: PLC0415 - as above
+    from polystream.monitor.v1.integrity_runs_pb2 import RecordIntegrityRunRequest  # noqa: PLC0415
+    from polystream.monitor.v1.integrity_runs_pb2_grpc import IntegrityRunServiceStub  # noqa: PLC0415
+
+    from mesh.direct import GRPC_OPTIONS  # noqa: PLC0415
+
+    address = endpoints_for(data_dir).get("otlp")
+    if not address:
+        return
+    with (
+        grpc.insecure_channel(address.removeprefix("http://"), options=GRPC_OPTIONS) as channel,
+        suppress(grpc.RpcError),
+    ):
+        request = RecordIntegrityRunRequest(run=run)
+        IntegrityRunServiceStub(channel).RecordIntegrityRun(request, timeout=_TELL_TIMEOUT_S)
 
 
 def _write_json(document: Any) -> None:

@@ -12,7 +12,8 @@ MAX_SILENCE_S: Final = 6.0  # a part reports every two seconds
 _STORES: Final = tuple(name.lower() for name, number in Store.items() if number)
 GATEWAY: Final = "gateway"
 MONITOR: Final = "monitor"
-KINDS: Final = (*(f"lane-{store}" for store in _STORES), MONITOR, GATEWAY)
+LANES: Final = tuple(f"lane-{store}" for store in _STORES)
+KINDS: Final = (*LANES, MONITOR, GATEWAY)
 
 _UNHEARD: Final = "the monitor, which hears of the lanes, does not answer"
 _MAX_CAUSES: Final = 5

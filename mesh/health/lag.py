@@ -69,6 +69,10 @@ class Followed(Protocol):
         """Have another consumer read, soon."""
         ...
 
+    def is_paused(self) -> bool:
+        """Whether it reads nothing on purpose."""
+        ...
+
 
 class Backlog:
     """Counts the records that a consumer has yet to read. `note` is for the consumer's thread, `count` for another one.
@@ -198,7 +202,7 @@ class LagWatch:
         oldest_ms = self._unread_since_ms if at_hand.oldest_ms is None else at_hand.oldest_ms
         self._health.lag(unread + at_hand.records, now_ms - oldest_ms)
         error_name = self._followed.take_error()
-        stands = position == self._position and not at_hand.records
+        stands = position == self._position and not at_hand.records and not self._followed.is_paused()
         self._position = position
         if not self._followed.is_member():
             self._wait(_NO_PARTITIONS)

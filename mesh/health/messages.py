@@ -5,9 +5,10 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.monitor.v1 import part_health_pb2 as pb
+from polystream.monitor.v1.lane_control_pb2 import LanePause
 from polystream.v1.system_pb2 import Health
 
-from mesh.health.report import NEWEST_MS, HealthState, Lag, PartReport, Wait
+from mesh.health.report import NEWEST_MS, HealthState, Lag, PartReport, Pause, Wait
 
 _STATES: Final[Mapping[Health.Status, HealthState]] = {
     Health.HEALTHY: HealthState.HEALTHY,
@@ -27,7 +28,10 @@ def to_message(report: PartReport) -> pb.PartHealth:
         since_time=timestamp(report.since_ms),
         counts=report.counts,
         note=report.note,
+        partitions=report.partitions,
     )
+    if report.pause is not None:
+        message.pause.CopyFrom(pause_message(report.pause))
     for wait in report.waits:
         message.waits.add(
             dependency=wait.dependency, reason=wait.reason, detail=wait.detail, since_time=timestamp(wait.since_ms)
@@ -54,8 +58,20 @@ def from_message(message: pb.PartHealth) -> PartReport:
         lag=Lag(message.lag.records, message.lag.oldest_age.ToMilliseconds()) if message.HasField("lag") else None,
         counts=dict(message.counts),
         note=message.note,
+        pause=pause_of(message.pause) if message.HasField("pause") else None,
+        partitions=tuple(message.partitions),
     )
     return PartReport.from_dict(report.to_dict())
+
+
+def pause_message(pause: Pause) -> LanePause:
+    """Return the message of a pause."""
+    return LanePause(principal=pause.principal, justification=pause.justification, since_time=timestamp(pause.since_ms))
+
+
+def pause_of(message: LanePause) -> Pause:
+    """Return the pause that a message tells of. Raises ValueError for a time that is none."""
+    return Pause(message.principal, message.justification, _time_ms(message.since_time))
 
 
 def timestamp(time_ms: int) -> Timestamp:

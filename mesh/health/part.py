@@ -4,12 +4,12 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from mesh.health.report import NEWEST_MS, HealthState, Lag, PartReport, Wait
+from mesh.health.report import NEWEST_MS, HealthState, Lag, PartReport, Pause, Wait
 
 WAIT_GRACE_S: Final = 3.0  # a wait that ends sooner degrades nothing: a restart of a store takes as long
 STALL_MAX_S: Final = 8.0  # how long a part may have work at hand and finish none of it
@@ -33,8 +33,8 @@ class PartHealth:
     """One process's health. Thread-safe.
 
     A part is UNHEALTHY until it is `ready`, and DEGRADED while it has waited for a dependency for more than three
-    seconds, or has had work at hand for eight without finishing any. A call of `calling` that is not answered counts
-    as a wait, so that one which hangs is told while it does.
+    seconds, has had work at hand for eight without finishing any, or is paused. A call of `calling` that is not
+    answered counts as a wait, so that one which hangs is told while it does.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class PartHealth:
         self._is_ready = False
         self._since_s = clock_s()  # since when nothing is wrong, or since the start
         self._lag: Lag | None = None
+        self._pause: Pause | None = None
+        self._partitions: tuple[int, ...] = ()
         self._working_since_s: float | None = None
         self._counts: Counter[str] = Counter()
         self._beats = 0
@@ -137,6 +139,20 @@ class PartHealth:
         """Say how far the part is behind: records that are not done, and the age of the oldest of them."""
         self._lag = Lag(max(0, records), min(max(0, oldest_age_ms), NEWEST_MS))
 
+    def paused(self, pause: Pause | None) -> None:
+        """Say that the part reads nothing since somebody has paused it, or None that it works again."""
+        if pause == self._pause:
+            return
+        with self._lock:
+            self._pause = pause
+            if pause is None:
+                self._since_s = self._clock_s()
+            self._note_change()
+
+    def partitions(self, partitions: Collection[int]) -> None:
+        """Say which partitions of `user_events` the part has."""
+        self._partitions = tuple(sorted(partitions))
+
     def working(self) -> None:
         """Say that there is work at hand. What is not `finished` within eight seconds degrades the part."""
         if self._working_since_s is None:
@@ -172,7 +188,7 @@ class PartHealth:
     def wait_for_change(self, seen: int, timeout_s: float) -> int:
         """Wait until more than `seen` waits have begun or ended; return how many that are now.
 
-        That the part is ready counts too.
+        That the part is ready, paused or goes on counts too.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._changes > seen, timeout_s)
@@ -185,6 +201,8 @@ class PartHealth:
             waits = self._current_waits(now_s)
             state, doing, since_s = self._state(waits, now_s)
             counts = dict(self._counts)
+
+            pause = self._pause
 
         def time_ms(of_s: float) -> int:
             return max(0, now_ms - round((now_s - of_s) * 1000))
@@ -200,6 +218,8 @@ class PartHealth:
             lag=self._lag,
             counts=counts,
             note="; ".join(text for _, text in sorted(self._notes.items()) if text),
+            pause=pause,
+            partitions=self._partitions,
         )
 
     def _note_answer(self, call: _Call) -> None:
@@ -230,6 +250,9 @@ class PartHealth:
         working_since_s = self._working_since_s
         if working_since_s is not None and now_s - working_since_s > STALL_MAX_S:
             return HealthState.DEGRADED, f"{self._doing}, and has finished nothing", working_since_s
+        if self._pause is not None:
+            since_s = now_s - max(0.0, self._now_ms() / 1000 - self._pause.since_ms / 1000)
+            return HealthState.DEGRADED, "is paused", since_s
         return HealthState.HEALTHY, self._doing, self._since_s
 
 

@@ -1,11 +1,12 @@
 """Sends a part's reports to the monitor, so that whoever asks for the platform's health hears of every part."""
 
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
 import structlog
-from polystream.monitor.v1.part_health_pb2 import ReportHealthRequest
+from polystream.monitor.v1.part_health_pb2 import ReportHealthRequest, ReportHealthResponse
 from polystream.monitor.v1.part_health_pb2_grpc import PartHealthServiceStub
 
 from mesh.direct import GRPC_OPTIONS
@@ -36,12 +37,20 @@ class HealthPusher:
     What the monitor misses is not kept for it.
     """
 
-    def __init__(self, address: str, health: PartHealth, threads: CriticalThreads) -> None:
-        """`address` is the monitor's, `host:port`; empty to send nothing."""
+    def __init__(
+        self,
+        address: str,
+        health: PartHealth,
+        threads: CriticalThreads,
+        on_answer: Callable[[ReportHealthResponse], None] = lambda _: None,
+    ) -> None:
+        """`address` is the monitor's, `host:port`; empty to send nothing. `on_answer` gets what the monitor answers."""
         self._address = address
         self._health = health
         self._stopping = threading.Event()
+        self._on_answer = on_answer
         self._is_heard = True
+        self._has_heard = False  # whether the monitor has ever answered
         self._call: grpc.Future[Any] | None = None  # the last report that waits for a monitor that is away
         self._thread = threads.new("health-pusher", self._run)
 
@@ -64,33 +73,35 @@ class HealthPusher:
             stub = PartHealthServiceStub(channel)
             seen = 0
             while not self._stopping.wait(_PAUSE_MIN_S):
-                waits = self._send(stub)
-                # A wait that begins says little yet: whether it lasts is to be told soon.
-                pause_s = _WAITING_INTERVAL_S if waits else REPORT_INTERVAL_S
+                is_soon = self._send(stub)
+                pause_s = _WAITING_INTERVAL_S if is_soon else REPORT_INTERVAL_S
                 seen = self._health.wait_for_change(seen, pause_s - _PAUSE_MIN_S)
             request = ReportHealthRequest(part=to_message(self._health.report()), leaving=True)
             self._take(stub.ReportHealth.future(request, timeout=_FAREWELL_S))
 
     def _send(self, stub: PartHealthServiceStub) -> bool:
-        """Send the newest report; return whether it tells of a wait."""
+        """Send the newest report; return whether the next one is to follow soon."""
         report = self._health.report()
         request = ReportHealthRequest(part=to_message(report))
         self._call = stub.ReportHealth.future(request, timeout=_TIMEOUT_S, wait_for_ready=True)
         if self._stopping.is_set():  # since the loop has looked
             self._call.cancel()
         self._take(self._call)
-        return bool(report.waits)
+        # A wait that begins says little yet: whether it lasts is to be told soon. A lane that is paused, or has not
+        # heard yet whether it is, is to hear soon that it may read.
+        return bool(report.waits) or report.pause is not None or not self._has_heard
 
     def _take(self, call: "grpc.Future[Any]") -> None:
         """Wait for a report's answer."""
         try:
-            call.result()
+            answer = call.result()
         except (grpc.RpcError, grpc.FutureCancelledError) as error:
             if self._is_heard:
                 _LOG.info("the monitor does not hear of this part", error=_code(error))
             self._is_heard = False
         else:
-            self._is_heard = True
+            self._is_heard = self._has_heard = True
+            self._on_answer(answer)
 
 
 def _code(error: Exception) -> str:

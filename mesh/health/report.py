@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ MAX_REPORT_BYTES: Final = 16_384
 _MAX_TEXT_CHARACTERS: Final = 500
 _MAX_WAITS: Final = 16
 _MAX_COUNTS: Final = 64
+_MAX_PARTITIONS: Final = 1000
 _MAX_NUMBER: Final = 2**63 - 1
 NEWEST_MS: Final = 253_402_300_799_999  # the end of the year 9999, the last that a Timestamp can tell
 
@@ -43,6 +44,20 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a lane reads nothing: somebody wants it so."""
+
+    principal: str
+    justification: str  # one sentence, without personal data
+    since_ms: int  # since the epoch
+
+    @property
+    def sentence(self) -> str:
+        """Who, since when, and why."""
+        return f"paused by {self.principal} since {_clock(self.since_ms)}: {self.justification}"
+
+
+@dataclass(frozen=True, slots=True)
 class PartReport:
     """How one process is. Times are in milliseconds since the epoch."""
 
@@ -56,18 +71,20 @@ class PartReport:
     lag: Lag | None = None
     counts: Mapping[str, int] = field(default_factory=dict)  # since the process began, such as `set_apart`
     note: str = ""  # what people are to know though nothing is wrong
+    pause: Pause | None = None
+    partitions: tuple[int, ...] = ()  # of `user_events`, that a lane's process has
 
     @property
     def cause(self) -> str:
         """Why it is not HEALTHY, in one sentence; empty where it is."""
         if self.state is HealthState.HEALTHY:
             return ""
-        if not self.waits:
-            return f"{self.doing} since {_clock(self.since_ms)}"
-        return "; ".join(
+        causes = [self.pause.sentence] if self.pause is not None else []
+        causes += [
             f"waits for {wait.dependency} since {_clock(wait.since_ms)} ({wait.detail or wait.reason})"
             for wait in self.waits
-        )
+        ]
+        return "; ".join(causes) or f"{self.doing} since {_clock(self.since_ms)}"
 
     def to_json(self) -> str:
         """Return it as one JSON object, which `from_json` reads."""
@@ -90,6 +107,8 @@ class PartReport:
             "lag": None if self.lag is None else {"records": self.lag.records, "oldest_age_ms": self.lag.oldest_age_ms},
             "counts": dict(self.counts),
             "note": self.note,
+            "pause": None if self.pause is None else asdict(self.pause),
+            "partitions": list(self.partitions),
         }
 
     @classmethod
@@ -110,7 +129,7 @@ class PartReport:
     def from_dict(cls, told: object) -> "PartReport":
         """Return the report that an object of `to_dict`'s shape tells of. Raises ValueError."""
         fields = _object(told)
-        lag = fields.get("lag")
+        lag, pause = fields.get("lag"), fields.get("pause")
         return cls(
             name=_text(fields, "name"),
             kind=_text(fields, "kind"),
@@ -122,6 +141,8 @@ class PartReport:
             lag=None if lag is None else _lag(_object(lag)),
             counts=_counts(_object(fields.get("counts", {}))),
             note=_text(fields, "note"),
+            pause=None if pause is None else _pause(_object(pause)),
+            partitions=_partitions(fields.get("partitions")),
         )
 
 
@@ -143,7 +164,7 @@ def read_file(path: Path) -> FileReading:
 def _object(told: object) -> Mapping[str, object]:
     if isinstance(told, dict):
         return told
-    raise ValueError("a health report, each of its waits, its lag and its counts are objects")
+    raise ValueError("a health report, each of its waits, its lag, its pause and its counts are objects")
 
 
 def _wait(told: Mapping[str, object]) -> Wait:
@@ -154,6 +175,18 @@ def _wait(told: Mapping[str, object]) -> Wait:
 
 def _lag(told: Mapping[str, object]) -> Lag:
     return Lag(_number(told, "records"), _number(told, "oldest_age_ms", NEWEST_MS))
+
+
+def _pause(told: Mapping[str, object]) -> Pause:
+    return Pause(_text(told, "principal"), _text(told, "justification"), _number(told, "since_ms", NEWEST_MS))
+
+
+def _partitions(told: object) -> tuple[int, ...]:
+    if told is None:  # there is no telling yet
+        return ()
+    if not isinstance(told, list) or len(told) > _MAX_PARTITIONS:
+        raise ValueError(f"partitions is a list of {_MAX_PARTITIONS} at most")
+    return tuple(_number({"partition": one}, "partition") for one in told)
 
 
 def _counts(told: Mapping[str, object]) -> dict[str, int]:

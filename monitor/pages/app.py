@@ -18,8 +18,9 @@ from mesh.catalog import Catalog
 from mesh.health.components import HeardPart
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
-from monitor.pages import built_docs, operation, operations, overview, send
+from monitor.pages import built_docs, lanes, operation, operations, overview, send
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
@@ -43,16 +44,20 @@ class Pages:
         is_following: Callable[[], bool],
         parts: Callable[[], Sequence[HeardPart]],
         activity: Activity,
+        controls: LaneControls,
+        admin_routes: Sequence[Route] = (),
     ) -> None:
         """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
         addresses = json.loads(settings.endpoints_json)
         state = PlatformHealth(gateway, parts)
+        self._admin_routes = admin_routes
         self._live = LivePages()
         self._json = JsonApi(log, catalog, state, addresses, is_following)
         pages = [
             overview.page(state, activity, addresses),
             operations.page(log, catalog),
             operation.page(log, catalog, addresses),
+            lanes.page(parts, controls),
             *send.pages(catalog, gateway, addresses),
             built_docs.page(),
         ]
@@ -64,6 +69,7 @@ class Pages:
         pages = Starlette(
             routes=[
                 *self._json.routes(),
+                *self._admin_routes,
                 Route("/find", find),
                 *built_docs.routes(),
                 *self._frame.routes(),

@@ -64,7 +64,7 @@ class _Send:
         }
         if request.method != "POST":
             return Shown(values)
-        said = await _said(request)
+        said = await said_in(request)
         return await self._send(service, method, {**values, "said": said}, said)
 
     async def _send(
@@ -102,7 +102,7 @@ def pages(catalog: Catalog, gateway: grpc.aio.Channel, addresses: Mapping[str, s
     )
 
 
-async def _said(request: Request) -> dict[str, str]:
+async def said_in(request: Request) -> dict[str, str]:
     """Return what the form says. Raises PolystreamError for what is no form, or too large a one."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
         raise PolystreamError(Reason.UNSUPPORTED_CONTENT_TYPE)

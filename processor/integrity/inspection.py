@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from polystream.options.v1.options_pb2 import Store
 from polystream.v1.events_pb2 import CommandReceipt
@@ -90,6 +90,8 @@ class Repair:
     is_whole: bool  # whether the lost commands that it looked at were all of them
     marked: int = 0  # commands whose effect was there, and whose mark was put back
     mended: Sequence[Mended] = ()  # what was done about the other kinds
+    compared: int = 0  # parts of commands
+    found: Mapping[DriftKind, int] = field(default_factory=dict)  # how many there were of each kind before
 
     @property
     def is_done(self) -> bool:
@@ -134,7 +136,14 @@ def repair(*, erase: bool, force: bool, accept_content: bool = False) -> Repair:
             erased = erase_orphans(inspection.postgresql, inspection.others, orphans)
             orphans = inspection.orphans()
     marked = len(findings.unmarked)
-    return Repair(redriven, left, erased, orphans, is_whole=findings.is_whole, marked=marked, mended=mended)
+    return Repair(
+        *(redriven, left, erased, orphans),
+        is_whole=findings.is_whole,
+        marked=marked,
+        mended=mended,
+        compared=findings.commands,
+        found=drift.kinds,
+    )
 
 
 class Inspection:

@@ -38,3 +38,7 @@ class LaneBacklog:
     def read_anew(self) -> None:
         """Have another consumer read, soon."""
         self._source.read_anew()
+
+    def is_paused(self) -> bool:
+        """Whether somebody has paused the lane."""
+        return self._lane.is_paused()

@@ -21,6 +21,7 @@ from mesh.health.part import PartHealth
 from mesh.telemetry.repeats import RepeatCounter
 from mesh.topics import lane_group
 from processor.lanes.applying import Applied, Applying
+from processor.lanes.control import LaneControl
 from processor.lanes.decoding import CommandDecoder, Item, Redrive, Taken
 from processor.lanes.deferral import Deferral
 from processor.lanes.metrics import LaneMetrics
@@ -34,6 +35,7 @@ from processor.model import Store
 _LOG = structlog.get_logger(__name__)
 _LOOK_INTERVAL_S: Final = 1.0
 _PING_INTERVAL_S: Final = 4.0  # of a store that nothing was to be applied in meanwhile
+_HELD_LOOK_S: Final = 0.1  # between two looks at whether the lane may read
 _PARKED_INTERVAL_S: Final = 10.0  # another lane of the store may park keys too
 _USERS_WAIT_MAX_S: Final = 1.0  # after that, health tells that commands wait for their users
 _USERS_IN: Final = "postgresql"
@@ -65,6 +67,7 @@ class Lane:
         receipts: ReceiptSender,
         deferral: Deferral,
         health: PartHealth,
+        control: LaneControl,
         stop: Event,
         limits: Limits,
         on_doubt: Callable[[], None],
@@ -77,6 +80,7 @@ class Lane:
         self._receipts = receipts
         self._deferral = deferral
         self._health = health
+        self._control = control
         self._stop = stop
         self._limits = limits
         self._on_doubt = on_doubt
@@ -124,14 +128,24 @@ class Lane:
         """Return how many commands wait for their users, as of a second ago. Any thread may ask."""
         return self._deferred[0]
 
+    def is_paused(self) -> bool:
+        """Whether somebody has paused the lane. Any thread may ask."""
+        return self._control.pause is not None
+
     def run_once(self) -> None:
-        """Go the whole way with what has come, and with what is due to be tried again."""
+        """Go the whole way with what has come, and with what is due to be tried again.
+
+        A lane that is paused reads nothing and writes nothing: what waits for its users waits on, too.
+        """
         self._health.beat()
+        if self._is_held():
+            return
         records = self._read()
         began_s = time.perf_counter()
         if records:
             self._health.working()
             self._metrics.consumed += len(records)
+            self._health.gauge("batch_records", len(records))
         taken = self._deferral.hold_back(self._decode(records))
         due = self._deferral.due()
         waiting = self._decode(due.records)
@@ -229,6 +243,24 @@ class Lane:
             self._pings_in_vain = False
             self._health.going_on(self._store_name)
 
+    def _is_held(self) -> bool:
+        """Read nothing for a moment, and return True, where the lane is paused or has yet to hear whether it is."""
+        pause = self._control.pause
+        self._health.paused(pause)
+        if pause is None and not self._control.is_untold():
+            return False
+        self._source.idle(_HELD_LOOK_S)
+        self._forget(self._source.take_lost())
+        self._tell_partitions()
+        self._look_around(is_idle=True)
+        return True
+
+    def _tell_partitions(self) -> None:
+        partitions = self._source.partitions()
+        if partitions is not None:
+            self._health.partitions(partitions)
+            self._health.ready()
+
     def _read(self) -> list[KafkaRecord]:
         next_try_s = self._deferral.next_try_in_s()
         wait_s = self._limits.max_read_wait_s if next_try_s is None else min(next_try_s, self._limits.max_read_wait_s)
@@ -236,9 +268,7 @@ class Lane:
         self._forget(self._source.take_lost())
         if self._offsets.advance(records):
             self._on_doubt()
-        partitions = self._source.partitions()
-        if partitions is not None:
-            self._health.ready()
+        self._tell_partitions()
         return records
 
     def _tell_cut_short(self, commands: int) -> None:

@@ -21,7 +21,6 @@ from polystream.v1.users_pb2 import DeleteUserRequest
 from rich.console import Console
 
 from cli.dead_letters import show_dead_letter, show_dead_letters
-from cli.listed_dead_letters import combine
 from gateway.operations.follower import ReceiptFollower, Received
 from gateway.operations.receipt_log import ReceiptLog
 from mesh import topics
@@ -38,8 +37,10 @@ from monitor.ingest import Ingest
 from monitor.records import EventReader
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
+from processor.dead_letters.listed import combine
 from processor.integrity.lost import find_lost
 from processor.integrity.parked import Parked
+from processor.lanes.control import LaneControl
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
 from processor.lanes.lane import Lane, Limits
@@ -158,6 +159,7 @@ def test_a_lane_sets_them_apart_and_goes_on(around: Surroundings) -> None:
             receipts=ReceiptSender(producer, encoder, spans, _STORE, "lane-0"),
             deferral=Deferral(1_000_000, 60, 100),
             health=PartHealth("lane-0", "lane-postgresql"),
+            control=LaneControl(hears=False),
             stop=stop,
             limits=Limits(max_batch_records=50, max_read_wait_s=0.05, max_backoff_s=0.1),
             on_doubt=lambda: None,

@@ -18,6 +18,7 @@ PACKAGES = ("mesh", *SERVICES, "registry", "broker", "stack", "contracts", "cli"
 ENTRY_POINTS = (
     *(f"{service}.__main__" for service in SERVICES),
     "monitor.saved_objects.__main__",
+    "processor.admin.__main__",
     "processor.integrity.inspection",
     "processor.integrity.orphans",
     "processor.integrity.parked",

@@ -19,6 +19,7 @@ from mesh.ids import new_correlation_id
 from mesh.schemas import load_schema
 from mesh.settings import TelemetrySettings
 from mesh.telemetry.tracing import Tracing
+from processor.lanes.control import LaneControl
 from processor.lanes.decoding import CommandDecoder
 from processor.lanes.deferral import Deferral
 from processor.lanes.lane import Lane, Limits
@@ -239,6 +240,7 @@ class Rig:
         self.now_s = 0.0
         self.doubts = 0
         self.progress: list[dict[int, int]] = []
+        self.control = LaneControl(hears=False)
         self.store.on_positions = lambda offsets: self.progress.append(dict(offsets))
         self.health = PartHealth("lane-0", "lane-mongodb", clock_s=lambda: self.now_s)
         tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
@@ -251,6 +253,7 @@ class Rig:
             receipts=ReceiptSender(self.producer, encoder, spans, STORE, "lane-0"),
             deferral=Deferral(max_deferred_bytes, max_wait_s, 100, lambda: self.now_s),
             health=self.health,
+            control=self.control,
             stop=self.stop,
             limits=Limits(max_batch_records=100, max_read_wait_s=0.01, max_backoff_s=0.01),
             on_doubt=self.doubt,

@@ -11,6 +11,7 @@ import httpx
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.lane_control import LaneControls
 from monitor.pages.app import Pages
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
@@ -35,7 +36,13 @@ async def opened_pages(folder: Path, endpoints_json: str = "{}", gateway: str = 
     settings = MonitorSettings(endpoints_json=endpoints_json)
     log = EventLog(store, catalog)
     async with grpc.aio.insecure_channel(gateway) as channel:
-        pages = Pages(log, catalog, settings, channel, is_following=lambda: True, parts=list, activity=activity)
+        pages = Pages(
+            *(log, catalog, settings, channel),
+            is_following=lambda: True,
+            parts=list,
+            activity=activity,
+            controls=LaneControls(folder),
+        )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:
             yield Opened(client, store, activity)

@@ -9,13 +9,13 @@ from polystream.v1.events_pb2 import CommandReceipt
 from rich.console import Console
 
 from cli.dead_letters import show_dead_letter, show_dead_letters, show_plan
-from cli.listed_dead_letters import ListedDeadLetter, ParkingStatus, combine
 from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition, parse_dead_letter
 from mesh.dead_letters.redrive_status import REDRIVES_MAX, History, RedriveStatus, extents_from
 from mesh.envelope import KafkaRecord, RedriveAction
 from mesh.topic_reader import Extent
+from processor.dead_letters.listed import ListedDeadLetter, ParkingStatus, combine
 from processor.integrity.parked import Parked, ParkedKey
 from processor.model import ParkedRecord
 

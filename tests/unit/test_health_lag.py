@@ -25,10 +25,15 @@ class Consumer:
         self.error = ""
         self.down = False
         self.made_anew = 0
+        self.paused = False
 
     def read_anew(self) -> None:
         """Count it."""
         self.made_anew += 1
+
+    def is_paused(self) -> bool:
+        """Return whether it is."""
+        return self.paused
 
     def unread(self) -> int:
         """Return what is left."""
@@ -177,3 +182,17 @@ def test_a_broker_that_does_not_answer_is_not_taken_for_an_empty_one(monkeypatch
     monkeypatch.setattr(lag, "AdminClient", SilentAdmin)
     with pytest.raises(KafkaException, match="_TIMED_OUT"):
         Backlog("group", {}).count("user_events", [("user_events", 0)], {("user_events", 0): 7})
+
+
+def test_a_paused_consumer_is_no_fault(rig: Rig) -> None:
+    """However long nothing comes to it, no other consumer takes its place, and its lag is told."""
+    rig.consumer.left, rig.consumer.paused = 5, True
+    for _ in range(10):
+        assert rig.look_after(10) is HealthState.HEALTHY
+    report = rig.health.report()
+    assert report.lag == Lag(5, report.lag.oldest_age_ms if report.lag else 0)
+    assert rig.consumer.made_anew == 0
+    rig.consumer.paused = False
+    rig.watch.look()
+    assert rig.look_after(5) is HealthState.HEALTHY  # it is a fault from here on, once it lasts
+    assert rig.look_after(4) is HealthState.DEGRADED

@@ -173,7 +173,7 @@ def test_what_is_set_apart_is_counted(rig: Rig) -> None:
     rig.store.plans[7] = [ValueError(), ValueError()]
     rig.lane.run_once()
     report = rig.health.report()
-    assert report.counts == {"set_apart": 2, "parked_keys": 1, "parked_records": 1}
+    assert report.counts == {"set_apart": 2, "parked_keys": 1, "parked_records": 1, "batch_records": 2}
     assert report.state is HealthState.HEALTHY
     assert report.note.startswith("1 keys are parked, with 1 commands")
 

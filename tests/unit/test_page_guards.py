@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
 from monitor.pages.app import Pages
 from monitor.service import EventLog
@@ -197,6 +198,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
                 is_following=lambda: True,
                 parts=list,
                 activity=Activity(),
+                controls=LaneControls(Path(folder)),
             ).app()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
                 for path in ("/", "/healthz", "/api/operations", "/api/endpoints"):

@@ -15,7 +15,6 @@ from cli.commands import dlq, explain, integrity
 from cli.console import PrintableConsole, make_console
 from cli.dead_letters import describe, show_dead_letter, show_dead_letters, show_plan, show_redriven
 from cli.integrity_report import show_drift
-from cli.listed_dead_letters import ListedDeadLetter, ParkingStatus
 from cli.printable import json_text, log_to_stderr, printable, printable_json, write_error
 from cli.story import show
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition
@@ -24,6 +23,7 @@ from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
 from mesh.dead_letters.redrive_status import RedriveStatus
 from mesh.envelope import RedriveAction
 from mesh.proto_json import to_json
+from processor.dead_letters.listed import ListedDeadLetter, ParkingStatus
 from processor.integrity.inspection import Drift
 from processor.integrity.lost import Findings
 

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from polystream.monitor.v1 import lane_control_pb2 as polystream_dot_monitor_dot_v1_dot_lane__control__pb2
 from polystream.v1 import system_pb2 as polystream_dot_v1_dot_system__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'polystream/monitor/v1/part_health.proto\x12\x15polystream.monitor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apolystream/v1/system.proto\"\xc7\x05\n\nPartHealth\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x10\n\x03pid\x18\x03 \x01(\x03R\x03pid\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32\x1c.polystream.v1.Health.StatusR\x05state\x12\x14\n\x05\x64oing\x18\x05 \x01(\tR\x05\x64oing\x12\x39\n\nsince_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\x12<\n\x05waits\x18\x07 \x03(\x0b\x32&.polystream.monitor.v1.PartHealth.WaitR\x05waits\x12\x37\n\x03lag\x18\x08 \x01(\x0b\x32%.polystream.monitor.v1.PartHealth.LagR\x03lag\x12\x45\n\x06\x63ounts\x18\t \x03(\x0b\x32-.polystream.monitor.v1.PartHealth.CountsEntryR\x06\x63ounts\x12\x12\n\x04note\x18\n \x01(\tR\x04note\x1a\x91\x01\n\x04Wait\x12\x1e\n\ndependency\x18\x01 \x01(\tR\ndependency\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n\x06\x64\x65tail\x18\x03 \x01(\tR\x06\x64\x65tail\x12\x39\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\x1aY\n\x03Lag\x12\x18\n\x07records\x18\x01 \x01(\x03R\x07records\x12\x38\n\noldest_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\toldestAge\x1a\x39\n\x0b\x43ountsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\"f\n\x13ReportHealthRequest\x12\x35\n\x04part\x18\x01 \x01(\x0b\x32!.polystream.monitor.v1.PartHealthR\x04part\x12\x18\n\x07leaving\x18\x02 \x01(\x08R\x07leaving\"\x16\n\x14ReportHealthResponse\"\x17\n\x15ListPartHealthRequest\"\xe0\x01\n\x16ListPartHealthResponse\x12M\n\x05parts\x18\x01 \x03(\x0b\x32\x37.polystream.monitor.v1.ListPartHealthResponse.HeardPartR\x05parts\x1aw\n\tHeardPart\x12\x35\n\x04part\x18\x01 \x01(\x0b\x32!.polystream.monitor.v1.PartHealthR\x04part\x12\x33\n\x07silence\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07silence2\xeb\x01\n\x11PartHealthService\x12g\n\x0cReportHealth\x12*.polystream.monitor.v1.ReportHealthRequest\x1a+.polystream.monitor.v1.ReportHealthResponse\x12m\n\x0eListPartHealth\x12,.polystream.monitor.v1.ListPartHealthRequest\x1a-.polystream.monitor.v1.ListPartHealthResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'polystream/monitor/v1/part_health.proto\x12\x15polystream.monitor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(polystream/monitor/v1/lane_control.proto\x1a\x1apolystream/v1/system.proto\"\x9f\x06\n\nPartHealth\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x10\n\x03pid\x18\x03 \x01(\x03R\x03pid\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32\x1c.polystream.v1.Health.StatusR\x05state\x12\x14\n\x05\x64oing\x18\x05 \x01(\tR\x05\x64oing\x12\x39\n\nsince_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\x12<\n\x05waits\x18\x07 \x03(\x0b\x32&.polystream.monitor.v1.PartHealth.WaitR\x05waits\x12\x37\n\x03lag\x18\x08 \x01(\x0b\x32%.polystream.monitor.v1.PartHealth.LagR\x03lag\x12\x45\n\x06\x63ounts\x18\t \x03(\x0b\x32-.polystream.monitor.v1.PartHealth.CountsEntryR\x06\x63ounts\x12\x12\n\x04note\x18\n \x01(\tR\x04note\x12\x36\n\x05pause\x18\x0b \x01(\x0b\x32 .polystream.monitor.v1.LanePauseR\x05pause\x12\x1e\n\npartitions\x18\x0c \x03(\x05R\npartitions\x1a\x91\x01\n\x04Wait\x12\x1e\n\ndependency\x18\x01 \x01(\tR\ndependency\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n\x06\x64\x65tail\x18\x03 \x01(\tR\x06\x64\x65tail\x12\x39\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\x1aY\n\x03Lag\x12\x18\n\x07records\x18\x01 \x01(\x03R\x07records\x12\x38\n\noldest_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\toldestAge\x1a\x39\n\x0b\x43ountsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\"f\n\x13ReportHealthRequest\x12\x35\n\x04part\x18\x01 \x01(\x0b\x32!.polystream.monitor.v1.PartHealthR\x04part\x12\x18\n\x07leaving\x18\x02 \x01(\x08R\x07leaving\"N\n\x14ReportHealthResponse\x12\x36\n\x05pause\x18\x01 \x01(\x0b\x32 .polystream.monitor.v1.LanePauseR\x05pause\"\x17\n\x15ListPartHealthRequest\"\xe0\x01\n\x16ListPartHealthResponse\x12M\n\x05parts\x18\x01 \x03(\x0b\x32\x37.polystream.monitor.v1.ListPartHealthResponse.HeardPartR\x05parts\x1aw\n\tHeardPart\x12\x35\n\x04part\x18\x01 \x01(\x0b\x32!.polystream.monitor.v1.PartHealthR\x04part\x12\x33\n\x07silence\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07silence2\xeb\x01\n\x11PartHealthService\x12g\n\x0cReportHealth\x12*.polystream.monitor.v1.ReportHealthRequest\x1a+.polystream.monitor.v1.ReportHealthResponse\x12m\n\x0eListPartHealth\x12,.polystream.monitor.v1.ListPartHealthRequest\x1a-.polystream.monitor.v1.ListPartHealthResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,24 +37,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PARTHEALTH_COUNTSENTRY']._loaded_options = None
   _globals['_PARTHEALTH_COUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_PARTHEALTH']._serialized_start=160
-  _globals['_PARTHEALTH']._serialized_end=871
-  _globals['_PARTHEALTH_WAIT']._serialized_start=576
-  _globals['_PARTHEALTH_WAIT']._serialized_end=721
-  _globals['_PARTHEALTH_LAG']._serialized_start=723
-  _globals['_PARTHEALTH_LAG']._serialized_end=812
-  _globals['_PARTHEALTH_COUNTSENTRY']._serialized_start=814
-  _globals['_PARTHEALTH_COUNTSENTRY']._serialized_end=871
-  _globals['_REPORTHEALTHREQUEST']._serialized_start=873
-  _globals['_REPORTHEALTHREQUEST']._serialized_end=975
-  _globals['_REPORTHEALTHRESPONSE']._serialized_start=977
-  _globals['_REPORTHEALTHRESPONSE']._serialized_end=999
-  _globals['_LISTPARTHEALTHREQUEST']._serialized_start=1001
-  _globals['_LISTPARTHEALTHREQUEST']._serialized_end=1024
-  _globals['_LISTPARTHEALTHRESPONSE']._serialized_start=1027
-  _globals['_LISTPARTHEALTHRESPONSE']._serialized_end=1251
-  _globals['_LISTPARTHEALTHRESPONSE_HEARDPART']._serialized_start=1132
-  _globals['_LISTPARTHEALTHRESPONSE_HEARDPART']._serialized_end=1251
-  _globals['_PARTHEALTHSERVICE']._serialized_start=1254
-  _globals['_PARTHEALTHSERVICE']._serialized_end=1489
+  _globals['_PARTHEALTH']._serialized_start=202
+  _globals['_PARTHEALTH']._serialized_end=1001
+  _globals['_PARTHEALTH_WAIT']._serialized_start=706
+  _globals['_PARTHEALTH_WAIT']._serialized_end=851
+  _globals['_PARTHEALTH_LAG']._serialized_start=853
+  _globals['_PARTHEALTH_LAG']._serialized_end=942
+  _globals['_PARTHEALTH_COUNTSENTRY']._serialized_start=944
+  _globals['_PARTHEALTH_COUNTSENTRY']._serialized_end=1001
+  _globals['_REPORTHEALTHREQUEST']._serialized_start=1003
+  _globals['_REPORTHEALTHREQUEST']._serialized_end=1105
+  _globals['_REPORTHEALTHRESPONSE']._serialized_start=1107
+  _globals['_REPORTHEALTHRESPONSE']._serialized_end=1185
+  _globals['_LISTPARTHEALTHREQUEST']._serialized_start=1187
+  _globals['_LISTPARTHEALTHREQUEST']._serialized_end=1210
+  _globals['_LISTPARTHEALTHRESPONSE']._serialized_start=1213
+  _globals['_LISTPARTHEALTHRESPONSE']._serialized_end=1437
+  _globals['_LISTPARTHEALTHRESPONSE_HEARDPART']._serialized_start=1318
+  _globals['_LISTPARTHEALTHRESPONSE_HEARDPART']._serialized_end=1437
+  _globals['_PARTHEALTHSERVICE']._serialized_start=1440
+  _globals['_PARTHEALTHSERVICE']._serialized_end=1675
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from polystream.monitor.v1 import lane_control_pb2 as _lane_control_pb2
 from polystream.v1 import system_pb2 as _system_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -12,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PartHealth(_message.Message):
-    __slots__ = ("name", "kind", "pid", "state", "doing", "since_time", "waits", "lag", "counts", "note")
+    __slots__ = ("name", "kind", "pid", "state", "doing", "since_time", "waits", "lag", "counts", "note", "pause", "partitions")
     class Wait(_message.Message):
         __slots__ = ("dependency", "reason", "detail", "since_time")
         DEPENDENCY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +49,8 @@ class PartHealth(_message.Message):
     LAG_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     pid: int
@@ -58,7 +61,9 @@ class PartHealth(_message.Message):
     lag: PartHealth.Lag
     counts: _containers.ScalarMap[str, int]
     note: str
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., pid: _Optional[int] = ..., state: _Optional[_Union[_system_pb2.Health.Status, str]] = ..., doing: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[PartHealth.Wait, _Mapping]]] = ..., lag: _Optional[_Union[PartHealth.Lag, _Mapping]] = ..., counts: _Optional[_Mapping[str, int]] = ..., note: _Optional[str] = ...) -> None: ...
+    pause: _lane_control_pb2.LanePause
+    partitions: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., pid: _Optional[int] = ..., state: _Optional[_Union[_system_pb2.Health.Status, str]] = ..., doing: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[PartHealth.Wait, _Mapping]]] = ..., lag: _Optional[_Union[PartHealth.Lag, _Mapping]] = ..., counts: _Optional[_Mapping[str, int]] = ..., note: _Optional[str] = ..., pause: _Optional[_Union[_lane_control_pb2.LanePause, _Mapping]] = ..., partitions: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ReportHealthRequest(_message.Message):
     __slots__ = ("part", "leaving")
@@ -69,8 +74,10 @@ class ReportHealthRequest(_message.Message):
     def __init__(self, part: _Optional[_Union[PartHealth, _Mapping]] = ..., leaving: _Optional[bool] = ...) -> None: ...
 
 class ReportHealthResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("pause",)
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    pause: _lane_control_pb2.LanePause
+    def __init__(self, pause: _Optional[_Union[_lane_control_pb2.LanePause, _Mapping]] = ...) -> None: ...
 
 class ListPartHealthRequest(_message.Message):
     __slots__ = ()

@@ -1,6 +1,5 @@
 """Dead letters and what the stores say of them: which ones hold up their key, and what waits behind each."""
 
-import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -54,14 +53,6 @@ def combine(dead_letters: Sequence[DeadLetter], parked: Parked) -> list[ListedDe
             entries.append(_parked(key, dead_letter))
     entries += [_parked(key, None) for key in waiting.values()]
     return sorted(entries, key=lambda entry: entry.dead_letter.time_ms)
-
-
-def principal_here() -> str:
-    """Return who runs this command, as the system has it."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 def _parked(key: ParkedKey, told: DeadLetter | None) -> ListedDeadLetter:

@@ -1,0 +1,58 @@
+"""What every call of the admin service has in common: errors as statuses, one change at a time, and who is idle."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from grpc_status import rpc_status
+
+from mesh.errors import PolystreamError, Reason
+from mesh.topic_reader import TopicError
+
+Context = grpc.ServicerContext
+
+
+class AdminCalls:
+    """The calls under way. Thread-safe."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._lock = threading.Lock()
+        self._changing = threading.Lock()
+        self._open = 0
+        self._idle_since_s = clock_s()
+
+    def idle_s(self) -> float:
+        """Return for how long no call has been under way, in seconds."""
+        with self._lock:
+            return 0.0 if self._open else self._clock_s() - self._idle_since_s
+
+    @contextmanager
+    def call(self, context: Any) -> Iterator[None]:
+        """Surround a call: what goes wrong in it becomes its status."""
+        with self._lock:
+            self._open += 1
+        try:
+            yield
+        except PolystreamError as error:
+            context.abort_with_status(rpc_status.to_status(error.to_status()))
+        except TopicError as error:
+            told = PolystreamError(Reason.KAFKA_UNAVAILABLE, str(error))
+            context.abort_with_status(rpc_status.to_status(told.to_status()))
+        finally:
+            with self._lock:
+                self._open -= 1
+                self._idle_since_s = self._clock_s()
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Surround what changes something. Raises PolystreamError ADMIN_BUSY while another one is under way."""
+        if not self._changing.acquire(blocking=False):
+            raise PolystreamError(Reason.ADMIN_BUSY)
+        try:
+            yield
+        finally:
+            self._changing.release()
