@@ -123,7 +123,7 @@ def test_a_module_of_mesh_for_the_command_line_alone_is_found(copy: Path) -> Non
     (copy / "mesh" / "colors.py").write_text("")
     (copy / "cli" / "shows.py").write_text("import mesh.terminal\n")
     assert unused_by_services(copy) == {"mesh.terminal", "mesh.colors"}
-    with (copy / "monitor" / "pages.py").open("a") as file:
+    with (copy / "monitor" / "service.py").open("a") as file:
         file.write("\ndef show():\n    from mesh.terminal import colors\n")
     assert unused_by_services(copy) == set()
 
@@ -131,7 +131,7 @@ def test_a_module_of_mesh_for_the_command_line_alone_is_found(copy: Path) -> Non
 def test_an_import_that_never_runs_does_not_count(copy: Path) -> None:
     """One for the type checker alone, and one in a module that nothing imports."""
     (copy / "mesh" / "terminal.py").write_text("")
-    with (copy / "monitor" / "pages.py").open("a") as file:
+    with (copy / "monitor" / "service.py").open("a") as file:
         file.write("\nif TYPE_CHECKING:\n    import mesh.terminal\n")
     (copy / "gateway" / "spare.py").write_text("import mesh.terminal\n")
     assert unused_by_services(copy) == {"mesh.terminal", "gateway.spare"}
