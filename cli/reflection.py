@@ -16,7 +16,7 @@ from cli.arguments import meant
 _OWN: Final = "polystream.v1."  # comes first where a short name means several
 
 
-class CallError(Exception):
+class UncallableError(Exception):
     """A call can't be made as it was asked for; says why in a sentence."""
 
 
@@ -38,17 +38,17 @@ class ReflectedServer:
             yield from self._pool.FindServiceByName(service).methods
 
     def method(self, name: str) -> MethodDescriptor:
-        """Return the method that `Service/Method` names; the package may be left out. Raises CallError."""
+        """Return the method that `Service/Method` names; the package may be left out. Raises UncallableError."""
         service, slash, method = name.strip("/").rpartition("/")
         if not slash:
-            raise CallError(
+            raise UncallableError(
                 f"{name!r} is no method: say Service/Method, such as UserService/CreateUser; `call --list` shows all"
             )
         full = _full_name(service, self.services())
         methods = {each.name: each for each in self._pool.FindServiceByName(full).methods}
         if method not in methods:
             near = meant(method, methods) or f"; it has {', '.join(sorted(methods))}"
-            raise CallError(f"{full} has no method {method!r}{near}")
+            raise UncallableError(f"{full} has no method {method!r}{near}")
         return methods[method]
 
     def call(
@@ -56,16 +56,16 @@ class ReflectedServer:
     ) -> Iterator[Message]:
         """Send one request, and yield what is answered: one message, or those of a stream.
 
-        Names of fields may be those of the proto or JSON's own. Raises CallError where the request does not fit.
+        Names of fields may be those of the proto or JSON's own. Raises UncallableError where the request does not fit.
         """
         if method.client_streaming:
-            raise CallError(f"{method.full_name} takes a stream of requests, and one can be sent here")
+            raise UncallableError(f"{method.full_name} takes a stream of requests, and one can be sent here")
         try:
             message = json_format.ParseDict(
                 dict(request), GetMessageClass(method.input_type)(), descriptor_pool=self._pool
             )
         except json_format.ParseError as error:
-            raise CallError(f"the request is no {method.input_type.full_name}: {error}") from error
+            raise UncallableError(f"the request is no {method.input_type.full_name}: {error}") from error
         path = f"/{method.containing_service.full_name}/{method.name}"
         kind: Any = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
         send = kind(
@@ -84,7 +84,7 @@ class ReflectedServer:
 
 
 def _full_name(service: str, services: Sequence[str]) -> str:
-    """Return the service that a name means, whole or its end. Raises CallError."""
+    """Return the service that a name means, whole or its end. Raises UncallableError."""
     if service in services:
         return service
     found = [each for each in services if each.endswith(f".{service}")]
@@ -92,7 +92,7 @@ def _full_name(service: str, services: Sequence[str]) -> str:
     if len(own or found) == 1:
         return (own or found)[0]
     if found:
-        raise CallError(f"{service!r} may be {' or '.join(found)}: say which")
+        raise UncallableError(f"{service!r} may be {' or '.join(found)}: say which")
     near = meant(service, [each.rpartition(".")[2] for each in services])
     listed = ", ".join(services)
-    raise CallError(f"there is no service {service!r}{near or f'; there are {listed}'}")
+    raise UncallableError(f"there is no service {service!r}{near or f'; there are {listed}'}")

@@ -11,7 +11,7 @@ from grpc_status import rpc_status
 from cli.arguments import whole_number
 from cli.folders import add_data_dir
 from cli.printable import json_text, printable_json, write_error
-from cli.reflection import CallError, ReflectedServer
+from cli.reflection import ReflectedServer, UncallableError
 from cli.running import NothingRunsError, endpoints_for
 from mesh.direct import GRPC_OPTIONS, forget_ambient_variables
 from mesh.errors import read_details
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             for answer in server.call(method, request, arguments.headers, arguments.timeout_s):
                 sys.stdout.write(printable_json(server.to_json(answer)) + "\n")
                 sys.stdout.flush()
-    except (NothingRunsError, CallError) as error:
+    except (NothingRunsError, UncallableError) as error:
         write_error(error)
         return 2
     except grpc.RpcError as error:
@@ -62,18 +62,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _request(text: str) -> dict[str, Any]:
-    """Return the request that a JSON text has. Raises CallError."""
+    """Return the request that a JSON text has. Raises UncallableError."""
     said = sys.stdin.read(_REQUEST_MAX_BYTES + 1) if text == "-" else text
     if len(said) > _REQUEST_MAX_BYTES:
-        raise CallError(f"the request is longer than {_REQUEST_MAX_BYTES} characters")
+        raise UncallableError(f"the request is longer than {_REQUEST_MAX_BYTES} characters")
     try:
         request = json.loads(said)
     except json.JSONDecodeError as error:
-        raise CallError(f"the request is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+        raise UncallableError(
+            f"the request is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from error
     except RecursionError as error:
-        raise CallError("the request is nested too deep") from error
+        raise UncallableError("the request is nested too deep") from error
     if not isinstance(request, dict):
-        raise CallError("the request is a JSON object, such as '{\"user_id\": 1234}'")
+        raise UncallableError("the request is a JSON object, such as '{\"user_id\": 1234}'")
     return request
 
 

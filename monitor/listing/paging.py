@@ -1,8 +1,8 @@
 """Pages of a list, onwards and back.
 
-A token holds the sort key of the entry at the page's end, so that arrivals shift nothing, and on which side of it the
-page is. It is bound to the request's filter and order. The first page onwards has no page before it; whoever comes back
-to the beginning may get a shorter one.
+A token holds the sort key of the entry at a page's end, so that arrivals shift nothing, and whether the page is behind
+that entry or before it. It is bound to the request's filter and order. The first page has none before it; whoever comes
+back to the beginning may get a shorter one.
 """
 
 import itertools

@@ -13,6 +13,8 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import structlog
@@ -23,7 +25,7 @@ from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
 from monitor.listing import fields
 from monitor.listing.fields import event_values, operation_values, span_values
-from monitor.listing.listing import Listing, pick
+from monitor.listing.listing import Listing, pick, sort_key
 from monitor.records import ACCEPTED, TracedEvent
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
 from monitor.store.port import Bounds, EventStore, FoundSpans
@@ -173,11 +175,23 @@ class SpooledEventStore:
         recent = {key: (fold(events, self._catalog), events) for key, events in self._events.commands().items()}
         found = pick(recent.values(), lambda told: operation_values(*told), listing, fields.OPERATIONS)
         picked = {operation.correlation_id: operation for operation, _ in found}
-        picked |= {
-            operation.correlation_id: operation for operation in stored if operation.correlation_id not in recent
-        }
+        picked |= self._older_operations(stored, listing, recent.keys())
         everything = Listing(listing.limit, order=listing.order)  # each has been found fit already
         return pick(picked.values(), operation_values, everything, fields.OPERATIONS)
+
+    def _older_operations(
+        self, stored: Sequence[Operation], listing: Listing, recent: AbstractSet[str]
+    ) -> dict[str, Operation]:
+        """Return a page of what the store has and memory has not; `stored` is the store's own first page."""
+        order = listing.order_of(fields.OPERATIONS)
+        kept: dict[str, Operation] = {}
+        for _ in range(len(recent) + 1):  # each page but the last has one of them at least
+            kept |= {one.correlation_id: one for one in stored if one.correlation_id not in recent}
+            if len(stored) < listing.limit or len(kept) >= listing.limit:
+                break
+            behind = replace(listing, after=sort_key(operation_values(stored[-1]), order))
+            stored, _ = self._stored(self._inner.operations, behind)
+        return kept
 
     def events(self, listing: Listing) -> Sequence[Event]:
         """Return the events that a listing asks for."""

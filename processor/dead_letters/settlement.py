@@ -23,7 +23,7 @@ _TOO_LARGE_BYTES: Final = 900_000  # with more headers, Kafka may not take the r
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListedDeadLetters:
     """All dead letters."""
 
     entries: Sequence[ListedDeadLetter]  # the oldest first
@@ -58,12 +58,12 @@ class DeadLetterChoice:
         ]
 
 
-def read_listing() -> Listing:
+def read_listing() -> ListedDeadLetters:
     """Read the dead-letter topic, and ask the stores what they have parked. Raises TopicError."""
     with TopicReader(KafkaSettings()) as reader:
         dead_letters, left_out = DeadLetterReader(reader, load_catalog().commands).read_dead_letters()
     parked = read_parked()
-    return Listing(combine(dead_letters, parked), left_out, parked.silent)
+    return ListedDeadLetters(combine(dead_letters, parked), left_out, parked.silent)
 
 
 def settle(

@@ -17,7 +17,7 @@ from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
 from monitor.store.local import LocalEventStore
 from monitor.store.port import FoundSpans
-from monitor.store.spool import SpooledEventStore
+from monitor.store.spool import _BATCH_LINES, SpooledEventStore
 from monitor.store.spool_file import SpoolFile
 from tests.support.waiting import eventually
 
@@ -41,12 +41,16 @@ class FlakyStore(LocalEventStore):
         super().__init__(folder, load_catalog())
         self.down = False
         self.silent = False  # takes what it is given, and fails all the same
+        self.takes_max: int | None = None  # events; then it makes whoever brings more wait, and tells of those it has
+        self.goes_on = threading.Event()
         self.given: list[str] = []
         self._counting = threading.Lock()
 
     def append(self, events: Sequence[TracedEvent]) -> None:
         """Keep events, or not."""
         self._check()
+        if self.takes_max is not None and len(self.given) >= self.takes_max:
+            self.goes_on.wait(_TIMEOUT_S)
         super().append(events)
         with self._counting:
             self.given += [traced.event.event_id for traced in events]
@@ -102,6 +106,7 @@ class Bench:
     def come_back(self) -> None:
         """Let the store answer again, and wait until it has everything."""
         self.inner.down = self.inner.silent = False
+        self.inner.goes_on.set()
         eventually(lambda: not self.spool.backlog, _TIMEOUT_S)
 
 
@@ -111,6 +116,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.inner.down = False
+    made.inner.goes_on.set()
     made.store.close()
 
 
@@ -239,6 +245,28 @@ def test_lists_join_what_is_stored_with_what_waits(bench: Bench) -> None:
         assert [operation.correlation_id for operation in done] == [ids[1]]
         page = bench.store.operations(Listing(1, after=(3, ids[2])))
         assert [operation.correlation_id for operation in page] == [ids[1]]
+        bench.come_back()
+
+
+def test_a_page_skips_nothing_though_memory_knows_better(bench: Bench) -> None:
+    """What the store has of a page may have changed since: the store fills the page, not what is older."""
+    ids = [new_correlation_id() for _ in range(6)]
+    bench.store.append([_event(id_, "accepted", at_ms=100 + number) for number, id_ in enumerate(ids)])
+    bench.reopen()
+    bench.inner.down = True
+    bench.store.append([_event(new_correlation_id(), "accepted") for _ in range(_BATCH_LINES)])
+    bench.store.append([_event(ids[number], "succeeded", at_ms=200) for number in (4, 5)])
+    bench.store.append([_event(ids[0], "received", at_ms=100)])
+
+    def listed(listing: Listing) -> list[str]:
+        return [operation.correlation_id for operation in bench.store.operations(listing)]
+
+    bench.inner.takes_max, bench.inner.down = _BATCH_LINES, False
+    eventually(lambda: len(bench.inner.given) == _BATCH_LINES and not bench.store.is_down, _TIMEOUT_S)
+    for _ in ("while the spool is drained", "afterwards"):
+        under_way = Equals("state", "ACCEPTED")
+        assert listed(Listing(2, under_way)) == [ids[3], ids[2]]
+        assert listed(Listing(2, under_way, after=(102, ids[2]))) == [ids[1], ids[0]]
         bench.come_back()
 
 

@@ -19,7 +19,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from cli.help import help_texts
+from cli.help import help_pages
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PYTHONS: Final = ("3.11.0", "3.11.2", "3.11.7", "3.12.0", "3.13.0")  # of each kind that the conditions tell apart
@@ -200,7 +200,7 @@ def test_the_version_is_told_before_anything_is_installed(
 def test_the_help_before_is_the_help_afterwards() -> None:
     """`cli/help.json` is what the commands say of themselves: `python -m cli.help > cli/help.json` writes it anew."""
     written = json.loads((CHECKOUT / "cli" / "help.json").read_text(encoding="utf-8"))
-    told = help_texts()
+    told = help_pages()
     assert written.keys() == told.keys()
     # Pythons break lines in other places.
     assert [words for words, text in told.items() if text.split() != written[words].split()] == []
