@@ -26,6 +26,7 @@ _PYTHON: Final = defaultdict(lambda: ".venv/bin/python", {"sdk/README.md": "pyth
 _CONTAINERS: Final = "needs a container engine"
 NOT_RUN: Final = {
     ("CONTRIBUTING.md", "asks the package index"),
+    ("docs/running/metrics.md", _CONTAINERS),
     ("docs/running/start.md", _CONTAINERS),
 }
 # Everything on this page is about containers that run.

@@ -111,7 +111,7 @@ def test_a_refused_operation_of_a_user_is_found(browser: Browser, platform: Plat
     with _watched(browser, width) as page:
         page.goto(f"{platform.endpoints['dashboard']}/operations?lang=en")
         page.get_by_label("State").select_option("FAILED")
-        page.get_by_label("User").fill("999999")
+        page.get_by_role("textbox", name="User").fill("999999")
         page.get_by_role("button", name="Show").click()
         row = page.locator(f"#operations [data-key='{correlation_id}']")
         expect(row).to_be_visible(timeout=_FAR_MS)
@@ -122,7 +122,7 @@ def test_a_refused_operation_of_a_user_is_found(browser: Browser, platform: Plat
         expect(page.locator("[data-key=error] table")).to_contain_text("user_id")
         page.go_back()
         assert page.url == found_at
-        expect(page.get_by_label("User")).to_have_value("999999")
+        expect(page.get_by_role("textbox", name="User")).to_have_value("999999")
 
 
 @pytest.mark.parametrize("tag", _LANGUAGES)

@@ -5,12 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from polystream.v1.contents_pb2 import CacheContentRequest
 from polystream.v1.users_pb2 import CreateUserRequest, ListUsersResponse, User
 
 from mesh.catalog import load_catalog
 from mesh.proto_json import to_dict
-from monitor.pages.calls import call_of
+from monitor.pages.calls import call_of, method_of
 from monitor.pages.forms import MASK, form_fields, masked, read_form
 from tests.support.monitor_pages import opened_pages
 
@@ -30,8 +29,9 @@ async def test_every_rpc_has_a_form(tmp_path: Path, name: str) -> None:
 
 def test_a_form_has_the_bounds_of_the_contract() -> None:
     """Numbers and lengths, enums by name, and what is required."""
-    descriptor = CacheContentRequest.DESCRIPTOR
-    fields = {field.name: field for field in form_fields(descriptor)}  # type: ignore[arg-type] # the stubs have two
+    found = method_of(CATALOG, "CacheContent")
+    assert found is not None
+    fields = {field.name: field for field in form_fields(found[1].input_type)}
     assert fields["content_id"].bounds == {"min": "1", "max": str(2**53 - 1)}
     assert fields["content_id"].is_required
     assert fields["title"].bounds == {"minlength": "1", "maxlength": "300"}
