@@ -21,6 +21,11 @@ def newman() -> Path:
     return npm_folder("node") / "node_modules" / ".bin" / "newman"
 
 
+def axe() -> Path:
+    """Return the path of axe-core's script. Raises UnavailableError where it can't be had."""
+    return npm_folder("axe") / "node_modules" / "axe-core" / "axe.min.js"
+
+
 @once
 def npm_folder(manifest: str) -> Path:
     """Return a folder with what `tests/tools/<manifest>/package.json` names installed below `node_modules`.

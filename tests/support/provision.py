@@ -16,7 +16,7 @@ from tests.support.elasticsearch import provide_elasticsearch
 from tests.support.engine_sets import chosen_set
 from tests.support.load_generator import provide_load_generator
 from tests.support.native import provide_native
-from tests.support.npm_tools import newman
+from tests.support.npm_tools import axe, newman
 from tests.support.store_engines import provide_debian_stores
 from tests.support.tools import go_tool
 from tests.support.unavailable import UnavailableError
@@ -53,6 +53,7 @@ _THINGS: Final = (
     Thing("kfake", lambda: go_tool("kfake"), ("tests/conformance",)),
     Thing("newman", newman, ("tests/acceptance/test_postman.py", "tests/docs")),
     Thing("Chromium", chromium, ("tests/ui",)),
+    Thing("axe-core", axe, ("tests/ui/test_accessibility.py",)),
     Thing(
         "the load generator",
         provide_load_generator,
