@@ -6,7 +6,7 @@ where it has them: lengths, patterns, bounds, formats, the enum values that are 
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -222,15 +222,18 @@ class Schemas:
         return _ref(name)
 
 
+# What no pattern can tell: a token is one that a list has given, and the others are languages of their own.
+_FORMATS: Final = {"page_token": "page-token", "filter": "aip-160-filter", "order_by": "aip-132-order-by"}
+
+
 def _is_id(field: FieldDescriptor) -> bool:
     return bool(field.name.endswith("_id"))
 
 
 def _text(name: str, rules: Schema) -> Schema:
     """Return the schema of a text that is sent."""
-    if name == "page_token":
-        # It has no form that a client could know: it is one that a list has given.
-        rules = {"format": "page-token"} | rules
+    if name in _FORMATS:
+        rules = {"format": _FORMATS[name]} | rules
     free = {} if {"pattern", "format"} & rules.keys() else {"pattern": NO_NUL}
     return {"type": "string"} | rules | free
 

@@ -18,6 +18,7 @@ from mesh.telemetry.names import CONVERSATION_ID
 FieldValue = str | int | float | bool | tuple[str, ...] | None
 FieldValues = Mapping[str, FieldValue]
 
+_REASON_MAX_CHARACTERS: Final = 63  # of a reason, as AIP-193 bounds it; what is longer is no reason, but a sentence
 _ERROR_MAX_CHARACTERS: Final = 1000  # of what is searched; OpenSearch passes over a word of more than 1024
 _NO_STORE: Final = "STORE_UNSPECIFIED"
 STORES: Final = tuple(name for name in Store.keys() if name != _NO_STORE)  # noqa: SIM118 # of an enum, no dictionary
@@ -118,7 +119,7 @@ def operation_values(operation: Operation, events: Iterable[Event] = ()) -> Fiel
     accepted_us = operation.accept_time.ToMicroseconds()
     completed_us = operation.complete_time.ToMicroseconds() if operation.HasField("complete_time") else None
     error = operation.error
-    reason = read_details(error).reason if operation.HasField("error") else ""
+    reason = read_details(error).reason[:_REASON_MAX_CHARACTERS] if operation.HasField("error") else ""
     return {
         "correlation_id": operation.correlation_id,
         "command": operation.command,
@@ -161,7 +162,7 @@ def event_values(event: Event) -> FieldValues:
 
 def event_reason(event: Event) -> str:
     """Return the reason of an event's error; empty where there is no error."""
-    return event.error.partition(":")[0]
+    return event.error.partition(":")[0][:_REASON_MAX_CHARACTERS]
 
 
 def span_values(span: Span) -> FieldValues:

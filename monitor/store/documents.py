@@ -11,6 +11,8 @@ from polystream.v1.operations_pb2 import Event, Span
 from mesh.errors import rebuild_status
 from mesh.proto_json import from_dict, to_dict
 from mesh.telemetry.names import CONVERSATION_ID
+from monitor.listing.fields import event_reason
+from monitor.listing.fields import event_reason
 from monitor.records import TracedEvent
 
 Document = dict[str, Any]
@@ -37,7 +39,7 @@ def event_document(traced: TracedEvent) -> Document:
     document["timestamp"] = event.timestamp.ToJsonString()
     document["sampled"] = traced.sampled
     if event.error:
-        document["reason"] = event.error.partition(":")[0]
+        document["reason"] = event_reason(event)
     if event.HasField("error_status"):
         document["error_status"] = to_dict(event.error_status)
     return document

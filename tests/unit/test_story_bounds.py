@@ -111,8 +111,11 @@ def test_what_the_event_log_answers_fits_into_a_message(tmp_path: Path, catalog:
         refusals = [event(id_, at, "failed", name) for at, name in enumerate(stores, start=number + 1)]
         store.append([TracedEvent(made, True) for made in (event(id_, number, "accepted"), *refusals)])
     page = log.operations_page(pb.ListOperationsRequest(page_size=100))
-    assert len(page.operations) == 100
     assert page.ByteSize() < _MESSAGE_MAX_BYTES
+    assert 0 < len(page.operations) < 100, "the rest does not fit, and is on the next page"
+    rest = log.operations_page(pb.ListOperationsRequest(page_size=100, page_token=page.next_page_token))
+    assert len({one.correlation_id for one in (*page.operations, *rest.operations)}) == 100
+    assert not rest.next_page_token
     forged = new_correlation_id()
     answers = [event(forged, number, "failed", stores[number % 3]) for number in range(1, 10_001)]
     for start in range(0, 10_000, 2500):

@@ -451,7 +451,8 @@ class ListOperationsResponse(Message[_ListOperationsResponseFields]):
 
     Attributes:
         operations:
-            The page. Results are left out: read them with GetOperation.
+            The page. Results are left out: read them with GetOperation. A page that
+            would be too large has fewer than were asked for.
 
             ```proto
             repeated polystream.v1.Operation operations = 1;

@@ -1522,7 +1522,8 @@ class ListOperationsResponse(betterproto2.Message):
 
     operations: "list[Operation]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The page. Results are left out: read them with GetOperation.
+    The page. Results are left out: read them with GetOperation. A page that
+    would be too large has fewer than were asked for.
     """
 
     next_page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
