@@ -12,7 +12,6 @@ from mesh.errors import rebuild_status
 from mesh.proto_json import from_dict, to_dict
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor.listing.fields import event_reason
-from monitor.listing.fields import event_reason
 from monitor.records import TracedEvent
 
 Document = dict[str, Any]
