@@ -29,7 +29,7 @@ class IntegrityJob:
         self._runs = runs
         self._clock_s = clock_s
         self._task: asyncio.Task[None] | None = None
-        self._brought: dict[int, IntegrityRun] = {}  # also what could not be written down
+        self._brought: dict[IntegrityRun.Kind, IntegrityRun] = {}  # also what could not be written down
         self._planned: tuple[IntegrityRun, RepairIntegrityRequest, float] | None = None
         self.started: IntegrityRun | None = None  # its kind, its principal and its start_time are set
         self.error: PolystreamError | None = None  # what it ended with, where that is no outcome of a run
@@ -85,7 +85,9 @@ class IntegrityJob:
         require_justified(principal, justification)
         planned = self.plan(plan_id)
         if planned is None:
-            fault = FieldFault("plan", "is not the last plan, or is too old: make a new one, and look at it", "plan")
+            fault = FieldFault(
+                "plan", "is not the last plan, or is too old: make a new one, and look at it", "string.in"
+            )
             raise PolystreamError(Reason.INVALID_FIELD, faults=[fault])
         request = RepairIntegrityRequest()
         request.CopyFrom(planned)
@@ -104,9 +106,7 @@ class IntegrityJob:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    def _start(
-        self, kind: IntegrityRun.Kind.ValueType, principal: str, make: Callable[[], Awaitable[IntegrityRun]]
-    ) -> None:
+    def _start(self, kind: IntegrityRun.Kind, principal: str, make: Callable[[], Awaitable[IntegrityRun]]) -> None:
         if self.is_running:
             raise PolystreamError(
                 Reason.ADMIN_BUSY, "another check, plan or repair is under way; wait until it has ended"

@@ -39,7 +39,7 @@ class _Service(IntegrityServiceServicer):
 
     def __init__(self) -> None:
         self.asked: list[CheckIntegrityRequest | RepairIntegrityRequest] = []
-        self.outcome: IntegrityRun.Outcome.ValueType = IntegrityRun.DRIFT
+        self.outcome: IntegrityRun.Outcome = IntegrityRun.DRIFT
         self.refusal: PolystreamError | None = None
         self.may_end = asyncio.Event()
         self.may_end.set()
@@ -99,7 +99,7 @@ class _World:
         return (await self.client.get("/integrity", params=query)).raise_for_status().text
 
 
-def _run(kind: str, outcome: IntegrityRun.Outcome.ValueType, **values: Any) -> IntegrityRun:
+def _run(kind: str, outcome: IntegrityRun.Outcome, **values: Any) -> IntegrityRun:
     made = IntegrityRun(kind=kind, outcome=outcome, compared_count=4321, **values)
     made.start_time.GetCurrentTime()
     made.duration.FromMilliseconds(2500)
@@ -185,7 +185,7 @@ async def test_a_run_is_told(world: _World) -> None:
     ],
 )
 async def test_only_what_is_sound_looks_well(
-    world: _World, outcome: IntegrityRun.Outcome.ValueType, look: str, text: str
+    world: _World, outcome: IntegrityRun.Outcome, look: str, text: str
 ) -> None:
     """Nothing to compare with and lag are neither a success nor drift."""
     world.runs.record(_run("CHECK", outcome))
@@ -256,7 +256,9 @@ async def test_a_repair_is_done_as_it_was_planned(world: _World) -> None:
     assert "Carry out this plan" not in shown
     planned, repaired = world.service.asked
     assert planned == RepairIntegrityRequest(validate_only=True, force=True, accept_content=True, principal="ana")
-    assert repaired == RepairIntegrityRequest(force=True, accept_content=True, **_WHO)
+    assert repaired == RepairIntegrityRequest(
+        force=True, accept_content=True, principal=_WHO["principal"], justification=_WHO["justification"]
+    )
     assert (await world.post(action="repair", plan=plan_id, **_WHO)).status_code == 400
     assert len(world.service.asked) == 2
 
