@@ -35,6 +35,7 @@ from monitor.admin import Admin, AdminProcess
 from monitor.admin_api import AdminApi
 from monitor.forwarder import TraceForwarder
 from monitor.ingest import Ingest
+from monitor.integrity_job import IntegrityJob
 from monitor.integrity_runs import IntegrityRuns, IntegrityRunServicer
 from monitor.lane_control import LaneControls, LaneControlServicer
 from monitor.metrics.receiver import MetricReceiver
@@ -122,7 +123,8 @@ def build() -> Monitor:
     )
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
-    admin = AdminProcess(data_dir)
+    admin_process = AdminProcess(data_dir)
+    admin = Admin(admin_process, runs)
     pages = Pages(
         log,
         catalog,
@@ -132,7 +134,8 @@ def build() -> Monitor:
         parts=known.parts,
         activity=activity,
         controls=controls,
-        admin_routes=AdminApi(Admin(admin, runs), runs, controls).routes(),
+        integrity_job=IntegrityJob(admin, runs),
+        admin_routes=AdminApi(admin, runs, controls).routes(),
     )
     http_server = uvicorn.Server(
         uvicorn.Config(
@@ -144,7 +147,7 @@ def build() -> Monitor:
         forwarder=forwarder,
         grpc_server=grpc_server,
         gateway=gateway,
-        admin=admin,
+        admin=admin_process,
         pages=pages,
         http_server=http_server,
         ingest=ingest,

@@ -11,6 +11,9 @@ import httpx
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.admin import Admin, AdminProcess
+from monitor.integrity_job import IntegrityJob
+from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
 from monitor.pages.app import Pages
 from monitor.service import EventLog
@@ -35,6 +38,7 @@ async def opened_pages(folder: Path, endpoints_json: str = "{}", gateway: str = 
     store, activity = LocalEventStore(folder, catalog), Activity()
     settings = MonitorSettings(endpoints_json=endpoints_json)
     log = EventLog(store, catalog)
+    runs = IntegrityRuns(folder)
     async with grpc.aio.insecure_channel(gateway) as channel:
         pages = Pages(
             *(log, catalog, settings, channel),
@@ -42,6 +46,7 @@ async def opened_pages(folder: Path, endpoints_json: str = "{}", gateway: str = 
             parts=list,
             activity=activity,
             controls=LaneControls(folder),
+            integrity_job=IntegrityJob(Admin(AdminProcess(folder), runs), runs),
         )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:

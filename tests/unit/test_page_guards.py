@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.admin import Admin, AdminProcess
+from monitor.integrity_job import IntegrityJob
+from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
 from monitor.pages.app import Pages
@@ -189,6 +192,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
     catalog = load_catalog()
     with TemporaryDirectory() as folder:
         store = LocalEventStore(Path(folder), catalog)
+        runs = IntegrityRuns(Path(folder))
         async with grpc.aio.insecure_channel("127.0.0.1:1") as gateway:
             app = Pages(
                 EventLog(store, catalog),
@@ -199,6 +203,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
                 parts=list,
                 activity=Activity(),
                 controls=LaneControls(Path(folder)),
+                integrity_job=IntegrityJob(Admin(AdminProcess(Path(folder)), runs), runs),
             ).app()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
                 for path in ("/", "/healthz", "/api/operations", "/api/endpoints"):
