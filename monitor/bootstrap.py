@@ -122,7 +122,8 @@ def build() -> Monitor:
     )
 
     gateway = grpc.aio.insecure_channel(settings.gateway_address, options=GRPC_OPTIONS)
-    admin = AdminProcess(data_dir)
+    admin_process = AdminProcess(data_dir)
+    admin = Admin(admin_process, runs)
     pages = Pages(
         log,
         catalog,
@@ -132,7 +133,8 @@ def build() -> Monitor:
         parts=known.parts,
         activity=activity,
         controls=controls,
-        admin_routes=AdminApi(Admin(admin, runs), runs, controls).routes(),
+        admin=admin,
+        admin_routes=AdminApi(admin, runs, controls).routes(),
     )
     http_server = uvicorn.Server(
         uvicorn.Config(
@@ -144,7 +146,7 @@ def build() -> Monitor:
         forwarder=forwarder,
         grpc_server=grpc_server,
         gateway=gateway,
-        admin=admin,
+        admin=admin_process,
         pages=pages,
         http_server=http_server,
         ingest=ingest,

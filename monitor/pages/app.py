@@ -18,9 +18,10 @@ from mesh.catalog import Catalog
 from mesh.health.components import HeardPart
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.admin import Admin
 from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
-from monitor.pages import built_docs, lanes, operation, operations, overview, send
+from monitor.pages import built_docs, dead_letters, lanes, operation, operations, overview, send
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
@@ -45,6 +46,7 @@ class Pages:
         parts: Callable[[], Sequence[HeardPart]],
         activity: Activity,
         controls: LaneControls,
+        admin: Admin,
         admin_routes: Sequence[Route] = (),
     ) -> None:
         """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
@@ -58,6 +60,7 @@ class Pages:
             operations.page(log, catalog),
             operation.page(log, catalog, addresses),
             lanes.page(parts, controls),
+            dead_letters.page(admin),
             *send.pages(catalog, gateway, addresses),
             built_docs.page(),
         ]

@@ -11,6 +11,8 @@ import httpx
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.admin import Admin, AdminProcess
+from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
 from monitor.pages.app import Pages
 from monitor.service import EventLog
@@ -42,6 +44,7 @@ async def opened_pages(folder: Path, endpoints_json: str = "{}", gateway: str = 
             parts=list,
             activity=activity,
             controls=LaneControls(folder),
+            admin=Admin(AdminProcess(folder), IntegrityRuns(folder)),
         )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:

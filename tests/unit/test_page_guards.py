@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.admin import Admin, AdminProcess
+from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
 from monitor.pages.app import Pages
@@ -199,6 +201,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
                 parts=list,
                 activity=Activity(),
                 controls=LaneControls(Path(folder)),
+                admin=Admin(AdminProcess(Path(folder)), IntegrityRuns(Path(folder))),
             ).app()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
                 for path in ("/", "/healthz", "/api/operations", "/api/endpoints"):
