@@ -1,8 +1,8 @@
 """Dead letters: by cause, what waits behind each, and redriving or discarding them, after a dry run.
 
 The admin service is started when the page is opened, and takes a while: the page answers at once, says that it asks,
-and looks again by itself until there is an answer. It stands still from then on: a page that asked for ever would keep the
-service's process for as long as a tab is open. What is redriven or discarded goes on without the page.
+and looks again by itself until there is an answer. It stands still from then on: a page that asked for ever would keep
+the service's process for as long as a tab is open. What is redriven or discarded goes on without the page.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class _DeadLetters:
         task = self._ask(wanted)
         await asyncio.wait((task,), timeout=_AT_ONCE_S)
         values = _values() | {"query": query, "wanted": wanted}
-        if not task.done():
+        if not task.done() or task.cancelled():  # one that gave way to others is asked again
             return Shown(values | {"is_asking": True})
         self._listings.pop(_key(wanted), None)  # who looks again asks again
         try:
@@ -234,8 +234,8 @@ def _filter(said: Mapping[str, str]) -> pb.DeadLetterFilter:
         reason=said.get("reason", "").strip(),
         command=said.get("command", "").strip(),
         user_id=int(user_id or 0),
-        store=Store.Value(store) if store else None,
-        status=pb.DeadLetter.ParkingStatus.Value(status) if status else None,
+        store=store or None,
+        status=status or None,
         start_time=_time(said, "start_time"),
         end_time=_time(said, "end_time"),
     )

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -14,7 +15,7 @@ from polystream.admin.v1.dead_letters_pb2_grpc import (
     DeadLetterServiceServicer,
     add_DeadLetterServiceServicer_to_server,
 )
-from polystream.options.v1.options_pb2 import Store
+from polystream.options.v1.options_pb2 import POSTGRESQL, REDIS
 from starlette.applications import Starlette
 
 from mesh.errors import PolystreamError, Reason
@@ -32,16 +33,17 @@ LETTER = pb.DeadLetter(
     command="CreateUser",
     reason="HANDLER_FAILED",
     error=HOSTILE,
-    store=Store.Value("POSTGRESQL"),
+    store=POSTGRESQL,
     user_id=1234,
     waiting=["c-behind"],
     waiting_count=1,
 )
 CHANGE = {"names": "3:17", "action": "redrive"}
+Context = grpc.aio.ServicerContext[Any, Any]
 CONFIRM = {"principal": "ana", "justification": "the index is there"}
 
 
-class Service(DeadLetterServiceServicer):
+class StandInDeadLetters(DeadLetterServiceServicer):
     """Answers as it is told to, and keeps what it is asked."""
 
     def __init__(self) -> None:
@@ -53,33 +55,34 @@ class Service(DeadLetterServiceServicer):
         self.may_end.set()
         self.busy = False
 
-    async def ListDeadLetters(self, request: pb.ListDeadLettersRequest, context: object) -> pb.ListDeadLettersResponse:  # type: ignore[override]  # noqa: N802
+    async def ListDeadLetters(  # noqa: N802
+        self, request: pb.ListDeadLettersRequest, context: Context
+    ) -> pb.ListDeadLettersResponse:
         """List one."""
+        del context
         self.listed.append(request)
         await self.may_answer.wait()
         cause = pb.DeadLetterCause(
             reason=LETTER.reason, command=LETTER.command, store=LETTER.store, parked_count=1, total_count=2345
         )
-        return pb.ListDeadLettersResponse(
-            dead_letters=[LETTER], causes=[cause], total_size=2345, silent_stores=[Store.Value("REDIS")]
-        )
+        return pb.ListDeadLettersResponse(dead_letters=[LETTER], causes=[cause], total_size=2345, silent_stores=[REDIS])
 
-    async def RedriveDeadLetters(  # type: ignore[override]  # noqa: N802
-        self, request: pb.SettleDeadLettersRequest, context: grpc.aio.ServicerContext
+    async def RedriveDeadLetters(  # noqa: N802
+        self, request: pb.SettleDeadLettersRequest, context: Context
     ) -> AsyncIterator[pb.SettleDeadLettersResponse]:
         """Redrive one."""
         async for step in self._settle("redrive", request, context):
             yield step
 
-    async def DiscardDeadLetters(  # type: ignore[override]  # noqa: N802
-        self, request: pb.SettleDeadLettersRequest, context: grpc.aio.ServicerContext
+    async def DiscardDeadLetters(  # noqa: N802
+        self, request: pb.SettleDeadLettersRequest, context: Context
     ) -> AsyncIterator[pb.SettleDeadLettersResponse]:
         """Discard one."""
         async for step in self._settle("discard", request, context):
             yield step
 
     async def _settle(
-        self, action: str, request: pb.SettleDeadLettersRequest, context: grpc.aio.ServicerContext
+        self, action: str, request: pb.SettleDeadLettersRequest, context: Context
     ) -> AsyncIterator[pb.SettleDeadLettersResponse]:
         self.settled.append((action, request))
         if self.busy and not request.validate_only:
@@ -97,7 +100,7 @@ class Service(DeadLetterServiceServicer):
         yield pb.SettleDeadLettersResponse(end=pb.SettleDeadLettersResponse.End(done=True, sent_count=1))
 
 
-class Process(AdminProcess):
+class StandInProcess(AdminProcess):
     """Leads to the tests' service in the place of a process."""
 
     def __init__(self, folder: Path, address: str) -> None:
@@ -117,26 +120,26 @@ class Process(AdminProcess):
 
 
 @pytest.fixture
-async def service() -> Service:
+async def service() -> StandInDeadLetters:
     """Return the service."""
-    return Service()
+    return StandInDeadLetters()
 
 
 @pytest.fixture
-async def process(service: Service, tmp_path: Path) -> AsyncIterator[Process]:
+async def process(service: StandInDeadLetters, tmp_path: Path) -> AsyncIterator[StandInProcess]:
     """Serve it."""
     server = grpc.aio.server()
     add_DeadLetterServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    made = Process(tmp_path, f"127.0.0.1:{port}")
+    made = StandInProcess(tmp_path, f"127.0.0.1:{port}")
     yield made
     await made.close()
     await server.stop(None)
 
 
 @pytest.fixture
-async def client(process: Process, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def client(process: StandInProcess, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of the page."""
     frame = Frame([dead_letters.page(Admin(process, IntegrityRuns(tmp_path)))], {}, LivePages())
     transport = httpx.ASGITransport(Starlette(routes=frame.routes()))
@@ -155,20 +158,20 @@ async def test_they_are_shown_by_cause_with_what_waits(client: httpx.AsyncClient
     assert "http-equiv" not in shown
 
 
-async def test_the_address_filters(client: httpx.AsyncClient, service: Service) -> None:
+async def test_the_address_filters(client: httpx.AsyncClient, service: StandInDeadLetters) -> None:
     """By everything that a filter has; hostile values stay text."""
     query = {"reason": HOSTILE, "user_id": "7", "store": "REDIS", "status": "PARKED", "start_time": "2030-01-31T08:00"}
     shown = (await client.get("/dead-letters", params=query)).raise_for_status().text
     assert HOSTILE not in shown
     asked = service.listed[0].filter
-    assert (asked.reason, asked.user_id, asked.store) == (HOSTILE, 7, Store.Value("REDIS"))
+    assert (asked.reason, asked.user_id, asked.store) == (HOSTILE, 7, REDIS)
     assert asked.status == pb.DeadLetter.PARKED
     assert asked.start_time.ToJsonString() == "2030-01-31T08:00:00Z"
 
 
 @pytest.mark.parametrize("fault", [{"user_id": "x"}, {"store": "ORACLE"}, {"status": "X"}, {"end_time": "soon"}])
 async def test_a_filter_that_is_none_is_told(
-    client: httpx.AsyncClient, service: Service, fault: dict[str, str]
+    client: httpx.AsyncClient, service: StandInDeadLetters, fault: dict[str, str]
 ) -> None:
     """With the field at fault, and nothing is asked."""
     refused = await client.get("/dead-letters", params=fault)
@@ -177,7 +180,7 @@ async def test_a_filter_that_is_none_is_told(
     assert not service.listed
 
 
-async def test_a_page_says_that_it_asks(client: httpx.AsyncClient, service: Service) -> None:
+async def test_a_page_says_that_it_asks(client: httpx.AsyncClient, service: StandInDeadLetters) -> None:
     """At once; it looks again by itself, and does not ask twice."""
     service.may_answer.clear()
     waiting = (await client.get("/dead-letters")).raise_for_status().text
@@ -188,7 +191,7 @@ async def test_a_page_says_that_it_asks(client: httpx.AsyncClient, service: Serv
     assert len(service.listed) == 1
 
 
-async def test_a_service_that_cannot_be_started_is_told(client: httpx.AsyncClient, process: Process) -> None:
+async def test_a_service_that_cannot_be_started_is_told(client: httpx.AsyncClient, process: StandInProcess) -> None:
     """As a sentence."""
     process.fails = True
     shown = await client.get("/dead-letters")
@@ -203,7 +206,7 @@ def _plan_id(html: str) -> str:
 
 
 @pytest.mark.parametrize("action", ["redrive", "discard"])
-async def test_a_dry_run_is_confirmed_once(client: httpx.AsyncClient, service: Service, action: str) -> None:
+async def test_a_dry_run_is_confirmed_once(client: httpx.AsyncClient, service: StandInDeadLetters, action: str) -> None:
     """With who and why; the result is shown batch by batch, and a form sent twice does nothing twice."""
     planned = (await client.post("/dead-letters", data=CHANGE | {"action": action})).raise_for_status().text
     assert [(done, asked.validate_only) for done, asked in service.settled] == [(action, True)]
@@ -223,7 +226,7 @@ async def test_a_dry_run_is_confirmed_once(client: httpx.AsyncClient, service: S
     assert not asked.validate_only
 
 
-async def test_a_filter_is_settled(client: httpx.AsyncClient, service: Service) -> None:
+async def test_a_filter_is_settled(client: httpx.AsyncClient, service: StandInDeadLetters) -> None:
     """An empty one, which leaves all, too."""
     await client.post("/dead-letters", data={"by": "filter", "action": "redrive"})
     assert service.settled[0][1].HasField("filter")
@@ -231,7 +234,7 @@ async def test_a_filter_is_settled(client: httpx.AsyncClient, service: Service) 
     assert service.settled[1][1].filter.command == "CreateUser"
 
 
-async def test_nothing_is_changed_without_who_and_why(client: httpx.AsyncClient, service: Service) -> None:
+async def test_nothing_is_changed_without_who_and_why(client: httpx.AsyncClient, service: StandInDeadLetters) -> None:
     """What was written stays in the form."""
     planned = (await client.post("/dead-letters", data=CHANGE)).text
     refused = await client.post(
@@ -245,14 +248,14 @@ async def test_nothing_is_changed_without_who_and_why(client: httpx.AsyncClient,
 
 @pytest.mark.parametrize("said", [{"action": "stop", "names": "3:17"}, {"action": "redrive", "names": " "}])
 async def test_a_form_that_is_no_good_is_refused(
-    client: httpx.AsyncClient, service: Service, said: dict[str, str]
+    client: httpx.AsyncClient, service: StandInDeadLetters, said: dict[str, str]
 ) -> None:
     """And nothing is asked."""
     assert (await client.post("/dead-letters", data=said)).status_code == 400
     assert not service.settled
 
 
-async def test_busy_is_told_and_can_be_tried_again(client: httpx.AsyncClient, service: Service) -> None:
+async def test_busy_is_told_and_can_be_tried_again(client: httpx.AsyncClient, service: StandInDeadLetters) -> None:
     """As a sentence, and the same dry run is confirmed later."""
     service.busy = True
     planned = (await client.post("/dead-letters", data=CHANGE)).text
