@@ -135,6 +135,7 @@ def build() -> Monitor:
         activity=activity,
         controls=controls,
         integrity_job=IntegrityJob(admin, runs),
+        admin=admin,
         admin_routes=AdminApi(admin, runs, controls).routes(),
     )
     http_server = uvicorn.Server(

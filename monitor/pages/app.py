@@ -18,10 +18,11 @@ from mesh.catalog import Catalog
 from mesh.health.components import HeardPart
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
+from monitor.admin import Admin
 from monitor.integrity_job import IntegrityJob
 from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
-from monitor.pages import built_docs, integrity, lanes, operation, operations, overview, send
+from monitor.pages import built_docs, dead_letters, integrity, lanes, operation, operations, overview, send
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
@@ -47,6 +48,7 @@ class Pages:
         activity: Activity,
         controls: LaneControls,
         integrity_job: IntegrityJob,
+        admin: Admin,
         admin_routes: Sequence[Route] = (),
     ) -> None:
         """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
@@ -60,6 +62,7 @@ class Pages:
             operations.page(log, catalog),
             operation.page(log, catalog, addresses),
             lanes.page(parts, controls),
+            dead_letters.page(admin),
             integrity.page(parts, integrity_job),
             *send.pages(catalog, gateway, addresses),
             built_docs.page(),

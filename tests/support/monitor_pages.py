@@ -47,6 +47,7 @@ async def opened_pages(folder: Path, endpoints_json: str = "{}", gateway: str = 
             activity=activity,
             controls=LaneControls(folder),
             integrity_job=IntegrityJob(Admin(AdminProcess(folder), runs), runs),
+            admin=Admin(AdminProcess(folder), IntegrityRuns(folder)),
         )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:

@@ -204,6 +204,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
                 activity=Activity(),
                 controls=LaneControls(Path(folder)),
                 integrity_job=IntegrityJob(Admin(AdminProcess(Path(folder)), runs), runs),
+                admin=Admin(AdminProcess(Path(folder)), IntegrityRuns(Path(folder))),
             ).app()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
                 for path in ("/", "/healthz", "/api/operations", "/api/endpoints"):
