@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from polystream.v1.operations_pb2 import Event
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
@@ -16,6 +17,7 @@ from mesh.settings import PostgresSettings
 from monitor.pages import parts
 from monitor.pages.frame import Frame
 from monitor.pages.live import LivePages
+from monitor.records import ACCEPTED, TracedEvent
 from monitor.supervisor_watch import LINES_MAX, SupervisorWatch
 from stack.engines.spec import CommandLine, ProcessSpec, StackContext
 from stack.ports import Ports
@@ -23,12 +25,27 @@ from stack.supervisor.control import ControlServer
 from stack.supervisor.state import PlatformState
 from stack.supervisor.state_socket import StateServer
 from stack.supervisor.supervised_process import ChildExits, SupervisedProcess
+from tests.support.monitor_pages import opened_pages
 from tests.support.waiting import eventually
 
 _ID = "0190a5d4-7c1e-7cc3-8f6b-0123456789ab"
 _ASKED = {"part": "web", "principal": "ana", "justification": "a <cache> is full"}
 _HEARD = PartReport("lane-redis-0", "lane-redis", 7, HealthState.HEALTHY, "applies commands", 0)
 _WAIT_MAX_S = 20.0
+
+
+def _accepted() -> TracedEvent:
+    event = Event(
+        event_id=f"{_ID}:accepted",
+        correlation_id=_ID,
+        event_type=ACCEPTED,
+        status="ACCEPTED",
+        command="CreatePayment",
+        user_id=1234,
+        topic="user_events",
+    )
+    event.timestamp.FromMilliseconds(1_700_000_000_000)
+    return TracedEvent(event, sampled=False)
 
 
 class Platform:
@@ -182,3 +199,17 @@ async def test_where_there_is_no_supervisor_the_reports_are_shown() -> None:
         assert 'action="/parts"' not in shown
         assert (await client.post("/parts", data=_ASKED)).status_code == 400
         assert "There is no supervisor here" in (await client.get("/parts/web")).text
+
+
+async def test_an_operation_has_the_lines_that_name_it(platform: Platform, tmp_path: Path) -> None:
+    """Beside its spans, as text, with a way to the part's log; without a supervisor, it says so."""
+    platform.context.log("web").write_text(f"<b>{_ID}</b> applied\nanother line\n")
+    path = tmp_path / "run" / "supervisor.sock"
+    for socket, there in ((str(path), True), ("", False)):
+        async with opened_pages(tmp_path / f"log-{there}", supervisor_socket=socket) as opened:
+            opened.store.append([_accepted()])
+            shown = (await opened.client.get(f"/operations/{_ID}")).raise_for_status().text
+        assert (f"&lt;b&gt;{_ID}&lt;/b&gt; applied" in shown) is there
+        assert (f'href="/parts/web?correlation_id={_ID}"' in shown) is there
+        assert ("There is no supervisor here" in shown) is not there
+        assert "another line" not in shown
