@@ -23,12 +23,14 @@ from monitor.integrity_job import IntegrityJob
 from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
 from monitor.pages import built_docs, dead_letters, integrity, lanes, operation, operations, overview, send
+from monitor.pages import parts as part_pages
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
 from monitor.pages.platform_health import PlatformHealth
 from monitor.pages.security_headers import SecurityHeaders
 from monitor.service import EventLog
+from monitor.supervisor_watch import SupervisorWatch
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 
@@ -54,16 +56,18 @@ class Pages:
         """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
         addresses = json.loads(settings.endpoints_json)
         state = PlatformHealth(gateway, parts)
+        watch = SupervisorWatch(settings.supervisor_socket)
         self._admin_routes = admin_routes
         self._live = LivePages()
         self._json = JsonApi(log, catalog, state, addresses, is_following)
         pages = [
             overview.page(state, activity, addresses),
             operations.page(log, catalog),
-            operation.page(log, catalog, addresses),
+            operation.page(log, catalog, addresses, watch),
             lanes.page(parts, controls),
             dead_letters.page(admin),
             integrity.page(parts, integrity_job),
+            *part_pages.pages(parts, watch),
             *send.pages(catalog, gateway, addresses),
             built_docs.page(),
         ]

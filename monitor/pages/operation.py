@@ -1,4 +1,4 @@
-"""One operation: its hops, its trace, each store's answer, what is missing, and how to ask for it elsewhere."""
+"""One operation: its hops, trace, logs and stores' answers, what is missing, and how to ask for it elsewhere."""
 
 import asyncio
 import time
@@ -19,6 +19,7 @@ from monitor.pages.calls import Call, call_of
 from monitor.pages.operations import listed
 from monitor.pages.page import DashboardPage, Shown
 from monitor.service import EventLog
+from monitor.supervisor_watch import LINES_MAX, SupervisorWatch
 
 INTERVAL_S: Final = 0.5
 _SETTLES_MS: Final = 30_000  # after that, nothing more is awaited: no span, and no command that nobody knows
@@ -57,10 +58,13 @@ class Waterfall:
 
 
 class _Operation:
-    def __init__(self, log: EventLog, catalog: Catalog, addresses: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, log: EventLog, catalog: Catalog, addresses: Mapping[str, str | None], watch: SupervisorWatch
+    ) -> None:
         self._log = log
         self._catalog = catalog
         self._addresses = addresses
+        self._watch = watch
 
     async def view(self, request: Request) -> Shown:
         correlation_id = request.path_params["correlation_id"]
@@ -74,7 +78,15 @@ class _Operation:
             raise
         done_ms = story.operation.complete_time.ToMilliseconds()
         is_settled = not story.missing or now_ms - done_ms > _SETTLES_MS
-        return Shown(self._values(correlation_id, story), has_ended=is_done(story.operation) and is_settled)
+        has_ended = is_done(story.operation) and is_settled
+        logged = await self._watch.lines_of(correlation_id, as_of_now=has_ended)
+        logs = {
+            "has_supervisor": self._watch.is_there,
+            "log_lines": logged.answer or (),
+            "log_fault": logged.fault,
+            "log_lines_max": LINES_MAX,
+        }
+        return Shown(self._values(correlation_id, story) | logs, has_ended=has_ended)
 
     def _values(self, correlation_id: str, story: OperationStory) -> dict[str, Any]:
         operation = to_dict(story.operation)
@@ -96,9 +108,9 @@ class _Operation:
         return call_of(self._catalog, "ExplainOperation", {"correlation_id": correlation_id}, self._addresses)
 
 
-def page(log: EventLog, catalog: Catalog, addresses: Mapping[str, str | None]) -> DashboardPage:
-    """Return the page. `addresses` are those of the platform's parts."""
-    view = _Operation(log, catalog, addresses).view
+def page(log: EventLog, catalog: Catalog, addresses: Mapping[str, str | None], watch: SupervisorWatch) -> DashboardPage:
+    """Return the page. `addresses` are those of the platform's parts; `watch` knows their logs."""
+    view = _Operation(log, catalog, addresses, watch).view
     path = "/operations/{correlation_id}"
     return DashboardPage("operation", path, view, INTERVAL_S, in_navigation=False, section="operations")
 

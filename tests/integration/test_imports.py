@@ -23,7 +23,6 @@ ENTRY_POINTS = (
     "processor.integrity.orphans",
     "processor.integrity.parked",
     "processor.replay.replay",
-    "mesh.supervisor_client",  # what the supervisor tells whoever asks, for the command line and the monitor's pages
 )
 FOUND_BY_NAME = "processor.handlers"  # its modules are imported by the names of the commands
 # What imports a module whose name is a text, so that the linter does not see it.

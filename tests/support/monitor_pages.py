@@ -32,11 +32,13 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened_pages(folder: Path, endpoints_json: str = "{}", gateway: str = NOBODY) -> AsyncIterator[Opened]:
+async def opened_pages(
+    folder: Path, endpoints_json: str = "{}", gateway: str = NOBODY, supervisor_socket: str = ""
+) -> AsyncIterator[Opened]:
     """Serve the pages to a client, with an empty event store in a folder."""
     catalog = load_catalog()
     store, activity = LocalEventStore(folder, catalog), Activity()
-    settings = MonitorSettings(endpoints_json=endpoints_json)
+    settings = MonitorSettings(endpoints_json=endpoints_json, SUPERVISOR_SOCKET=supervisor_socket)
     log = EventLog(store, catalog)
     runs = IntegrityRuns(folder)
     async with grpc.aio.insecure_channel(gateway) as channel:
