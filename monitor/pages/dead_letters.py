@@ -1,8 +1,8 @@
 """Dead letters: by cause, what waits behind each, and redriving or discarding them, after a dry run.
 
 The admin service is started when the page is opened, and takes a while: the page answers at once, says that it asks,
-and looks again by itself until there is an answer. It stands still from then on: a page that asked for ever would keep
-the service's process for as long as a tab is open. What is redriven or discarded goes on without the page.
+and is kept up to date until there is an answer. It stands still from then on: a page that asked for ever would keep the
+service's process for as long as a tab is open. What is redriven or discarded goes on without the page.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from polystream.admin.v1 import dead_letters_pb2 as pb
@@ -29,6 +30,7 @@ from monitor.pages.send import said_in
 STATUSES: Final = ("PARKED", "SETTLED", "FOREIGN", "UNKNOWN")
 STORES: Final = tuple(name for name, number in Store.items() if number)
 _FIELDS: Final = ("reason", "command", "user_id", "store", "status", "start_time", "end_time")
+_INTERVAL_S: Final = 1.0  # while an answer is waited for
 _AT_ONCE_S: Final = 0.25  # how long a page waits for an answer before it says that it asks
 _FRESH_S: Final = 10.0  # how long an answer that came after its page is shown as one
 _DRY_RUN_MAX_S: Final = 120.0
@@ -115,9 +117,9 @@ class _DeadLetters:
             return Shown(values | {"is_asking": True})
         self._listings.pop(_key(wanted), None)  # who looks again asks again
         try:
-            return Shown(values | {"found": task.result()})
+            return Shown(values | {"found": task.result()}, has_ended=True)
         except PolystreamError as error:
-            return Shown(values | {"error": error}, _code(error))
+            return Shown(values | {"error": error}, _code(error), has_ended=True)
 
     def _ask(self, wanted: pb.ListDeadLettersRequest) -> asyncio.Task[pb.ListDeadLettersResponse]:
         """Return the call for a list: the one under way or just answered, else a new one."""
@@ -195,12 +197,15 @@ class _DeadLetters:
             await asyncio.wait((run.task,), timeout=_AT_ONCE_S)
         told = error or run.error
         values = _values() | {"run": run, "said": said, "error": told, "is_asking": run.is_under_way}
-        return Shown(values, 200 if told is None else _code(told))
+        # A form's answer has no address that tells of the run.
+        values["live_query"] = urlencode({"run": run.id})
+        return Shown(values, 200 if told is None else _code(told), has_ended=not run.is_under_way)
 
 
 def page(admin: Admin) -> DashboardPage:
     """Return the page. `admin` is asked when somebody looks."""
-    return DashboardPage("dead_letters", "/dead-letters", _DeadLetters(admin).view, methods=("GET", "POST"))
+    view = _DeadLetters(admin).view
+    return DashboardPage("dead_letters", "/dead-letters", view, _INTERVAL_S, methods=("GET", "POST"))
 
 
 def _values() -> dict[str, Any]:

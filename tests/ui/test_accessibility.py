@@ -13,7 +13,10 @@ from tests.support.platform import Platform
 
 _SERIOUS: Final = {"serious", "critical"}
 _WIDTHS: Final = (1440, 390)
-_PATHS: Final = ("/", "/operations", "/lanes", "/send", "/send/CreateUser", "/send/ListViews", "/docs", "/nowhere")
+_PATHS: Final = (
+    *("/", "/operations", "/lanes", "/dead-letters", "/integrity", "/parts", "/parts/gateway-0"),
+    *("/send", "/send/CreateUser", "/send/ListViews", "/docs", "/nowhere"),
+)
 
 
 @pytest.mark.parametrize(("theme", "language"), [("light", "en"), ("dark", "pt-BR")])

@@ -181,14 +181,17 @@ async def test_a_filter_that_is_none_is_told(
 
 
 async def test_a_page_says_that_it_asks(client: httpx.AsyncClient, service: StandInDeadLetters) -> None:
-    """At once; it looks again by itself, and does not ask twice."""
+    """At once; it is kept up to date until there is an answer, stands still then, and does not ask twice."""
     service.may_answer.clear()
     waiting = (await client.get("/dead-letters")).raise_for_status().text
     assert 'id="asking"' in waiting
-    assert 'http-equiv="refresh"' in waiting
+    assert 'data-live="/live/dead-letters/stream?' in waiting
     service.may_answer.set()
-    assert 'id="found"' in (await client.get("/dead-letters")).text
+    told = (await client.get("/live/dead-letters/stream")).raise_for_status().text  # it ends by itself
+    assert "event: end" in told
+    assert 'id="found"' in told
     assert len(service.listed) == 1
+    assert "data-live" not in (await client.get("/dead-letters")).text
 
 
 async def test_a_service_that_cannot_be_started_is_told(client: httpx.AsyncClient, process: StandInProcess) -> None:
@@ -214,7 +217,7 @@ async def test_a_dry_run_is_confirmed_once(client: httpx.AsyncClient, service: S
     confirm = CONFIRM | {"plan": _plan_id(planned)}
     under_way = (await client.post("/dead-letters", data=confirm)).raise_for_status().text
     assert "Batches: 1." in under_way
-    address = re.search(r'content="2; url=([^"]+)"', under_way)
+    address = re.search(r'data-live="([^"]+)"', under_way)
     assert address is not None
     service.may_end.set()
     assert 'id="end"' in (await client.get(address[1])).raise_for_status().text
