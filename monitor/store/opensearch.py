@@ -169,9 +169,18 @@ class OpenSearchEventStore:
                 return
             for name, template in index_templates().items():
                 self._api.call(partial(_put_template, name=name, template=template))
-                # Indices from before the template have its fields from now on; what is in them is not read anew.
-                self._api.call(partial(_put_mapping, template=template))
+                self._put_mappings(template["index_patterns"], template["template"]["mappings"]["properties"])
             self._has_templates = True
+
+    def _put_mappings(self, patterns: Sequence[str], fields: Answer) -> None:
+        """Give indices from before the template its fields; what is in them is not read anew.
+
+        One that somebody has made otherwise keeps its own: what does not fit it is set apart.
+        """
+        if self._api.takes(partial(_put_mapping, indices=patterns, fields=fields)):
+            return
+        for index in self._api.call(partial(_mappings, indices=patterns)):
+            self._api.takes(partial(_put_mapping, indices=[index], fields=fields))
 
     def _merge(self, events: Sequence[TracedEvent]) -> None:
         """Add events to their operations' documents, none of them twice."""
@@ -336,13 +345,14 @@ class _Freshness:
                 self._fresh_at = began
 
 
-def _put_mapping(client: OpenSearch, template: Answer) -> Answer:
+def _put_mapping(client: OpenSearch, indices: Sequence[str], fields: Answer) -> Answer:
     return client.indices.put_mapping(  # type: ignore[no-any-return]
-        index=template["index_patterns"],
-        body={"properties": template["template"]["mappings"]["properties"]},
-        ignore_unavailable=True,
-        allow_no_indices=True,
+        index=indices, body={"properties": fields}, ignore_unavailable=True, allow_no_indices=True
     )
+
+
+def _mappings(client: OpenSearch, indices: Sequence[str]) -> Answer:
+    return client.indices.get_mapping(index=indices)  # type: ignore[no-any-return]
 
 
 def _put_template(client: OpenSearch, name: str, template: Answer) -> Answer:

@@ -80,6 +80,19 @@ class SearchApi:
             log.warning("the event store refuses", status=status, cause=verdict.cause)
             raise _unavailable(verdict) from error
 
+    def takes(self, ask: Callable[[OpenSearch], Any]) -> bool:
+        """Make a request of the client's; return False where it does not fit what is there, which is logged."""
+        try:
+            _object(_sent(lambda: ask(self._client)))
+        except TransportError as error:
+            status, refusal = _refusal(error)
+            verdict = classify_event_store(status, refusal)
+            log.warning("the event store refuses", status=status, cause=verdict.cause)
+            if status != HTTPStatus.BAD_REQUEST:
+                raise _unavailable(verdict) from error
+            return False
+        return True
+
     def bulk(self, actions: Sequence[Action]) -> list[int]:
         """Write documents and return the positions of those in conflict with what is there.
 
