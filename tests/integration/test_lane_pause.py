@@ -166,8 +166,8 @@ def test_a_paused_lane_falls_behind_and_catches_up(
     assert all(lane.told()["pause"]["principal"] == "ana" for lane in lanes)
     monitor.start()
     eventually(lambda: monitor.are_paused() and monitor.lag() == len(waiting), _TIMEOUT_S)
-    told = {lane.name: lane for lane in monitor.lanes()}
-    assert sorted(p for lane in told.values() for p in lane.partitions) == list(range(6))
+    # The one that has come back takes its share: for a moment, some partitions are nobody's.
+    eventually(lambda: sorted(p for lane in monitor.lanes() for p in lane.partitions) == list(range(6)), _TIMEOUT_S)
     wire.drain()
     assert not any(wire.receipts(id_) for id_ in waiting)
     assert _titles(engines) == {"v0"}
