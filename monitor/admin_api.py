@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -19,8 +19,8 @@ from mesh.proto_json import to_dict
 from monitor.admin import Admin
 from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
+from monitor.pages.request_body import body_of
 
-_MAX_BODY_BYTES: Final = 64 * 1024
 M = TypeVar("M", bound=Message)
 
 
@@ -131,13 +131,9 @@ async def _json(result: Awaitable[Message]) -> Response:
 
 async def _body(request: Request, kind: type[M]) -> M:
     """Return the message that the body is. Raises PolystreamError: REQUEST_TOO_LARGE, MALFORMED_REQUEST."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise PolystreamError(Reason.REQUEST_TOO_LARGE)
+    body = await body_of(request)
     try:
-        return json_format.Parse(bytes(body) or b"{}", kind())
+        return json_format.Parse(body or b"{}", kind())
     except (json_format.ParseError, UnicodeDecodeError) as error:
         raise PolystreamError(Reason.MALFORMED_REQUEST) from error
 

@@ -25,7 +25,7 @@ from mesh.http_status import http_status
 from mesh.justification import require_justified
 from monitor.admin import Admin
 from monitor.pages.page import DashboardPage, Shown
-from monitor.pages.send import said_in
+from monitor.pages.request_body import said_in
 
 STATUSES: Final = ("PARKED", "SETTLED", "FOREIGN", "UNKNOWN")
 STORES: Final = tuple(name for name, number in Store.items() if number)

@@ -20,7 +20,7 @@ from mesh.http_status import http_status
 from mesh.ids import CORRELATION_ID
 from monitor.integrity_job import IntegrityJob, plan_id_of
 from monitor.pages.page import DashboardPage, Shown
-from monitor.pages.send import said_in
+from monitor.pages.request_body import said_in
 
 INTERVAL_S: Final = 1.0
 OPTIONS: Final = ("force", "erase_orphans", "accept_content")

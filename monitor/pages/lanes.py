@@ -14,7 +14,7 @@ from mesh.health.report import HealthState
 from mesh.http_status import http_status
 from monitor.lane_control import LaneControls
 from monitor.pages.page import DashboardPage, Shown
-from monitor.pages.send import said_in
+from monitor.pages.request_body import said_in
 
 INTERVAL_S: Final = 1.0
 

@@ -11,7 +11,7 @@ from mesh.health.messages import timestamp
 from mesh.http_status import http_status
 from mesh.ids import CORRELATION_ID
 from monitor.pages.page import DashboardPage, Shown
-from monitor.pages.send import said_in
+from monitor.pages.request_body import said_in
 from monitor.supervisor_watch import LINES_MAX, SupervisorWatch
 
 INTERVAL_S: Final = 1.0

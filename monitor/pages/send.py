@@ -6,7 +6,6 @@ elsewhere can send nothing here, since its origin is refused.
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -21,11 +20,9 @@ from monitor.pages.calls import call_of, method_of
 from monitor.pages.forms import form_fields, masked, read_form
 from monitor.pages.frame import LIVE_PREFIX
 from monitor.pages.page import DashboardPage, Shown
+from monitor.pages.request_body import said_in
 
 _TIMEOUT_S: Final = 10.0
-_MAX_BODY_BYTES: Final = 64 * 1024
-_MAX_FIELDS: Final = 100
-_FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _START: Final = "CreatePayment"
 
 
@@ -100,21 +97,6 @@ def pages(catalog: Catalog, gateway: grpc.aio.Channel, addresses: Mapping[str, s
         DashboardPage("send", "/send", view),
         DashboardPage("send", "/send/{rpc}", view, in_navigation=False, methods=("GET", "POST")),
     )
-
-
-async def said_in(request: Request) -> dict[str, str]:
-    """Return what the form says. Raises PolystreamError for what is no form, or too large a one."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
-        raise PolystreamError(Reason.UNSUPPORTED_CONTENT_TYPE)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise PolystreamError(Reason.REQUEST_TOO_LARGE)
-    try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
-    except ValueError as error:
-        raise PolystreamError(Reason.MALFORMED_REQUEST) from error
 
 
 def _error(error: grpc.aio.AioRpcError) -> PolystreamError:
