@@ -15,7 +15,7 @@ from typing import Final
 from stack.engines.native.golang import GoModule, provide
 from stack.engines.spec import StackError
 
-GENERATOR: Final = GoModule("load", ".")
+GENERATOR: Final = GoModule("load", ".", "It takes about a minute, and 0.1 GB of disk, which is free again afterwards")
 _TIMEOUT_S: Final = 120.0
 _EXIT_TIMEOUT_S: Final = 10.0
 

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 _CHECKOUT = Path(__file__).parents[2]
 _AFTER = _CHECKOUT / "stack" / "engines" / "native" / "exec_when_ready.py"
 _TIMEOUT_S = 20.0
-_TRIAL = GoModule("trial", "example.org/trial/cmd/trial")
+_TRIAL = GoModule("trial", "example.org/trial/cmd/trial", "It takes a moment")
 
 
 class FakeGo:
@@ -79,7 +79,7 @@ def test_the_program_is_built_once_and_checked_at_every_provision(
     golang.provide(_TRIAL, told.append)
     assert fake_go.builds == 1
     assert _TRIAL.program.read_bytes() == b"a program"
-    assert told[0].startswith("trial: building it with Go, once. It takes about ten minutes on two cores, and 3 GB")
+    assert told[0].startswith("trial: building it with Go, once. It takes a moment")
     assert "trial: 1 modules downloaded" in told
     assert told[-2:] == ["trial: 2 of 2 packages built", "trial: built, 0 MB"]
 
@@ -92,7 +92,16 @@ def test_what_a_build_leaves_is_removed(fake_go: FakeGo, tmp_path: Path, monkeyp
     golang.provide(_TRIAL)
     assert fake_go.builds == 1
     assert list(own.iterdir()) == []
-    assert list(cache_folder().rglob("go-build")) == []
+    assert list(cache_folder().rglob("go-build*")) == []
+
+
+def test_a_build_leaves_alone_what_another_one_has_compiled(fake_go: FakeGo) -> None:
+    """Another program may be on its way meanwhile: it goes on from what it has."""
+    compiled = cache_folder() / "go-build-other" / "objects"
+    compiled.mkdir(parents=True)
+    golang.provide(_TRIAL)
+    assert fake_go.builds == 1
+    assert compiled.is_dir()
 
 
 @pytest.mark.parametrize("harm", ["changed", "removed", "hash gone"])

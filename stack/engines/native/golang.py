@@ -41,6 +41,7 @@ class GoModule:
 
     name: str  # of the program
     package: str  # its main package
+    cost: str  # of building it, in a sentence: the time on two cores, and the room on the disk
 
     @property
     def folder(self) -> Path:
@@ -146,10 +147,7 @@ def _is_intact(module: GoModule, report: Report) -> bool:
 
 
 def _build(module: GoModule, go: str, report: Report) -> None:
-    report(
-        f"{module.name}: building it with Go, once. It takes about ten minutes on two cores, and 3 GB of disk: "
-        "1.6 GB of them are free again afterwards, the modules of 1.4 GB stay in Go's own cache"
-    )
+    report(f"{module.name}: building it with Go, once. {module.cost}")
     target = module.program.parent
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="staging-") as scratch:
         folder = Path(scratch, module.name)
@@ -168,13 +166,16 @@ def _build(module: GoModule, go: str, report: Report) -> None:
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)
     _verified.add(module.program)
-    shutil.rmtree(_build_cache(), ignore_errors=True)
+    shutil.rmtree(_build_cache(module), ignore_errors=True)
     report(f"{module.name}: built, {module.program.stat().st_size / 1e6:.0f} MB")
 
 
-def _build_cache() -> Path:
-    """Return where Go keeps what it has compiled: a build that was cut short goes on from there; then it is removed."""
-    return cache_folder() / "go-build"
+def _build_cache(module: GoModule) -> Path:
+    """Return where Go keeps what it has compiled: a build that was cut short goes on from there; then it is removed.
+
+    It is the module's own, as its lock is: another one may be built meanwhile.
+    """
+    return cache_folder() / f"go-build-{module.name}"
 
 
 def _count_packages(module: GoModule, go: str, report: Report) -> int:
@@ -209,7 +210,7 @@ def _run(module: GoModule, argv: tuple[str, ...], follow: Callable[[str], str], 
             next_report_s = time.monotonic() + _REPORT_INTERVAL_S
             report(said)
 
-    settings = _SETTINGS | {"GOCACHE": str(_build_cache())}
+    settings = _SETTINGS | {"GOCACHE": str(_build_cache(module))}
     command = CommandLine(argv=argv, env=download_environment() | settings, cwd=module.folder)
     code = run_following(command, read, timeout_s=_BUILD_TIMEOUT_S)
     if code != 0:

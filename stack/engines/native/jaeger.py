@@ -11,7 +11,12 @@ from stack.engines.native.golang import GoModule, provide
 from stack.engines.process import bare_environment
 from stack.engines.spec import HOST, CommandLine, EngineSpec, StackContext
 
-MODULE: Final = GoModule("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
+MODULE: Final = GoModule(
+    "jaeger",
+    "github.com/jaegertracing/jaeger/cmd/jaeger",
+    "It takes about ten minutes on two cores, and 3 GB of disk: 1.6 GB of them are free again afterwards, the modules "
+    "of 1.4 GB stay in Go's own cache",
+)
 _CONFIG: Final = Path(__file__).resolve().parents[3] / "deploy" / "jaeger" / "config.yaml"
 _PAGES: Final = MODULE.folder / "ui"  # its own are made by tools that are not in its module
 _AFTER: Final = Path(__file__).with_name("exec_when_ready.py")
