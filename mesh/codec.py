@@ -98,7 +98,7 @@ class Decoder:
         writer = self._writer_schema(schema_id, receive_time_ns)
         stream = io.BytesIO(content)
         try:
-            record = fastavro.schemaless_reader(stream, writer.schema, self._reader_schema)
+            record = fastavro.schemaless_reader(stream, writer.schema, writer.reader_schema)
             message: Message = self._from_avro(record)
         except PolystreamError:
             raise
@@ -139,7 +139,8 @@ class Decoder:
                 _keep(self._refusals, schema_id, _Refusal(ask_time_ns, error.message))
             raise
         # Deep schemas are compared once, and records only where the writer's has more.
-        writer = _WriterSchema(parsed, None if self._takes_newer else find_gap(parsed, self._reader_schema))
+        gap = None if self._takes_newer else find_gap(parsed, self._reader_schema)
+        writer = _WriterSchema(parsed, None if parsed == self._reader_schema else self._reader_schema, gap)
         _keep(self._writer_schemas, schema_id, writer)
         return writer
 
@@ -154,6 +155,7 @@ class _WriterSchema(NamedTuple):
     """A schema that records were written with."""
 
     schema: ParsedSchema
+    reader_schema: ParsedSchema | None  # None where it is the same: fastavro would compare the two for each record
     gap: GapFinder | None  # where a record may say more than the reader knows, and that is not to be left out
 
 

@@ -59,13 +59,13 @@ class EventReader:
         Raises PolystreamError with REGISTRY_UNAVAILABLE when a receipt's schema cannot be had now.
         """
         headers = record.read_headers()
-        if not headers.correlation_id:
+        correlation_id, trace = headers.correlation_id, headers.trace
+        if not correlation_id:
             self._pass_over(record)
             return []
-        trace = headers.trace
         base = Event(
-            correlation_id=headers.correlation_id,
-            transaction_id=headers.correlation_id,
+            correlation_id=correlation_id,
+            transaction_id=correlation_id,
             command=headers.command,
             topic=record.topic,
             partition=record.partition,
