@@ -114,6 +114,7 @@ def open_lane(
             limits=Limits(settings.max_batch_records, settings.max_batch_wait_s, settings.store_backoff_max_s),
             on_doubt=incarnation.forget,
             metrics=own,
+            spans=tracing.losses,
         )
         metrics = Metrics(Service.PROCESSOR, settings.name, telemetry)
         own.register(metrics, health=health, tracing=tracing, deferred=lane.deferred)

@@ -402,7 +402,7 @@ class OperationTracker:
                 names.STATE: Operation.State.Name(receipt.state),
                 names.DUPLICATE: receipt.duplicate,
             },
-            record.receive_time_ns,
+            start_time_ns=record.receive_time_ns,
         )
         if span is not None:
             span.end()

@@ -1,5 +1,7 @@
 """Spans. Whether a command is traced is decided once, where it enters; the rest follow."""
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -7,6 +9,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, _get_from_env_or_default
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
@@ -20,7 +23,9 @@ from mesh.telemetry.sampling import RATE_LIMITED, HeadSampler, RateLimit
 _SCHEDULE_DELAY_MS = 250  # a finished command's spans are to be found at once
 _MAX_QUEUED_SPANS = 8192
 _MAX_EXPORT_SPANS = 512
-_EXPORT_TIMEOUT_S = 10  # with its pauses of 1, 2 and 4 s: a monitor that starts again within 7 s misses nothing
+_EXPORT_TIMEOUT_S = 10  # of one try, with the exporter's own pauses of 1, 2 and 4 s
+_TRY_PAUSE_S = 1.0
+_TRIES_MAX_S = 300.0  # of one batch: what nobody takes for so long gives way to the spans behind it
 QUEUE_FULL: Final = "queue_full"  # why a span was dropped
 NOT_TAKEN: Final = "not_taken"
 
@@ -29,12 +34,15 @@ class Tracing:
     """Makes a service's spans and sends them by OTLP.
 
     `service_name` and `instance` become OpenTelemetry's resource attributes `service.name` and `service.instance.id`.
-    Raises nothing later on: a span that cannot be sent within 10 s is dropped, and the loss is logged.
+    Raises nothing later on. While nobody takes spans, the newest 8,192 are kept, at most 5 minutes; what is dropped is
+    counted, and logged.
     """
 
     def __init__(self, service_name: str, instance: str, settings: TelemetrySettings) -> None:
         self._provider: TracerProvider | None = None
         self._losses = SpanLosses()
+        self._exporter: _PatientExporter | None = None
+        self._ids = _ChosenIds()
         self._head_sampler = HeadSampler(None, None)
         if settings.sdk_disabled:
             return
@@ -45,6 +53,7 @@ class Tracing:
             self._head_sampler = HeadSampler(None, _get_from_env_or_default())
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,  # only what was admitted reaches the SDK
+            id_generator=self._ids,
             resource=Resource.create({SERVICE_NAME: service_name, SERVICE_INSTANCE_ID: instance}),
         )
         exporter = OTLPSpanExporter(
@@ -53,7 +62,8 @@ class Tracing:
             timeout=_EXPORT_TIMEOUT_S,
             channel_options=GRPC_OPTIONS,  # type: ignore[arg-type] # gRPC takes numbers, too
         )
-        self._provider.add_span_processor(_BoundedProcessor(_CountedExporter(exporter, self._losses), self._losses))
+        self._exporter = _PatientExporter(exporter, self._losses)
+        self._provider.add_span_processor(_BoundedProcessor(self._exporter, self._losses))
         self._tracer = self._provider.get_tracer("polystream")
 
     @property
@@ -77,20 +87,26 @@ class Tracing:
         kind: SpanKind,
         parent: TraceContext | None,
         attributes: Mapping[str, AttributeValue],
+        *,
         start_time_ns: int | None = None,
+        span_id: int | None = None,
     ) -> Span | None:
         """Start a span of a command that is traced; None where the parent is not sampled or tracing is off.
 
-        `start_time_ns` is in nanoseconds since the epoch; without it, the span starts now. The caller ends the span.
+        `start_time_ns` is in nanoseconds since the epoch; without it, the span starts now. `span_id` has 64 bits, not
+        all zero; without it, it is drawn. The caller ends the span.
         """
         if self._provider is None or (parent is not None and not parent.sampled):
             return None
+        self._ids.choose(span_id)
         return self._tracer.start_span(
             name, otel_context(parent), kind=kind, attributes=attributes, start_time=start_time_ns
         )
 
     def shutdown(self) -> None:
-        """Send what is queued, within the exporter's timeout of 10 s, and stop."""
+        """Send what is queued, until a try fails, which takes 10 s at the most, and stop."""
+        if self._exporter is not None:
+            self._exporter.stop_waiting()
         if self._provider is not None:
             self._provider.shutdown()
 
@@ -103,10 +119,27 @@ class SpanLosses:
         self.not_taken = 0
         self.ended = 0  # spans that were given to the queue
         self.handed = 0  # of them, those that have left it
+        self.settled = 0  # of them, those that were taken, or are given up
 
     def read(self) -> list[tuple[int, Mapping[str, str]]]:
         """Return how many were dropped, by cause."""
         return [(self.queue_full, {names.CAUSE: QUEUE_FULL}), (self.not_taken, {names.CAUSE: NOT_TAKEN})]
+
+
+class _ChosenIds(RandomIdGenerator):
+    """Span IDs: one that the thread has chosen for its next span, else a random one."""
+
+    def __init__(self) -> None:
+        self._chosen = threading.local()
+
+    def choose(self, span_id: int | None) -> None:
+        """Have the thread's next span get this ID; None for a random one."""
+        self._chosen.span_id = span_id
+
+    def generate_span_id(self) -> int:
+        """Return the next span's ID."""
+        chosen: int | None = getattr(self._chosen, "span_id", None)
+        return super().generate_span_id() if chosen is None else chosen
 
 
 class _BoundedProcessor(BatchSpanProcessor):
@@ -131,24 +164,38 @@ class _BoundedProcessor(BatchSpanProcessor):
         super().on_end(span)
 
 
-class _CountedExporter(SpanExporter):
-    """An exporter whose failures are counted."""
+class _PatientExporter(SpanExporter):
+    """An exporter that tries again while nobody takes spans, and counts what is given up."""
 
-    def __init__(self, inner: OTLPSpanExporter, losses: SpanLosses) -> None:
+    def __init__(self, inner: SpanExporter, losses: SpanLosses) -> None:
         self._inner = inner
         self._losses = losses
+        self._stopping = threading.Event()
+        self._has_given_up = False  # since it stops: what is queued has no more time
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans. Those that nobody takes in time are dropped."""
-        self._losses.handed += len(spans)
-        result = self._inner.export(spans)
+        """Send spans, however long that takes within the bound. Meanwhile, others queue up behind them."""
+        losses = self._losses
+        losses.handed += len(spans)
+        deadline_s = time.monotonic() + _TRIES_MAX_S
+        result = SpanExportResult.FAILURE
+        while not self._has_given_up:
+            result = self._inner.export(spans)
+            if result is SpanExportResult.SUCCESS or time.monotonic() > deadline_s:
+                break
+            self._has_given_up = self._stopping.wait(_TRY_PAUSE_S)
         if result is not SpanExportResult.SUCCESS:
-            self._losses.not_taken += len(spans)
+            losses.not_taken += len(spans)
+        losses.settled += len(spans)
         return result
 
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
+    def stop_waiting(self) -> None:
+        """Try nothing again from now on."""
+        self._stopping.set()
+
+    def shutdown(self) -> None:
         """Close the connection."""
-        self._inner.shutdown(timeout_millis)
+        self._inner.shutdown()
 
 
 def context_of(span: Span) -> TraceContext:

@@ -2,8 +2,9 @@
 
     read → skip or decode → apply → send receipts → commit offsets
 
-Nothing is committed before its receipt is acknowledged, and what is delivered twice is answered twice with the
-same receipt. A store or a registry that does not answer stops the lane where it stands, and nothing is lost.
+Nothing is committed before its receipt is acknowledged and its spans are sent, and what is delivered twice is answered
+twice with the same receipt. A store or a registry that does not answer stops the lane where it stands, and nothing is
+lost.
 """
 
 import time
@@ -21,6 +22,7 @@ from mesh.health.part import PartHealth
 from mesh.telemetry.repeats import RepeatCounter
 from mesh.topics import lane_group
 from processor.lanes.applying import Applied, Applying
+from processor.lanes.committing import Commits, SpanProgress
 from processor.lanes.control import LaneControl
 from processor.lanes.decoding import CommandDecoder, Item, Redrive, Taken
 from processor.lanes.deferral import Deferral
@@ -55,7 +57,7 @@ class Lane:
     """The loop. It is given all that it works with, and closes none of it.
 
     `on_doubt` is called when the topic may be another one than before. `metrics` are what it counts in: its own,
-    where none are given.
+    where none are given. `spans` tells how far the process has come with sending those that the lane makes.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Lane:
         limits: Limits,
         on_doubt: Callable[[], None],
         metrics: LaneMetrics | None = None,
+        spans: SpanProgress | None = None,
     ) -> None:
         self._metrics = metrics or LaneMetrics(store.name, lane_group(store.name))
         self._source = source
@@ -85,6 +88,7 @@ class Lane:
         self._limits = limits
         self._on_doubt = on_doubt
         self._offsets = Offsets()
+        self._commits = Commits(source.commit, spans)
         self._retry = LaneRetry(source, stop, limits.max_backoff_s, self._forget, health=health, metrics=self._metrics)
         applying = Applying(store, self._retry, self._metrics)
         self._settling = Settling(store, decoder, applying, self._retry, self._send)
@@ -108,6 +112,7 @@ class Lane:
             self._health.doing("applies commands")
             while not self._stop.is_set():
                 self.run_once()
+            self._commits.flush(self._committable())
         except Stopped:
             _LOG.info("stopped in the middle of a batch: it will be delivered again")
 
@@ -251,6 +256,7 @@ class Lane:
             return False
         self._source.idle(_HELD_LOOK_S)
         self._forget(self._source.take_lost())
+        self._commits.offer(self._committable())
         self._tell_partitions()
         self._look_around(is_idle=True)
         return True
@@ -292,8 +298,8 @@ class Lane:
         return [one for one in taken if one is not None]
 
     def _commit(self) -> None:
-        offsets = self._offsets.committable(self._deferral.lowest_offsets())
-        self._source.commit(offsets)
+        offsets = self._committable()
+        self._commits.offer(offsets)
         with self._health.calling(self._store_name):
             try:
                 self._store.record_positions(offsets)
@@ -306,9 +312,13 @@ class Lane:
             self._progress_waits = False
             self._health.going_on(self._store_name)
 
+    def _committable(self) -> Mapping[int, int]:
+        return self._offsets.committable(self._deferral.lowest_offsets())
+
     def _forget(self, partitions: frozenset[int]) -> None:
         """Forget partitions that were taken away: what is not answered there is another lane's."""
         if partitions:
             self._deferral.drop(partitions)
             self._offsets.drop(partitions)
+            self._commits.drop(partitions)
             self._on_doubt()

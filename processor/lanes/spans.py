@@ -1,7 +1,13 @@
-"""The spans of one command in a lane: the work on it, the store's part of that, and the receipt's way out."""
+"""The spans of one command in a lane: the work on it, the store's part of that, and the receipt's way out.
 
+Their IDs follow from the record and from what is answered to it: a lane that is killed before it has sent its spans is
+given the record again, and makes the spans that others have for parents.
+"""
+
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.util.types import AttributeValue
@@ -43,6 +49,14 @@ class OpenSpans:
         self._process.end()
 
 
+class _SpanIds(NamedTuple):
+    """The IDs of a command's spans; None for random ones, where it came without a trace."""
+
+    process: int | None
+    write: int | None
+    send: int | None
+
+
 class LaneSpans:
     """Makes a lane's spans."""
 
@@ -73,22 +87,44 @@ class LaneSpans:
             names.STORE: self._store,
         }
         attributes = common | self._process_attributes(record) | _outcome_attributes(receipt)
-        process = self._tracing.start(names.LANE_PROCESS, SpanKind.CONSUMER, trace, attributes, record.receive_time_ns)
+        ids = self._span_ids(record, trace, receipt)
+        process = self._tracing.start(
+            *(names.LANE_PROCESS, SpanKind.CONSUMER, trace, attributes),
+            start_time_ns=record.receive_time_ns,
+            span_id=ids.process,
+        )
         if process is None:
             return None
         if cause is not None:
             # A refusal is an answer; this is a fault.
             process.set_status(StatusCode.ERROR, cause.reason.name)
         if step is not None:
-            self._write(context_of(process), common, step, receipt.command)
-        send = self._tracing.start(names.LANE_SEND, SpanKind.PRODUCER, context_of(process), common | _send_attributes())
+            self._write(context_of(process), common, step, receipt.command, ids.write)
+        send = self._tracing.start(
+            *(names.LANE_SEND, SpanKind.PRODUCER, context_of(process), common | _send_attributes()), span_id=ids.send
+        )
         return None if send is None else OpenSpans(process, send)
 
     def _is_traced(self, trace: TraceContext | None) -> bool:
         # Where the producer knows nothing of traces, the command is admitted here, within the same limit.
         return trace.sampled if trace is not None else self._tracing.enter(None) is None
 
-    def _write(self, parent: TraceContext, common: Mapping[str, AttributeValue], step: Step, command: str) -> None:
+    def _span_ids(self, record: KafkaRecord, trace: TraceContext | None, receipt: CommandReceipt) -> "_SpanIds":
+        if trace is None:
+            return _SpanIds(None, None, None)
+        answer = (receipt.state, bool(receipt.waits_behind))  # a command that has waited is answered again
+        seed = f"{trace.traceparent} {self._store} {record.partition} {record.offset} {answer}"
+        digest = hashlib.blake2b(seed.encode(), digest_size=24).digest()
+        return _SpanIds(*(int.from_bytes(digest[start : start + 8]) or 1 for start in (0, 8, 16)))
+
+    def _write(
+        self,
+        parent: TraceContext,
+        common: Mapping[str, AttributeValue],
+        step: Step,
+        command: str,
+        span_id: int | None,
+    ) -> None:
         store = self._store.lower()
         attributes: dict[str, AttributeValue] = {
             **common,
@@ -96,8 +132,9 @@ class LaneSpans:
             names.DB_OPERATION: command,
             names.DB_BATCH_SIZE: step.commands,
         }
+        name = names.LANE_STORE.format(command=command, store=store)
         span = self._tracing.start(
-            names.LANE_STORE.format(command=command, store=store), SpanKind.CLIENT, parent, attributes, step.start_ns
+            *(name, SpanKind.CLIENT, parent, attributes), start_time_ns=step.start_ns, span_id=span_id
         )
         if span is not None:
             span.end(step.end_ns)

@@ -1,4 +1,4 @@
-"""The story of every command is complete, though few are traced, a lane is killed and the event store stands still.
+"""The story of every command is complete, though few are traced, lanes are killed and the event store stands still.
 
 `POLYSTREAM_STORIES_COUNT` sets how many commands are sent, `POLYSTREAM_STORIES_STOP_S` for how long the event store is
 away.
@@ -145,12 +145,27 @@ def _until_complete(client: httpx.Client, correlation_ids: Sequence[str]) -> dic
     return stories
 
 
-@pytest.mark.timeout(_SENT_TIMEOUT_S + _SETTLE_TIMEOUT_S + _STOP_S + 180)
+def _killed_when_answered(platform: Platform, client: httpx.Client, serial: int) -> str:
+    """Send a command that is traced, kill its lane the moment that it has answered, and return the correlation ID."""
+    traced = {"traceparent": f"00-{serial:032x}-{serial:016x}-01"}
+    lane = platform.pid("lane-redis-0")
+    correlation_id: str = client.post(f"/cache/conteudo/{serial}", headers=traced).json()["correlation_id"]
+    done = client.post(f"/v1/operations/{correlation_id}:wait").raise_for_status().json()
+    platform.kill("lane-redis-0")
+    assert done["state"] == "SUCCEEDED"
+    eventually(lambda: platform.is_back("lane-redis-0", lane), _SETTLE_TIMEOUT_S)
+    return correlation_id
+
+
+@pytest.mark.timeout(_SENT_TIMEOUT_S + _SETTLE_TIMEOUT_S + _STOP_S + 240)
 @pytest.mark.parametrize("engine_set", chosen_sets())
 def test_every_story_is_complete(tmp_path: Path, engine_set: str) -> None:
     """Each hop and each receipt is there once, for traced commands their spans too, whatever stood still meanwhile."""
     with Platform(tmp_path / "platform", engine_set=engine_set, settings=_SETTINGS) as platform:
         url = platform.door("gateway")
+        with httpx.Client(base_url=url, timeout=_CALL_TIMEOUT_S) as client:
+            killed = [_killed_when_answered(platform, client, serial) for serial in range(1, 4)]
+            assert all(story["spans"] for story in _until_complete(client, killed).values())
         load = Load(url)
         load.start()
         eventually(lambda: load.have_sent(_COUNT // 4), _SENT_TIMEOUT_S)

@@ -37,7 +37,7 @@ def exporter() -> InMemorySpanExporter:
 def spans(exporter: InMemorySpanExporter) -> LaneSpans:
     """Return a lane's spans, without a collector."""
     tracing = Tracing("processor", "lane-0", TelemetrySettings(OTEL_SDK_DISABLED=True))
-    provider = TracerProvider()
+    provider = TracerProvider(id_generator=tracing._ids)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing._provider, tracing._tracer = provider, provider.get_tracer("test")
     tracing._head_sampler = HeadSampler(RateLimit(1, lambda: 0.0), None)
@@ -140,3 +140,22 @@ def test_commands_of_producers_without_traces_are_admitted_within_the_limit(
     assert opened[1] is None
     opened[0].end()
     assert by_name(exporter)["process user_events"].parent is None
+
+
+def test_what_is_delivered_again_has_the_spans_of_the_first_time(
+    spans: LaneSpans, exporter: InMemorySpanExporter
+) -> None:
+    """They may never have left a process that was killed, while the receipt that names one of them as parent has."""
+    for _ in range(2):
+        opened = spans.open(record(), PARENT, receipt(Outcome()), cause=None, step=STEP)
+        assert opened is not None
+        opened.end()
+    told = [(span.name, span.context.span_id) for span in exporter.get_finished_spans() if span.context]
+    assert told[:3] == told[3:]
+    assert len(set(told)) == 3
+    refused = spans.open(record(), PARENT, receipt(refuse(Reason.EMAIL_ALREADY_EXISTS, "email")), cause=None, step=STEP)
+    assert refused is not None
+    refused.end()
+    others = [(span.name, span.context.span_id) for span in exporter.get_finished_spans()[6:] if span.context]
+    assert len(others) == 3
+    assert not {*others} & {*told}
