@@ -23,6 +23,7 @@ from mesh.settings import (
 from mesh.settings_base import check_settings
 from mesh.telemetry.logs import configure_logging
 from monitor.bootstrap import build
+from monitor.priority import yield_to_services
 
 _GRPC_GRACE_S = 2.0
 
@@ -31,6 +32,7 @@ log = structlog.stdlib.get_logger("monitor")
 
 async def run() -> int:
     """Serve until SIGTERM or SIGINT, or until a thread dies; 0 after a clean stop."""
+    yield_to_services()  # before it has threads: on Linux each has a niceness of its own, its parent's
     monitor = build()
     startup.end()
     monitor.health_file.start()

@@ -7,6 +7,7 @@ the records' keys spread over the partitions.
 import json
 import struct
 
+from google.protobuf.message import Message
 from polystream.v1.contents_pb2 import Content
 from polystream.v1.views_pb2 import RecordViewRequest
 
@@ -14,7 +15,8 @@ COMMAND = "RecordView"
 SENDERS = 8
 REST_PATH = "/historico-visualizacao"
 GRPC_PATH = "/polystream.v1.ViewService/RecordView"
-_GRPC_HEADER = struct.Struct(">?I")  # compressed, length of the message in bytes
+GRPC_HEADERS = (("content-type", "application/grpc"), ("te", "trailers"))
+_GRPC_PREFIX = struct.Struct(">?I")  # compressed, length of the message in bytes
 _FIRST_USER_ID = 1_000_001
 
 
@@ -50,6 +52,11 @@ def json_bodies() -> list[bytes]:
 
 
 def grpc_bodies() -> list[bytes]:
-    """Return each sender's command as a gRPC body: one length-prefixed message."""
-    messages = [_view(sender).SerializeToString() for sender in range(SENDERS)]
-    return [_GRPC_HEADER.pack(False, len(message)) + message for message in messages]
+    """Return each sender's command as a gRPC body."""
+    return [framed(_view(sender)) for sender in range(SENDERS)]
+
+
+def framed(request: Message) -> bytes:
+    """Return a gRPC body: one length-prefixed message."""
+    message = request.SerializeToString()
+    return _GRPC_PREFIX.pack(False, len(message)) + message

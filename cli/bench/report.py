@@ -12,10 +12,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from cli.bench.observation import WITH, WITHOUT
 from cli.bench.payload import COMMAND
 from cli.bench.rounds import Round, ratio, summary
 from cli.bench.subjects import EDGE_PEER_REST, EDGE_REST, GATEWAY_GRPC, GATEWAY_REST, PEER_REST, Subject
 from stack.engines.native.lock import POMS
+from stack.supervisor.services import MONITOR
 
 _PACKAGES: Final = (
     *("polystream", "pygrpc-native", "grpcio", "protobuf", "protobuf-py", "uvloop", "httptools", "confluent-kafka"),
@@ -77,6 +79,8 @@ def _ratios(
 def print_report(report: Mapping[str, Any], console: Console) -> None:
     """Print what was measured, and what it was measured with."""
     console.print(_table(report))
+    if "observation" in report:
+        console.print(observation_table(report["observation"]))
     for name, sentence in _SENTENCES.items():
         found = report["ratios"][name]
         spread = f"{found['median']:.2f} ({found['lowest']:.2f} to {found['highest']:.2f})"
@@ -129,6 +133,35 @@ def _table(report: Mapping[str, Any]) -> Table:
             f"{figures['p99_ms']:.1f}",
             f"{figures['refused_share']:.0%}" if figures["refused_share"] else "",
             f"{figures['memory_mib']:.0f}",
+        )
+    return table
+
+
+def observation_table(observation: Mapping[str, Any]) -> Table:
+    """Return what `cli.bench.observation` has measured, a row for each kind of command."""
+    table = Table(title="Commands answered, with tracing, metrics and the event log, and without")
+    table.add_column("")
+    for column in (
+        "with, commands/s",
+        "without",
+        "with to without",
+        "services' CPU µs",
+        "monitor's",
+        "log whole after s",
+    ):
+        table.add_column(column, justify="right")
+    for kind, figures in observation.items():
+        ratios, sides = figures["rate_to_without"], (figures[WITH], figures[WITHOUT])
+        services = [
+            sum(cost for name, cost in side["cpu_us_by_process"].items() if name != MONITOR.name) for side in sides
+        ]
+        table.add_row(
+            kind,
+            *(f"{side['rate_median']:,.0f}" for side in sides),
+            f"{ratios['median']:.2f} ({ratios['lowest']:.2f}-{ratios['highest']:.2f})",
+            f"{services[0]:.0f}, {services[1]:.0f}",
+            f"{sides[0]['cpu_us_by_process'][MONITOR.name]:.0f}",
+            f"{sides[0]['kept_s_median']:.1f}",
         )
     return table
 

@@ -8,6 +8,7 @@ import httpx
 
 from cli.bench import stage
 from cli.bench.load import LoadError, provide_generator
+from cli.bench.observation import measure_observation
 from cli.bench.report import build_report, name_broker
 from cli.bench.rounds import Schedule, measure
 from cli.bench.subjects import long_subjects, short_subjects
@@ -38,4 +39,7 @@ def run_bench(
             subjects += long_subjects(running)
         peer = httpx.get(f"http://{HOST}:{running.elsewhere[stage.PEER].ports.rest}/healthz", trust_env=False).json()
         results = measure(running, subjects, schedule, progress)
-        return build_report(subjects, results, broker=name_broker(broker, native_kafka=native_kafka), peer=peer)
+        report = build_report(subjects, results, broker=name_broker(broker, native_kafka=native_kafka), peer=peer)
+    if all_subjects:
+        report["observation"] = measure_observation(schedule.rounds, progress, native_kafka=native_kafka)
+    return report

@@ -1,7 +1,4 @@
-"""What the benchmark runs: a broker and the other engines, the gateway, Envoy and the peer, on free ports.
-
-No lane and no monitor: the peer has none either, and the two would take the processors that are measured.
-"""
+"""What the benchmark runs: a broker and the other engines, and what takes commands before them, on free ports."""
 
 import os
 import random
@@ -30,7 +27,7 @@ from stack.engines import process as processes
 from stack.engines.spec import HOST, CommandLine, EngineSpec, ProcessSpec, StackContext, StackError
 from stack.ports import Ports
 from stack.supervisor.free_ports import is_free
-from stack.supervisor.services import ENVOY, GATEWAY, gateway
+from stack.supervisor.services import ENVOY, GATEWAY, PROVISION, gateway
 
 PEER_TOPIC = "user_events.bench_peer"
 BROKER = "kafka"
@@ -94,36 +91,47 @@ class Stage:
 
 
 @contextmanager
-def stage(broker: str, *, native_kafka: bool, everything: bool) -> Iterator[Stage]:
-    """Run everything while the block runs.
+def engines(broker: str, *, native_kafka: bool) -> Iterator[Stage]:
+    """Run the engines, with their topics and tables, while the block runs.
 
     `broker` is the address of an empty broker to use; where it is empty, one is started: the embedded set's, or Apache
-    Kafka. `everything` adds what only a long run measures. Raises LoadError.
+    Kafka. Raises LoadError.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="polystream-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         context = StackContext(folder, Ports(*_draw_ports(len(fields(Ports)))), PostgresSettings())
-        engines = _engines(broker, native_kafka=native_kafka)
-        settings = {name: value for engine in engines for name, value in engine.environment(context).items()}
+        specs = _engines(broker, native_kafka=native_kafka)
+        settings = {name: value for engine in specs for name, value in engine.environment(context).items()}
         if broker:
             settings["KAFKA_BOOTSTRAP_SERVERS"] = broker
-        otlp = f"{HOST}:{context.ports.otlp}"
-        settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp}", "LOG_LEVEL": "WARNING", "DEMO_DATA": "1"}
+        otlp = f"http://{HOST}:{context.ports.otlp}"
+        settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp, "LOG_LEVEL": "WARNING", "DEMO_DATA": "1"}
         context = replace(context, environment=processes.bare_environment() | settings, work_dir=folder)
         kafka = KafkaSettings(bootstrap_servers=settings["KAFKA_BOOTSTRAP_SERVERS"]).client_config("bench")
         kafka["log_level"] = _LOG_ERRORS
 
         running = Stage(context, kafka, not broker, _contexts(context))
         stack.callback(running.stop)
-        stack.enter_context(span_sink(otlp))
-        for engine in engines:
+        for engine in specs:
             running.start(engine)
         _create_topics(kafka)
-        _provision(context)
+        for argv in PROVISION:
+            _provision(context, argv)
+        yield running
+
+
+@contextmanager
+def stage(broker: str, *, native_kafka: bool, everything: bool) -> Iterator[Stage]:
+    """Run the engines, the gateway, Envoy and the peer while the block runs.
+
+    No lane and no monitor: the peer has none either, and the two would take the processors that are measured. `broker`
+    and `native_kafka` are those of `engines`; `everything` adds what only a long run measures. Raises LoadError.
+    """
+    with engines(broker, native_kafka=native_kafka) as running, span_sink(f"{HOST}:{running.context.ports.otlp}"):
         running.start(GATEWAY)
         running.start(ENVOY)
-        peer = _peer(settings["KAFKA_BOOTSTRAP_SERVERS"])
+        peer = _peer(running.context.environment["KAFKA_BOOTSTRAP_SERVERS"])
         running.start(peer, PEER)
         running.start(replace(ENVOY, name=PEER_EDGE), PEER_EDGE)
         if everything:
@@ -217,8 +225,8 @@ def _has_records(kafka: Mapping[str, str | int | bool]) -> bool:
         counter.close()
 
 
-def _provision(context: StackContext) -> None:
-    command = CommandLine(argv=(sys.executable, "-m", "stack.provision"), env=context.environment, cwd=context.work_dir)
+def _provision(context: StackContext, argv: tuple[str, ...]) -> None:
+    command = CommandLine(argv=(sys.executable, *argv), env=context.environment, cwd=context.work_dir)
     run = processes.run(command, context.log("provision"), timeout_s=_PROVISION_TIMEOUT_S)
     if run.returncode != 0:
         raise LoadError(f"provisioning failed:\n{run.stdout[-2000:]}")

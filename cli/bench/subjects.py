@@ -18,7 +18,6 @@ EDGE_PEER_REST: Final = "edge_peer_rest"
 STREAMS: Final = 128  # requests under way at once: what a busy server has
 _FEW_STREAMS: Final = 32
 _TOO_MANY_STREAMS: Final = 8192  # twice as many as a gateway lets wait for Kafka
-_GRPC_HEADERS: Final = (("content-type", "application/grpc"), ("te", "trailers"))
 _JSON_HEADERS: Final = (("content-type", "application/json"),)
 _PEER_TITLE: Final = "FastAPI + aiokafka, REST"
 
@@ -94,4 +93,4 @@ def _rest(port: int) -> Target:
 
 
 def _grpc(port: int) -> Target:
-    return Target(port, payload.GRPC_PATH, payload.grpc_bodies(), _GRPC_HEADERS, http2=True)
+    return Target(port, payload.GRPC_PATH, payload.grpc_bodies(), payload.GRPC_HEADERS, http2=True)

@@ -1,7 +1,9 @@
 """Each service emits the metrics and spans that the list has for it, and nothing else; no person is in any of it."""
 
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,6 +18,7 @@ from contracts.reference.signals import EVENTS, SPANS
 from mesh.telemetry.metric_list import METRICS, OVERFLOW, MetricKind, Service, metrics_of
 from mesh.telemetry.prometheus import prometheus_name
 from monitor import records
+from monitor.priority import NICENESS
 from tests.support.people import person
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
@@ -72,6 +75,17 @@ def drive(platform: Platform) -> dict[str, Any]:
     producer.produce("user_events", b"no record", b"1", headers=[("command", b"NoCommand")])
     assert producer.flush(_TIMEOUT_S) == 0
     return someone | {"correlation_id": created.correlation_id}
+
+
+def test_the_monitor_leaves_the_processors_to_the_services(platform: Platform) -> None:
+    """All of its threads have a third of a service's share, and so has its session where Linux weighs sessions."""
+    monitor = platform.pid("monitor")
+    threads = [int(task.name) for task in Path(f"/proc/{monitor}/task").iterdir()]
+    ours = os.getpriority(os.PRIO_PROCESS, platform.pid("gateway-0"))
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {ours + NICENESS}
+    session = Path(f"/proc/{monitor}/autogroup")
+    if session.exists():
+        assert session.read_text().split()[-1] == str(NICENESS)
 
 
 def test_each_service_tells_what_the_list_has_for_it(platform: Platform) -> None:

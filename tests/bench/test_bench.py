@@ -4,6 +4,7 @@ import pytest
 from confluent_kafka import Producer
 
 from cli.bench.load import LoadError
+from cli.bench.observation import measure_observation
 from cli.bench.rounds import Schedule
 from cli.bench.run import run_bench
 from cli.bench.subjects import EDGE_PEER_REST, EDGE_REST, GATEWAY_GRPC, GATEWAY_REST, PEER_REST
@@ -29,6 +30,18 @@ def test_a_small_run_measures_every_subject(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(report["subjects"][EDGE_REST]["cpu_us_by_process"]) == 2
     assert "embedded" in report["broker"]
     assert any("round 2 of 2" in step for step in steps)
+
+
+@pytest.mark.timeout(180)
+def test_what_observation_costs_is_measured_on_whole_platforms() -> None:
+    """Every command is answered on both, and the event log of the one that has it is whole before the next load."""
+    provide_load_generator()
+    found = measure_observation(1, lambda _: None, native_kafka=False, commands=200)
+    assert len(found) == 3, "one kind for each store"
+    for figures in found.values():
+        assert figures["rate_to_without"]["median"] > 0
+        assert figures["with"]["cpu_us_by_process"]["monitor"] > 0
+        assert "monitor" not in figures["without"]["cpu_us_by_process"]
 
 
 def test_a_broker_that_holds_commands_is_refused(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:

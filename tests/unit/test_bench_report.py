@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from cli.bench.load import Target
-from cli.bench.report import build_report, name_broker, print_report
+from cli.bench.observation import Observed, observation_summary
+from cli.bench.report import build_report, name_broker, observation_table, print_report
 from cli.bench.rounds import Round, order, ratio, summary
 from cli.bench.subjects import EDGE_PEER_REST, EDGE_REST, GATEWAY_GRPC, GATEWAY_REST, PEER_REST, Subject
 
@@ -106,3 +107,23 @@ def test_the_command_line_has_its_options(option: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         main(["bench", "--help"])
     assert option in capsys.readouterr().out
+
+
+def observed(rate: float, **cpu_us: float) -> Observed:
+    """One kind of command on one platform."""
+    return Observed(1000, 1000 / rate, rate, cpu_us, kept_s=0.5 if "monitor" in cpu_us else 0.0)
+
+
+def test_observation_is_compared_round_by_round() -> None:
+    """A slow round counts for both sides; the monitor's CPU time is told apart from the services'."""
+    with_log = [observed(rate, gateway=30.0, lane=60.0, monitor=200.0) for rate in (950, 95, 900)]
+    without = [observed(rate, gateway=28.0, lane=57.0) for rate in (1000, 100, 1000)]
+    found = observation_summary({"with": with_log, "without": without})
+    assert found["rate_to_without"] == {"median": 0.95, "lowest": 0.9, "highest": 0.95}
+    assert found["with"]["rate_median"] == 900
+    assert (found["with"]["kept_s_median"], found["without"]["kept_s_median"]) == (0.5, 0.0)
+    console = Console(record=True, width=200)
+    console.print(observation_table({"CreatePayment": found}))
+    text = console.export_text()
+    for figure in ("0.95 (0.90-0.95)", "90, 85", "200", "0.5"):
+        assert figure in text
