@@ -116,16 +116,16 @@ def measure_observation(
 
 
 def observation_summary(figures: Mapping[str, Sequence[Observed]]) -> dict[str, Any]:
-    """Return the medians of both sides of one kind of command, their ratio round by round, and the rounds."""
+    """Return the medians of one kind of command, with and without, their ratio round by round, and the rounds."""
     ratios = [one.rate / other.rate for one, other in zip(figures[WITH], figures[WITHOUT], strict=True)]
     found = {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
     return {
         "rate_to_without": {name: round(value, 3) for name, value in found.items()},
-        **{name: _side(rounds) for name, rounds in figures.items()},
+        **{name: _medians(rounds) for name, rounds in figures.items()},
     }
 
 
-def _side(rounds: Sequence[Observed]) -> dict[str, Any]:
+def _medians(rounds: Sequence[Observed]) -> dict[str, Any]:
     return {
         "rate_median": round(statistics.median([each.rate for each in rounds]), 1),
         "kept_s_median": round(statistics.median([each.kept_s for each in rounds]), 2),

@@ -151,17 +151,17 @@ def observation_table(observation: Mapping[str, Any]) -> Table:
     ):
         table.add_column(column, justify="right")
     for kind, figures in observation.items():
-        ratios, sides = figures["rate_to_without"], (figures[WITH], figures[WITHOUT])
+        ratios, both = figures["rate_to_without"], (figures[WITH], figures[WITHOUT])
         services = [
-            sum(cost for name, cost in side["cpu_us_by_process"].items() if name != MONITOR.name) for side in sides
+            sum(cost for name, cost in each["cpu_us_by_process"].items() if name != MONITOR.name) for each in both
         ]
         table.add_row(
             kind,
-            *(f"{side['rate_median']:,.0f}" for side in sides),
+            *(f"{each['rate_median']:,.0f}" for each in both),
             f"{ratios['median']:.2f} ({ratios['lowest']:.2f}-{ratios['highest']:.2f})",
             f"{services[0]:.0f}, {services[1]:.0f}",
-            f"{sides[0]['cpu_us_by_process'][MONITOR.name]:.0f}",
-            f"{sides[0]['kept_s_median']:.1f}",
+            f"{both[0]['cpu_us_by_process'][MONITOR.name]:.0f}",
+            f"{both[0]['kept_s_median']:.1f}",
         )
     return table
 

@@ -41,7 +41,7 @@ class Tracing:
     def __init__(self, service_name: str, instance: str, settings: TelemetrySettings) -> None:
         self._provider: TracerProvider | None = None
         self._losses = SpanLosses()
-        self._exporter: _PatientExporter | None = None
+        self._exporter: _RetryingExporter | None = None
         self._ids = _ChosenIds()
         self._head_sampler = HeadSampler(None, None)
         if settings.sdk_disabled:
@@ -62,7 +62,7 @@ class Tracing:
             timeout=_EXPORT_TIMEOUT_S,
             channel_options=GRPC_OPTIONS,  # type: ignore[arg-type] # gRPC takes numbers, too
         )
-        self._exporter = _PatientExporter(exporter, self._losses)
+        self._exporter = _RetryingExporter(exporter, self._losses)
         self._provider.add_span_processor(_BoundedProcessor(self._exporter, self._losses))
         self._tracer = self._provider.get_tracer("polystream")
 
@@ -164,7 +164,7 @@ class _BoundedProcessor(BatchSpanProcessor):
         super().on_end(span)
 
 
-class _PatientExporter(SpanExporter):
+class _RetryingExporter(SpanExporter):
     """An exporter that tries again while nobody takes spans, and counts what is given up."""
 
     def __init__(self, inner: SpanExporter, losses: SpanLosses) -> None:

@@ -115,7 +115,7 @@ def observed(rate: float, **cpu_us: float) -> Observed:
 
 
 def test_observation_is_compared_round_by_round() -> None:
-    """A slow round counts for both sides; the monitor's CPU time is told apart from the services'."""
+    """A slow round counts for both; the monitor's CPU time is told apart from the services'."""
     with_log = [observed(rate, gateway=30.0, lane=60.0, monitor=200.0) for rate in (950, 95, 900)]
     without = [observed(rate, gateway=28.0, lane=57.0) for rate in (1000, 100, 1000)]
     found = observation_summary({"with": with_log, "without": without})

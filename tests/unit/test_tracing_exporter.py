@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from mesh.telemetry import tracing
-from mesh.telemetry.tracing import SpanLosses, _PatientExporter
+from mesh.telemetry.tracing import SpanLosses, _RetryingExporter
 
 _TIMEOUT_S = 10.0
 SPANS: Sequence[ReadableSpan] = [ReadableSpan("one"), ReadableSpan("two")]
@@ -44,7 +44,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
 def test_spans_wait_for_a_receiver_that_is_away(receiver: Receiver) -> None:
     """They are sent once it is back, and nothing is counted as lost."""
     losses = SpanLosses()
-    exporter = _PatientExporter(receiver, losses)
+    exporter = _RetryingExporter(receiver, losses)
     thread = threading.Thread(target=exporter.export, args=(SPANS,), daemon=True)
     thread.start()
     assert receiver.tried_twice.wait(_TIMEOUT_S)
@@ -58,7 +58,7 @@ def test_spans_wait_for_a_receiver_that_is_away(receiver: Receiver) -> None:
 def test_a_stop_waits_for_nobody(receiver: Receiver) -> None:
     """One try is made, and then none for what is queued behind; what is lost is counted."""
     losses = SpanLosses()
-    exporter = _PatientExporter(receiver, losses)
+    exporter = _RetryingExporter(receiver, losses)
     exporter.stop_waiting()
     assert exporter.export(SPANS) is SpanExportResult.FAILURE
     assert exporter.export(SPANS) is SpanExportResult.FAILURE
@@ -70,7 +70,7 @@ def test_spans_that_nobody_ever_takes_give_way(receiver: Receiver, monkeypatch: 
     """After the bound, the next ones have their turn."""
     monkeypatch.setattr(tracing, "_TRIES_MAX_S", 0.0)
     losses = SpanLosses()
-    exporter = _PatientExporter(receiver, losses)
+    exporter = _RetryingExporter(receiver, losses)
     assert exporter.export(SPANS) is SpanExportResult.FAILURE
     receiver.takes.set()
     assert exporter.export(SPANS) is SpanExportResult.SUCCESS
