@@ -1,8 +1,8 @@
 """What has happened in the last minutes, in numbers, counted from the events that the monitor reads anyway.
 
 The overview draws its charts from metrics, which reach further back and outlive the monitor. Here is what those cannot
-tell: why stores have refused commands lately, and how long each part of the way took in the last half minute, of the very
-operations that the event log has. It is told where nobody sends metrics, too.
+tell: why stores have refused commands lately, and how long each part of the way took in the last half minute, of the
+operations that the event log has. It is there where nobody sends metrics, too.
 
 The figures begin when the monitor starts. A record that is read twice, as after a rebalance, counts twice.
 """

@@ -1,11 +1,12 @@
 """The overview's charts: what the services have measured themselves, from the metrics that the monitor keeps.
 
 So they tell of what no event does, such as a command that was turned away at the door, and are there after a restart of
-the monitor. A step of time is read from the file once, when it is over and every service has told of it, however many
-pages show it.
+the monitor. A step of time is read when it is over and every service has told of it, once for all pages; now and then,
+all steps are read anew, for what a service could only tell later.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ SPANS: Final[Mapping[str, tuple[int, int]]] = {
     "24h": (86_400, 1200),
 }
 DEFAULT_SPAN: Final = "15m"
+_WHOLE_STEPS: Final = 12  # so many steps are read one by one, then all anew
 _SLACK_S: Final = 1.0  # what services send is on its way for a moment
 _IN_FLIGHT_S: Final = 2.0  # for so long, one answer does for all pages
 _ACCEPTED, _REFUSED = "accepted", "refused"  # outcomes, as the gateway's and the lanes' metrics name them
@@ -77,11 +79,19 @@ _ERRORS: Final = _ChartSpec(
 class ChartValues:
     """What the charts of a span of time show, and the charts in each language that has been asked for."""
 
-    end_s: int
-    step_s: int
-    times_s: Sequence[int] = ()
-    lines: Mapping[str, Values] = field(default_factory=dict)  # by the text that names them
+    times_s: range
+    lines: Mapping[str, Values]  # by the text that names them
+    steps_added: int = 0  # since all of it was read
     _charts: dict[str, Sequence[Chart]] = field(default_factory=dict)  # by the language's tag
+
+    def followed_by(self, later: "ChartValues", since_s: int) -> "ChartValues":
+        """Return these values and those of the steps behind them, from a time on."""
+        gone = max(0, (since_s - self.times_s.start) // self.times_s.step)
+        return ChartValues(
+            range(self.times_s[gone], later.times_s.stop, self.times_s.step),
+            {name: [*values[gone:], *later.lines[name]] for name, values in self.lines.items()},
+            self.steps_added + len(later.times_s),
+        )
 
     @property
     def is_known(self) -> bool:
@@ -105,7 +115,7 @@ class ChartValues:
             language.text(spec.title),
             language.text(spec.unit),
             times_s=self.times_s,
-            step_s=self.step_s,
+            step_s=self.times_s.step,
             lines=[Line(language.text(name), look, self.lines[name]) for name, look in spec.lines.items()],
             write=write,
         )
@@ -127,14 +137,15 @@ class OverviewCharts:
     async def measured(self, span: str) -> ChartValues:
         """Return what is known of a span of time, one of `SPANS`."""
         length_s, step_s = SPANS[span]
-        now_s = self._clock_s()
-        end_s = int((now_s - self._interval_s - _SLACK_S) // step_s * step_s)
+        settled_s = self._interval_s + _SLACK_S
+        end_s = int((self._clock_s() - settled_s) // step_s * step_s)
         async with self._reading:
             known = self._known.get(span)
-            if known is None or known.end_s != end_s:
+            if known is None or known.times_s.stop != end_s:
                 # Not a moment more than its length: what is older is kept in coarser steps.
-                since_s = -(-int(now_s + _SLACK_S - length_s) // step_s) * step_s
-                known = self._known[span] = await asyncio.to_thread(self._read, since_s, end_s, step_s)
+                since_s = end_s - length_s + math.ceil((settled_s + _SLACK_S) / step_s + 1) * step_s
+                wanted = range(since_s, end_s, step_s)
+                known = self._known[span] = await asyncio.to_thread(self._read_on, known, wanted)
             return known
 
     async def in_flight(self) -> float | None:
@@ -148,11 +159,18 @@ class OverviewCharts:
                 self._in_flight, self._in_flight_at_s = told[-1] if told else None, now_s
             return self._in_flight
 
-    def _read(self, since_s: int, end_s: int, step_s: int) -> ChartValues:
-        times_s = range(since_s, end_s, step_s)
+    def _read_on(self, known: ChartValues | None, wanted: range) -> ChartValues:
+        """Return the values of all steps, of which only those are read that are not known."""
+        if known is None or not wanted.start < known.times_s.stop < wanted.stop:
+            return self._read(wanted)
+        more = range(known.times_s.stop, wanted.stop, wanted.step)
+        if known.steps_added + len(more) > _WHOLE_STEPS:
+            return self._read(wanted)
+        return known.followed_by(self._read(more), wanted.start)
 
+    def _read(self, times_s: range) -> ChartValues:
         def read(spec: MetricSpec, by: str = "") -> Mapping[str, Sequence[Point]]:
-            return self._points(spec, since_s * 1_000_000, end_s * 1_000_000, step_s, by)
+            return self._points(spec, times_s.start * 1_000_000, times_s.stop * 1_000_000, times_s.step, by)
 
         def values(points: Iterable[Point], of: Callable[[Point], float | None]) -> Values:
             found = {point.time_us // 1_000_000: of(point) for point in points}
@@ -178,8 +196,6 @@ class OverviewCharts:
         commands, answers = read(COMMANDS, OUTCOME), read(LANE_COMMANDS, OUTCOME)
         latencies = next(iter(read(APPLY_DURATION).values()), ())
         return ChartValues(
-            end_s,
-            step_s,
             times_s,
             {
                 "overview.accepted": total(commands, Service.GATEWAY, only=(_ACCEPTED,)),

@@ -147,6 +147,25 @@ async def test_a_step_is_read_once_for_all_pages(store: ReadMetrics) -> None:
     assert store.reads == 2 * once
 
 
+async def test_steps_that_are_read_one_by_one_are_those_that_are_read_at_once(tmp_path: Path) -> None:
+    """Whether a page is open all the while or opened now; a long time later, all is read anew."""
+    now = [float(NOW_S)]
+    store = MetricStore(tmp_path, lambda: round(now[0] * 1e6))
+    charts = OverviewCharts(store, METRIC_INTERVAL_S, lambda: now[0])
+    for second in range(400):
+        now[0] = NOW_S + second
+        if second % 5 == 0:
+            store.add(told(NOW_S + second))
+        if second % 3 == 0 and second not in range(200, 230):
+            open_all_the_while = await charts.measured("5m")
+            opened_now = await OverviewCharts(store, METRIC_INTERVAL_S, lambda: now[0]).measured("5m")
+            assert open_all_the_while.times_s == opened_now.times_s
+            assert open_all_the_while.lines == opened_now.lines
+    now[0] += 10_000
+    assert not (await charts.measured("5m")).is_known
+    store.close()
+
+
 async def test_commands_in_flight_are_those_of_all_gateways(store: ReadMetrics, tmp_path: Path) -> None:
     """As they said last; nothing where none has said anything lately."""
     charts = charts_of(store)
@@ -180,5 +199,5 @@ def _at(told: SeriesReading, time_us: int) -> SeriesReading:
 
 def test_values_without_a_measurement_are_known_as_such() -> None:
     """Whatever their number."""
-    assert not ChartValues(0, 5, (0, 5), {"overview.accepted": (None, None)}).is_known
-    assert ChartValues(0, 5, (0, 5), {"overview.accepted": (None, 0.0)}).is_known
+    assert not ChartValues(range(0, 10, 5), {"overview.accepted": (None, None)}).is_known
+    assert ChartValues(range(0, 10, 5), {"overview.accepted": (None, 0.0)}).is_known
