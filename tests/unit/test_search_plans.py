@@ -6,6 +6,7 @@ SQLite counts its own steps: they are the same on every machine. How long they t
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,25 @@ def test_pages_of_an_index_are_full(stores: dict[int, LocalEventStore]) -> None:
             name = f"{table.name}_by_values"
             used, free = db.execute("SELECT sum(pgsize), sum(unused) FROM dbstat WHERE name = ?", (name,)).fetchone()
             assert free < used * 0.2
+
+
+def test_a_file_of_an_earlier_version_gets_the_indexes(tmp_path: Path) -> None:
+    """In place of those that it has, and finds the same by them."""
+    store = LocalEventStore(tmp_path, load_catalog())
+    load_operations(store, FEW, END_MS)
+    listing = listing_of(OPERATIONS, "state = FAILED", "")
+    found = [operation.correlation_id for operation in store.operations(listing)]
+    store.close()
+    with closing(sqlite3.connect(store.path)) as db:
+        db.executescript(
+            "DROP INDEX operations_by_values; DROP INDEX events_by_values;"
+            "CREATE INDEX operations_by_fields ON operations (accept_time DESC, correlation_id DESC, state);"
+            "CREATE INDEX operations_by_user ON operations (user_id, accept_time_us DESC)"
+        )
+    again = LocalEventStore(tmp_path, load_catalog())
+    assert [operation.correlation_id for operation in again.operations(listing)] == found
+    again.close()
+    with closing(sqlite3.connect(store.path)) as db:
+        indexes = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}
+    assert {"operations_by_values", "events_by_values"} <= indexes
+    assert not indexes & {"operations_by_fields", "operations_by_user"}
