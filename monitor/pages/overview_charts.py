@@ -7,10 +7,13 @@ all steps are read anew, for what a service could only tell later.
 
 import asyncio
 import math
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+import structlog
 
 from mesh.telemetry.metric_list import (
     APPLY_DURATION,
@@ -73,6 +76,9 @@ _ERRORS: Final = _ChartSpec(
     "overview.per_minute",
     {"overview.refused": "look-main", "overview.turned_away": "look-second", "overview.dead_letters": "look-bad"},
 )
+_ALL: Final = (_THROUGHPUT, _LATENCY, _ERRORS)
+
+_LOG = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,12 @@ class OverviewCharts:
                 # Not a moment more than its length: what is older is kept in coarser steps.
                 since_s = end_s - length_s + math.ceil((settled_s + _SLACK_S) / step_s + 1) * step_s
                 wanted = range(since_s, end_s, step_s)
-                known = self._known[span] = await asyncio.to_thread(self._read_on, known, wanted)
+                try:
+                    known = await asyncio.to_thread(self._read_on, known, wanted)
+                except sqlite3.Error as error:  # the page tells what is wrong with the platform, and has to be there
+                    _LOG.warning("the overview has no metrics", error=type(error).__name__)
+                    known = ChartValues(wanted, {name: [None] * len(wanted) for each in _ALL for name in each.lines})
+                self._known[span] = known
             return known
 
     async def in_flight(self) -> float | None:
@@ -154,9 +165,13 @@ class OverviewCharts:
             now_s = self._clock_s()
             if not 0 <= now_s - self._in_flight_at_s < _IN_FLIGHT_S:
                 since_us = round((now_s - 3 * self._interval_s) * 1e6)
-                points = await asyncio.to_thread(self._points, COMMANDS_IN_FLIGHT, since_us, None, self._interval_s)
+                self._in_flight_at_s = now_s
+                try:
+                    points = await asyncio.to_thread(self._points, COMMANDS_IN_FLIGHT, since_us, None, self._interval_s)
+                except sqlite3.Error:
+                    points = {}
                 told = [point.value for one in points.values() for point in one if point.value is not None]
-                self._in_flight, self._in_flight_at_s = told[-1] if told else None, now_s
+                self._in_flight = told[-1] if told else None
             return self._in_flight
 
     def _read_on(self, known: ChartValues | None, wanted: range) -> ChartValues:

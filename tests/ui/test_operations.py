@@ -75,11 +75,14 @@ def test_a_refused_operation_of_a_user_and_a_time_is_found(
     state, user, more, since, until, _, show, _ = _LABELS[tag]
     now = datetime.now(UTC)
     with _watched(browser, width) as page:
+        zone = {"timezoneId": "America/Sao_Paulo"}
+        page.context.new_cdp_session(page).send("Emulation.setTimezoneOverride", zone)
         page.goto(f"{platform.endpoints['dashboard']}/operations?lang={tag}")
         page.get_by_label(state, exact=True).select_option("FAILED")
         page.get_by_label(user, exact=True).fill(str(_USER))
         page.get_by_text(more).click()
         begin = _local(page, now - timedelta(minutes=10))
+        assert begin == f"{now - timedelta(hours=3, minutes=10):%Y-%m-%dT%H:%M:%S}"
         page.get_by_label(since).fill(begin)
         page.get_by_label(until).fill(_local(page, now + timedelta(minutes=10)))
         page.get_by_role("button", name=show).click()

@@ -176,6 +176,16 @@ async def test_commands_in_flight_are_those_of_all_gateways(store: ReadMetrics, 
     assert await charts_of(MetricStore(tmp_path / "empty")).in_flight() is None
 
 
+async def test_a_file_that_cannot_be_read_leaves_the_charts_empty(store: ReadMetrics) -> None:
+    """The page tells what is wrong with the platform: it is there all the same."""
+    charts = charts_of(store)
+    store.close()
+    values = await charts.measured("5m")
+    assert not values.is_known
+    assert len(values.drawn(LANGUAGES["en"])) == 3
+    assert await charts.in_flight() is None
+
+
 async def test_the_page_says_where_nothing_is_measured(tmp_path: Path) -> None:
     """Its charts are empty then; with metrics, they are not."""
     async with opened_pages(tmp_path) as opened:
