@@ -164,12 +164,12 @@ class SearchForm:
     ) -> tuple[datetime | None, datetime | None]:
         """Return from when on entries are looked for, and before when."""
         since, until = times.get("from"), times.get("to")
-        within = said.get("within")
-        if within in WITHIN:
-            step_s = WITHIN[within].total_seconds() / _WITHIN_STEPS
-            ago = datetime.fromtimestamp((now - WITHIN[within]).timestamp() // step_s * step_s, UTC)
+        length = WITHIN.get(said.get("within", ""))
+        if length is not None:
+            step_s = length.total_seconds() / _WITHIN_STEPS
+            ago = datetime.fromtimestamp((now - length).timestamp() // step_s * step_s, UTC)
             since = max(since, ago) if since else ago
-        elif within:
+        elif "within" in said:
             faults["within"] = f"is one of {', '.join(WITHIN)}"
         if since and until and since >= until:
             faults["to"] = "is no later than what it begins with; take a later time, or an earlier `from`"

@@ -53,16 +53,16 @@ def _command(number: int, accepted_ms: int, chance: random.Random) -> Iterator[E
         partition=number % 6,
         offset=number,
     )
-    yield _event(base, ACCEPTED, "ACCEPTED", accepted_ms, 1.25, service="gateway-0", topic="user_events")
+    yield _event(base, ACCEPTED, "ACCEPTED", accepted_ms, 1.25, "gateway-0", "user_events")
     if chance.random() < OPEN_SHARE:
         return
     waited_ms, took_ms = chance.randint(1, 40), chance.randint(1, 60)
-    base.topic = "response_events"
+    done_by = "processor", "response_events", store
     received_ms = accepted_ms + waited_ms
-    yield _event(base, RECEIVED, "ACCEPTED", received_ms, waited_ms, service="processor", store=store)
+    yield _event(base, RECEIVED, "ACCEPTED", received_ms, waited_ms, *done_by)
     is_refused = chance.random() < REFUSED_SHARE
     kind, status = (FAILED, "FAILED") if is_refused else (SUCCEEDED, "SUCCEEDED")
-    done = _event(base, kind, status, received_ms + took_ms, took_ms, service="processor", store=store)
+    done = _event(base, kind, status, received_ms + took_ms, took_ms, *done_by)
     if is_refused:
         reason, message = chance.choice(_REFUSALS)
         done.error = f"{reason.name}: {message}"
@@ -76,12 +76,13 @@ def _identifier(number: int, at_ms: int, chance: random.Random) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-def _event(base: Event, event_type: str, status: str, at_ms: int, duration_ms: float, **fields: str) -> Event:
+def _event(
+    base: Event, event_type: str, status: str, at_ms: int, duration_ms: float, service: str, topic: str, store: str = ""
+) -> Event:
     when = Timestamp()
     when.FromMilliseconds(at_ms)
-    event = Event(event_type=event_type, status=status, timestamp=when, duration_ms=duration_ms, **fields)
-    topic = event.topic
+    event = Event(event_type=event_type, status=status, timestamp=when, duration_ms=duration_ms)
+    event.service, event.topic, event.store = service, topic, store
     event.MergeFrom(base)
-    event.topic = topic or base.topic
     event.event_id = f"{event.correlation_id}:{event_type}:{event.store}:{event.partition}:{event.offset}"
     return event
