@@ -249,7 +249,8 @@ def test_pages_go_on_behind_operations_that_are_open(store: EventStore, order_by
     expected = pick(
         FOLDED, lambda told: operation_values(*told), Listing(1000, order=order_of(order_by, OPERATIONS)), OPERATIONS
     )
-    onwards, tokens = [], [""]
+    onwards: list[list[str]] = []
+    tokens = [""]
     while tokens[-1] or not onwards:
         page = log.operations_page(ListOperationsRequest(page_size=7, page_token=tokens[-1], order_by=order_by))
         onwards.append([operation.correlation_id for operation in page.operations])
