@@ -146,7 +146,7 @@ class SearchForm:
             "stores": STORES,
             "commands": self._commands,
             "reasons": _REASONS,
-            "orders": [*self._orders, *({found.search.order_by} - {"", *self._orders})],
+            "orders": self._orders,
             "spans": tuple(WITHIN),
             "page_sizes": PAGE_SIZES,
         }

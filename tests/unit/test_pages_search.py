@@ -204,6 +204,15 @@ async def test_a_fault_is_at_the_box_and_keeps_what_was_typed(tmp_path: Path, pa
         assert keys(response.text, path[1:]) == []
 
 
+async def test_the_form_has_what_was_asked_for(tmp_path: Path) -> None:
+    """Also what is none of its choices: who sends it again asks for the same."""
+    query = {"command": "Fo<reign", "order_by": "duration_ms desc, accept_time", "page_size": "50", "state": "FAILED"}
+    async with opened_pages(tmp_path) as opened:
+        page = (await opened.client.get("/operations", params=query)).text
+        chosen = re.findall(r'<option(?: value="([^"]*)")? selected>([^<]*)</option>', page)
+        assert chosen == [("FAILED", "failed"), ("", "Fo&lt;reign"), ("", "duration_ms desc, accept_time")]
+
+
 async def test_pages_lead_onwards_and_back(tmp_path: Path) -> None:
     """Each operation is on one page, in the order asked for; the way back leads over the same pages."""
     async with opened_pages(tmp_path) as opened:
