@@ -1,4 +1,8 @@
-"""What has happened lately, in numbers: the last day in memory, counted from the events that the monitor reads anyway.
+"""What has happened in the last minutes, in numbers, counted from the events that the monitor reads anyway.
+
+The overview draws its charts from metrics, which reach further back and outlive the monitor. Here is what those cannot
+tell: why stores have refused commands lately, and how long each part of the way took in the last half minute, of the
+operations that the event log has. It is there where nobody sends metrics, too.
 
 The figures begin when the monitor starts. A record that is read twice, as after a rebalance, counts twice.
 """
@@ -7,17 +11,16 @@ import bisect
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from monitor.listing.fields import event_reason
 from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, PARKED, RECEIVED, SUCCEEDED, TracedEvent
 
-FINE_STEP_S: Final = 5
-COARSE_STEP_S: Final = 60
-_FINE_SLOTS: Final = 720  # an hour
-_COARSE_SLOTS: Final = 1440  # a day
-_MAX_NAMES: Final = 100  # of commands, and of reasons, in one slot: who writes foreign records fills no memory
+STEP_S: Final = 5
+_STEPS: Final = 61  # five minutes, and the step of now
+_MAX_REASONS: Final = 100  # in one step: who writes foreign records fills no memory
 OTHERS: Final = "…"
 
 # Upper bounds of the histograms' buckets, in milliseconds; the last bucket is open.
@@ -87,17 +90,12 @@ class StoreFigures:
 class Figures:
     """What has happened in a span of time."""
 
-    commands: Counter[str] = field(default_factory=Counter)  # accepted ones, by name
+    accepted: int = 0
     acknowledged: Histogram = field(default_factory=Histogram)  # from the gateway's decision to Kafka's acknowledgement
     stores: dict[str, StoreFigures] = field(default_factory=dict)
     total: Histogram = field(default_factory=Histogram)  # from the acceptance to a store's answer
     reasons: Counter[str] = field(default_factory=Counter)  # of failures
     dead_letters: int = 0
-
-    @property
-    def accepted(self) -> int:
-        """How many commands were accepted."""
-        return self.commands.total()
 
     @property
     def answered(self) -> int:
@@ -115,7 +113,7 @@ class Figures:
 
     def merge(self, other: "Figures") -> None:
         """Add another span of time."""
-        self.commands.update(other.commands)
+        self.accepted += other.accepted
         self.acknowledged.merge(other.acknowledged)
         for name, store in other.stores.items():
             self.stores.setdefault(name, StoreFigures()).merge(store)
@@ -125,13 +123,12 @@ class Figures:
 
 
 class Activity:
-    """Counts events, by the time at which they happened. Thread-safe; it keeps at most some megabytes."""
+    """Counts events, by the time at which they happened. Thread-safe; it keeps at most some hundred kilobytes."""
 
     def __init__(self, clock_s: Callable[[], float] = time.time) -> None:
         self._clock_s = clock_s
-        self.since_s = clock_s()  # nothing is known of what was before, in seconds since the epoch
         self._lock = threading.Lock()
-        self._slots: Mapping[int, dict[int, Figures]] = {FINE_STEP_S: {}, COARSE_STEP_S: {}}
+        self._steps: dict[int, Figures] = {}  # by the time at which they begin
 
     def add(self, events: Sequence[TracedEvent]) -> None:
         """Count events. Those of a receipt come as a pair: received, then answered."""
@@ -139,57 +136,40 @@ class Activity:
             waited_ms = 0.0
             for traced in events:
                 event = traced.event
-                at_s = event.timestamp.seconds
-                for step_s in self._slots:
-                    figures = self._slot(step_s, at_s)
-                    if figures is not None:
-                        _count(figures, traced, waited_ms)
+                figures = self._step(event.timestamp.seconds)
+                if figures is not None:
+                    _count(figures, traced, waited_ms)
                 waited_ms = event.duration_ms if event.event_type == RECEIVED else 0.0
 
-    def series(self, since_s: float, step_s: int) -> list[tuple[int, Figures]]:
-        """Return the figures of every step since a time until now, each with the time at which it begins.
-
-        `step_s` is a multiple of `FINE_STEP_S`. Of more than an hour ago, only multiples of `COARSE_STEP_S` are known.
-        """
-        base_s = COARSE_STEP_S if step_s % COARSE_STEP_S == 0 else FINE_STEP_S
-        first_s, now_s = int(since_s) // step_s * step_s, int(self._clock_s())
-        steps = {at_s: Figures() for at_s in range(first_s, now_s + 1, step_s)}
-        with self._lock:
-            for at_s, figures in self._slots[base_s].items():
-                step = steps.get(at_s // step_s * step_s)
-                if step is not None:
-                    step.merge(figures)
-        return list(steps.items())
-
     def lately(self, seconds: int) -> Figures:
-        """Return the figures of the last whole steps, as many as are in `seconds`."""
-        end_s = int(self._clock_s()) // FINE_STEP_S * FINE_STEP_S
+        """Return the figures of the last whole steps, as many as are in `seconds`, which are 300 at the most."""
+        end_s = int(self._clock_s()) // STEP_S * STEP_S
         result = Figures()
         with self._lock:
-            for at_s, figures in self._slots[FINE_STEP_S].items():
+            for at_s, figures in self._steps.items():
                 if end_s - seconds <= at_s < end_s:
                     result.merge(figures)
         return result
 
-    def _slot(self, step_s: int, at_s: int) -> Figures | None:
-        slots = self._slots[step_s]
-        begin_s = at_s // step_s * step_s
-        found = slots.get(begin_s)
+    def _step(self, at_s: int) -> Figures | None:
+        """Return the step of a time; None for one that is too old, or still to come."""
+        begin_s = at_s // STEP_S * STEP_S
+        found = self._steps.get(begin_s)
         if found is not None:
             return found
-        count = _FINE_SLOTS if step_s == FINE_STEP_S else _COARSE_SLOTS
-        oldest_s = int(self._clock_s()) // step_s * step_s - (count - 1) * step_s
-        if not oldest_s <= begin_s <= self._clock_s():
+        now_s = self._clock_s()
+        oldest_s = int(now_s) // STEP_S * STEP_S - (_STEPS - 1) * STEP_S
+        if not oldest_s <= begin_s <= now_s:
             return None
-        for old_s in [old_s for old_s in slots if old_s < oldest_s]:
-            del slots[old_s]
-        return slots.setdefault(begin_s, Figures())
+        for old_s in [old_s for old_s in self._steps if old_s < oldest_s]:
+            del self._steps[old_s]
+        return self._steps.setdefault(begin_s, Figures())
 
 
 def _count(figures: Figures, traced: TracedEvent, waited_ms: float) -> None:
     event = traced.event
     if event.event_type == ACCEPTED:
-        _count_name(figures.commands, event.command)
+        figures.accepted += 1
         figures.acknowledged.add(event.duration_ms)
         return
     if event.event_type == DEAD_LETTERED:
@@ -208,12 +188,9 @@ def _count(figures: Figures, traced: TracedEvent, waited_ms: float) -> None:
         store.succeeded += 1
     elif event.event_type == FAILED:
         store.failed += 1
-        _count_name(figures.reasons, event.error.partition(":")[0])
+        reason, reasons = event_reason(event), figures.reasons
+        reasons[reason if reason in reasons or len(reasons) < _MAX_REASONS else OTHERS] += 1
     else:
         return
     store.applied.add(event.duration_ms)
     figures.total.add(waited_ms + event.duration_ms)
-
-
-def _count_name(counter: Counter[str], name: str) -> None:
-    counter[name if name in counter or len(counter) < _MAX_NAMES else OTHERS] += 1

@@ -111,7 +111,8 @@ def build() -> Monitor:
         system="opensearch" if event_store.elasticsearch_host else "sqlite",
         on_kept=activity.add,
     )
-    metrics = Metrics(Service.MONITOR, "monitor", TelemetrySettings())
+    telemetry = TelemetrySettings()
+    metrics = Metrics(Service.MONITOR, "monitor", telemetry)
     register_metrics(
         metrics,
         health=health,
@@ -133,6 +134,8 @@ def build() -> Monitor:
         is_following=ingest.is_following,
         parts=known.parts,
         activity=activity,
+        metrics=metric_store,
+        metric_interval_s=telemetry.metric_interval_ms / 1000,
         controls=controls,
         integrity_job=IntegrityJob(admin, runs),
         admin=admin,

@@ -12,6 +12,7 @@ T = TypeVar("T")
 SortKey = tuple[int | float | str, ...]  # of an entry: its values of the fields of an order
 
 MISSING_NUMBER: Final = -1  # stands in an order for a time or a duration that there is none of: before all others
+_DURATION: Final = "duration_ms"
 _FIELDS_ARE: Final = "name fields with commas between them, each with ` desc` or ` asc` behind it or nothing"
 
 
@@ -62,7 +63,7 @@ def reversed_order(order: Sequence[OrderField]) -> tuple[OrderField, ...]:
 
 def sort_key(values: FieldValues, order: Sequence[OrderField]) -> SortKey:
     """Return an entry's values of an order's fields."""
-    return tuple(_sortable(values[field.name]) for field in order)
+    return tuple(_key_value(field.name, values[field.name]) for field in order)
 
 
 def key_types(kind: ListKind, order: Sequence[OrderField]) -> tuple[type[int] | type[float] | type[str], ...]:
@@ -93,7 +94,13 @@ def _is_behind(key: SortKey, after: SortKey, order: Sequence[OrderField]) -> boo
 def _key_type(kind: ListKind, name: str) -> type[int] | type[float] | type[str]:
     if name in kind.ties:
         return str
-    return float if name == "duration_ms" else int
+    return float if name == _DURATION else int
+
+
+def _key_value(name: str, value: FieldValue) -> int | float | str:
+    """Return a value in its key's type: a duration is a fraction, also one that is missing."""
+    sortable = _sortable(value)
+    return float(sortable) if name == _DURATION else sortable
 
 
 def _sortable(value: FieldValue) -> int | float | str:

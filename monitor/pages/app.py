@@ -21,12 +21,14 @@ from monitor.activity import Activity
 from monitor.admin import Admin
 from monitor.integrity_job import IntegrityJob
 from monitor.lane_control import LaneControls
+from monitor.metrics.store import MetricStore
 from monitor.page_guard import PageGuard
-from monitor.pages import built_docs, dead_letters, integrity, lanes, operation, operations, overview, send
+from monitor.pages import built_docs, dead_letters, events, integrity, lanes, operation, operations, overview, send
 from monitor.pages import parts as part_pages
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
+from monitor.pages.overview_charts import OverviewCharts
 from monitor.pages.platform_health import PlatformHealth
 from monitor.pages.security_headers import SecurityHeaders
 from monitor.service import EventLog
@@ -48,12 +50,17 @@ class Pages:
         is_following: Callable[[], bool],
         parts: Callable[[], Sequence[HeardPart]],
         activity: Activity,
+        metrics: MetricStore,
+        metric_interval_s: float,
         controls: LaneControls,
         integrity_job: IntegrityJob,
         admin: Admin,
         admin_routes: Sequence[Route] = (),
     ) -> None:
-        """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
+        """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is.
+
+        `metric_interval_s` is how often services tell their metrics.
+        """
         addresses = json.loads(settings.endpoints_json)
         state = PlatformHealth(gateway, parts)
         watch = SupervisorWatch(settings.supervisor_socket)
@@ -61,8 +68,9 @@ class Pages:
         self._live = LivePages()
         self._json = JsonApi(log, catalog, state, addresses, is_following)
         pages = [
-            overview.page(state, activity, addresses),
+            overview.page(state, activity, OverviewCharts(metrics, metric_interval_s), addresses),
             operations.page(log, catalog),
+            events.page(log, catalog),
             operation.page(log, catalog, addresses, watch),
             lanes.page(parts, controls),
             dead_letters.page(admin),

@@ -1,6 +1,5 @@
-"""The list of operations: by state, command and user; what an open one waits for; each store's outcome."""
+"""Operations: searched by all that is known of them, with what an open one waits for, and each store's outcome."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,16 +10,18 @@ from polystream.v1.operations_pb2 import Operation
 from starlette.requests import Request
 
 from mesh.catalog import Catalog
-from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.operation import is_done
+from monitor.listing.fields import OPERATIONS
 from monitor.pages.page import DashboardPage, Shown
+from monitor.pages.search import SearchForm
 from monitor.service import EventLog
 
 INTERVAL_S: Final = 2.0
-PAGE_SIZES: Final = (25, 50, 100)
-_DEFAULT_SIZE: Final = 50
-_USER_ID_DIGITS: Final = 16
-STATES: Final = ("ACCEPTED", "SUCCEEDED", "FAILED")
+# The fields of the list that the form's are looked for in.
+FIELDS: Final = {
+    **{name: name for name in ("state", "command", "user_id", "reason", "store", "correlation_id", "trace_id")},
+    "text": "error",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +69,14 @@ class _Operations:
     def __init__(self, log: EventLog, catalog: Catalog) -> None:
         self._log = log
         self._catalog = catalog
+        self._form = SearchForm(OPERATIONS, FIELDS, catalog.commands)
 
     async def view(self, request: Request) -> Shown:
-        query = request.query_params
-        wanted = pb.ListOperationsRequest(
-            page_size=_size(query.get("page_size", "")),
-            page_token=query.get("page_token", ""),
-            state=query["state"] if query.get("state") in STATES else None,
-            command=query.get("command", ""),
-            user_id=_user_id(query.get("user_id", "")),
-        )
-        found = await asyncio.to_thread(self._log.operations_page, wanted)
-        return Shown(
-            {
-                "operations": [listed(operation, self._catalog) for operation in found.operations],
-                "next_page_token": found.next_page_token,
-                "is_filtered": bool(wanted.state or wanted.command or wanted.user_id),
-                "wanted": wanted,
-                "state": query.get("state", ""),
-                "states": STATES,
-                "commands": sorted(self._catalog.commands),
-                "page_sizes": PAGE_SIZES,
-            }
-        )
+        found = await self._form.look_for(request.query_params, pb.ListOperationsRequest, self._log.operations_page)
+        operations = [] if found.page is None else found.page.operations
+        return self._form.shown(found, operations=[listed(each, self._catalog) for each in operations])
 
 
 def page(log: EventLog, catalog: Catalog) -> DashboardPage:
     """Return the page."""
     return DashboardPage("operations", "/operations", _Operations(log, catalog).view, INTERVAL_S)
-
-
-def _size(text: str) -> int:
-    return next((size for size in PAGE_SIZES if str(size) == text), _DEFAULT_SIZE)
-
-
-def _user_id(text: str) -> int:
-    """Return a user's ID; 0 for none. Raises PolystreamError with INVALID_FIELD for what is none."""
-    text = text.strip()
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= _USER_ID_DIGITS and 0 < int(text) < 2**53):
-        raise PolystreamError(Reason.INVALID_FIELD, faults=[FieldFault("user_id", "is no user's ID")])
-    return int(text)

@@ -78,9 +78,8 @@ class LocalEventStore:
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self._reserve = DiskReserve(folder / "reserve", _RESERVE_BYTES)
-        self._db = sqlite3.connect(
-            folder / "events.sqlite", timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
+        self.path = folder / "events.sqlite"
+        self._db = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         # Where the file is new: pages can be given back to the disk then.
         self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # WAL with NORMAL keeps every committed row over the process's death, which is what is promised.

@@ -1,7 +1,8 @@
 """The tables of the event store in a file, and how a file of an earlier version gets them.
 
-Each table has an index of all that its entries are searched by, the newest first: a search reads that index alone, and
-of the table only the documents that it has found.
+Each table has an index of all that its entries are searched by, in the order of time: a search reads that index alone,
+and of the table only the documents that it has found. The oldest are first, though lists begin with the newest: what
+comes at an index's end fills its pages, and what comes at its beginning leaves each of them half empty.
 """
 
 import sqlite3
@@ -44,7 +45,7 @@ CREATE TABLE IF NOT EXISTS operations (
     document BLOB NOT NULL
 ) WITHOUT ROWID;
 DROP INDEX IF EXISTS operations_by_time;
-CREATE INDEX IF NOT EXISTS operations_by_user ON operations (user_id, accept_time_us DESC);
+DROP INDEX IF EXISTS operations_by_user;
 -- By row ID, so that the oldest stand together: pages are free for others as soon as they are deleted.
 CREATE TABLE IF NOT EXISTS command_spans (
     id INTEGER PRIMARY KEY,
@@ -76,6 +77,7 @@ class SearchTable:
         self.name = name
         self._key = key
         self._kind = kind
+        self._index = f"{name}_by_values"
         kept = ["store_states" if field == "store" and kind is OPERATIONS else field for field in kind.fields]
         self.columns = tuple(dict.fromkeys([kind.time, *kind.ties, *kept]))
 
@@ -86,7 +88,7 @@ class SearchTable:
     def query(self, listing: Listing) -> tuple[str, list[SqlValue]]:
         """Return the statement that reads the documents of a listing, and its parameters."""
         clauses, values = listing_clauses(listing, self._kind)
-        hint = "" if _names_command(listing.where) else f"INDEXED BY {self.name}_by_fields"
+        hint = "" if _names_command(listing.where) else f"INDEXED BY {self._index}"
         # All names are those of the kind's fields; every value is a parameter.
         statement = (
             f"SELECT (SELECT document FROM {self.name} AS whole WHERE whole.{self._key} = found.{self._key}) "  # noqa: S608
@@ -119,10 +121,9 @@ class SearchTable:
             last = rows[-1][0]
 
     def add_index(self, db: sqlite3.Connection) -> None:
-        """Make the index of everything that is searched."""
-        first = (self._kind.time, *self._kind.ties)
-        columns = [*(f"{name} DESC" for name in first), *(name for name in self.columns if name not in first)]
-        db.execute(f"CREATE INDEX IF NOT EXISTS {self.name}_by_fields ON {self.name} ({', '.join(columns)})")
+        """Make the index of everything that is searched, in place of the one of an earlier version."""
+        db.execute(f"DROP INDEX IF EXISTS {self.name}_by_fields")
+        db.execute(f"CREATE INDEX IF NOT EXISTS {self._index} ON {self.name} ({', '.join(self.columns)})")
 
 
 OPERATION_TABLE: Final = SearchTable("operations", "correlation_id", OPERATIONS)

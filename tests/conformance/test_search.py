@@ -242,6 +242,27 @@ def test_pages_join_onwards_and_back(store: EventStore, order_by: str) -> None:
     assert back == ""
 
 
+@pytest.mark.parametrize("order_by", ["duration_ms", "duration_ms desc", "complete_time, duration_ms", "accept_time"])
+def test_pages_go_on_behind_operations_that_are_open(store: EventStore, order_by: str) -> None:
+    """Those have no time of completion and no duration, and stand together at one end of the list."""
+    log = EventLog(store, CATALOG)
+    expected = pick(
+        FOLDED, lambda told: operation_values(*told), Listing(1000, order=order_of(order_by, OPERATIONS)), OPERATIONS
+    )
+    onwards: list[list[str]] = []
+    tokens = [""]
+    while tokens[-1] or not onwards:
+        page = log.operations_page(ListOperationsRequest(page_size=7, page_token=tokens[-1], order_by=order_by))
+        onwards.append([operation.correlation_id for operation in page.operations])
+        tokens.append(page.next_page_token)
+        back = page.previous_page_token
+    assert [name for each in onwards for name in each] == [operation.correlation_id for operation, _ in expected]
+    for before in reversed(onwards[:-1]):
+        page = log.operations_page(ListOperationsRequest(page_size=7, page_token=back, order_by=order_by))
+        assert [operation.correlation_id for operation in page.operations] == before
+        back = page.previous_page_token
+
+
 def test_a_token_is_of_its_filter_and_order(store: EventStore) -> None:
     """Another one is no page of that list."""
     log = EventLog(store, CATALOG)

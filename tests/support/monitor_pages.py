@@ -15,11 +15,13 @@ from monitor.admin import Admin, AdminProcess
 from monitor.integrity_job import IntegrityJob
 from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
+from monitor.metrics.store import MetricStore
 from monitor.pages.app import Pages
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
 
 NOBODY = "127.0.0.1:1"  # no gateway listens there
+METRIC_INTERVAL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Opened:
     client: httpx.AsyncClient
     store: LocalEventStore
     activity: Activity
+    metrics: MetricStore
 
 
 @asynccontextmanager
@@ -37,7 +40,7 @@ async def opened_pages(
 ) -> AsyncIterator[Opened]:
     """Serve the pages to a client, with an empty event store in a folder."""
     catalog = load_catalog()
-    store, activity = LocalEventStore(folder, catalog), Activity()
+    store, activity, metrics = LocalEventStore(folder, catalog), Activity(), MetricStore(folder)
     settings = MonitorSettings(endpoints_json=endpoints_json, SUPERVISOR_SOCKET=supervisor_socket)
     log = EventLog(store, catalog)
     runs = IntegrityRuns(folder)
@@ -47,12 +50,15 @@ async def opened_pages(
             is_following=lambda: True,
             parts=list,
             activity=activity,
+            metrics=metrics,
+            metric_interval_s=METRIC_INTERVAL_S,
             controls=LaneControls(folder),
             integrity_job=IntegrityJob(Admin(AdminProcess(folder), runs), runs),
             admin=Admin(AdminProcess(folder), IntegrityRuns(folder)),
         )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:
-            yield Opened(client, store, activity)
+            yield Opened(client, store, activity, metrics)
         pages.close()
     store.close()
+    metrics.close()

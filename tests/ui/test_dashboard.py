@@ -61,6 +61,10 @@ def test_the_overview_shows_every_part(browser: Browser, platform: Platform, wid
         expect(page.get_by_role("button", name=pause)).to_be_visible()
         expect(page.locator(".chart")).to_have_count(3)
         expect(page.locator(".chart .scale").first).to_contain_text("0")
+        # Services tell their metrics every five seconds: then the newest steps have values, be they 0.
+        for chart in ("throughput", "errors"):
+            newest = page.locator(f"[data-key=chart-{chart}] .legend b").first
+            expect(newest).to_have_text(re.compile(r"^\d"), timeout=_FAR_MS)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -73,6 +77,23 @@ def test_the_overview_counts_what_happens(browser: Browser, platform: Platform) 
         expect(link).to_be_visible(timeout=_FAR_MS)
         link.click()
         expect(page.locator(f"[data-key='{correlation_id}']")).to_contain_text("failed", timeout=_FAR_MS)
+
+
+def test_the_charts_show_what_the_services_measured(browser: Browser, platform: Platform, width: int) -> None:
+    """Commands that were accepted, and how long they took, in steps of the last minutes."""
+    with _watched(browser, width) as page:
+        page.goto(f"{platform.endpoints['dashboard']}/?lang=en&span=5m")
+        _pay(platform)
+        throughput, latency = (page.locator(f"[data-key=chart-{name}]") for name in ("throughput", "latency"))
+        expect(throughput.locator("tbody td", has_text=re.compile(r"^0\.[1-9]"))).not_to_have_count(
+            0, timeout=2 * _FAR_MS
+        )
+        expect(latency.locator("tbody td", has_text=re.compile(r"\d ms$"))).not_to_have_count(0, timeout=_FAR_MS)
+        expect(page.locator("#health .box", has_text="In flight")).to_have_count(1)
+        page.get_by_role("link", name="1 day").click()
+        expect(page.get_by_role("link", name="1 day")).to_have_attribute("aria-current", "true")
+        expect(page.locator(".chart")).to_have_count(3)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_operations_appear_by_themselves(browser: Browser, platform: Platform, width: int) -> None:
@@ -103,26 +124,6 @@ def test_updates_take_nothing_from_the_reader(browser: Browser, platform: Platfo
         unseen = _pay(platform)
         page.get_by_role("button", name="Pause").click()
         expect(page.locator(f"#operations [data-key='{unseen}']")).to_be_visible(timeout=_FAR_MS)
-
-
-def test_a_refused_operation_of_a_user_is_found(browser: Browser, platform: Platform, width: int) -> None:
-    """By state and user in the address; its page says why, field by field; Back leads to the same list."""
-    correlation_id = _view_of_nobody(platform)
-    with _watched(browser, width) as page:
-        page.goto(f"{platform.endpoints['dashboard']}/operations?lang=en")
-        page.get_by_label("State").select_option("FAILED")
-        page.get_by_role("textbox", name="User").fill("999999")
-        page.get_by_role("button", name="Show").click()
-        row = page.locator(f"#operations [data-key='{correlation_id}']")
-        expect(row).to_be_visible(timeout=_FAR_MS)
-        found_at = page.url
-        row.get_by_role("link", name=correlation_id).click()
-        expect(page.locator("#story .headline")).to_contain_text("failed", timeout=_FAR_MS)
-        expect(page.locator("[data-key=error]")).to_contain_text("USER_NOT_FOUND")
-        expect(page.locator("[data-key=error] table")).to_contain_text("user_id")
-        page.go_back()
-        assert page.url == found_at
-        expect(page.get_by_role("textbox", name="User")).to_have_value("999999")
 
 
 @pytest.mark.parametrize("tag", _LANGUAGES)

@@ -3,7 +3,7 @@
 import pytest
 from polystream.v1.operations_pb2 import Event
 
-from monitor.activity import FINE_STEP_S, OTHERS, Activity, Histogram
+from monitor.activity import OTHERS, STEP_S, Activity, Histogram
 from monitor.records import ACCEPTED, DEAD_LETTERED, FAILED, PARKED, RECEIVED, SUCCEEDED, TracedEvent
 
 NOW_S = 1_700_000_000
@@ -24,7 +24,7 @@ def test_a_command_is_counted_from_the_door_to_the_store() -> None:
     activity = Activity(lambda: now[0])
     activity.add([event(ACCEPTED, duration_ms=2)])
     activity.add([event(RECEIVED, store="REDIS", duration_ms=9), event(SUCCEEDED, store="REDIS", duration_ms=4)])
-    now[0] += 2 * FINE_STEP_S
+    now[0] += 2 * STEP_S
     figures = activity.lately(60)
     assert (figures.accepted, figures.answered, figures.failed) == (1, 1, 0)
     redis = figures.of("REDIS")
@@ -49,29 +49,28 @@ def test_failures_are_counted_by_their_reason() -> None:
     assert (figures.failed, figures.dead_letters, figures.of("MONGODB").parked) == (1, 1, 1)
 
 
-def test_the_series_has_every_step_and_counts_by_the_events_own_time() -> None:
-    """What was read late is shown when it happened; what is too old, or still to come, is not counted."""
+def test_events_count_at_their_own_time() -> None:
+    """What was read late counts when it happened; what is too old, or still to come, does not count."""
     activity = Activity(lambda: NOW_S)
-    activity.add([event(ACCEPTED, at_s=NOW_S - 600), event(ACCEPTED, at_s=NOW_S), event(ACCEPTED, at_s=NOW_S + 1000)])
-    activity.add([event(ACCEPTED, at_s=NOW_S - 2 * 86_400)])
-    series = activity.series(NOW_S - 900, 60)
-    assert [at_s for at_s, _ in series] == list(range(series[0][0], NOW_S + 1, 60))
-    assert [figures.accepted for _, figures in series if figures.accepted] == [1, 1]
-    assert sum(figures.accepted for _, figures in activity.series(NOW_S - 86_000, 1200)) == 2
+    activity.add([event(ACCEPTED, at_s=NOW_S - age_s) for age_s in (299, 20, 10, 0, -1000, 301, 2 * 86_400)])
+    assert activity.lately(15).accepted == 1
+    assert activity.lately(30).accepted == 2
+    assert activity.lately(300).accepted == 3  # the step of now is not over yet
 
 
 def test_what_is_kept_is_bounded() -> None:
-    """A day passes, and old steps are forgotten; foreign names are counted as others."""
+    """Time passes, and old steps are forgotten; foreign reasons are counted as others."""
     now = [NOW_S]
     activity = Activity(lambda: now[0])
-    for _ in range(2000):
+    for _ in range(1000):
         activity.add([event(ACCEPTED, at_s=now[0])])
-        now[0] += 60
-    assert max(len(slots) for slots in activity._slots.values()) <= 1440
-    activity.add([event(ACCEPTED, at_s=now[0], command=f"Foreign{number}") for number in range(500)])
-    commands = activity.series(now[0], FINE_STEP_S)[-1][1].commands
-    assert len(commands) <= 101
-    assert commands[OTHERS] == 400
+        now[0] += STEP_S
+    assert len(activity._steps) == 61
+    activity.add([event(FAILED, at_s=now[0], store="REDIS", error=f"FOREIGN_{number}") for number in range(500)])
+    now[0] += STEP_S
+    reasons = activity.lately(STEP_S).reasons
+    assert len(reasons) == 101
+    assert reasons[OTHERS] == 400
 
 
 @pytest.mark.parametrize(("quantile", "at_most"), [(0.5, 5.0), (0.99, 100.0)])

@@ -19,6 +19,7 @@ from monitor.admin import Admin, AdminProcess
 from monitor.integrity_job import IntegrityJob
 from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
+from monitor.metrics.store import MetricStore
 from monitor.page_guard import PageGuard
 from monitor.pages.app import Pages
 from monitor.service import EventLog
@@ -191,7 +192,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
     """What it serves to a page of this machine, it does not serve to one that was made to point here."""
     catalog = load_catalog()
     with TemporaryDirectory() as folder:
-        store = LocalEventStore(Path(folder), catalog)
+        store, metrics = LocalEventStore(Path(folder), catalog), MetricStore(Path(folder))
         runs = IntegrityRuns(Path(folder))
         async with grpc.aio.insecure_channel("127.0.0.1:1") as gateway:
             app = Pages(
@@ -202,6 +203,8 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
                 is_following=lambda: True,
                 parts=list,
                 activity=Activity(),
+                metrics=metrics,
+                metric_interval_s=5.0,
                 controls=LaneControls(Path(folder)),
                 integrity_job=IntegrityJob(Admin(AdminProcess(Path(folder)), runs), runs),
                 admin=Admin(AdminProcess(Path(folder)), IntegrityRuns(Path(folder))),
@@ -213,3 +216,4 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
                         refused = await client.request(method, f"http://rebind.example:8089{path}")
                         assert refused.status_code == 421
         store.close()
+        metrics.close()
