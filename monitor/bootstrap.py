@@ -52,6 +52,7 @@ from monitor.store.local import LocalEventStore
 from monitor.store.port import EventStore
 from monitor.store.spool import SpooledEventStore
 from monitor.store.spool_file import SpoolFile
+from monitor.traces import Traces
 
 _MAX_OTLP_MESSAGE_BYTES = 16 * 1024 * 1024
 
@@ -128,6 +129,7 @@ def build() -> Monitor:
     admin = Admin(admin_process, runs)
     pages = Pages(
         log,
+        Traces(store),
         catalog,
         settings,
         gateway,

@@ -41,6 +41,8 @@ _KINDS = {
     trace_pb2.Span.SPAN_KIND_PRODUCER: "PRODUCER",
     trace_pb2.Span.SPAN_KIND_CONSUMER: "CONSUMER",
 }
+# By the name that OTLP has for a value's kind.
+_TYPES = {"bool_value": Span.BOOL, "int_value": Span.INT64, "double_value": Span.FLOAT64}
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -112,6 +114,7 @@ def read_spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
 def _span(span: trace_pb2.Span, service: str) -> Span:
     start = Timestamp()
     start.FromNanoseconds(span.start_time_unix_nano)
+    attributes = _attributes(span.attributes)
     return Span(
         trace_id=span.trace_id[:_TRACE_ID_BYTES].hex(),
         span_id=span.span_id[:_SPAN_ID_BYTES].hex(),
@@ -122,7 +125,12 @@ def _span(span: trace_pb2.Span, service: str) -> Span:
         start_time=start,
         duration_ms=max(0, span.end_time_unix_nano - span.start_time_unix_nano) / 1e6,
         error=span.status.code == trace_pb2.Status.STATUS_CODE_ERROR,
-        attributes=_attributes(span.attributes),
+        attributes=attributes,
+        attribute_types={
+            pair.key: attribute_type
+            for pair in span.attributes
+            if pair.key in attributes and (attribute_type := _TYPES.get(pair.value.WhichOneof("value") or ""))
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,7 +18,15 @@ from monitor.listing.conditions import (
     Not,
     Present,
 )
-from monitor.listing.fields import STATES, STORES, FieldType, ListField, ListKind
+from monitor.listing.fields import (
+    ATTRIBUTE_PAIRS,
+    STATES,
+    STORES,
+    FieldType,
+    ListField,
+    ListKind,
+    attribute_pair,
+)
 from monitor.listing.syntax import FilterTree, Junction, Negation, Restriction, filter_fault, parse_filter
 
 _EQUALITY: Final = ("=", "!=", ":")
@@ -68,9 +77,8 @@ def _restriction(term: Restriction, kind: ListKind) -> Condition:
 
 def _field(term: Restriction, kind: ListKind) -> ListField:
     field = kind.fields.get(term.path[0])
-    expected = 2 if field is not None and field.in_store else 1
-    if field is None or len(term.path) != expected:
-        names = ", ".join(f"{each.name}.postgresql" if each.in_store else each.name for each in kind.fields.values())
+    if field is None or not _is_whole(term.path, field):
+        names = ", ".join(f"{each.name}.{each.example}" if each.example else each.name for each in kind.fields.values())
         raise filter_fault(term.at, f"there is no such field; the fields are {names}", "unknown_field")
     if field.in_store and term.path[1].upper() not in STORES:
         stores = ", ".join(f"{field.name}.{store.lower()}" for store in STORES)
@@ -78,11 +86,20 @@ def _field(term: Restriction, kind: ListKind) -> ListField:
     return field
 
 
+def _is_whole(path: Sequence[str], field: ListField) -> bool:
+    """Whether a path has as many names as the field has: an attribute's own name may have points in it."""
+    if field.type is FieldType.ATTRIBUTE:
+        return len(path) > 1 and all(path)
+    return len(path) == (2 if field.in_store else 1)
+
+
 def _equality(field: ListField, term: Restriction) -> Condition:  # noqa: PLR0911 # one for each type
     value = term.value
     match field.type:
         case FieldType.CHOICE:
             return _choice(field, term)
+        case FieldType.ATTRIBUTE:
+            return _attribute(term)
         case FieldType.FLAG:
             if value.text not in ("true", "false"):
                 raise _wrong_type(term, f"{field.name} is true or false")
@@ -114,6 +131,18 @@ def _choice(field: ListField, term: Restriction) -> Condition:
             return Present("store_states")
         return Either(tuple(Equals("store_states", f"{value.text}={state}") for state in STATES))
     return Present(field.name) if value.is_star else Equals(field.name, value.text)
+
+
+def _attribute(term: Restriction) -> Condition:
+    """Return the condition on an attribute. One that is empty is as one that is not there."""
+    name, value = ".".join(term.path[1:]), term.value
+    if value.is_star:
+        return Equals(ATTRIBUTE_PAIRS, attribute_pair(name))
+    if value.parts == ("",):
+        return Not(Equals(ATTRIBUTE_PAIRS, attribute_pair(name)))
+    if len(value.parts) > 1:
+        raise _wrong_type(term, "an attribute is compared as a whole: a star stands for any value there is, alone")
+    return Equals(ATTRIBUTE_PAIRS, attribute_pair(name, value.text))
 
 
 def _words(field: str, term: Restriction) -> Condition:

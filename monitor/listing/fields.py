@@ -20,6 +20,7 @@ FieldValues = Mapping[str, FieldValue]
 
 _REASON_MAX_CHARACTERS: Final = 63  # of a reason, as AIP-193 bounds it; what is longer is no reason, but a sentence
 _ERROR_MAX_CHARACTERS: Final = 1000  # of what is searched; OpenSearch passes over a word of more than 1024
+ATTRIBUTE_PAIRS: Final = "attribute_pairs"  # the value of a span that its attributes are found in
 _NO_STORE: Final = "STORE_UNSPECIFIED"
 STORES: Final = tuple(name for name in Store.keys() if name != _NO_STORE)  # noqa: SIM118 # of an enum, no dictionary
 STATES: Final = tuple(name for name in Operation.State.keys() if not name.endswith("_UNSPECIFIED"))  # noqa: SIM118
@@ -35,6 +36,7 @@ class FieldType(Enum):
     IDENTIFIER = "a whole number"  # equal or not
     TIME = "a time"
     FLAG = "true or false"
+    ATTRIBUTE = "an attribute"  # of a name that anybody chooses; equal as a whole or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class ListField:
     type: FieldType
     choices: tuple[str, ...] = ()
     in_store: bool = False  # the choice is of one store's: the field's name has the store's behind it
+    example: str = ""  # a name that stands behind the field's, where one has to
     can_order: bool = False
 
 
@@ -74,7 +77,7 @@ OPERATIONS: Final = ListKind(
         ListField("state", FieldType.CHOICE, STATES),
         _USER,
         ListField("store", FieldType.CHOICE, STORES),
-        ListField("store_states", FieldType.CHOICE, STATES, in_store=True),
+        ListField("store_states", FieldType.CHOICE, STATES, in_store=True, example="postgresql"),
         ListField("reason", _TEXT),
         _ERROR,
         ListField("accept_time", _TIME, can_order=True),
@@ -107,6 +110,7 @@ SPANS: Final = ListKind(
         ListField("start_time", _TIME, can_order=True),
         _DURATION,
         ListField("error", FieldType.FLAG),
+        ListField("attributes", FieldType.ATTRIBUTE, example="rpc.method"),
     ),
     words="name",
     time="start_time",
@@ -167,6 +171,11 @@ def event_reason(event: Event) -> str:
 
 def span_values(span: Span) -> FieldValues:
     """Return what a span is searched by."""
+    return {**span_columns(span), ATTRIBUTE_PAIRS: attribute_pairs(span.attributes)}
+
+
+def span_columns(span: Span) -> FieldValues:
+    """Return what a span is searched by, but for its attributes."""
     return {
         "correlation_id": span.attributes.get(CONVERSATION_ID, ""),
         "trace_id": span.trace_id,
@@ -179,6 +188,35 @@ def span_values(span: Span) -> FieldValues:
         "duration_ms": span.duration_ms,
         "error": span.error,
     }
+
+
+def attribute_pairs(attributes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what attributes are found by: the name of each that is not empty, and the name with its value."""
+    pairs: list[str] = []
+    for name, value in attributes.items():
+        if value:
+            key = attribute_pair(name)
+            pairs += (key, f"{key}={value}")
+    return tuple(pairs)
+
+
+def attribute_pair(name: str, value: str = "") -> str:
+    """Return what an attribute is found by: by its name alone where the value is empty.
+
+    A name may have an equals sign, so that one is escaped: no name with a value is another name.
+    """
+    key = name.replace("\\", "\\\\").replace("=", "\\=") if "=" in name or "\\" in name else name
+    return f"{key}={value}" if value else key
+
+
+def read_attribute_pair(pair: str) -> tuple[str, str]:
+    """Return the name of an attribute and its value, empty where the pair is the name alone."""
+    name, at = "", 0
+    while at < len(pair) and pair[at] != "=":
+        at += pair[at] == "\\"
+        name += pair[at]
+        at += 1
+    return name, pair[at + 1 :]
 
 
 def _milliseconds(stamp: Timestamp) -> int:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from monitor.listing import bloom
 from monitor.listing.conditions import All, Compares, Condition, Either, Equals, Matches, Not, Present
-from monitor.listing.fields import FieldValue, ListKind
+from monitor.listing.fields import ATTRIBUTE_PAIRS, FieldValue, ListKind, read_attribute_pair
 from monitor.listing.listing import MISSING_NUMBER, Listing, OrderField, SortKey
 
 SqlValue = str | int | float | None
@@ -28,6 +29,8 @@ def listing_clauses(listing: Listing, kind: ListKind) -> Clause:
 
 def _condition(condition: Condition) -> Clause:  # noqa: PLR0911 # one for each condition
     match condition:
+        case Equals(name, value) if name == ATTRIBUTE_PAIRS:
+            return _attribute(str(value))
         case Equals("store_states", value):
             return "instr(store_states, ?) > 0", [f"|{value}|"]
         case Equals(field, value):
@@ -47,8 +50,29 @@ def _condition(condition: Condition) -> Clause:  # noqa: PLR0911 # one for each 
             return _joined(conditions, "OR", "0")
 
 
+def _attribute(pair: str) -> Clause:
+    """Return the condition of having an attribute: the document is read where the Bloom filter does not rule it out."""
+    name, value = read_attribute_pair(pair)
+    low, high = bloom.bits_of({name: value}) if value else bloom.name_bits(name)
+    can_have = "attribute_bits_low & ? = ? AND attribute_bits_high & ? = ?"
+    return f"CASE WHEN {can_have} THEN has_attribute(document, ?, ?) ELSE 0 END", [*(low, low, high, high), name, value]
+
+
+def _reads_documents(condition: Condition) -> bool:
+    match condition:
+        case Equals(field, _):
+            return field == ATTRIBUTE_PAIRS
+        case Not(inner):
+            return _reads_documents(inner)
+        case All(conditions) | Either(conditions):
+            return any(map(_reads_documents, conditions))
+        case _:
+            return False
+
+
 def _joined(conditions: Sequence[Condition], word: str, alone: str) -> Clause:
-    clauses = [_condition(each) for each in conditions]
+    # A condition on an attribute may have to read the document, so that the others come before.
+    clauses = [_condition(each) for each in sorted(conditions, key=_reads_documents)]
     if not clauses:
         return alone, []
     return f"({f' {word} '.join(clause for clause, _ in clauses)})", [value for _, some in clauses for value in some]

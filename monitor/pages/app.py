@@ -20,11 +20,13 @@ from mesh.settings import MonitorSettings
 from monitor.activity import Activity
 from monitor.admin import Admin
 from monitor.integrity_job import IntegrityJob
+from monitor.jaeger.api import JaegerApi
 from monitor.lane_control import LaneControls
 from monitor.metrics.store import MetricStore
 from monitor.page_guard import PageGuard
 from monitor.pages import built_docs, dead_letters, events, integrity, lanes, operation, operations, overview, send
 from monitor.pages import parts as part_pages
+from monitor.pages import traces as trace_pages
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
@@ -33,6 +35,7 @@ from monitor.pages.platform_health import PlatformHealth
 from monitor.pages.security_headers import SecurityHeaders
 from monitor.service import EventLog
 from monitor.supervisor_watch import SupervisorWatch
+from monitor.traces import Traces
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 
@@ -43,6 +46,7 @@ class Pages:
     def __init__(
         self,
         log: EventLog,
+        traces: Traces,
         catalog: Catalog,
         settings: MonitorSettings,
         gateway: grpc.aio.Channel,
@@ -66,12 +70,14 @@ class Pages:
         watch = SupervisorWatch(settings.supervisor_socket)
         self._admin_routes = admin_routes
         self._live = LivePages()
+        self._jaeger = JaegerApi(traces)
         self._json = JsonApi(log, catalog, state, addresses, is_following)
         pages = [
             overview.page(state, activity, OverviewCharts(metrics, metric_interval_s), addresses),
             operations.page(log, catalog),
             events.page(log, catalog),
             operation.page(log, catalog, addresses, watch),
+            *trace_pages.pages(traces, addresses),
             lanes.page(parts, controls),
             dead_letters.page(admin),
             integrity.page(parts, integrity_job),
@@ -87,6 +93,7 @@ class Pages:
         pages = Starlette(
             routes=[
                 *self._json.routes(),
+                *self._jaeger.routes(),
                 *self._admin_routes,
                 Route("/find", find),
                 *built_docs.routes(),

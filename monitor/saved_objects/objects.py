@@ -85,32 +85,33 @@ def _index_pattern() -> SavedObject:
 
 def _mapped_fields() -> list[Mapping[str, Any]]:
     """Return the fields of every index that the pattern fits."""
-    types: dict[str, str] = {}
-    for template in index_templates().values():
-        for name, field in template["template"]["mappings"]["properties"].items():
-            if field["type"] in _KINDS:  # what is not searched is no field here
-                types[name] = field["type"]
-    return [_field(name, _KINDS[kind], kind, usable=True) for name, kind in sorted(types.items())]
+    of_all = [template["template"]["mappings"]["properties"] for template in index_templates().values()]
+    # What is not searched is no field here.
+    mapped = {name: field for fields in of_all for name, field in fields.items() if field["type"] in _KINDS}
+    return [
+        _field(name, _KINDS[it["type"]], it["type"], searched=True, counted=it.get("doc_values", True))
+        for name, it in sorted(mapped.items())
+    ]
 
 
 def _meta_fields() -> list[Mapping[str, Any]]:
     return [
-        _field("_id", "string", "_id", usable=False),
-        _field("_index", "string", "_index", usable=False),
-        _field("_source", "_source", "_source", usable=False),
+        _field("_id", "string", "_id", searched=False, counted=False),
+        _field("_index", "string", "_index", searched=False, counted=False),
+        _field("_source", "_source", "_source", searched=False, counted=False),
     ]
 
 
-def _field(name: str, kind: str, engine_type: str, *, usable: bool) -> Mapping[str, Any]:
+def _field(name: str, kind: str, engine_type: str, *, searched: bool, counted: bool) -> Mapping[str, Any]:
     return {
         "name": name,
         "type": kind,
         "esTypes": [engine_type],
         "count": 0,
         "scripted": False,
-        "searchable": usable,
-        "aggregatable": usable,
-        "readFromDocValues": usable,
+        "searchable": searched,
+        "aggregatable": counted,
+        "readFromDocValues": counted,
     }
 
 

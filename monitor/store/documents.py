@@ -23,6 +23,7 @@ _EVENT_VALUES = tuple(
     f.name for f in Event.DESCRIPTOR.fields if f.type != _TEXT and f.message_type is None and not f.has_presence
 )
 _EVENT_OPTIONAL = tuple(f.name for f in Event.DESCRIPTOR.fields if f.message_type is None and f.has_presence)
+_ATTRIBUTE_TYPES = {Span.AttributeType.Name(number): number for number in (Span.BOOL, Span.INT64, Span.FLOAT64)}
 _SPAN_TEXTS = tuple(f.name for f in Span.DESCRIPTOR.fields if f.type == _TEXT)
 
 
@@ -60,6 +61,10 @@ def span_document(span: Span) -> Document:
     document["duration_ms"] = span.duration_ms
     document["error"] = span.error
     document["attributes"] = dict(span.attributes)
+    if span.attribute_types:
+        document["attribute_types"] = {
+            name: Span.AttributeType.Name(number) for name, number in span.attribute_types.items()
+        }
     if correlation_id := span.attributes.get(CONVERSATION_ID):
         document["correlation_id"] = correlation_id
     return document
@@ -72,6 +77,7 @@ def read_span(document: Mapping[str, Any]) -> Span:
         duration_ms=document["duration_ms"],
         error=document["error"],
         attributes=document["attributes"],
+        attribute_types={name: _ATTRIBUTE_TYPES[said] for name, said in document.get("attribute_types", {}).items()},
         **{name: document[name] for name in _SPAN_TEXTS if name in document},
     )
 

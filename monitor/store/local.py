@@ -13,12 +13,14 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 from mesh.catalog import Catalog
 from mesh.error_classes.event_store import classify_sqlite
 from mesh.errors import PolystreamError, Reason
-from monitor.listing.fields import event_values, operation_values, span_values
+from monitor.listing.conditions import Condition
+from monitor.listing.fields import event_values, operation_values
 from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
 from monitor.store.disk_reserve import DiskReserve
-from monitor.store.local_schema import EVENT_TABLE, OPERATION_TABLE, SPAN_TABLE, SearchTable, prepare_schema
-from monitor.store.port import Bounds, FoundSpans
+from monitor.store.local_schema import EVENT_TABLE, OPERATION_TABLE, SPAN_TABLE, SearchTable, prepare_schema, span_row
+from monitor.store.local_traces import LocalTraces
+from monitor.store.port import Bounds, FoundSpans, SpanName, TraceSpans
 from monitor.store.selection import (
     EVENTS_MAX,
     FIRST_EVENTS_MAX,
@@ -86,6 +88,7 @@ class LocalEventStore:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         prepare_schema(self._db)
+        self._traces = LocalTraces(self._read)
 
     def append(self, events: Sequence[TracedEvent]) -> None:
         """Keep events, and bring the operations they belong to up to date, in one transaction.
@@ -134,7 +137,7 @@ class LocalEventStore:
                     (
                         span.start_time.ToMicroseconds(),
                         span.SerializeToString(),
-                        *SPAN_TABLE.values(span_values(span)),
+                        *span_row(span),
                     )
                     for span in spans
                 ],
@@ -172,6 +175,18 @@ class LocalEventStore:
     def spans(self, listing: Listing) -> Sequence[Span]:
         """Return the spans that a listing asks for."""
         return [Span.FromString(row[0]) for row in self._read(*SPAN_TABLE.query(listing))]
+
+    def span_names(self) -> Sequence[SpanName]:
+        """Return the services and names that spans have."""
+        return self._traces.span_names()
+
+    def find_traces(self, where: Condition, limit: int) -> Sequence[str]:
+        """Return the IDs of traces with a span that fulfils a condition, the newest first."""
+        return self._traces.find_traces(where, limit)
+
+    def traces(self, trace_ids: Sequence[str]) -> TraceSpans:
+        """Return the spans of traces, the earliest of each first."""
+        return self._traces.traces(trace_ids)
 
     def purge(self, bounds: Bounds) -> int:
         """Forget a bounded number of what is beyond the bounds, the oldest first."""

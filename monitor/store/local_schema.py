@@ -6,11 +6,12 @@ comes at an index's end fills its pages, and what comes at its beginning leaves 
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from polystream.v1.operations_pb2 import Event, Operation, Span
 
+from monitor.listing import bloom
 from monitor.listing.conditions import All, Condition, Equals
 from monitor.listing.fields import (
     EVENTS,
@@ -20,7 +21,7 @@ from monitor.listing.fields import (
     ListKind,
     event_values,
     operation_values,
-    span_values,
+    span_columns,
 )
 from monitor.listing.listing import Listing
 from monitor.listing.sqlite import SqlValue, column_values, listing_clauses
@@ -63,27 +64,34 @@ DROP TABLE IF EXISTS spans;
 """
 _TYPES: Final = {
     **dict.fromkeys(("timestamp", "accept_time", "complete_time", "start_time", "user_id"), "INTEGER"),
+    **dict.fromkeys(bloom.COLUMNS, "INTEGER"),
     "duration_ms": "REAL",
 }
-_VERSION: Final = 1  # of the columns that are searched; 0 had none
+# What the file says of the columns that are searched: 0 had none, 1 none of a span's attributes.
+_VERSION: Final = 2
 _BATCH_ROWS: Final = 1000
+
+ReadColumns = Callable[[bytes, str], tuple[SqlValue, ...]]  # of a document, and its row's key
 
 
 class SearchTable:
     """A table with what its entries are searched by: the columns, and the index of them."""
 
-    def __init__(self, name: str, key: str, kind: ListKind) -> None:
-        """`key` is the column by which a row is read."""
+    def __init__(self, name: str, key: str, kind: ListKind, version: int) -> None:
+        """`key` is the column by which a row is read, `version` the file's since which it has these columns."""
         self.name = name
+        self.version = version
         self._key = key
         self._kind = kind
         self._index = f"{name}_by_values"
         kept = ["store_states" if field == "store" and kind is OPERATIONS else field for field in kind.fields]
-        self.columns = tuple(dict.fromkeys([kind.time, *kind.ties, *kept]))
+        self._plain = tuple(dict.fromkeys([kind.time, *kind.ties, *(name for name in kept if name != "attributes")]))
+        self.columns = (*self._plain, *(bloom.COLUMNS if "attributes" in kept else ()))
 
-    def values(self, values: FieldValues) -> tuple[SqlValue, ...]:
-        """Return what stands in the columns of an entry."""
-        return column_values(values, self.columns)
+    def values(self, values: FieldValues, attributes: Mapping[str, str] | None = None) -> tuple[SqlValue, ...]:
+        """Return what stands in the columns of an entry; `attributes` are a span's."""
+        plain = column_values(values, self._plain)
+        return plain if attributes is None else (*plain, *bloom.bits_of(attributes))
 
     def query(self, listing: Listing) -> tuple[str, list[SqlValue]]:
         """Return the statement that reads the documents of a listing, and its parameters."""
@@ -103,8 +111,12 @@ class SearchTable:
             if column not in there:
                 db.execute(f"ALTER TABLE {self.name} ADD COLUMN {column} {_TYPES.get(column, 'TEXT')}")
 
-    def fill(self, db: sqlite3.Connection, read: Callable[[bytes, str], FieldValues]) -> None:
-        """Fill the columns of the rows that an earlier version has kept; `read` gets a document and its row's key."""
+    def drop_index(self, db: sqlite3.Connection) -> None:
+        """Drop the index of an earlier version, which has not got all of the columns."""
+        db.execute(f"DROP INDEX IF EXISTS {self.name}_by_fields")
+
+    def fill(self, db: sqlite3.Connection, read: ReadColumns) -> None:
+        """Fill the columns of the rows that an earlier version has kept."""
         marks = ", ".join(f"{column} = ?" for column in self.columns)
         last: str | int = "" if self._key != "id" else 0
         while True:
@@ -116,7 +128,7 @@ class SearchTable:
                 return
             db.executemany(
                 f"UPDATE {self.name} SET {marks} WHERE {self._key} = ?",  # noqa: S608
-                [(*self.values(read(document, key)), key) for key, document in rows],
+                [(*read(document, key), key) for key, document in rows],
             )
             last = rows[-1][0]
 
@@ -126,10 +138,9 @@ class SearchTable:
         db.execute(f"CREATE INDEX IF NOT EXISTS {self._index} ON {self.name} ({', '.join(self.columns)})")
 
 
-OPERATION_TABLE: Final = SearchTable("operations", "correlation_id", OPERATIONS)
-EVENT_TABLE: Final = SearchTable("events", "event_id", EVENTS)
-SPAN_TABLE: Final = SearchTable("command_spans", "id", SPANS)
-_TABLES: Final = (OPERATION_TABLE, EVENT_TABLE, SPAN_TABLE)
+OPERATION_TABLE: Final = SearchTable("operations", "correlation_id", OPERATIONS, version=1)
+EVENT_TABLE: Final = SearchTable("events", "event_id", EVENTS, version=1)
+SPAN_TABLE: Final = SearchTable("command_spans", "id", SPANS, version=2)
 
 
 def prepare_schema(db: sqlite3.Connection) -> None:
@@ -137,23 +148,44 @@ def prepare_schema(db: sqlite3.Connection) -> None:
 
     A second for every 50,000 rows, once. Interrupted, it begins anew at the next start.
     """
+    db.create_function("has_attribute", 3, _has_attribute, deterministic=True)
     db.executescript(_SCHEMA)
-    is_filled = db.execute("PRAGMA user_version").fetchone()[0] >= _VERSION
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+
+    def operation(document: bytes, correlation_id: str) -> tuple[SqlValue, ...]:
+        events = _traced_events(db, correlation_id)
+        return OPERATION_TABLE.values(operation_values(Operation.FromString(document), events))
+
+    readers: Mapping[SearchTable, ReadColumns] = {
+        OPERATION_TABLE: operation,
+        EVENT_TABLE: lambda document, _: EVENT_TABLE.values(event_values(Event.FromString(document))),
+        SPAN_TABLE: lambda document, _: span_row(Span.FromString(document)),
+    }
     db.execute("BEGIN IMMEDIATE")
-    for table in _TABLES:
-        table.add_columns(db)
-    if not is_filled:
+    try:
+        for table, read in readers.items():
+            table.add_columns(db)
+            if version < table.version:
+                table.drop_index(db)
+                table.fill(db, read)
+            table.add_index(db)
+        db.execute(f"PRAGMA user_version = {_VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
-        def operation(document: bytes, correlation_id: str) -> FieldValues:
-            return operation_values(Operation.FromString(document), _traced_events(db, correlation_id))
 
-        OPERATION_TABLE.fill(db, operation)
-        EVENT_TABLE.fill(db, lambda document, _: event_values(Event.FromString(document)))
-        SPAN_TABLE.fill(db, lambda document, _: span_values(Span.FromString(document)))
-    for table in _TABLES:
-        table.add_index(db)
-    db.execute(f"PRAGMA user_version = {_VERSION}")
-    db.execute("COMMIT")
+def span_row(span: Span) -> tuple[SqlValue, ...]:
+    """Return what stands in the columns of a span."""
+    return SPAN_TABLE.values(span_columns(span), span.attributes)
+
+
+def _has_attribute(document: bytes, name: str, value: str) -> bool:
+    """Whether a span has an attribute: with this value, or with any where that is empty."""
+    found = Span.FromString(document).attributes.get(name, "")
+    return found == value if value else found != ""
 
 
 def _traced_events(db: sqlite3.Connection, correlation_id: str) -> Sequence[Event]:

@@ -20,11 +20,13 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
 from monitor.listing import fields
+from monitor.listing.conditions import Condition
 from monitor.listing.listing import Listing
 from monitor.listing.opensearch import listing_query
 from monitor.records import TracedEvent
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
-from monitor.store.port import Bounds, FoundSpans
+from monitor.store.opensearch_traces import OpenSearchTraces
+from monitor.store.port import Bounds, FoundSpans, SpanName, TraceSpans
 from monitor.store.search_api import Action, Answer, SearchApi
 from monitor.store.selection import EVENTS_MAX, SPANS_MAX, SpanPlace, ends_of, with_ancestors
 from monitor.store.templates import EVENTS, OPERATIONS, SEARCH_VERSION, SPANS, index_templates
@@ -57,6 +59,7 @@ class OpenSearchEventStore:
         self._operations = _Freshness(api, OPERATIONS)
         self._events = _Freshness(api, f"{EVENTS}-*")
         self._spans = _Freshness(api, f"{SPANS}-*")
+        self._traces = OpenSearchTraces(partial(self._answer_of, f"{SPANS}-*"))
 
     def append(self, events: Sequence[TracedEvent]) -> None:
         """Keep events, then bring the operations they belong to up to date."""
@@ -69,7 +72,9 @@ class OpenSearchEventStore:
 
     def add_spans(self, spans: Sequence[Span]) -> None:
         """Keep spans."""
-        documents = map(span_document, spans)
+        documents = [
+            span_document(span) | {fields.ATTRIBUTE_PAIRS: fields.attribute_pairs(span.attributes)} for span in spans
+        ]
         self._write(
             [
                 _create(daily_index(SPANS, d["start_time"]), _span_identifier(d["trace_id"], d["span_id"]), d)
@@ -122,6 +127,21 @@ class OpenSearchEventStore:
         """Return the spans that a listing asks for."""
         self._spans.refresh()
         return [read_span(found) for found in self._search(f"{SPANS}-*", listing_query(listing, fields.SPANS))]
+
+    def span_names(self) -> Sequence[SpanName]:
+        """Return the services and names that spans have."""
+        self._spans.refresh()
+        return self._traces.span_names()
+
+    def find_traces(self, where: Condition, limit: int) -> Sequence[str]:
+        """Return the IDs of traces with a span that fulfils a condition, the newest first."""
+        self._spans.refresh()
+        return self._traces.find_traces(where, limit)
+
+    def traces(self, trace_ids: Sequence[str]) -> TraceSpans:
+        """Return the spans of traces, the earliest of each first."""
+        self._spans.refresh()
+        return self._traces.traces(trace_ids)
 
     def purge(self, bounds: Bounds) -> int:
         """Forget days and operations that are too old, and the oldest spans over a number.

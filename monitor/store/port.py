@@ -1,13 +1,17 @@
 """The event store's port."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from polystream.v1.operations_pb2 import Event, Operation, Span
 
+from monitor.listing.conditions import Condition
 from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
+
+SPAN_NAMES_MAX: Final = 5000
+ANSWER_SPANS_MAX: Final = 10_000  # of all traces that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,38 @@ class FoundSpans:
 
     spans: Sequence[Span]
     left_out: int  # how many more name the command
+
+
+@dataclass(frozen=True, slots=True)
+class SpanName:
+    """What a span can be searched by before anything else of it is known."""
+
+    service: str
+    name: str
+    kind: str  # as `polystream.v1.Span` has it
+
+
+@dataclass(slots=True)
+class TraceSpans:
+    """The spans of several traces, each with its own and what is left out of them: ANSWER_SPANS_MAX in all."""
+
+    by_trace: dict[str, FoundSpans] = field(default_factory=dict)  # none of a trace without a span
+    _count: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more traces can be added."""
+        return self._count < ANSWER_SPANS_MAX
+
+    def add(self, trace_id: str, found: FoundSpans) -> None:
+        """Add the spans of a trace; of one that has no room as a whole, nothing."""
+        if not found.spans:
+            return
+        if self._count + len(found.spans) > ANSWER_SPANS_MAX:
+            self._count = ANSWER_SPANS_MAX
+            return
+        self._count += len(found.spans)
+        self.by_trace[trace_id] = found
 
 
 class EventStore(Protocol):
@@ -67,6 +103,24 @@ class EventStore(Protocol):
 
     def spans(self, listing: Listing) -> Sequence[Span]:
         """Return the spans that a listing asks for."""
+        ...
+
+    def span_names(self) -> Sequence[SpanName]:
+        """Return the services and names that spans have, each once, in no order; SPAN_NAMES_MAX of them at the most.
+
+        A name that no span of late has may be missing.
+        """
+        ...
+
+    def find_traces(self, where: Condition, limit: int) -> Sequence[str]:
+        """Return the IDs of traces with a span that fulfils a condition, the newest of these spans first."""
+        ...
+
+    def traces(self, trace_ids: Sequence[str]) -> TraceSpans:
+        """Return the spans of traces, the earliest of each first, SPANS_MAX of one at the most.
+
+        Traces at the end are left out where ANSWER_SPANS_MAX are reached before, and those without a span.
+        """
         ...
 
     def purge(self, bounds: Bounds) -> int:

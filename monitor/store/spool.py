@@ -24,11 +24,12 @@ from mesh.backoff import Backoff
 from mesh.catalog import Catalog
 from mesh.errors import PolystreamError, Reason
 from monitor.listing import fields
+from monitor.listing.conditions import Condition
 from monitor.listing.fields import event_values, operation_values, span_values
 from monitor.listing.listing import Listing, pick, sort_key
 from monitor.records import ACCEPTED, TracedEvent
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
-from monitor.store.port import Bounds, EventStore, FoundSpans
+from monitor.store.port import SPAN_NAMES_MAX, Bounds, EventStore, FoundSpans, SpanName, TraceSpans
 from monitor.store.recent import RecentEvents, RecentSpans
 from monitor.store.selection import SPANS_MAX, SpanPlace, ends_of, with_ancestors
 from monitor.store.set_apart import SetApartFile
@@ -43,6 +44,8 @@ _STOP_TIMEOUT_S: Final = 15.0
 _RECENT_COMMANDS: Final = 5_000  # about 10 MB
 _RECENT_TRACES: Final = 2_000  # about 10 MB, 7 spans each
 _SPOOLED_PARENTS_MAX: Final = 8  # each is looked for in the whole spool
+_SPOOLED_TRACES_MAX: Final = 8  # likewise
+_RECENT_SPANS_MAX: Final = 2 * _RECENT_TRACES * 200  # more than there are in memory
 
 T = TypeVar("T")
 
@@ -210,12 +213,56 @@ class SpooledEventStore:
         merged = {(span.trace_id, span.span_id): span for span in stored} | self._spans.all()
         return pick(merged.values(), span_values, listing, fields.SPANS)
 
+    def span_names(self) -> Sequence[SpanName]:
+        """Return the services and names that spans have."""
+        nothing: Sequence[SpanName] = ()
+        stored, is_whole = self._asked(self._inner.span_names, nothing)
+        if is_whole:
+            return stored
+        recent = {SpanName(span.service, span.name, span.kind) for span in self._spans.all().values()}
+        return list({*stored, *recent})[:SPAN_NAMES_MAX]
+
+    def find_traces(self, where: Condition, limit: int) -> Sequence[str]:
+        """Return the IDs of traces with a span that fulfils a condition, the newest first."""
+        nothing: Sequence[str] = ()
+        stored, is_whole = self._asked(lambda: self._inner.find_traces(where, limit), nothing)
+        if is_whole:
+            return stored
+        recent = pick(self._spans.all().values(), span_values, Listing(_RECENT_SPANS_MAX, where), fields.SPANS)
+        # What is in memory is newer than what the store has, but for a span that came late.
+        return list(dict.fromkeys([*(span.trace_id for span in recent), *stored]))[:limit]
+
+    def traces(self, trace_ids: Sequence[str]) -> TraceSpans:
+        """Return the spans of traces, the earliest of each first; those at hand where the store does not answer."""
+        stored, is_whole = self._asked(lambda: self._inner.traces(trace_ids), TraceSpans())
+        if is_whole:
+            return stored
+        wanted = set(trace_ids)
+        by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
+        for span in self._spans.all().values():
+            if span.trace_id in wanted:
+                by_trace[span.trace_id].append(span)
+        for trace_id in trace_ids[:_SPOOLED_TRACES_MAX]:
+            by_trace[trace_id] += self._spooled_spans(_needle("trace_id", trace_id))
+        whole = TraceSpans()
+        for trace_id, at_hand in by_trace.items():
+            before = stored.by_trace.get(trace_id, FoundSpans((), 0))
+            spans = {span.span_id: span for span in (*before.spans, *at_hand)}
+            earliest = sorted(spans.values(), key=lambda span: (span.start_time.ToNanoseconds(), span.span_id))
+            left_out = before.left_out + max(0, len(earliest) - SPANS_MAX)
+            whole.add(trace_id, FoundSpans(earliest[:SPANS_MAX], left_out))
+        return whole
+
     def _stored(self, ask: Callable[[Listing], Sequence[T]], listing: Listing) -> tuple[Sequence[T], bool]:
         """Return what the store has of a listing, and whether that is all there is."""
+        return self._asked(lambda: ask(listing), ())
+
+    def _asked(self, ask: Callable[[], T], nothing: T) -> tuple[T, bool]:
+        """Return the store's answer, or nothing where it gives none, and whether that is all there is."""
         try:
-            stored = [] if self._down else ask(listing)
+            stored = nothing if self._down else ask()
         except PolystreamError:
-            return [], False
+            return nothing, False
         return stored, not self._down and not self._spool.backlog
 
     def purge(self, bounds: Bounds) -> int:

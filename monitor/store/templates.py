@@ -1,6 +1,9 @@
 """The indices of the event log in OpenSearch, and the templates that give new ones their mappings."""
 
+from collections.abc import Sequence
 from typing import Any, Final
+
+from monitor.listing.fields import ATTRIBUTE_PAIRS
 
 EVENTS: Final = "api_events"  # daily: api_events-2026.01.31
 SPANS: Final = "api_spans"  # daily too
@@ -73,6 +76,9 @@ _SPAN_FIELDS: Final[dict[str, Any]] = {
     "correlation_id": _IDENTIFIER,
     # Their names are anybody's: as fields, `a.b` and `a.b.c` could not stand in one index.
     "attributes": {"type": "object", "enabled": False},
+    "attribute_types": {"type": "object", "enabled": False},
+    # So they are found by these, `name` and `name=value`, which are not kept beside them.
+    ATTRIBUTE_PAIRS: {"type": "keyword", "ignore_above": 1024, "doc_values": False},
 }
 
 
@@ -81,11 +87,13 @@ def index_templates() -> dict[str, dict[str, Any]]:
     return {
         "polystream-events": _template(f"{EVENTS}-*", _EVENT_FIELDS),
         "polystream-operations": _template(OPERATIONS, _OPERATION_FIELDS),
-        "polystream-spans": _template(f"{SPANS}-*", _SPAN_FIELDS),
+        "polystream-spans": _template(f"{SPANS}-*", _SPAN_FIELDS, not_kept=[ATTRIBUTE_PAIRS]),
     }
 
 
-def _template(pattern: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _template(pattern: str, fields: dict[str, Any], not_kept: Sequence[str] = ()) -> dict[str, Any]:
+    """`not_kept` are fields that are searched, and not in the documents that are read."""
+    kept = {"_source": {"excludes": list(not_kept)}} if not_kept else {}
     return {
         "index_patterns": [pattern],
         "priority": 200,  # above the catch-alls that clusters have
@@ -93,6 +101,6 @@ def _template(pattern: str, fields: dict[str, Any]) -> dict[str, Any]:
             # A replica where there is a second node to hold it.
             "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1"},
             # A field that a later version adds is kept, and searched once the template knows it.
-            "mappings": {"dynamic": False, "properties": fields},
+            "mappings": {"dynamic": False, "properties": fields, **kept},
         },
     }

@@ -67,6 +67,9 @@ def _command(number: int, chance: random.Random) -> list[Event]:
 
 def _spans(number: int, correlation_id: str) -> list[Span]:
     attributes = {CONVERSATION_ID: correlation_id} if number % 4 else {}
+    attributes |= {"rpc.method": ("CreateUser", "RecordView", "")[number % 3], "a=b": f"c{number % 2}", "a": "b=c1"}
+    if number % 5 == 0:
+        attributes |= {"só \\": "não é", "messaging.kafka.offset": str(number)}
     return [
         Span(
             trace_id=f"{number:032x}",
@@ -148,6 +151,14 @@ SPAN_FILTERS = (
     "users",
     'correlation_id:* parent_span_id = ""',
     f'start_time > "{_TIME}"',
+    "attributes.rpc.method = CreateUser",
+    'attributes."rpc.method" != CreateUser AND service = gateway',
+    "attributes.rpc.method:*",
+    'attributes.rpc.method = ""',
+    'attributes."a=b" = c1',
+    r'attributes."só \\" = "não é" OR attributes.rpc.method = RecordView',
+    "attributes.messaging.kafka.offset = 10 duration_ms > 1 -kind = CONSUMER",
+    "NOT (attributes.messaging.kafka.offset:* OR attributes.rpc.method = CreateUser)",
 )
 
 
@@ -178,6 +189,24 @@ def test_spans_are_found_as_their_values_say(store: EventStore, text: str, order
     expected = pick(SPAN_LIST, span_values, listing, SPANS)
     assert [s.span_id for s in store.spans(listing)] == [s.span_id for s in expected]
     assert 0 < len(expected) < len(SPAN_LIST)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "rule"),
+    [
+        ("attributes = x", 1, "unknown_field"),
+        ("attributes..x = 1", 1, "unknown_field"),
+        ("attributes.rpc.method = Create*", 25, "wrong_type"),
+        ("attributes.http.status > 400", 1, "unknown_operator"),
+    ],
+)
+def test_what_cannot_be_asked_of_attributes_is_said(text: str, at: int, rule: str) -> None:
+    """With the character, and what would be right."""
+    with pytest.raises(PolystreamError) as raised:
+        conditions_of(text, SPANS)
+    (fault,) = raised.value.faults
+    assert (fault.field, fault.rule) == ("filter", f"filter.{rule}")
+    assert fault.description.startswith(f"at character {at}: ")
 
 
 def _random_filter(chance: random.Random, depth: int = 0) -> str:

@@ -19,6 +19,7 @@ from monitor.metrics.store import MetricStore
 from monitor.pages.app import Pages
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
+from monitor.traces import Traces
 
 NOBODY = "127.0.0.1:1"  # no gateway listens there
 METRIC_INTERVAL_S = 5.0
@@ -46,7 +47,7 @@ async def opened_pages(
     runs = IntegrityRuns(folder)
     async with grpc.aio.insecure_channel(gateway) as channel:
         pages = Pages(
-            *(log, catalog, settings, channel),
+            *(log, Traces(store), catalog, settings, channel),
             is_following=lambda: True,
             parts=list,
             activity=activity,

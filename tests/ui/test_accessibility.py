@@ -10,11 +10,13 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import new_page
 from tests.support.npm_tools import axe
 from tests.support.platform import Platform
+from tests.support.waiting import eventually
 
 _SERIOUS: Final = {"serious", "critical"}
 _WIDTHS: Final = (1440, 390)
+_TRACED_S: Final = 15.0
 _PATHS: Final = (
-    *("/", "/operations", "/operations?user_id=999999&order_by=duration_ms", "/operations?filter=(", "/events"),
+    *("/", "/operations", "/operations?user_id=999999&order_by=duration_ms", "/operations?filter=(", "/events", "/traces"),
     *(
         "/lanes",
         "/dead-letters",
@@ -40,7 +42,9 @@ def test_nothing_keeps_anybody_from_using_a_page(
     found: dict[str, Sequence[Any]] = {}
     with new_page(browser) as page:
         page.set_viewport_size({"width": width, "height": 900})
-        for path in (*_PATHS, f"/operations/{sent['correlation_id']}"):
+        traced = _trace_of(platform, sent["correlation_id"])
+        of_traces = (f"/traces/{traced}", f"/traces?compare={traced}", f"/traces/compare?left={traced}&right={traced}")
+        for path in (*_PATHS, f"/operations/{sent['correlation_id']}", *of_traces):
             sign = "&" if "?" in path else "?"
             answer = page.goto(f"{platform.endpoints['dashboard']}{path}{sign}theme={theme}&lang={language}")
             assert answer is not None
@@ -49,6 +53,18 @@ def test_nothing_keeps_anybody_from_using_a_page(
             assert page.locator("html").get_attribute("lang") == language
             found[path] = _serious(page)
     assert {path: serious for path, serious in found.items() if serious} == {}
+
+
+def _trace_of(platform: Platform, correlation_id: str) -> str:
+    """Return the ID of a command's trace, once the monitor has it."""
+
+    def found() -> str | None:
+        asked = {"service": "processor", "tag": f"messaging.message.conversation_id:{correlation_id}"}
+        answer = httpx.get(f"{platform.endpoints['dashboard']}/jaeger/api/traces", params=asked)
+        traces = answer.raise_for_status().json()["data"]
+        return str(traces[0]["traceID"]) if traces else None
+
+    return eventually(found, _TRACED_S) or ""
 
 
 def _serious(page: Page) -> Sequence[Any]:

@@ -24,6 +24,7 @@ from monitor.page_guard import PageGuard
 from monitor.pages.app import Pages
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
+from monitor.traces import Traces
 from registry.host_guard import HostGuard
 
 REACHED = {"reached": True}
@@ -197,6 +198,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
         async with grpc.aio.insecure_channel("127.0.0.1:1") as gateway:
             app = Pages(
                 EventLog(store, catalog),
+                Traces(store),
                 catalog,
                 MonitorSettings(),
                 gateway,
@@ -210,7 +212,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
                 admin=Admin(AdminProcess(Path(folder)), IntegrityRuns(Path(folder))),
             ).app()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
-                for path in ("/", "/healthz", "/api/operations", "/api/endpoints"):
+                for path in ("/", "/healthz", "/api/operations", "/api/endpoints", "/jaeger/api/services"):
                     assert (await client.get(f"http://localhost:8089{path}")).status_code == 200
                     for method in ("GET", "HEAD", "OPTIONS", "POST"):
                         refused = await client.request(method, f"http://rebind.example:8089{path}")

@@ -12,7 +12,7 @@ from monitor.records import ACCEPTED, TracedEvent
 from tests.support.monitor_pages import opened_pages
 
 UNKNOWN = "01920000-0000-7000-8000-000000000009"
-PATHS = ("/", "/operations", "/integrity", "/parts", "/docs")  # that of dead letters starts a process
+PATHS = ("/", "/operations", "/traces", "/integrity", "/parts", "/docs")  # that of dead letters starts a process
 
 
 def _accepted(correlation_id: str, command: str = "CreatePayment") -> TracedEvent:

@@ -230,7 +230,8 @@ class OperationService:
                 filter and order.
             filter: Only spans of which this is true, as AIP-160 has it: `service = gateway AND duration_ms >
                 100`. Fields: `correlation_id`, `trace_id`, `span_id`, `parent_span_id`, `service`, `name`,
-                `kind`, `start_time`, `duration_ms`, `error`. A word alone is looked for in the name.
+                `kind`, `start_time`, `duration_ms`, `error`, `attributes.rpc.method` (and every other attribute,
+                compared as a whole, as text). A word alone is looked for in the name.
             order_by: `start_time` or `duration_ms`, or both after a comma, each with ` desc` behind it where the
                 largest is to come first. Newest first when empty.
             timeout_s: How long the call may take at the most, in seconds, retries included; the client's own when

@@ -77,6 +77,7 @@ __all__ = (
     "SessionDevice",
     "SessionServiceStub",
     "Span",
+    "SpanAttributeType",
     "Subscription",
     "SubscriptionPlan",
     "SubscriptionServiceStub",
@@ -321,6 +322,32 @@ class SessionDevice(betterproto2.Enum):
     CONSOLE = 4
     """
     `console` in the store.
+    """
+
+
+class SpanAttributeType(betterproto2.Enum):
+    """
+    What an attribute was before it became text.
+    """
+
+    ATTRIBUTE_TYPE_UNSPECIFIED = 0
+    """
+    A text, or a list, with commas between its values.
+    """
+
+    BOOL = 1
+    """
+    `true` or `false`.
+    """
+
+    INT64 = 2
+    """
+    A whole number of 64 bits.
+    """
+
+    FLOAT64 = 3
+    """
+    Any other number.
     """
 
 
@@ -1652,8 +1679,9 @@ class ListSpansRequest(betterproto2.Message):
     Only spans of which this is true, as AIP-160 has it:
     `service = gateway AND duration_ms > 100`. Fields: `correlation_id`,
     `trace_id`, `span_id`, `parent_span_id`, `service`, `name`, `kind`,
-    `start_time`, `duration_ms`, `error`. A word alone is looked for in the
-    name.
+    `start_time`, `duration_ms`, `error`, `attributes.rpc.method` (and every
+    other attribute, compared as a whole, as text). A word alone is looked for
+    in the name.
     """
 
     order_by: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
@@ -2262,6 +2290,13 @@ class Span(betterproto2.Message):
     )
     """
     Attributes, as text.
+    """
+
+    attribute_types: "dict[str, SpanAttributeType]" = betterproto2.field(
+        11, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_ENUM)
+    )
+    """
+    The types of those attributes that are no texts.
     """
 
 

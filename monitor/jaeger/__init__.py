@@ -1,0 +1,1 @@
+"""The query API of Jaeger, read-only, over the monitor's own spans."""

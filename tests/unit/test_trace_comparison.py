@@ -1,0 +1,49 @@
+"""Two traces side by side, and the order of a trace's spans."""
+
+from monitor.trace_comparison import Presence, compare
+from monitor.traces import parents_first
+from tests.support.traces import command_trace, span
+
+
+def test_the_same_spans_are_beside_each_other() -> None:
+    """By service and name along the way, with what the right one takes longer."""
+    steps = compare(command_trace(1), command_trace(2, at_ms=99, lane_ms=6.5, failed=True))
+    assert [(step.depth, step.service, step.name) for step in steps] == [
+        (0, "gateway", "POST /v1/users"),
+        (1, "gateway", "send user_events"),
+        (2, "processor", "CreateUser postgresql"),
+    ]
+    assert [step.presence for step in steps] == [Presence.BOTH] * 3
+    assert [step.difference_ms for step in steps] == [0, 0, 2.5]
+    assert (steps[2].left.errors, steps[2].right.errors) == (0, 1)
+
+
+def test_what_one_of_them_lacks_is_told() -> None:
+    """With everything below it, in its place; the same name elsewhere is something else."""
+    left = [*command_trace(1), span(1, 3, 9, parent=2, service="postgresql", name="INSERT")]
+    right = [*command_trace(2)[:2], span(2, 3, 9, parent=0, service="processor", name="CreateUser postgresql")]
+    told = {(step.depth, step.name): step.presence for step in compare(left, right)}
+    assert told == {
+        (0, "POST /v1/users"): Presence.BOTH,
+        (1, "send user_events"): Presence.BOTH,
+        (2, "CreateUser postgresql"): Presence.MISSING,
+        (3, "INSERT"): Presence.MISSING,
+        (1, "CreateUser postgresql"): Presence.ADDED,
+    }
+    assert all(step.difference_ms is None for step in compare(left, []))
+
+
+def test_repetitions_are_counted_together() -> None:
+    """A call that was tried again stands at one step."""
+    tried = [span(2, 7, 3, parent=0, name="send user_events", duration_ms=3, error=True)]
+    (step,) = [each for each in compare(command_trace(1), [*command_trace(2), *tried]) if each.right.count == 2]
+    assert (step.name, step.right.duration_ms, step.right.errors) == ("send user_events", 5, 1)
+    assert step.difference_ms == 3
+
+
+def test_parents_come_first_whatever_the_clocks_say() -> None:
+    """Also where a parent is not there, and where spans name each other as parents."""
+    child_before = [span(1, 2, 0, parent=1), span(1, 1, 5, parent=0), span(1, 0, 9), span(1, 5, 1, parent=77)]
+    assert [int(each.span_id[8:], 16) for each in parents_first(child_before)] == [5, 0, 1, 2]
+    circle = [span(1, 1, 0, parent=2), span(1, 2, 1, parent=1), span(1, 3, 2, parent=3)]
+    assert sorted(int(each.span_id[8:], 16) for each in parents_first(circle)) == [1, 2, 3]
