@@ -15,14 +15,16 @@ from typing import Any, Final
 
 from cli import compose
 from cli.arguments import one_of, whole_number
+from cli.choosing import add_data_dir
 from cli.display import has_display
-from cli.folders import add_data_dir, name_env_file, work_dir
+from cli.folders import name_env_file, work_dir
 from cli.progress import Progress
 from stack.engines.process import appended, tail
 from stack.engines.spec import StackError
 from stack.environments import supervisor_environment
 from stack.ports import OFFSET_MAX
 from stack.supervisor.data_folder import require_owner, unwritable
+from stack.supervisor.register import user_register
 from stack.supervisor.state import RunFolder
 
 _GATEWAYS_MAX: Final = 64
@@ -142,6 +144,8 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
     options += ["--lanes", str(arguments.lanes)] if arguments.lanes else []
     options += ["--edge"] if arguments.edge else []
     options += ["--detached"] if arguments.detach else []
+    register = user_register()
+    options += ["--register-dir", str(register.folder)] if register else []
     name_env_file()
     folder = RunFolder(arguments.data_dir.resolve())
     folder.make()
