@@ -84,7 +84,8 @@ def running_platforms() -> tuple[RunningPlatform, ...]:
     if here.resolve() not in {each.data_dir for each in found}:
         # One that could not be entered, or that an earlier version has started.
         state = RunFolder(here.resolve()).read()
-        entry = RegisteredPlatform(here.resolve(), state.port_offset if state else 0, state.engines if state else "")
+        offset = compose.port_offset_of(here) if compose.started_with(here) else state.port_offset if state else 0
+        entry = RegisteredPlatform(here.resolve(), offset, state.engines if state else "")
         if (running := _judged(entry, None)) is not None:
             found.append(running)
     return tuple(sorted(found, key=lambda each: (each.port_offset, str(each.data_dir))))

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from cli import compose
 from cli.choosing import NothingRunsError, nothing_on
+from cli.compose_engine import ComposeError
 from stack.engines.spec import StackError
 from stack.environments import service_environment
 from stack.supervisor.finding import find_state
@@ -69,5 +70,5 @@ def _composed(data_dir: Path, ask: Callable[[Path], dict[str, _T]]) -> dict[str,
         raise nothing_on(data_dir)
     try:
         return ask(data_dir)
-    except compose.ComposeError as error:
+    except ComposeError as error:
         raise NothingRunsError(str(error)) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cli import compose
 from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir, running_platforms, told
+from cli.compose_engine import ComposeError
 from stack.engines.spec import StackError
 from stack.supervisor.finding import find_holder, find_state
 from stack.supervisor.lock import Holder
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _stop_containers(engine: Sequence[str], data_dir: Path) -> int:
     try:
         compose.down(engine, data_dir)
-    except (compose.ComposeError, OSError) as error:
+    except (ComposeError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"stopped; the data is kept in volumes, and `{compose.down_command(engine)}` removes it\n")

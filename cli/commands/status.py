@@ -17,6 +17,7 @@ from cli.choosing import (
     option_for,
     running_platforms,
 )
+from cli.compose_engine import ComposeError
 from cli.process_usage import memory_bytes
 from cli.running import find_platform
 from stack.supervisor.state import PlatformState, for_display
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         data_dir = choose_data_dir(arguments)
         engine = compose.started_with(data_dir)
         report = compose.describe(engine, data_dir) if engine else describe(find_platform(data_dir))
-    except (compose.ComposeError, NothingRunsError) as error:
+    except (ComposeError, NothingRunsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     elsewhere = [] if is_named else [each for each in running_platforms() if each.data_dir != data_dir.resolve()]

@@ -16,6 +16,7 @@ from typing import Any, Final
 from cli import compose
 from cli.arguments import one_of, whole_number
 from cli.choosing import add_data_dir
+from cli.compose_engine import ComposeError
 from cli.display import has_display
 from cli.folders import name_env_file, work_dir
 from cli.progress import Progress
@@ -116,9 +117,6 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
     if arguments.engines not in {None, "external"}:
         progress.failed(f"--compose brings engines of its own: leave --engines {arguments.engines} out")
         return 2
-    if arguments.port_offset:
-        progress.failed("--compose has the ports that stand in deploy/compose/compose.yaml: leave --port-offset out")
-        return 2
     if arguments.lanes:
         progress.failed("--compose has the lanes that stand in deploy/compose/compose.yaml: leave --lanes out")
         return 2
@@ -127,8 +125,8 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
         return 2
     data_dir = arguments.data_dir.resolve()
     try:
-        endpoints = compose.up(data_dir)
-    except (compose.ComposeError, StackError, OSError) as error:
+        endpoints = compose.up(data_dir, arguments.port_offset)
+    except (ComposeError, StackError, OSError) as error:
         progress.failed(str(error))
         return 1
     progress.ready(time.monotonic() - began, endpoints)

@@ -175,14 +175,13 @@ def _make_room(plan: Plan, before: PlatformState | None, report: Report) -> None
     if ended:
         report({"event": "note", "message": f"ended what an earlier run had left: {', '.join(ended)}"})
     specs = (*plan.engines, *(spec for stage in plan.stages for spec in stage))
-    # Once each: gateways share theirs.
-    names = tuple(dict.fromkeys(name for spec in specs for name in spec.ports))
+    ports = {name: getattr(plan.context.ports, name) for spec in specs for name in spec.ports}
     if before is not None and before.status not in {"stopped", "failed"}:
         # What an earlier run had started ends by itself, a moment after its supervisor was killed.
         give_up_s = time.monotonic() + _ENDS_WITHIN_S
-        while time.monotonic() < give_up_s and not all(is_free(getattr(plan.context.ports, name)) for name in names):
+        while time.monotonic() < give_up_s and not all(map(is_free, ports.values())):
             time.sleep(_ENDS_INTERVAL_S)
-    require_free(plan.context.ports, names, plan.port_offset)
+    require_free(ports, plan.port_offset)
 
 
 async def _run(supervisor: Supervisor, *, detached: bool) -> int:

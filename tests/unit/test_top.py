@@ -96,12 +96,14 @@ def test_rates_are_of_the_time_between_two_looks() -> None:
     assert gateway.p50_ms is not None
     assert gateway.p99_ms is not None
     assert 1 <= gateway.p50_ms <= gateway.p99_ms <= 2.5  # the bucket that 2 ms are in
-    assert (gateway.lag_records, gateway.cpu_percent) == (3, pytest.approx(50))
+    assert gateway.lag_records == 3
+    assert gateway.cpu_percent == pytest.approx(50)
     assert lane.rate_per_s == pytest.approx(10)
     assert lane.p99_ms is not None
     assert 10 <= lane.p99_ms <= 25
     (command,) = figures.commands
-    assert (command.accepted_per_s, command.errors_per_s) == (pytest.approx(5), pytest.approx(2))
+    assert command.accepted_per_s == pytest.approx(5)
+    assert command.errors_per_s == pytest.approx(2)
     assert command.p50_ms is not None
     assert 100 <= command.p50_ms <= 250
 
