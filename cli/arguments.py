@@ -72,6 +72,17 @@ def correlation_id(text: str) -> str:
     return text
 
 
+def parts_meant(name: str, parts: Iterable[str]) -> tuple[str, ...]:
+    """Return the parts that a name means: the one of this name, or all that are counted under it.
+
+    `gateway` means gateway-0, gateway-1 and so on, and `lane` every lane. Empty where it means none.
+    """
+    named = tuple(parts)
+    if name in named:
+        return (name,)
+    return tuple(part for part in named if part.startswith(f"{name}-"))
+
+
 def new_file(text: str) -> Path:
     """Take the path of a file that is going to be written, or `-`."""
     path = Path(text)

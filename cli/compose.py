@@ -1,26 +1,26 @@
-"""The platform in containers: finding Docker Compose or Podman's, starting, asking and stopping by it."""
+"""The platform in containers: starting, asking and stopping it by Compose."""
 
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import SecretStr
-
+from cli.compose_engine import ComposeError, find_engine, require_memory
+from cli.compose_ports import USUAL_PORTS, endpoints_on, host_ports, require_free_ports, settings_on, variable_of
 from cli.folders import CHECKOUT
 from mesh.env_file import SettingsError, read_env_file
-from mesh.settings import PostgresSettings
+from stack.supervisor.register import RegisteredPlatform, user_register
 from stack.supervisor.state import RunFolder
 
 FOLDER: Final = CHECKOUT / "deploy" / "compose"
 FILE: Final = FOLDER / "compose.yaml"
-_PROGRAMS: Final = ("docker", "podman")
+_ENV_FILE: Final = FOLDER / ".env"
+_PROJECT: Final = "polystream"  # as the file has it
 _PROFILES: Final = ("--profile", "opensearch", "--profile", "elasticsearch")
-_OLDEST: Final = (2, 24)  # the oldest Compose that reads the file, and waits for its tasks
 _ASK_TIMEOUT_S: Final = 30.0
 _WAIT_TIMEOUT_S: Final = 900  # for all of it to be well, once the images are there
 _MARKER: Final = "compose.json"
@@ -28,57 +28,38 @@ _SHOWN_PARTS: Final = 6
 _COMPOSED_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class ComposeError(Exception):
-    """Why there is no platform in containers, with the remedy."""
-
-
-def find_engine() -> tuple[str, ...]:
-    """Return the command that is Compose on this machine. Raises ComposeError, which says what to install or start."""
-    there = [program for program in _PROGRAMS if shutil.which(program)]
-    if not there:
-        raise ComposeError(
-            "--compose runs containers, and neither docker nor podman is there. Install Docker Desktop, or Docker "
-            "Engine with its Compose plugin (https://docs.docker.com/engine/install/), or podman with podman-compose. "
-            "Without containers, `up --engines native` starts the same engines as processes."
-        )
-    versions = {program: _output(program, "compose", "version", "--short") for program in there}
-    found = [program for program in there if versions[program] is not None]
-    if not found:
-        raise ComposeError(
-            f"{' and '.join(there)} is there, and Compose is not: `{there[0]} compose version` fails. Install Compose "
-            f"{_OLDEST[0]}.{_OLDEST[1]} or later: on Debian and Ubuntu the package docker-compose-plugin, for podman "
-            "docker-compose or podman-compose."
-        )
-    numbers = re.match(r"v?(\d+)\.(\d+)", versions[found[0]] or "")
-    if found[0] == "docker" and numbers and (int(numbers[1]), int(numbers[2])) < _OLDEST:
-        raise ComposeError(
-            f"Compose {numbers[0]} is too old: {_OLDEST[0]}.{_OLDEST[1]} or later is needed. Update Docker Desktop, or "
-            "the package docker-compose-plugin."
-        )
-    running = [program for program in found if _output(program, "info") is not None]
-    if not running:
-        raise ComposeError(
-            f"{found[0]} is installed, and its engine does not answer: `{found[0]} info` fails. Start it (Docker "
-            "Desktop, or `sudo systemctl start docker`), and see that your user may use it (the group docker)."
-        )
-    return (running[0], "compose")
-
-
-def up(data_dir: Path) -> dict[str, str | None]:
+def up(data_dir: Path, port_offset: int) -> dict[str, str | None]:
     """Start everything, wait until it is well, and return the addresses. Compose itself shows how it goes.
 
-    Raises ComposeError, and OSError where `data_dir`, which remembers that it runs, can't be written.
+    Ports that are taken, and too little memory, are told before anything is started. Raises ComposeError, StackError,
+    and OSError where `data_dir`, which remembers that it runs, can't be written.
     """
-    engine, given = find_engine(), _settings()
+    engine = find_engine()
+    if port_offset:  # a project of its own: its containers and volumes are beside those of the first
+        engine += ("--project-name", f"{_PROJECT}-{port_offset}")
+    _require_none_else(data_dir, engine)
+    said = _said()
+    ports = host_ports(said, port_offset)
+    running = {part["Service"] for part in _parts_if_any(engine) if part["State"] == "running"}
+    require_free_ports(ports, running, port_offset)
+    if not running:
+        require_memory(engine[0])
+    given = _settings(said) | settings_on(ports)
     folder = RunFolder(data_dir)
     folder.make()
     # Before the start: what has started halfway is stopped by `down`, too.
-    _mark(data_dir, {"engine": engine, "settings": given})
+    _mark(data_dir, {"engine": engine, "settings": given, "ports": ports, "port_offset": port_offset})
+    if (register := user_register()) is not None:
+        with suppress(OSError):  # who says --data-dir does without
+            register.keep(RegisteredPlatform.in_containers(data_dir, port_offset))
     options = ("--detach", "--wait", "--wait-timeout", str(_WAIT_TIMEOUT_S))
-    code = subprocess.run(_command(engine, "up", *options), check=False).returncode  # noqa: S603 - fixed arguments
+    environment = os.environ | {variable_of(name): str(port) for name, port in ports.items()}
+    code = subprocess.run(  # noqa: S603 - fixed arguments
+        _command(engine, "up", *options), check=False, env=environment
+    ).returncode
     if code != 0:
         raise ComposeError(_what_is_wrong(engine, code))
-    return _endpoints(given)
+    return endpoints_on(ports, given)
 
 
 def down(engine: Sequence[str], data_dir: Path) -> None:
@@ -88,12 +69,20 @@ def down(engine: Sequence[str], data_dir: Path) -> None:
     if code != 0:
         raise ComposeError(f"`{_shown(engine, 'down')}` ended with {code}")
     _marker(data_dir).unlink(missing_ok=True)
+    if (register := user_register()) is not None:
+        register.forget(data_dir)
 
 
 def started_with(data_dir: Path) -> tuple[str, ...] | None:
     """Return the command that started a platform in containers from this data folder, or None."""
     engine = _read_marker(data_dir).get("engine")
     return tuple(engine) if engine else None
+
+
+def port_offset_of(data_dir: Path) -> int:
+    """Return by how much the ports of the platform that was started from a data folder are moved."""
+    offset = _read_marker(data_dir).get("port_offset")
+    return offset if isinstance(offset, int) else 0
 
 
 def describe(engine: Sequence[str], data_dir: Path) -> dict[str, Any]:
@@ -135,7 +124,8 @@ def endpoints(data_dir: Path) -> dict[str, str | None]:
 
     Raises ComposeError where that is not known.
     """
-    return _endpoints(settings(data_dir))
+    ports = _read_marker(data_dir).get("ports")
+    return endpoints_on(ports if isinstance(ports, dict) else USUAL_PORTS, settings(data_dir))
 
 
 def settings(data_dir: Path) -> dict[str, str]:
@@ -153,61 +143,42 @@ def settings(data_dir: Path) -> dict[str, str]:
     return given
 
 
-def _endpoints(given: Mapping[str, str]) -> dict[str, str | None]:
-    postgresql = PostgresSettings.model_construct(
-        host=given["POSTGRES_HOST"],
-        port=int(given["POSTGRES_PORT"]),
-        user=given["POSTGRES_USER"],
-        password=SecretStr(given["POSTGRES_PASSWORD"]),
-        db=given["POSTGRES_DB"],
-    ).dsn
-    return {
-        "rest": "http://127.0.0.1:8000",
-        "grpc": "127.0.0.1:50051",
-        "edge": "http://127.0.0.1:8443",
-        "dashboard": "http://127.0.0.1:8089",
-        "docs": "http://127.0.0.1:8000/docs",
-        "kafka": given["KAFKA_BOOTSTRAP_SERVERS"],
-        "schema_registry": given["SCHEMA_REGISTRY_URL"],
-        "postgresql": postgresql.partition("?")[0],
-        "mongodb": given["MONGODB_URL"],
-        "redis": given["REDIS_URL"],
-        "opensearch": "http://127.0.0.1:9200",
-        "otlp": "http://127.0.0.1:4317",
-        "jaeger": "http://127.0.0.1:16686",
-        "dashboards": "http://127.0.0.1:5601",
-        "kafka_ui": "http://127.0.0.1:8080",
-        "adminer": "http://127.0.0.1:8081",
-        "mongo_express": "http://127.0.0.1:8082",
-        "redis_commander": "http://127.0.0.1:8083",
-    }
+def _require_none_else(data_dir: Path, engine: Sequence[str]) -> None:
+    """Raise ComposeError where another platform is on the data folder, which can remember one."""
+    before = started_with(data_dir)
+    if before is not None and before != tuple(engine):
+        raise ComposeError(
+            f"a platform in containers was started from {data_dir} already, with --port-offset "
+            f"{port_offset_of(data_dir)}: stop it with `down`, or start another beside it with --data-dir"
+        )
+    if RunFolder(data_dir).holder() is not None:
+        raise ComposeError(
+            f"a platform runs on {data_dir} already, as processes: stop it with `down`, or start another beside it "
+            "with --data-dir and --port-offset"
+        )
 
 
-def _settings() -> dict[str, str]:
-    """Return what the containers are given now, with the engines' addresses on this machine. Raises ComposeError."""
+def _said() -> dict[str, str]:
+    """Return what Compose reads: the file, and the shell's variables over it. Raises ComposeError."""
     try:
-        file = read_env_file(FOLDER / ".env")
+        return {**read_env_file(_ENV_FILE).values, **os.environ}
     except SettingsError as error:
         raise ComposeError(str(error)) from error
-    said = {**file.values, **os.environ}  # as Compose reads them
+
+
+def _settings(said: Mapping[str, str]) -> dict[str, str]:
+    """Return the credentials that the containers are given now. Raises ComposeError."""
     names = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
     missing = [name for name in names if not said.get(name)]
     if missing:
-        raise ComposeError(f"{file.path} does not set {' and '.join(missing)}: set them there")
+        raise ComposeError(f"{_ENV_FILE} does not set {' and '.join(missing)}: set them there")
     for name in ("POSTGRES_USER", "POSTGRES_DB"):
         if not _COMPOSED_NAME.fullmatch(said[name]):
-            place = "in the environment" if name in os.environ else file.place(name)
+            place = "in the environment" if name in os.environ else read_env_file(_ENV_FILE).place(name)
             raise ComposeError(
                 f"{name}, {place}, goes into addresses as it stands: use a to z, A to Z, digits, _ and - only"
             )
-    return {name: said[name] for name in names} | {
-        "POSTGRES_HOST": "127.0.0.1",
-        "POSTGRES_PORT": "5432",
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
-        "SCHEMA_REGISTRY_URL": "http://127.0.0.1:8181/apis/ccompat/v7",
-        "MONGODB_URL": "mongodb://127.0.0.1:27017/streaming_db",
-        "REDIS_URL": "redis://127.0.0.1:6379/0",
-    }
+    return {name: said[name] for name in names}
 
 
 def _read_marker(data_dir: Path) -> dict[str, Any]:
@@ -223,17 +194,6 @@ def _mark(data_dir: Path, content: Mapping[str, Any]) -> None:
     descriptor = os.open(_marker(data_dir), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(content, file)
-
-
-def _output(*command: str) -> str | None:
-    """Return what a command writes, None where it fails."""
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed arguments
-            command, capture_output=True, text=True, check=False, timeout=_ASK_TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _command(engine: Sequence[str], *arguments: str) -> list[str]:
@@ -259,6 +219,14 @@ def _parts(engine: Sequence[str]) -> list[dict[str, Any]]:
     if text.startswith("["):  # one array, as earlier versions write it
         return list(json.loads(text))
     return [json.loads(line) for line in text.splitlines()]
+
+
+def _parts_if_any(engine: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the same; none where Compose does not say, which its start then does."""
+    try:
+        return _parts(engine)
+    except (ComposeError, ValueError):
+        return []
 
 
 def _status(part: dict[str, Any]) -> str:

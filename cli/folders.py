@@ -1,11 +1,8 @@
 """The folders that commands work on: the checkout, and a platform's data."""
 
-import argparse
 import os
 from pathlib import Path
 from typing import Final
-
-from cli.arguments import folder
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
@@ -26,12 +23,6 @@ def name_env_file() -> None:
         os.environ["POLYSTREAM_ENV_FILE"] = str(file)
 
 
-def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    """Declare `--data-dir`, as every command that looks for a platform has it."""
-    parser.add_argument(
-        "--data-dir",
-        type=folder,
-        default=work_dir() / ".data" / "embedded",
-        metavar="DIR",
-        help="where the platform keeps its data (default: .data/embedded of the checkout)",
-    )
+def default_data_dir() -> Path:
+    """Return where a platform keeps its data unless `--data-dir` says otherwise."""
+    return work_dir() / ".data" / "embedded"

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from cli import compose
+from cli.choosing import NothingRunsError, nothing_on
+from cli.compose_engine import ComposeError
 from stack.engines.spec import StackError
 from stack.environments import service_environment
 from stack.supervisor.finding import find_state
@@ -13,10 +15,6 @@ from stack.supervisor.state import PlatformState, RunFolder
 
 _T = TypeVar("_T")
 _TERMINAL_NAMES: Final = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
-
-
-class NothingRunsError(Exception):
-    """There is no platform to reach; says how to start one."""
 
 
 def find_platform(data_dir: Path) -> PlatformState | None:
@@ -69,8 +67,8 @@ def take_settings_of(data_dir: Path) -> None:
 
 def _composed(data_dir: Path, ask: Callable[[Path], dict[str, _T]]) -> dict[str, _T]:
     if not compose.started_with(data_dir):
-        raise NothingRunsError(f"no platform runs on {data_dir}: start one with `up`, or say --data-dir")
+        raise nothing_on(data_dir)
     try:
         return ask(data_dir)
-    except compose.ComposeError as error:
+    except ComposeError as error:
         raise NothingRunsError(str(error)) from error

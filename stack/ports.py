@@ -4,7 +4,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Final
 
 _PORT_MIN: Final = 1024  # below, only root may listen
-_PORT_MAX: Final = 65535
+PORT_MAX: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Ports:
         """Return the same ports, each moved by `offset`, so that platforms can run side by side."""
         moved = {field.name: getattr(self, field.name) + offset for field in fields(self)}
         for name, port in moved.items():
-            if not _PORT_MIN <= port <= _PORT_MAX:
-                raise ValueError(f"--port-offset {offset} moves {name} to {port}, outside {_PORT_MIN} to {_PORT_MAX}")
+            if not _PORT_MIN <= port <= PORT_MAX:
+                raise ValueError(f"--port-offset {offset} moves {name} to {port}, outside {_PORT_MIN} to {PORT_MAX}")
         return Ports(**moved)
 
 
-OFFSET_MAX: Final = _PORT_MAX - max(astuple(Ports()))
+OFFSET_MAX: Final = PORT_MAX - max(astuple(Ports()))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -63,6 +64,14 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
     if not node.config.stash.get(_PROVIDED, False):
         node.config.stash[_PROVIDED] = True
         _provide(node.config, set(ids))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the run a register of platforms of its own: the developer's own platforms are none of its business."""
+    folder = tmp_path_factory.mktemp("state")
+    os.environ["XDG_STATE_HOME"] = str(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import grpc
 from grpc_status import rpc_status
 
 from cli.arguments import whole_number
-from cli.folders import add_data_dir
+from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir
 from cli.printable import json_text, printable_json, write_error
 from cli.reflection import ReflectedServer, UncallableError
-from cli.running import NothingRunsError, endpoints_for
+from cli.running import endpoints_for
 from mesh.direct import GRPC_OPTIONS, forget_ambient_variables
 from mesh.errors import read_details
 
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timeout-s", type=whole_number(1, 3600), default=30, metavar="S", help="how long it may take (default: 30)"
     )
     parser.add_argument("--json", action="store_true", help="write errors as JSON too, whole, to standard output")
-    add_data_dir(parser)
+    add_platform_choice(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     forget_ambient_variables()
     address = arguments.address
     try:
-        address = address or str(endpoints_for(arguments.data_dir)["grpc"])
+        address = address or str(endpoints_for(choose_data_dir(arguments, only_one_will_do=True))["grpc"])
         with grpc.insecure_channel(address, options=GRPC_OPTIONS) as channel:
             server = ReflectedServer(channel)
             if arguments.list:

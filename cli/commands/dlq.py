@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir
 from cli.dead_letters import (
     describe,
     describe_redriven,
@@ -17,10 +18,9 @@ from cli.dead_letters import (
     show_plan,
     show_redriven,
 )
-from cli.folders import add_data_dir
 from cli.principal import principal_here
 from cli.printable import json_text, log_to_stderr, write_error
-from cli.running import NothingRunsError, take_settings_of
+from cli.running import take_settings_of
 from mesh.codec import read_record
 from mesh.dead_letters.dead_letter import DeadLetter, RecordPosition
 from mesh.dead_letters.redrive import RedriveOrder, RedriveResult
@@ -68,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         _add_choice(action)
     for action in (listing, showing, redriving, discarding):
         action.add_argument("--json", action="store_true", help="write JSON")
-        add_data_dir(action)
+        add_platform_choice(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     act: Callable[[argparse.Namespace], int] = arguments.act
     log_to_stderr()
     try:
-        take_settings_of(arguments.data_dir)
+        take_settings_of(choose_data_dir(arguments))
         return act(arguments)
     except (_UsageError, NothingRunsError, TopicError) as error:
         write_error(error)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import compose
-from cli.folders import add_data_dir
+from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir, running_platforms, told
+from cli.compose_engine import ComposeError
 from stack.engines.spec import StackError
 from stack.supervisor.finding import find_holder, find_state
 from stack.supervisor.lock import Holder
@@ -25,12 +26,19 @@ _INTERVAL_S = 0.05
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_data_dir(parser)
+    add_platform_choice(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Stop the platform: 0 when nothing of it runs any more. Says what goes on at the next start."""
-    data_dir: Path = arguments.data_dir.resolve()
+    """Stop the platform: 0 when nothing of it runs any more. Says what goes on at the next start.
+
+    It stops none but the one on the checkout's data folder, or the one that an option names.
+    """
+    try:
+        data_dir = choose_data_dir(arguments).resolve()
+    except NothingRunsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     if engine := compose.started_with(data_dir):
         return _stop_containers(engine, data_dir)
     folder, began = RunFolder(data_dir), time.monotonic()
@@ -51,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _stop_containers(engine: Sequence[str], data_dir: Path) -> int:
     try:
         compose.down(engine, data_dir)
-    except (compose.ComposeError, OSError) as error:
+    except (ComposeError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"stopped; the data is kept in volumes, and `{compose.down_command(engine)}` removes it\n")
@@ -62,8 +70,11 @@ def _end_what_is_left(folder: RunFolder, data_dir: Path) -> tuple[str, str]:
     """End what a supervisor that was killed has left, and say so. Returns what `_stop` does."""
     state = folder.read()
     ended = end_stale_processes(state) if state else []
-    told = f"ended what an earlier run had left: {', '.join(ended)}" if ended else f"nothing is running on {data_dir}"
-    sys.stdout.write(f"{told}\n")
+    if ended:
+        sys.stdout.write(f"ended what an earlier run had left: {', '.join(ended)}\n")
+        return "", ""
+    others = told(running_platforms())
+    sys.stdout.write(f"nothing is running on {data_dir}{f'. {others}' if others else ''}\n")
     return "", ""
 
 

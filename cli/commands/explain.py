@@ -9,9 +9,9 @@ from grpc_status import rpc_status
 from polystream.v1 import operations_pb2, operations_pb2_grpc
 
 from cli.arguments import correlation_id
-from cli.folders import add_data_dir
+from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir
 from cli.printable import printable_json, write_error
-from cli.running import NothingRunsError, endpoints_for
+from cli.running import endpoints_for
 from cli.story import show
 from mesh.direct import GRPC_OPTIONS, forget_ambient_variables
 from mesh.errors import read_details
@@ -24,14 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("correlation_id", type=correlation_id, metavar="CORRELATION_ID")
     parser.add_argument("--json", action="store_true", help="write JSON")
-    add_data_dir(parser)
+    add_platform_choice(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the story: 0 when nothing is missing, 1 when something is, 2 when there is no story to be had."""
     forget_ambient_variables()
     try:
-        address = str(endpoints_for(arguments.data_dir)["grpc"])
+        address = str(endpoints_for(choose_data_dir(arguments, only_one_will_do=True))["grpc"])
     except NothingRunsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

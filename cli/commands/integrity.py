@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.folders import add_data_dir
+from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir
 from cli.principal import principal_here
 from cli.printable import log_to_stderr, write_error
-from cli.running import NothingRunsError, endpoints_for, take_settings_of
+from cli.running import endpoints_for, take_settings_of
 
 if TYPE_CHECKING:
     from polystream.admin.v1.integrity_pb2 import IntegrityRun
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     repairing.add_argument("--dry-run", action="store_true", help="change nothing, and say what would be done")
     for action in (checking, repairing):
         action.add_argument("--json", action="store_true", help="write JSON")
-        add_data_dir(action)
+        add_platform_choice(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     log_to_stderr()
     try:
+        arguments.data_dir = choose_data_dir(arguments)
         take_settings_of(arguments.data_dir)
         return _check(arguments) if arguments.action == "check" else _repair(arguments)
     except (NothingRunsError, TopicError, LanesBehindError) as error:

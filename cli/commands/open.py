@@ -6,10 +6,10 @@ import webbrowser
 from typing import Final
 
 from cli.arguments import one_of
+from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir
 from cli.display import has_display
-from cli.folders import add_data_dir
 from cli.printable import write_error
-from cli.running import NothingRunsError, endpoints_for
+from cli.running import endpoints_for
 
 # Each page, and the endpoint that has it.
 _PAGES: Final = {
@@ -35,13 +35,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(_PAGES)}; the dashboard without it",
     )
     parser.add_argument("--print", action="store_true", help="only write the address")
-    add_data_dir(parser)
+    add_platform_choice(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Open the page, or write its address where there is no browser: 0; 2 where the page is not there."""
     try:
-        endpoints = endpoints_for(arguments.data_dir)
+        endpoints = endpoints_for(choose_data_dir(arguments, only_one_will_do=True))
     except NothingRunsError as error:
         write_error(error)
         return 2

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from cli.folders import add_data_dir
+from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir
 from cli.printable import json_text, log_to_stderr, write_error
-from cli.running import NothingRunsError, take_settings_of
+from cli.running import take_settings_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="only count; reach for no target")
     parser.add_argument("--json", action="store_true", help="write JSON")
-    add_data_dir(parser)
+    add_platform_choice(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     log_to_stderr()
     try:
-        take_settings_of(arguments.data_dir)
+        take_settings_of(choose_data_dir(arguments))
         done = replay(arguments.store.upper(), arguments.into, overwrite=arguments.overwrite, is_dry=arguments.dry_run)
     except (NothingRunsError, TopicError, LanesBehindError, TargetRefusedError) as error:
         write_error(error)

@@ -3,14 +3,23 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
 from cli import compose
-from cli.folders import add_data_dir
-from cli.running import NothingRunsError, find_platform
+from cli.choosing import (
+    NothingRunsError,
+    RunningPlatform,
+    add_platform_choice,
+    choose_data_dir,
+    option_for,
+    running_platforms,
+)
+from cli.compose_engine import ComposeError
+from cli.process_usage import memory_bytes
+from cli.running import find_platform
 from stack.supervisor.state import PlatformState, for_display
 
 ENDPOINT_NAMES: Final = (
@@ -32,22 +41,25 @@ ENDPOINT_NAMES: Final = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_data_dir(parser)
+    add_platform_choice(parser)
     parser.add_argument("--json", action="store_true", help="write JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the status: 0 when everything is ready, 1 when it is not, 3 when nothing runs."""
+    """Show the status, and what runs elsewhere: 0 when everything is ready, 1 when it is not, 3 when nothing runs."""
+    is_named = arguments.data_dir is not None or arguments.port_offset is not None
     try:
-        engine = compose.started_with(arguments.data_dir)
-        report = compose.describe(engine, arguments.data_dir) if engine else describe(find_platform(arguments.data_dir))
-    except (compose.ComposeError, NothingRunsError) as error:
+        data_dir = choose_data_dir(arguments)
+        engine = compose.started_with(data_dir)
+        report = compose.describe(engine, data_dir) if engine else describe(find_platform(data_dir))
+    except (ComposeError, NothingRunsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    elsewhere = [] if is_named else [each for each in running_platforms() if each.data_dir != data_dir.resolve()]
     if arguments.json:
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        sys.stdout.write(json.dumps(report | {"elsewhere": _elsewhere(elsewhere)}, indent=2) + "\n")
     else:
-        _show(report, arguments.data_dir)
+        _show(report, data_dir, elsewhere)
     return {"ready": 0, "stopped": 3}.get(str(report["status"]), 1)
 
 
@@ -69,39 +81,22 @@ def describe(state: PlatformState | None) -> dict[str, Any]:
                 "last_cause": process.last_cause,
                 "detail": process.detail,
                 "metrics_url": process.metrics_url,
-                "memory_bytes": _memory_bytes(process.pid) if process.pid else None,
+                "memory_bytes": memory_bytes(process.pid) if process.pid else None,
             }
             for process in (state.processes if state else ())
         ],
     }
 
 
+def _elsewhere(platforms: Sequence[RunningPlatform]) -> list[dict[str, Any]]:
+    return [asdict(each) | {"data_dir": str(each.data_dir)} for each in platforms]
+
+
 def _supervisor(state: PlatformState) -> dict[str, Any]:
-    return {"pid": state.pid or None, "memory_bytes": _memory_bytes(state.pid, family=False) if state.pid else None}
+    return {"pid": state.pid or None, "memory_bytes": memory_bytes(state.pid, family=False) if state.pid else None}
 
 
-def _memory_bytes(pid: int, *, family: bool = True) -> int | None:
-    """Return the memory of a process and its children: its share of shared pages where the system tells it."""
-    try:
-        process = psutil.Process(pid)
-        members = [process, *(process.children(recursive=True) if family else ())]
-    except psutil.Error:
-        return None
-    return sum(filter(None, (_own_memory_bytes(member) for member in members)))
-
-
-def _own_memory_bytes(process: psutil.Process) -> int | None:
-    try:
-        return int(getattr(process.memory_full_info(), "pss", 0)) or int(process.memory_info().rss)
-    except psutil.Error:
-        pass
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:  # it has ended meanwhile
-        return None
-
-
-def _show(report: dict[str, Any], data_dir: Path) -> None:
+def _show(report: dict[str, Any], data_dir: Path, elsewhere: Sequence[RunningPlatform]) -> None:
     from rich.markup import escape  # noqa: PLC0415 - as below
     from rich.table import Table  # noqa: PLC0415 - for people only; JSON comes faster without
 
@@ -110,6 +105,7 @@ def _show(report: dict[str, Any], data_dir: Path) -> None:
     console = make_console()
     if report["status"] == "stopped":
         console.print(f"[bold]stopped[/bold]: nothing runs on {escape(str(data_dir))}; `up` starts it")
+        _show_elsewhere(elsewhere)
         return
     console.print(f"[bold]{report['status']}[/bold]")
     if report.get("detail"):
@@ -132,3 +128,18 @@ def _show(report: dict[str, Any], data_dir: Path) -> None:
         if address:
             addresses.add_row(name, escape(str(for_display(address))))
     console.print(addresses)
+    _show_elsewhere(elsewhere)
+
+
+def _show_elsewhere(platforms: Sequence[RunningPlatform]) -> None:
+    from rich.markup import escape  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415
+
+    from cli.console import make_console  # noqa: PLC0415
+
+    if not platforms:
+        return
+    table = Table("elsewhere", "engines", "status", "data folder", box=None)
+    for each in platforms:
+        table.add_row(escape(option_for(each, platforms)), each.engines, each.status, escape(str(each.data_dir)))
+    make_console().print(table)

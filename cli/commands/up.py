@@ -15,14 +15,17 @@ from typing import Any, Final
 
 from cli import compose
 from cli.arguments import one_of, whole_number
+from cli.choosing import add_data_dir
+from cli.compose_engine import ComposeError
 from cli.display import has_display
-from cli.folders import add_data_dir, name_env_file, work_dir
+from cli.folders import name_env_file, work_dir
 from cli.progress import Progress
 from stack.engines.process import appended, tail
 from stack.engines.spec import StackError
 from stack.environments import supervisor_environment
 from stack.ports import OFFSET_MAX
 from stack.supervisor.data_folder import require_owner, unwritable
+from stack.supervisor.register import user_register
 from stack.supervisor.state import RunFolder
 
 _GATEWAYS_MAX: Final = 64
@@ -114,9 +117,6 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
     if arguments.engines not in {None, "external"}:
         progress.failed(f"--compose brings engines of its own: leave --engines {arguments.engines} out")
         return 2
-    if arguments.port_offset:
-        progress.failed("--compose has the ports that stand in deploy/compose/compose.yaml: leave --port-offset out")
-        return 2
     if arguments.lanes:
         progress.failed("--compose has the lanes that stand in deploy/compose/compose.yaml: leave --lanes out")
         return 2
@@ -125,8 +125,8 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
         return 2
     data_dir = arguments.data_dir.resolve()
     try:
-        endpoints = compose.up(data_dir)
-    except (compose.ComposeError, StackError, OSError) as error:
+        endpoints = compose.up(data_dir, arguments.port_offset)
+    except (ComposeError, StackError, OSError) as error:
         progress.failed(str(error))
         return 1
     progress.ready(time.monotonic() - began, endpoints)
@@ -142,6 +142,8 @@ def _start_supervisor(arguments: argparse.Namespace, log: Path) -> subprocess.Po
     options += ["--lanes", str(arguments.lanes)] if arguments.lanes else []
     options += ["--edge"] if arguments.edge else []
     options += ["--detached"] if arguments.detach else []
+    register = user_register()
+    options += ["--register-dir", str(register.folder)] if register else []
     name_env_file()
     folder = RunFolder(arguments.data_dir.resolve())
     folder.make()

@@ -23,6 +23,7 @@ from stack.supervisor.free_ports import is_free, require_free
 from stack.supervisor.plan import Plan, make_plan
 from stack.supervisor.publisher import Publisher
 from stack.supervisor.reach import wait_for_engines
+from stack.supervisor.register import Register, RegisteredPlatform
 from stack.supervisor.room import NEEDS, require_room
 from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import PlatformState, RunFolder, start_id_of
@@ -44,6 +45,7 @@ def main() -> int:
     parser.add_argument("--edge", action="store_true")
     parser.add_argument("--detached", action="store_true")
     parser.add_argument("--lock-descriptor", type=int)  # of the data folder's lock, taken already
+    parser.add_argument("--register-dir", type=Path)  # of the user's register; without it, nobody else is told
     arguments = parser.parse_args()
     data_dir = arguments.data_dir.resolve()
 
@@ -59,13 +61,28 @@ def main() -> int:
         require_room(data_dir, NEEDS[made.engine_set])
         return made
 
-    return supervise(plan_with_room, data_dir, detached=arguments.detached, lock_descriptor=arguments.lock_descriptor)
+    platform = RegisteredPlatform(data_dir, arguments.port_offset, arguments.engines)
+    return supervise(
+        plan_with_room,
+        data_dir,
+        detached=arguments.detached,
+        lock_descriptor=arguments.lock_descriptor,
+        entry=(Register(arguments.register_dir), platform) if arguments.register_dir else None,
+    )
 
 
-def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool, lock_descriptor: int | None = None) -> int:
+def supervise(
+    plan: Callable[[], Plan],
+    data_dir: Path,
+    *,
+    detached: bool,
+    lock_descriptor: int | None = None,
+    entry: tuple[Register, RegisteredPlatform] | None = None,
+) -> int:
     """Run a platform until it is asked to stop. Whatever keeps it from starting is told as an event.
 
-    `lock_descriptor` is the data folder's lock, where whoever started this process has taken it.
+    `lock_descriptor` is the data folder's lock, where whoever started this process has taken it. `entry` is
+    kept in its user's register while it runs.
     """
     pipe = EventPipe(_STDOUT)
 
@@ -80,6 +97,8 @@ def supervise(plan: Callable[[], Plan], data_dir: Path, *, detached: bool, lock_
             with folder.lock(lock_descriptor) as lock:
                 lock.sign()
                 publisher = Publisher(folder, lock, lambda message: report({"event": "note", "message": message}))
+                if entry is not None:
+                    publisher.keep_registered(*entry)
                 return _supervise(plan, folder, publisher, report, detached=detached)
     except StackError as error:  # the folder is another platform's, or can't be made
         report({"event": "failed", "message": str(error)})
@@ -156,14 +175,13 @@ def _make_room(plan: Plan, before: PlatformState | None, report: Report) -> None
     if ended:
         report({"event": "note", "message": f"ended what an earlier run had left: {', '.join(ended)}"})
     specs = (*plan.engines, *(spec for stage in plan.stages for spec in stage))
-    # Once each: gateways share theirs.
-    names = tuple(dict.fromkeys(name for spec in specs for name in spec.ports))
+    ports = {name: getattr(plan.context.ports, name) for spec in specs for name in spec.ports}
     if before is not None and before.status not in {"stopped", "failed"}:
         # What an earlier run had started ends by itself, a moment after its supervisor was killed.
         give_up_s = time.monotonic() + _ENDS_WITHIN_S
-        while time.monotonic() < give_up_s and not all(is_free(getattr(plan.context.ports, name)) for name in names):
+        while time.monotonic() < give_up_s and not all(map(is_free, ports.values())):
             time.sleep(_ENDS_INTERVAL_S)
-    require_free(plan.context.ports, names, plan.port_offset)
+    require_free(ports, plan.port_offset)
 
 
 async def _run(supervisor: Supervisor, *, detached: bool) -> int:

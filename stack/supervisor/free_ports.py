@@ -1,11 +1,12 @@
 """Telling free ports from taken ones, before anything is started."""
 
 import socket
+from collections.abc import Mapping
 
 import psutil
 
 from stack.engines.spec import HOST, StackError
-from stack.ports import Ports
+from stack.ports import PORT_MAX
 
 _OFFSETS = range(100, 13_000, 100)  # tried for the remedy; the highest port must stay below 65536
 
@@ -22,23 +23,18 @@ def is_free(port: int) -> bool:
         return True
 
 
-def require_free(ports: Ports, names: tuple[str, ...], offset: int) -> None:
-    """Raise StackError that names every taken port, who has it, and an offset that would do."""
-    taken = {name: getattr(ports, name) for name in names if not is_free(getattr(ports, name))}
+def require_free(ports: Mapping[str, int], offset: int) -> None:
+    """Raise StackError that names every taken port, who has it, and what to add to `offset` for free ones."""
+    taken = {name: port for name, port in ports.items() if not is_free(port)}
     if not taken:
         return
     told = ", ".join(f"{port} ({name}) is in use{_user_of(port)}" for name, port in taken.items())
-    remedy = next((free for free in _OFFSETS if _all_free(ports, names, free)), None)
+    remedy = next(
+        (free for free in _OFFSETS if all(port + free <= PORT_MAX and is_free(port + free) for port in ports.values())),
+        None,
+    )
     advice = f", or start with --port-offset {offset + remedy}" if remedy else ""
     raise StackError(f"ports are taken: {told}: stop what uses them{advice}")
-
-
-def _all_free(ports: Ports, names: tuple[str, ...], offset: int) -> bool:
-    try:
-        moved = ports.shifted(offset)
-    except ValueError:
-        return False
-    return all(is_free(getattr(moved, name)) for name in names)
 
 
 def _user_of(port: int) -> str:

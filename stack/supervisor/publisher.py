@@ -2,15 +2,19 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from stack.engines.spec import StackError
 from stack.supervisor.lock import PlatformLock
+from stack.supervisor.register import Register, RegisteredPlatform
 from stack.supervisor.state import PlatformState, RunFolder
 from stack.supervisor.state_socket import StateServer
 
 
 class Publisher:
     """Tells the state by a socket, which needs no disk, and by a file, for when nobody answers any more.
+
+    Where to look for both, the user's register says.
 
     Nothing of it raises an error: what can't be written now is written when it can be, and said once.
     """
@@ -22,7 +26,14 @@ class Publisher:
         self._note = note
         self._server = StateServer(folder.path)
         self._state: PlatformState | None = None
+        self._entry: tuple[Register, RegisteredPlatform] | None = None
         self._trouble = ""
+
+    def keep_registered(self, register: Register, platform: RegisteredPlatform) -> None:
+        """Have the platform in its user's register from now on, as far as that can be written, until `finish`."""
+        self._entry = register, platform
+        with suppress(OSError):  # who says --data-dir does without
+            register.keep(platform)
 
     def tell(self, state: PlatformState) -> None:
         """Tell `state` from now on."""
@@ -35,12 +46,17 @@ class Publisher:
         self._server.hand_on(control)
 
     def mend(self) -> None:
-        """Make again what is missing: the folder, its lock, the socket, the file. For every few seconds."""
+        """Make again what is missing: the folder, its lock, the socket, the file, the entry. For every few seconds."""
+        if self._entry is not None and not self._entry[0].has(self._entry[1].data_dir):
+            self.keep_registered(*self._entry)
         if self._trouble or not (self._lock.is_in_place() and self._folder.has_state()):
             self._publish()
 
     def finish(self) -> None:
         """Tell the last state to whoever waits for it, and no more."""
+        if self._entry is not None:  # while the lock is held: the next platform's entry stays
+            register, platform = self._entry
+            register.forget(platform.data_dir)
         self._server.finish()
 
     def _publish(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import pydantic_settings
 import pytest
 
+from cli.compose_ports import USUAL_PORTS, publishers, variable_of
 from mesh import settings
 from monitor.pages.frame import LINKS
 from stack.ports import Ports
@@ -129,6 +130,26 @@ def test_ports_are_those_of_every_other_engine_set() -> None:
         "jaeger": "jaeger",
     }
     assert {name: published[getattr(ports, name)] for name in here} == here
+
+
+def test_every_port_is_a_variable_that_up_moves(composed: Composition) -> None:
+    """`up --port-offset` gives them all, with the services that publish them: none is forgotten."""
+    text = (FOLDER / "compose.yaml").read_text()
+    assert set(re.findall(r"HOST_PORT_[A-Z_]+", text)) == set(map(variable_of, USUAL_PORTS))
+    said = dict(re.findall(r"^(HOST_PORT_[A-Z_]+)=(\d+)$", (FOLDER / ".env").read_text(), re.MULTILINE))
+    assert said == {variable_of(name): str(port) for name, port in USUAL_PORTS.items()}
+    published = {(name, port) for name, each in composed.services.items() for port in each.published.values()}
+    told = {(service, USUAL_PORTS[name]) for name in USUAL_PORTS for service in publishers(name)}
+    assert published == {(service, port) for service, port in told if service in composed.services}
+
+
+def test_whoever_runs_the_own_image_waits_for_its_builder(composed: Composition) -> None:
+    """By itself or by what it waits for: no start depends on the order in which Compose makes containers."""
+    for service in composed.services.values():
+        if service.is_own and service.name != "provision":
+            first = set(service.depends_on) & set(composed.services)
+            second = {other for name in first for other in composed.services[name].depends_on}
+            assert "provision" in first | second, service.name
 
 
 def test_pages_are_known_by_the_names_that_containers_have_for_them(composed: Composition) -> None:

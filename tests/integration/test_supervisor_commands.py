@@ -11,6 +11,7 @@ import pytest
 from tests.support.dummies import Dummy, dummies, polystream
 from tests.support.platform import CHECKOUT
 
+_PART_AT = len("2026-11-30T05:13:05.500Z WARNING ")
 _ID = "019a1b2c-3d4e-7f50-8123-456789abcdef"
 
 
@@ -19,6 +20,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Dummy]]:
     """Return what starts supervisors, which end with the test."""
     with dummies(tmp_path) as start_one:
         yield start_one
+
+
+def _parts(shown: str) -> list[str]:
+    """Return the part of each line: behind its time and its level, where it has them."""
+    return [line[_PART_AT:].split()[0] for line in shown.splitlines()]
 
 
 def write_logs(folder: Path) -> None:
@@ -35,9 +41,9 @@ def write_logs(folder: Path) -> None:
 def test_logs_are_one_in_the_order_of_time(tmp_path: Path) -> None:
     """Lines without a time stay behind theirs, no terminal gets an order, and what has no end yet is left out."""
     write_logs(tmp_path / "logs")
-    shown = polystream("logs", "--data-dir", str(tmp_path))
+    shown = polystream("logs", "--text", "--data-dir", str(tmp_path))
     assert shown.returncode == 0, shown.stderr
-    parts = [line.split()[0] for line in shown.stdout.splitlines()]
+    parts = _parts(shown.stdout)
     assert parts == ["gateway-0", "postgresql", "postgresql", "gateway-0", "postgresql"]
     assert "\\x1b[2J" in shown.stdout
     assert "\x1b" not in shown.stdout
@@ -46,16 +52,17 @@ def test_logs_are_one_in_the_order_of_time(tmp_path: Path) -> None:
     document = json.loads(last.stdout)
     assert (document["part"], document["timestamp"]) == ("gateway-0", "2026-11-30T05:13:05.500Z")
     assert json.loads(document["line"])["event"] == "g"
+    every = polystream("logs", "gateway", "--data-dir", str(tmp_path))  # as `restart` takes it: every gateway
+    assert {json.loads(line)["part"] for line in every.stdout.splitlines()} == {"gateway-0"}
 
 
 def test_logs_of_one_operation(tmp_path: Path) -> None:
     """Every line that names it, however it is written, out of the files that were put aside too."""
     write_logs(tmp_path / "logs")
     shown = polystream("logs", "--correlation-id", _ID, "--data-dir", str(tmp_path))
-    assert [line.split()[0] for line in shown.stdout.splitlines()] == ["postgresql", "gateway-0"] or [
-        line.split()[0] for line in shown.stdout.splitlines()
-    ] == ["gateway-0", "postgresql"]
-    assert shown.stdout.lower().count(_ID) == 2
+    lines = [json.loads(line) for line in shown.stdout.splitlines()]  # no terminal reads them
+    assert sorted(line["part"] for line in lines) == ["gateway-0", "postgresql"]
+    assert all(_ID in line["line"].lower() for line in lines)
 
 
 def test_logs_are_followed_over_a_rotation(tmp_path: Path) -> None:
@@ -71,19 +78,20 @@ def test_logs_are_followed_over_a_rotation(tmp_path: Path) -> None:
         "--follow",
         "--lines",
         "1",
+        "--text",
         "--data-dir",
         str(tmp_path),
     ]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
         try:
-            assert '"g"' in following.stdout.readline()
+            assert following.stdout.readline().split() == ["2026-11-30T05:13:05.500Z", "gateway-0", "g"]
             with log.open("a") as file:
                 file.write("before\n")
             log.replace(log.with_name("gateway-0.log.1"))
             log.write_text("after\n")
-            assert following.stdout.readline().split() == ["gateway-0", "before"]
-            assert following.stdout.readline().split() == ["gateway-0", "after"]
+            assert following.stdout.readline().split()[-2:] == ["gateway-0", "before"]
+            assert following.stdout.readline().split()[-2:] == ["gateway-0", "after"]
         finally:
             following.terminate()
 
@@ -93,7 +101,7 @@ def test_a_mistake_is_told_first_and_alone(tmp_path: Path) -> None:
     write_logs(tmp_path / "some" / "logs")
     for arguments, said in (
         (("logs", "--data-dir", str(tmp_path)), "there are no logs in"),
-        (("logs", "gateway", "--data-dir", str(tmp_path / "some")), "there are gateway-0, postgresql"),
+        (("logs", "gatway", "--data-dir", str(tmp_path / "some")), "there are gateway-0, postgresql"),
         (("logs", "--correlation-id", "foo"), "'foo' is no correlation ID"),
         (("restart", "web", "--data-dir", str(tmp_path)), "no platform runs on"),
         (("open", "--data-dir", str(tmp_path)), "no platform runs on"),

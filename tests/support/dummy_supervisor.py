@@ -22,6 +22,7 @@ from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext, Uns
 from stack.ports import Ports
 from stack.supervisor.__main__ import supervise
 from stack.supervisor.plan import Plan
+from stack.supervisor.register import Register, RegisteredPlatform, user_register
 
 _WEB = """
 import http.server, sys
@@ -141,7 +142,16 @@ def main() -> int:
         _build(folder, flags)
         return plan(folder, int(first_port), flags)
 
-    return supervise(make_plan, folder, detached="detached" in flags)
+    return supervise(make_plan, folder, detached="detached" in flags, entry=_entry(folder, flags))
+
+
+def _entry(folder: Path, flags: list[str]) -> tuple[Register, RegisteredPlatform] | None:
+    """Return what is kept in the user's register, where a flag `offset=N` asks for it."""
+    offsets = [int(flag.removeprefix("offset=")) for flag in flags if flag.startswith("offset=")]
+    register = user_register()
+    if not offsets or register is None:
+        return None
+    return register, RegisteredPlatform(folder.resolve(), offsets[0], "dummy")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,13 @@ from polystream.v1.users_pb2 import User
 from rich.console import Console
 
 from cli.__main__ import COMMANDS, main
+from cli.arguments import parts_meant
+from cli.commands import restart
 from cli.progress import Progress
 from cli.story import show
 from mesh.errors import FieldFault, PolystreamError, Reason
+from mesh.supervisor_client import SupervisorClient, SupervisorError
+from stack.supervisor.state import PlatformState, ProcessState
 
 
 def test_every_command_has_its_module() -> None:
@@ -167,3 +171,45 @@ def test_dlq_needs_a_platform_that_runs(tmp_path: Path, capsys: pytest.CaptureFi
     """Where there is none it says how to start one."""
     assert main(["dlq", "list", "--data-dir", str(tmp_path)]) == 2
     assert "start one with `up`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("gateway", ("gateway-0", "gateway-1")),
+        ("gateway-1", ("gateway-1",)),
+        ("lane", ("lane-redis-0", "lane-redis-1")),
+        ("lane-redis", ("lane-redis-0", "lane-redis-1")),
+        ("redis", ("redis",)),
+        ("gate", ()),
+        ("lane-redis-", ()),
+        ("", ()),
+    ],
+)
+def test_a_name_means_a_part_or_all_of_its_kind(name: str, meant: tuple[str, ...]) -> None:
+    """Never a part that only begins with the same letters."""
+    parts = ("redis", "gateway-0", "gateway-1", "lane-redis-0", "lane-redis-1")
+    assert parts_meant(name, parts) == meant
+
+
+def test_parts_of_a_kind_are_restarted_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The next one is not touched before the one before it is ready: where one is not, the others go on."""
+    processes = [ProcessState(name, "service", "ready") for name in ("gateway-0", "gateway-1", "gateway-2", "monitor")]
+    state = PlatformState(1, "", "embedded", 0, processes=processes)
+    monkeypatch.setattr(restart, "find_platform", lambda _: state)
+    asked: list[str] = []
+
+    def ask(_: SupervisorClient, part: str) -> float:
+        asked.append(part)
+        if part == "gateway-1":
+            raise SupervisorError("NOT_READY", "gateway-1 does not come up")
+        return 1.25
+
+    monkeypatch.setattr(SupervisorClient, "restart", ask)
+    assert main(["restart", "gateway", "--data-dir", str(tmp_path)]) == 1
+    assert asked == ["gateway-0", "gateway-1"]
+    said = capsys.readouterr()
+    assert said.out == "gateway-0 is ready again after 1.2 s\n"
+    assert said.err == "gateway-1 does not come up\n"

@@ -1,0 +1,221 @@
+"""Which platform a command is for, where several run: none is stopped, or asked, that was not meant."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from cli import choosing
+from cli.__main__ import main
+from stack.supervisor.register import user_register
+from tests.support.dummies import Dummy
+from tests.support.platform import CHECKOUT
+from tests.support.waiting import eventually
+
+_TIMEOUT_S: Final = 15.0
+Start = Callable[..., Dummy]
+Said = tuple[int, str, str]  # exit code, standard output, standard error
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Return what starts platforms, by a name and an offset, that nobody else runs beside."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(choosing, "default_data_dir", lambda: tmp_path / "here")
+    started: list[Dummy] = []
+
+    def start_one(name: str, offset: int) -> Dummy:
+        folder = tmp_path / name
+        folder.mkdir()
+        started.append(Dummy(folder, f"offset={offset}"))
+        started[-1].until("ready")
+        return started[-1]
+
+    try:
+        yield start_one
+    finally:
+        for dummy in started:
+            dummy.stop()
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """Return what runs a command here, and tells its exit code and what it wrote."""
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*arguments: str) -> Said:
+        capsys.readouterr()
+        try:
+            code = main(arguments)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def test_status_tells_what_runs_elsewhere(start: Start, say: Callable[..., Said], tmp_path: Path) -> None:
+    """With nothing in the checkout's folder, by the option that leads there; where a folder is named, that alone."""
+    dummy = start("a", 300)
+    code, out, _ = say("status")
+    assert code == 3
+    assert "`up` starts it" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["--port-offset", "300", "dummy", "ready", str(dummy.data_dir)] in rows
+    code, out, _ = say("status", "--json")
+    elsewhere = {
+        "data_dir": str(dummy.data_dir),
+        "port_offset": 300,
+        "engines": "dummy",
+        "status": "ready",
+        "supervisor_pid": dummy.process.pid,
+    }
+    assert (code, json.loads(out)["elsewhere"]) == (3, [elsewhere])
+    assert str(dummy.data_dir) not in say("status", "--data-dir", str(tmp_path / "here"))[1]
+
+
+def test_an_offset_leads_to_the_platform(start: Start, say: Callable[..., Said]) -> None:
+    """And one that nobody has, to what there is."""
+    start("a", 300)
+    start("b", 400)
+    code, out, _ = say("status", "--port-offset", "400", "--json")
+    assert (code, json.loads(out)["status"]) == (0, "ready")
+    for command in (("status",), ("down",), ("restart", "web"), ("dlq", "list"), ("integrity", "check"), ("open",)):
+        code, out, err = say(*command, "--port-offset", "500")
+        assert code in {1, 2}
+        assert out == ""
+        assert "no platform of yours runs with --port-offset 500. What runs: --port-offset 300" in err, command
+        assert len(err.splitlines()) == 1
+    assert say("restart", "worker", "--port-offset", "400")[0] == 0
+    assert "not allowed with" in say("status", "--port-offset", "400", "--data-dir", "x")[2]
+
+
+def test_down_stops_what_is_named_and_nothing_else(start: Start, say: Callable[..., Said]) -> None:
+    """Also where one alone runs: it may be somebody else's work. Then it says which, and how to stop it."""
+    first = start("a", 300)
+    code, out, _ = say("down")
+    assert code == 0
+    assert f"What runs: --port-offset 300 (dummy, ready, on {first.data_dir})" in out
+    assert first.process.poll() is None
+    second = start("b", 400)
+    code, out, err = say("down", "--port-offset", "400")
+    assert (code, err) == (0, "")
+    assert "stopped in" in out
+    assert second.exit_code() == 0
+    assert first.process.poll() is None
+    code, _, err = say("restart", "worker")
+    assert code == 2
+    assert "no platform runs on" in err
+    assert "--port-offset 300" in err
+
+
+def test_two_at_one_offset_are_told_apart(start: Start, say: Callable[..., Said]) -> None:
+    """By their folders: one of them may be about to fail, and neither is stopped."""
+    dummies = start("a", 300), start("b", 300)
+    code, _, err = say("down", "--port-offset", "300")
+    assert code == 1
+    for dummy in dummies:
+        assert f"--data-dir {dummy.data_dir}" in err
+        assert dummy.process.poll() is None
+    assert f"--data-dir {dummies[0].data_dir} (dummy, ready" in say("down")[1]
+
+
+def test_what_only_reads_takes_the_only_one(start: Start, say: Callable[..., Said]) -> None:
+    """It says which. Where several run, it asks which."""
+    dummy = start("a", 300)
+    code, _, err = say("open", "--print")
+    assert code == 2
+    assert err.splitlines() == [
+        f"(the platform on {dummy.data_dir}, the only one that runs)",
+        "this platform has no dashboard; it has ",
+    ]
+    code, out, err = say("top", "--once", "--json", "--interval", "1")
+    assert (code, err) == (0, f"(the platform on {dummy.data_dir}, the only one that runs)\n")
+    figures = json.loads(out)
+    assert [(part["part"], part["status"]) for part in figures["parts"]] == [
+        ("redis", "ready"),
+        ("web", "ready"),
+        ("worker", "ready"),
+    ]
+    assert all(part["memory_bytes"] > 0 and part["cpu_percent"] >= 0 for part in figures["parts"])
+    assert "OTEL_METRICS_EXPORTER" in figures["note"]
+    start("b", 400)
+    code, out, err = say("open", "--print")
+    assert (code, out) == (2, "")
+    assert "nothing runs on" in err
+    assert "--port-offset 300" in err
+    assert "--port-offset 400" in err
+
+
+def test_one_that_was_killed_misleads_nobody(start: Start, say: Callable[..., Said]) -> None:
+    """Its entry goes when somebody looks. That of one that runs comes back where somebody has removed it."""
+    dead, living = start("a", 300), start("b", 400)
+    register = user_register()
+    assert register is not None
+    register.forget(living.data_dir)
+    eventually(lambda: register.has(living.data_dir), _TIMEOUT_S)
+    dead.process.send_signal(signal.SIGKILL)
+    dead.process.wait(_TIMEOUT_S)
+    assert register.has(dead.data_dir)
+    code, _, err = say("status", "--port-offset", "300")
+    assert code == 1
+    assert "no platform of yours runs with --port-offset 300" in err
+    assert [entry.data_dir for entry in register.entries()] == [living.data_dir.resolve()]
+    living.stop()
+    assert register.entries() == ()
+
+
+def test_top_leaves_the_terminal_as_it_was(start: Start) -> None:
+    """On a terminal it goes on until somebody presses q, shows colours only where they are wanted, and cleans up."""
+    dummy = start("a", 300)
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "cli", "top", "--interval", "1", "--data-dir", str(dummy.data_dir)]
+    environment = os.environ | {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "80", "LINES": "40"}
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=its, stdout=its, stderr=its, env=environment) as top:
+        os.close(its)
+        try:
+            shown = b""
+            while b"worker" not in shown:
+                shown += os.read(ours, 65_536)
+            os.write(ours, b"q")
+            assert top.wait(_TIMEOUT_S) == 0
+            os.set_blocking(ours, False)
+            try:
+                while more := os.read(ours, 65_536):
+                    shown += more
+            except OSError:  # all of it has been read
+                pass
+        finally:
+            top.kill()
+            os.close(ours)
+    assert shown.startswith(b"\x1b[?1049h")  # another screen than the shell's
+    assert shown.endswith(b"\x1b[?1049l")
+    assert b"\x1b[32m" not in shown
+    assert all(len(line) <= 80 for line in shown.decode().split("\r\n") if "\x1b" not in line)
+
+
+def test_top_ends_with_the_platform(start: Start) -> None:
+    """Piped, it writes no order to a terminal, and says why it ends."""
+    dummy = start("a", 300)
+    command = [sys.executable, "-m", "cli", "top", "--interval", "1", "--data-dir", str(dummy.data_dir)]
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as top:
+        assert top.stdout is not None
+        assert top.stderr is not None
+        lines = [top.stdout.readline()]
+        assert lines[0].startswith("ready  dummy, over the last ")
+        dummy.stop()
+        lines += top.stdout.readlines()
+        assert top.wait(_TIMEOUT_S) == 3
+        assert top.stderr.read() == f"the platform on {dummy.data_dir} has stopped\n"
+    assert "\x1b" not in "".join(lines)
+    assert all(len(line) <= 81 for line in lines)
