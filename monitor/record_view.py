@@ -1,0 +1,192 @@
+"""A Kafka record as a page shows it: its place, headers, schema, and its value with personal data masked.
+
+Anybody may write to the topics. What the contract does not know may be personal data, so of a foreign record only its
+place, its size and the headers that read as the platform's own are shown.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from google.protobuf.message import Message
+from polystream.v1.events_pb2 import CommandReceipt
+
+from mesh import topics
+from mesh.catalog import Catalog
+from mesh.codec import Decoder, SchemaSource, schema_id_of
+from mesh.envelope import KafkaRecord, RecordHeaders
+from mesh.errors import PolystreamError, Reason
+from mesh.personal_data import MASK, redact
+from mesh.proto_json import to_dict
+from mesh.schemas import SchemaVersion, load_schema, subject
+from mesh.topic_reader import RecordPlace
+from monitor.masking import masked
+
+_TEXTS: Final = frozenset({topics.PRINCIPAL, topics.JUSTIFICATION, topics.DLQ_ERROR})
+_WORDS: Final = (
+    *(topics.CORRELATION_ID, topics.COMMAND, topics.TRACEPARENT, topics.TRACESTATE, topics.ACCEPT_TIME),
+    *(topics.SERVICE, topics.STORES, topics.STORE, topics.REQUEST_FINGERPRINT),
+    *(topics.REDRIVES, topics.FIRST_OFFSET, topics.REDRIVE_ACTION, topics.REDRIVE_STORES),
+    *(topics.DLQ_REASON, topics.DLQ_TOPIC, topics.DLQ_PARTITION, topics.DLQ_OFFSET, topics.DLQ_LANE),
+    *(topics.DLQ_STORE, topics.DLQ_TIME, topics.DLQ_OMITTED),
+)
+_WORD: Final = re.compile(r"[A-Za-z0-9_.,:=/@-]*")  # what those headers have: no space, no letter of a foreign script
+_KEY: Final = re.compile(rb"[0-9]{1,19}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # an ID, as every key is
+_HEADER_MAX_CHARACTERS: Final = 500
+_TEXT_MAX_CHARACTERS: Final = 300  # of one value in a record
+_ITEMS_MAX: Final = 50  # of a list, and of an object
+_VALUE_MAX_CHARACTERS: Final = 20_000
+
+
+class Registry(SchemaSource, Protocol):
+    """What is asked of the schema registry."""
+
+    def versions_of(self, schema_id: int) -> list[SchemaVersion]:
+        """Return the subjects and versions that a schema has."""
+
+
+class RecordState(StrEnum):
+    """What has become of a record."""
+
+    READ = "READ"
+    GONE = "GONE"  # Kafka has it no longer, or cannot unpack it
+    REPLACED = "REPLACED"  # another one is in its place: the topic was made anew
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSchema:
+    """The schema that a record was written with. What the registry does not tell is empty, or 0."""
+
+    id: int
+    name: str = ""  # the record's full name
+    subject: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A record as it is shown."""
+
+    place: RecordPlace
+    state: RecordState
+    timestamp_ms: int = 0  # the broker's, since the epoch
+    size_bytes: int = 0
+    key: str = ""  # empty where there is none, or it is not an ID
+    headers: Sequence[tuple[str, str]] = ()
+    other_headers: int = 0  # how many more there are, which are not the platform's
+    schema: RecordSchema | None = None
+    value: Mapping[str, Any] | None = field(default=None, hash=False)  # in JSON's form, masked
+    withheld: str = ""  # why there is no value, in a clause
+
+
+class RecordViews:
+    """Reads records for pages. One thread at a time."""
+
+    def __init__(self, catalog: Catalog, registry: Registry) -> None:
+        self._registry = registry
+        self._classes: dict[str, type[Message]] = {
+            command.name: command.request_class for command in catalog.commands.values()
+        }
+        self._decoders: dict[type[Message], Decoder] = {}
+        self._versions: dict[tuple[int, str], RecordSchema] = {}  # those that the platform's own subjects have
+
+    def view(self, place: RecordPlace, record: KafkaRecord | None, correlation_id: str) -> RecordView:
+        """Return how to show the record that was found at a place, as one of an operation's."""
+        if record is None:
+            return RecordView(place, RecordState.GONE)
+        headers = record.read_headers()
+        if headers.correlation_id != correlation_id:
+            return RecordView(place, RecordState.REPLACED)
+        shown = shown_headers(headers)
+        message_class = CommandReceipt if record.topic == topics.RECEIPTS else self._classes.get(headers.command)
+        schema, value, withheld = self._value(record, headers, message_class)
+        return RecordView(
+            place,
+            RecordState.READ,
+            timestamp_ms=record.timestamp_ms,
+            size_bytes=record.size_bytes,
+            key=redact((record.key or b"").decode()) if _KEY.fullmatch(record.key or b"") else "",
+            headers=shown,
+            other_headers=len(record.headers) - len(shown),
+            schema=schema,
+            value=value,
+            withheld=withheld,
+        )
+
+    def _value(
+        self, record: KafkaRecord, headers: RecordHeaders, message_class: type[Message] | None
+    ) -> tuple[RecordSchema | None, Mapping[str, Any] | None, str]:
+        if headers.omitted_bytes:
+            return None, None, "the record was too large to be kept as a dead letter"
+        schema_id = schema_id_of(record.value)
+        if schema_id is None:
+            return None, None, "it is not in the Confluent wire format"
+        if message_class is None:
+            return RecordSchema(schema_id), None, "no command of the platform has the name in its headers"
+        try:
+            message = self._decoder(message_class).decode(record.value, record.receive_time_ns)
+        except PolystreamError as error:
+            if error.reason is Reason.REGISTRY_UNAVAILABLE:
+                return RecordSchema(schema_id), None, "the schema registry does not answer"
+            return RecordSchema(schema_id), None, redact(error.message)
+        name = str(message_class.DESCRIPTOR.full_name)
+        return self._schema(schema_id, name, record.topic), _bounded(masked(message, to_dict(message))), ""
+
+    def _decoder(self, message_class: type[Message]) -> Decoder:
+        decoder = self._decoders.get(message_class)
+        if decoder is None:
+            schema = load_schema(str(message_class.DESCRIPTOR.full_name))
+            decoder = self._decoders[message_class] = Decoder(message_class, schema, self._registry)
+        return decoder
+
+    def _schema(self, schema_id: int, name: str, topic: str) -> RecordSchema:
+        """Return what the registry says of the schema of a record that has been read with it."""
+        known = self._versions.get((schema_id, topic))
+        if known is not None:
+            return known
+        # A dead letter is the command's record as it was: its schema is registered for the commands' topic.
+        wanted = subject(topics.COMMANDS if topic == topics.DEAD_LETTERS else topic, name)
+        try:
+            versions = [each.version for each in self._registry.versions_of(schema_id) if each.subject == wanted]
+        except PolystreamError:
+            return RecordSchema(schema_id, name)
+        if not versions:
+            return RecordSchema(schema_id, name)
+        schema = self._versions[schema_id, topic] = RecordSchema(schema_id, name, wanted, versions[-1])
+        return schema
+
+
+def shown_headers(headers: RecordHeaders) -> list[tuple[str, str]]:
+    """Return the platform's own headers, each with its text, masked where it is not as the platform writes it."""
+    words = [(name, _word(headers.text(name, _HEADER_MAX_CHARACTERS))) for name in _WORDS if name in headers]
+    return words + [
+        (name, redact(headers.text(name, _HEADER_MAX_CHARACTERS))) for name in sorted(_TEXTS) if name in headers
+    ]
+
+
+def value_text(value: Mapping[str, Any]) -> str:
+    """Return a value as JSON on several lines, cut where it is very long."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text if len(text) <= _VALUE_MAX_CHARACTERS else f"{text[:_VALUE_MAX_CHARACTERS]}…"
+
+
+def _word(text: str) -> str:
+    return redact(text) if _WORD.fullmatch(text) else MASK
+
+
+def _bounded(value: Any) -> Any:
+    """Return a value with its long texts, lists and objects cut."""
+    cut: Callable[[int], str] = "… {} more".format
+    if isinstance(value, str):
+        return value if len(value) <= _TEXT_MAX_CHARACTERS else f"{value[:_TEXT_MAX_CHARACTERS]}…"
+    if isinstance(value, list):
+        more = len(value) - _ITEMS_MAX
+        return [*map(_bounded, value[:_ITEMS_MAX]), *([cut(more)] if more > 0 else [])]
+    if isinstance(value, dict):
+        more = len(value) - _ITEMS_MAX
+        kept = {_bounded(key): _bounded(each) for key, each in list(value.items())[:_ITEMS_MAX]}
+        return kept | ({"…": cut(more)} if more > 0 else {})
+    return value
