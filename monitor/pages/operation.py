@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from polystream.options.v1.options_pb2 import Store
-from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
+from polystream.v1.operations_pb2 import Event, Operation, OperationStory
 from starlette.requests import Request
 
 from mesh.catalog import Catalog
@@ -18,13 +18,12 @@ from mesh.proto_json import to_dict
 from monitor.pages.calls import Call, call_of
 from monitor.pages.operations import listed
 from monitor.pages.page import DashboardPage, Shown
+from monitor.pages.waterfall import waterfall_of
 from monitor.service import EventLog
 from monitor.supervisor_watch import LINES_MAX, SupervisorWatch
 
 INTERVAL_S: Final = 0.5
 _SETTLES_MS: Final = 30_000  # after that, nothing more is awaited: no span, and no command that nobody knows
-_RULER_PARTS: Final = 4
-_MAX_DEPTH: Final = 12  # of what is indented
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +32,6 @@ class Hop:
 
     event: Event
     after_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A span in the waterfall. `left` and `width` are in percent of the whole."""
-
-    span: Span
-    depth: int
-    left: float
-    width: float
-    attributes: Sequence[tuple[str, str]]
-    children: list["Bar"] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Waterfall:
-    """The spans as a tree, over a ruler."""
-
-    trace_id: str
-    roots: Sequence[Bar]
-    ruler_ms: Sequence[float]
-    spans: int
 
 
 class _Operation:
@@ -95,7 +72,7 @@ class _Operation:
             "story": story,
             "listed": listed(story.operation, self._catalog),
             "hops": _hops(story.hops),
-            "waterfall": _waterfall(story.spans),
+            "waterfall": waterfall_of(story.spans),
             "error": operation.get("error"),
             "result": {name: value for name, value in operation.get("result", {}).items() if name != "@type"},
             "jaeger": self._addresses.get("jaeger") or "",
@@ -123,31 +100,3 @@ def _is_new(correlation_id: str, now_ms: float) -> bool:
 def _hops(events: Sequence[Event]) -> list[Hop]:
     first_us = min((event.timestamp.ToMicroseconds() for event in events), default=0)
     return [Hop(event, (event.timestamp.ToMicroseconds() - first_us) / 1000) for event in events]
-
-
-def _waterfall(spans: Sequence[Span]) -> Waterfall | None:
-    """Return the spans, which come parents first, as a tree; None for none."""
-    if not spans:
-        return None
-    start_ms = min(map(_start_ms, spans))
-    length_ms = max(max(_start_ms(span) + span.duration_ms for span in spans) - start_ms, 0.001)
-    bars: dict[str, Bar] = {}
-    roots: list[Bar] = []
-    for span in spans:
-        parent = bars.get(span.parent_span_id)
-        left = min(100 * (_start_ms(span) - start_ms) / length_ms, 99.5)
-        bar = Bar(
-            span=span,
-            depth=min(parent.depth + 1, _MAX_DEPTH) if parent else 0,
-            left=round(left, 3),
-            width=round(max(min(100 * span.duration_ms / length_ms, 100 - left), 0.4), 3),
-            attributes=sorted(span.attributes.items()),
-        )
-        bars[span.span_id] = bar
-        (parent.children if parent else roots).append(bar)
-    ruler = [length_ms * part / _RULER_PARTS for part in range(_RULER_PARTS + 1)]
-    return Waterfall(spans[0].trace_id, roots, ruler, len(spans))
-
-
-def _start_ms(span: Span) -> float:
-    return span.start_time.ToNanoseconds() / 1_000_000
