@@ -44,6 +44,8 @@ from monitor.otlp import TraceReceiver
 from monitor.own_health import MonitorHealth
 from monitor.own_metrics import register_metrics
 from monitor.pages.app import Pages
+from monitor.pages.record_lookup import RecordLookup
+from monitor.pages.record_view import RecordViews
 from monitor.part_health import KnownParts, PartHealthServicer
 from monitor.records import EventReader
 from monitor.retention import Retention
@@ -136,6 +138,7 @@ def build() -> Monitor:
         controls=controls,
         integrity_job=IntegrityJob(admin, runs),
         admin=admin,
+        records=RecordLookup(KafkaSettings(), RecordViews(catalog, RegistryClient(RegistrySettings()))),
         admin_routes=AdminApi(admin, runs, controls).routes(),
     )
     http_server = uvicorn.Server(

@@ -28,6 +28,7 @@ from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
 from monitor.pages.platform_health import PlatformHealth
+from monitor.pages.record_lookup import RecordSource
 from monitor.pages.security_headers import SecurityHeaders
 from monitor.service import EventLog
 from monitor.supervisor_watch import SupervisorWatch
@@ -51,9 +52,13 @@ class Pages:
         controls: LaneControls,
         integrity_job: IntegrityJob,
         admin: Admin,
+        records: RecordSource,
         admin_routes: Sequence[Route] = (),
     ) -> None:
-        """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is."""
+        """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is.
+
+        `records` finds what is in Kafka.
+        """
         addresses = json.loads(settings.endpoints_json)
         state = PlatformHealth(gateway, parts)
         watch = SupervisorWatch(settings.supervisor_socket)
@@ -63,7 +68,7 @@ class Pages:
         pages = [
             overview.page(state, activity, addresses),
             operations.page(log, catalog),
-            operation.page(log, catalog, addresses, watch),
+            operation.page(log, catalog, addresses, watch, records),
             lanes.page(parts, controls),
             dead_letters.page(admin),
             integrity.page(parts, integrity_job),

@@ -23,7 +23,8 @@ from mesh.personal_data import MASK, redact
 from mesh.proto_json import to_dict
 from mesh.schemas import SchemaVersion, load_schema, subject
 from mesh.topic_reader import RecordPlace
-from monitor.masking import masked
+from monitor.pages.masking import masked
+from monitor.pages.forms import form_texts
 
 _TEXTS: Final = frozenset({topics.PRINCIPAL, topics.JUSTIFICATION, topics.DLQ_ERROR})
 _WORDS: Final = (
@@ -39,6 +40,9 @@ _HEADER_MAX_CHARACTERS: Final = 500
 _TEXT_MAX_CHARACTERS: Final = 300  # of one value in a record
 _ITEMS_MAX: Final = 50  # of a list, and of an object
 _VALUE_MAX_CHARACTERS: Final = 20_000
+
+
+_NO_REGISTRY: Final = "the schema registry does not answer"
 
 
 class Registry(SchemaSource, Protocol):
@@ -80,6 +84,18 @@ class RecordView:
     schema: RecordSchema | None = None
     value: Mapping[str, Any] | None = field(default=None, hash=False)  # in JSON's form, masked
     withheld: str = ""  # why there is no value, in a clause
+    form: Mapping[str, str] | None = field(default=None, hash=False)  # a command's, as `form_texts` has it
+    is_provisional: bool = False  # more can be told once the registry answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What is in a record's value."""
+
+    schema: RecordSchema | None
+    withheld: str = ""
+    value: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = None
 
 
 class RecordViews:
@@ -90,11 +106,19 @@ class RecordViews:
         self._classes: dict[str, type[Message]] = {
             command.name: command.request_class for command in catalog.commands.values()
         }
+        self._is_registry_silent = False
         self._decoders: dict[type[Message], Decoder] = {}
         self._versions: dict[tuple[int, str], RecordSchema] = {}  # those that the platform's own subjects have
 
-    def view(self, place: RecordPlace, record: KafkaRecord | None, correlation_id: str) -> RecordView:
-        """Return how to show the record that was found at a place, as one of an operation's."""
+    def of(self, found: Sequence[tuple[RecordPlace, KafkaRecord | None]], correlation_id: str) -> list[RecordView]:
+        """Return how to show what was found at some places, as records of an operation's.
+
+        Where the registry does not answer it is not asked for the others.
+        """
+        self._is_registry_silent = False
+        return [self._view(place, record, correlation_id) for place, record in found]
+
+    def _view(self, place: RecordPlace, record: KafkaRecord | None, correlation_id: str) -> RecordView:
         if record is None:
             return RecordView(place, RecordState.GONE)
         headers = record.read_headers()
@@ -102,7 +126,7 @@ class RecordViews:
             return RecordView(place, RecordState.REPLACED)
         shown = shown_headers(headers)
         message_class = CommandReceipt if record.topic == topics.RECEIPTS else self._classes.get(headers.command)
-        schema, value, withheld = self._value(record, headers, message_class)
+        content = self._content(record, headers, message_class)
         return RecordView(
             place,
             RecordState.READ,
@@ -111,29 +135,37 @@ class RecordViews:
             key=redact((record.key or b"").decode()) if _KEY.fullmatch(record.key or b"") else "",
             headers=shown,
             other_headers=len(record.headers) - len(shown),
-            schema=schema,
-            value=value,
-            withheld=withheld,
+            schema=content.schema,
+            value=content.value,
+            withheld=content.withheld,
+            form=content.form,
+            is_provisional=self._is_registry_silent and content.value is None,
         )
 
-    def _value(
+    def _content(
         self, record: KafkaRecord, headers: RecordHeaders, message_class: type[Message] | None
-    ) -> tuple[RecordSchema | None, Mapping[str, Any] | None, str]:
+    ) -> "_Content":
         if headers.omitted_bytes:
-            return None, None, "the record was too large to be kept as a dead letter"
+            return _Content(None, "the record was too large to be kept as a dead letter")
         schema_id = schema_id_of(record.value)
         if schema_id is None:
-            return None, None, "it is not in the Confluent wire format"
+            return _Content(None, "it is not in the Confluent wire format")
+        schema = RecordSchema(schema_id)
         if message_class is None:
-            return RecordSchema(schema_id), None, "no command of the platform has the name in its headers"
+            return _Content(schema, "no command of the platform has the name in its headers")
+        if self._is_registry_silent:
+            return _Content(schema, _NO_REGISTRY)
         try:
             message = self._decoder(message_class).decode(record.value, record.receive_time_ns)
         except PolystreamError as error:
-            if error.reason is Reason.REGISTRY_UNAVAILABLE:
-                return RecordSchema(schema_id), None, "the schema registry does not answer"
-            return RecordSchema(schema_id), None, redact(error.message)
+            self._is_registry_silent = error.reason is Reason.REGISTRY_UNAVAILABLE
+            return _Content(schema, _NO_REGISTRY if self._is_registry_silent else redact(error.message))
         name = str(message_class.DESCRIPTOR.full_name)
-        return self._schema(schema_id, name, record.topic), _bounded(masked(message, to_dict(message))), ""
+        return _Content(
+            self._schema(schema_id, name, record.topic),
+            value=_bounded(masked(message, to_dict(message))),
+            form=None if message_class is CommandReceipt else form_texts(message),
+        )
 
     def _decoder(self, message_class: type[Message]) -> Decoder:
         decoder = self._decoders.get(message_class)

@@ -9,18 +9,25 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+
+import structlog
 
 from mesh.settings import KafkaSettings
 from mesh.topic_reader import RecordFinder, RecordPlace, TopicError
-from monitor.record_view import RecordView, RecordViews
+from monitor.pages.record_view import RecordView, RecordViews
 
 PLACES_MAX: Final = 40  # of one operation: its first ones and its last ones
 _READS_MAX: Final = 16  # that wait, or are under way
-_WITHIN_S: Final = 5.0
+_WITHIN_S: Final = 3.0
 _KEPT_MAX: Final = 256  # records
 _FAULT_MAX_AGE_S: Final = 2.0  # before Kafka is asked again
 _AT_ONCE_S: Final = 0.25  # how long a page waits before it says that it asks
+
+_UNREAD = "the schema registry does not answer: values can be shown once it does"
+_FAILED = "the records could not be read; see the monitor's log"
+
+log = structlog.stdlib.get_logger(__name__)
 
 _Key = tuple[RecordPlace, str]
 
@@ -33,6 +40,13 @@ class FoundRecords:
     is_asking: bool = False  # Kafka is being asked for the others
     fault: str = ""  # why the others are not there, in a sentence
     left_out: int = 0  # how many more there are than are looked for
+
+
+class RecordSource(Protocol):
+    """Where pages have an operation's records from."""
+
+    async def of(self, correlation_id: str, places: Sequence[RecordPlace]) -> FoundRecords:
+        """Return what is known by now of the records at some places."""
 
 
 class RecordLookup:
@@ -53,7 +67,7 @@ class RecordLookup:
         left_out = max(0, len(wanted) - PLACES_MAX)
         if left_out:
             wanted = [*wanted[: PLACES_MAX // 2], *wanted[-PLACES_MAX // 2 :]]
-        fault = "" if self._missing(correlation_id, wanted) == [] else await self._ask(correlation_id, wanted)
+        fault = await self._ask(correlation_id, wanted) if self._missing(correlation_id, wanted) else ""
         is_asking = correlation_id in self._reads
         views = [view for place in wanted if (view := self._recall(place, correlation_id)) is not None]
         return FoundRecords(views, is_asking, fault, left_out)
@@ -75,22 +89,30 @@ class RecordLookup:
         def read() -> list[RecordView]:
             with RecordFinder(self._kafka) as finder:
                 found = finder.find(places, _WITHIN_S)
-            return [self._views.view(place, found.get(place), correlation_id) for place in places]
+            return self._views.of([(place, found.get(place)) for place in places], correlation_id)
 
         try:
             async with self._one_at_a_time:
                 views = await asyncio.to_thread(read)
         except TopicError as error:
-            self._fault, self._fault_s = str(error), self._clock_s()
+            self._note(str(error))
+        except Exception:  # the page is shown without records
+            log.exception("records could not be read")
+            self._note(_FAILED)
         else:
-            self._fault = ""
             for view in views:
                 self._keep(correlation_id, view)
+            self._note(_UNREAD if any(view.is_provisional for view in views) else "")
         finally:
             self._reads.pop(correlation_id, None)
 
+    def _note(self, fault: str) -> None:
+        self._fault, self._fault_s = fault, self._clock_s() if fault else float("-inf")
+
     def _missing(self, correlation_id: str, places: Sequence[RecordPlace]) -> list[RecordPlace]:
-        return [place for place in places if (place, correlation_id) not in self._kept]
+        """Return what is not known, or not whole."""
+        kept = {place: self._kept.get((place, correlation_id)) for place in places}
+        return [place for place, view in kept.items() if view is None or view.is_provisional]
 
     def _recall(self, place: RecordPlace, correlation_id: str) -> RecordView | None:
         key = (place, correlation_id)

@@ -12,6 +12,7 @@ from mesh.personal_data import MASK, is_personal, redact
 from mesh.proto_json import to_dict
 
 _TYPE: Final = "@type"  # of what is in an Any, as ProtoJSON has it
+_KNOWN_PACKAGES: Final = frozenset({"polystream.v1", "google.rpc"})
 
 
 def masked(message: Message, value: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +56,8 @@ def _masked_any(packed: any_pb2.Any, value: dict[str, Any]) -> dict[str, Any]:
     told = {_TYPE: value.get(_TYPE, "")}
     try:
         found = descriptor_pool.Default().FindMessageTypeByName(packed.TypeName())
+        if found.file.package not in _KNOWN_PACKAGES:  # anything may be in a Struct, and no field says what
+            return told
         inner = GetMessageClass(found).FromString(packed.value)
     except (KeyError, DecodeError):
         return told
