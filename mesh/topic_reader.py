@@ -210,15 +210,24 @@ class RecordFinder(_Client):
         """
         found: dict[RecordPlace, KafkaRecord] = {}
         waiting: dict[tuple[str, int], list[int]] = {}  # offsets of each partition, the next one last
-        for topic, partition, offset in sorted(set(places), reverse=True):
-            waiting.setdefault((topic, partition), []).append(offset)
         give_up_s = time.monotonic() + within_s
+        partitions = {topic: self._partitions(topic, within_s) for topic in sorted({place.topic for place in places})}
+        for topic, partition, offset in sorted(set(places), reverse=True):
+            if partition in partitions[topic]:  # of another one no end would be told
+                waiting.setdefault((topic, partition), []).append(offset)
         try:
             while waiting:
                 self._find_next(waiting, found, give_up_s)
         finally:
             self._consumer.unassign()
         return found
+
+    def _partitions(self, topic: str, within_s: float) -> Collection[int]:
+        try:
+            known = self._consumer.list_topics(topic, timeout=within_s).topics.get(topic)
+        except KafkaException as error:
+            raise _unanswered(self._address, error) from error
+        return () if known is None or known.error is not None else known.partitions
 
     def _find_next(
         self, waiting: dict[tuple[str, int], list[int]], found: dict[RecordPlace, KafkaRecord], give_up_s: float

@@ -10,6 +10,7 @@ from buf.validate import validate_pb2
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from polystream.options.v1 import options_pb2
 
 from mesh.errors import FieldFault
@@ -69,8 +70,9 @@ def form_texts(request: Message) -> dict[str, str]:
     That is personal data, texts that look like it, and the `request_id`: with the same one, nothing would be done.
     """
     texts = {}
+    descriptor: Descriptor = request.DESCRIPTOR  # type: ignore[assignment] # likewise
     for name, value in to_dict(request).items():
-        field = request.DESCRIPTOR.fields_by_name[name]
+        field = descriptor.fields_by_name[name]
         if name == _REQUEST_ID or is_personal(field):
             continue
         text = _form_text(field, value)
@@ -80,11 +82,17 @@ def form_texts(request: Message) -> dict[str, str]:
 
 
 def without_personal(descriptor: Descriptor, said: Mapping[str, str]) -> dict[str, str]:
-    """Return what a form says without personal data, and without what looks like it: no page shows any."""
+    """Return what a form says without what is or may be personal data: no page shows any.
+
+    That is what the contract marks, what looks like it, and what is not of its field's type.
+    """
+    _, unreadable = read_form(GetMessageClass(descriptor)(), said)
+    hidden = {fault.field for fault in unreadable}
     return {
         field.name: said[field.name]
         for field in descriptor.fields
-        if field.name in said and not is_personal(field) and redact(said[field.name]) == said[field.name]
+        if field.name in said and not is_personal(field) and field.name not in hidden
+        if redact(said[field.name]) == said[field.name]
     }
 
 
@@ -93,7 +101,7 @@ def with_placeholders(descriptor: Descriptor, fields: Mapping[str, Any]) -> dict
 
     A field that is personal and that the contract asks for has one even where it was not said.
     """
-    shown = {}
+    shown: dict[str, Any] = {}
     for field in descriptor.fields:
         value = fields.get(field.name)
         if is_personal(field):

@@ -121,7 +121,7 @@ class _Operation:
         form = next((view.form for view in found.views if view.form is not None), None)
         call, again = None, ""
         if command is not None:
-            descriptor: Descriptor = command.request_class.DESCRIPTOR
+            descriptor: Descriptor = command.request_class.DESCRIPTOR  # type: ignore[assignment] # upb's own class is one
             if form is not None:
                 fields, _ = read_form(command.request_class(), form)
                 shown = with_placeholders(descriptor, fields)
@@ -170,8 +170,10 @@ def _waits(events: Sequence[Event]) -> list[Wait]:
         if event.waits_behind:
             later = (each for each in events[number + 1 :] if each.store == event.store and not each.waits_behind)
             until = next((each for each in later if each.event_type in _ENDS), None)
-            waited_us = until and until.timestamp.ToMicroseconds() - event.timestamp.ToMicroseconds()
-            waits.append(Wait(event.store, event.waits_behind, None if waited_us is None else waited_us / 1000))
+            waited_ms = None
+            if until is not None:
+                waited_ms = (until.timestamp.ToMicroseconds() - event.timestamp.ToMicroseconds()) / 1000
+            waits.append(Wait(event.store, event.waits_behind, waited_ms))
     return waits
 
 

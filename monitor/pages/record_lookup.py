@@ -45,7 +45,7 @@ class FoundRecords:
 class RecordSource(Protocol):
     """Where pages have an operation's records from."""
 
-    async def of(self, correlation_id: str, places: Sequence[RecordPlace]) -> FoundRecords:
+    async def of(self, correlation_id: str, places: Sequence[RecordPlace], /) -> FoundRecords:
         """Return what is known by now of the records at some places."""
 
 

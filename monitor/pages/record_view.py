@@ -23,16 +23,18 @@ from mesh.personal_data import MASK, redact
 from mesh.proto_json import to_dict
 from mesh.schemas import SchemaVersion, load_schema, subject
 from mesh.topic_reader import RecordPlace
-from monitor.pages.masking import masked
 from monitor.pages.forms import form_texts
+from monitor.pages.masking import masked
 
+_FOREIGN: Final = frozenset({topics.TRACESTATE})  # what clients and vendors put there is their own
 _TEXTS: Final = frozenset({topics.PRINCIPAL, topics.JUSTIFICATION, topics.DLQ_ERROR})
-_WORDS: Final = (
+_HEADERS: Final = (
     *(topics.CORRELATION_ID, topics.COMMAND, topics.TRACEPARENT, topics.TRACESTATE, topics.ACCEPT_TIME),
     *(topics.SERVICE, topics.STORES, topics.STORE, topics.REQUEST_FINGERPRINT),
     *(topics.REDRIVES, topics.FIRST_OFFSET, topics.REDRIVE_ACTION, topics.REDRIVE_STORES),
     *(topics.DLQ_REASON, topics.DLQ_TOPIC, topics.DLQ_PARTITION, topics.DLQ_OFFSET, topics.DLQ_LANE),
     *(topics.DLQ_STORE, topics.DLQ_TIME, topics.DLQ_OMITTED),
+    *(topics.DLQ_ERROR, topics.PRINCIPAL, topics.JUSTIFICATION),
 )
 _WORD: Final = re.compile(r"[A-Za-z0-9_.,:=/@-]*")  # what those headers have: no space, no letter of a foreign script
 _KEY: Final = re.compile(rb"[0-9]{1,19}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # an ID, as every key is
@@ -142,9 +144,7 @@ class RecordViews:
             is_provisional=self._is_registry_silent and content.value is None,
         )
 
-    def _content(
-        self, record: KafkaRecord, headers: RecordHeaders, message_class: type[Message] | None
-    ) -> "_Content":
+    def _content(self, record: KafkaRecord, headers: RecordHeaders, message_class: type[Message] | None) -> "_Content":
         if headers.omitted_bytes:
             return _Content(None, "the record was too large to be kept as a dead letter")
         schema_id = schema_id_of(record.value)
@@ -193,10 +193,7 @@ class RecordViews:
 
 def shown_headers(headers: RecordHeaders) -> list[tuple[str, str]]:
     """Return the platform's own headers, each with its text, masked where it is not as the platform writes it."""
-    words = [(name, _word(headers.text(name, _HEADER_MAX_CHARACTERS))) for name in _WORDS if name in headers]
-    return words + [
-        (name, redact(headers.text(name, _HEADER_MAX_CHARACTERS))) for name in sorted(_TEXTS) if name in headers
-    ]
+    return [(name, _shown(name, headers.text(name, _HEADER_MAX_CHARACTERS))) for name in _HEADERS if name in headers]
 
 
 def value_text(value: Mapping[str, Any]) -> str:
@@ -205,8 +202,10 @@ def value_text(value: Mapping[str, Any]) -> str:
     return text if len(text) <= _VALUE_MAX_CHARACTERS else f"{text[:_VALUE_MAX_CHARACTERS]}…"
 
 
-def _word(text: str) -> str:
-    return redact(text) if _WORD.fullmatch(text) else MASK
+def _shown(name: str, text: str) -> str:
+    if name in _FOREIGN or not (name in _TEXTS or _WORD.fullmatch(text)):
+        return MASK if text else ""
+    return redact(text)
 
 
 def _bounded(value: Any) -> Any:

@@ -37,7 +37,7 @@ class Opened:
 class NoRecords:
     """A Kafka that has none of the records that a page asks for."""
 
-    async def of(self, correlation_id: str, places: Sequence[RecordPlace]) -> FoundRecords:
+    async def of(self, _: str, places: Sequence[RecordPlace]) -> FoundRecords:
         """Return that every one has gone."""
         return FoundRecords([RecordView(place, RecordState.GONE) for place in places])
 
