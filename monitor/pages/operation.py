@@ -12,7 +12,7 @@ from polystream.options.v1.options_pb2 import Store
 from polystream.v1.operations_pb2 import Event, Operation, OperationStory
 from starlette.requests import Request
 
-from mesh.catalog import Catalog
+from mesh.catalog import Catalog, Command
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import CORRELATION_ID, issue_time_ms
 from mesh.operation import is_done
@@ -118,11 +118,13 @@ class _Operation:
 
     def _of_records(self, story: OperationStory, found: FoundRecords) -> dict[str, Any]:
         command = self._catalog.commands.get(story.operation.command)
-        form = next((view.form for view in found.views if view.form is not None), None)
+        form = next((dict(view.form) for view in found.views if view.form is not None), None)
         call, again = None, ""
         if command is not None:
             descriptor: Descriptor = command.request_class.DESCRIPTOR  # type: ignore[assignment] # upb's own class is one
             if form is not None:
+                if command.creates and command.key_field == _own_id(command):
+                    form.pop(command.key_field, None)  # what there is by now cannot be created
                 fields, _ = read_form(command.request_class(), form)
                 shown = with_placeholders(descriptor, fields)
                 call = call_of(self._catalog, command.name, shown, self._addresses)
@@ -156,6 +158,11 @@ def _is_new(correlation_id: str, now_ms: float) -> bool:
 def _hops(events: Sequence[Event]) -> list[Hop]:
     first_us = min((event.timestamp.ToMicroseconds() for event in events), default=0)
     return [Hop(event, (event.timestamp.ToMicroseconds() - first_us) / 1000) for event in events]
+
+
+def _own_id(command: Command) -> str:
+    """Return the name of the field that would identify what a command creates."""
+    return f"{command.result_type.rpartition('.')[2].lower()}_id"
 
 
 def _places(events: Sequence[Event]) -> list[RecordPlace]:
