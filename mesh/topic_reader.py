@@ -48,7 +48,7 @@ class Extent:
     end: int  # of the next record to come
 
 
-class RecordPlace(NamedTuple):
+class TopicPosition(NamedTuple):
     """Where a record is."""
 
     topic: str
@@ -186,7 +186,7 @@ class TopicReader(_Client):
 
 
 class RecordFinder(_Client):
-    """Reads single records, each by its place."""
+    """Reads single records, each by its position."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         super().__init__(
@@ -203,16 +203,18 @@ class RecordFinder(_Client):
             },
         )
 
-    def find(self, places: Collection[RecordPlace], within_s: float) -> dict[RecordPlace, KafkaRecord]:
-        """Return the records at some places, without those that Kafka does not have, or cannot unpack.
+    def find(self, positions: Collection[TopicPosition], within_s: float) -> dict[TopicPosition, KafkaRecord]:
+        """Return the records at some positions, without those that Kafka does not have, or cannot unpack.
 
         Raises TopicError where it does not answer for all of them within so many seconds.
         """
-        found: dict[RecordPlace, KafkaRecord] = {}
+        found: dict[TopicPosition, KafkaRecord] = {}
         waiting: dict[tuple[str, int], list[int]] = {}  # offsets of each partition, the next one last
         give_up_s = time.monotonic() + within_s
-        partitions = {topic: self._partitions(topic, within_s) for topic in sorted({place.topic for place in places})}
-        for topic, partition, offset in sorted(set(places), reverse=True):
+        partitions = {
+            topic: self._partitions(topic, within_s) for topic in sorted({position.topic for position in positions})
+        }
+        for topic, partition, offset in sorted(set(positions), reverse=True):
             if partition in partitions[topic]:  # of another one no end would be told
                 waiting.setdefault((topic, partition), []).append(offset)
         try:
@@ -230,7 +232,7 @@ class RecordFinder(_Client):
         return () if known is None or known.error is not None else known.partitions
 
     def _find_next(
-        self, waiting: dict[tuple[str, int], list[int]], found: dict[RecordPlace, KafkaRecord], give_up_s: float
+        self, waiting: dict[tuple[str, int], list[int]], found: dict[TopicPosition, KafkaRecord], give_up_s: float
     ) -> None:
         """Look for the next offset of each partition."""
         asked = {place: offsets.pop() for place, offsets in waiting.items()}
@@ -248,7 +250,7 @@ class RecordFinder(_Client):
                 elif error is None or error.code() in _GONE or error.code() == CANNOT_UNPACK:
                     offset = asked.pop(place)
                     if error is None and message.offset() == offset:
-                        found[RecordPlace(*place, offset)] = read_message(message, time.time_ns())
+                        found[TopicPosition(*place, offset)] = read_message(message, time.time_ns())
                 else:
                     trouble = error.str()
 

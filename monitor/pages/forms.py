@@ -64,21 +64,21 @@ def read_form(request: Message, said: Mapping[str, str]) -> tuple[dict[str, Any]
     return fields, faults
 
 
-def form_texts(request: Message) -> dict[str, str]:
+def filled_form(request: Message) -> dict[str, str]:
     """Return the texts with which a form makes a request anew, without what has to be filled in again.
 
     That is personal data, texts that look like it, and the `request_id`: with the same one, nothing would be done.
     """
-    texts = {}
+    filled = {}
     descriptor: Descriptor = request.DESCRIPTOR  # type: ignore[assignment] # likewise
     for name, value in to_dict(request).items():
         field = descriptor.fields_by_name[name]
         if name == _REQUEST_ID or is_personal(field):
             continue
-        text = _form_text(field, value)
+        text = _typed(field, value)
         if redact(text) == text:
-            texts[name] = text
-    return texts
+            filled[name] = text
+    return filled
 
 
 def without_personal(descriptor: Descriptor, said: Mapping[str, str]) -> dict[str, str]:
@@ -116,7 +116,7 @@ def with_placeholders(descriptor: Descriptor, fields: Mapping[str, Any]) -> dict
     return shown
 
 
-def _form_text(field: FieldDescriptor, value: Any) -> str:
+def _typed(field: FieldDescriptor, value: Any) -> str:
     if field.is_repeated and field.message_type is None:
         return "\n".join(map(str, value))
     if field.message_type is not None:

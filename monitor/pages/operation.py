@@ -17,15 +17,15 @@ from mesh.errors import PolystreamError, Reason
 from mesh.ids import CORRELATION_ID, issue_time_ms
 from mesh.operation import is_done
 from mesh.proto_json import to_dict
-from mesh.topic_reader import RecordPlace
+from mesh.topic_reader import TopicPosition
 from monitor.pages.calls import call_of
 from monitor.pages.forms import read_form, with_placeholders
 from monitor.pages.masking import masked
 from monitor.pages.operations import listed
 from monitor.pages.page import DashboardPage, Shown
 from monitor.pages.record_lookup import FoundRecords, RecordSource
-from monitor.pages.record_view import value_text
 from monitor.pages.send import AGAIN
+from monitor.pages.shown_record import value_text
 from monitor.pages.waterfall import waterfall_of
 from monitor.records import DISCARDED, FAILED, REDRIVEN, REPEATED, SUCCEEDED
 from monitor.service import EventLog
@@ -48,7 +48,7 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class StoreWait:
     """That a store's part waited behind another command."""
 
     store: str
@@ -85,7 +85,7 @@ class _Operation:
         is_settled = not story.missing or now_ms - done_ms > _SETTLES_MS
         is_over = is_done(story.operation) and is_settled
         found, logged = await asyncio.gather(
-            self._records.of(correlation_id, _places(story.hops)),
+            self._records.of(correlation_id, _positions(story.hops)),
             self._watch.lines_of(correlation_id, as_of_now=is_over),
         )
         logs = {
@@ -165,12 +165,12 @@ def _own_id(command: Command) -> str:
     return f"{command.result_type.rpartition('.')[2].lower()}_id"
 
 
-def _places(events: Sequence[Event]) -> list[RecordPlace]:
+def _positions(events: Sequence[Event]) -> list[TopicPosition]:
     """Return where the records are that the hops tell of, in the order of the hops."""
-    return [*dict.fromkeys(RecordPlace(event.topic, event.partition, event.offset) for event in events)]
+    return [*dict.fromkeys(TopicPosition(event.topic, event.partition, event.offset) for event in events)]
 
 
-def _waits(events: Sequence[Event]) -> list[Wait]:
+def _waits(events: Sequence[Event]) -> list[StoreWait]:
     """Return what each store's part waited behind, and how long: until that store's next hop."""
     waits = []
     for number, event in enumerate(events):
@@ -180,7 +180,7 @@ def _waits(events: Sequence[Event]) -> list[Wait]:
             waited_ms = None
             if until is not None:
                 waited_ms = (until.timestamp.ToMicroseconds() - event.timestamp.ToMicroseconds()) / 1000
-            waits.append(Wait(event.store, event.waits_behind, waited_ms))
+            waits.append(StoreWait(event.store, event.waits_behind, waited_ms))
     return waits
 
 

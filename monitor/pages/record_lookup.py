@@ -1,4 +1,4 @@
-"""Reads single records from Kafka for pages, by their places: on demand, off the event loop, and within bounds.
+"""Reads single records from Kafka for pages, by their positions: on demand, off the event loop, and within bounds.
 
 A record that was read is kept as it is shown, without personal data, so that a page that is kept up to date reads each
 of its records once. No consumer group is joined, and nothing is committed.
@@ -14,10 +14,10 @@ from typing import Final, Protocol
 import structlog
 
 from mesh.settings import KafkaSettings
-from mesh.topic_reader import RecordFinder, RecordPlace, TopicError
-from monitor.pages.record_view import RecordView, RecordViews
+from mesh.topic_reader import RecordFinder, TopicError, TopicPosition
+from monitor.pages.shown_record import RecordRenderer, ShownRecord
 
-PLACES_MAX: Final = 40  # of one operation: its first ones and its last ones
+POSITIONS_MAX: Final = 40  # of one operation: its first ones and its last ones
 _READS_MAX: Final = 16  # that wait, or are under way
 _WITHIN_S: Final = 3.0
 _KEPT_MAX: Final = 256  # records
@@ -29,14 +29,14 @@ _FAILED = "the records could not be read; see the monitor's log"
 
 log = structlog.stdlib.get_logger(__name__)
 
-_Key = tuple[RecordPlace, str]
+_Key = tuple[TopicPosition, str]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRecords:
     """What is known of an operation's records."""
 
-    views: Sequence[RecordView] = ()
+    views: Sequence[ShownRecord] = ()
     is_asking: bool = False  # Kafka is being asked for the others
     fault: str = ""  # why the others are not there, in a sentence
     left_out: int = 0  # how many more there are than are looked for
@@ -45,34 +45,36 @@ class FoundRecords:
 class RecordSource(Protocol):
     """Where pages have an operation's records from."""
 
-    async def of(self, correlation_id: str, places: Sequence[RecordPlace], /) -> FoundRecords:
-        """Return what is known by now of the records at some places."""
+    async def of(self, correlation_id: str, positions: Sequence[TopicPosition], /) -> FoundRecords:
+        """Return what is known by now of the records at some positions."""
 
 
 class RecordLookup:
     """Finds records for all pages. It belongs to the event loop."""
 
-    def __init__(self, kafka: KafkaSettings, views: RecordViews, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, views: RecordRenderer, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._kafka = kafka
         self._views = views
         self._clock_s = clock_s
-        self._kept: dict[_Key, RecordView] = {}  # the one that was asked for last at the end
+        self._kept: dict[_Key, ShownRecord] = {}  # the one that was asked for last at the end
         self._reads: dict[str, asyncio.Task[None]] = {}  # by correlation ID
         self._one_at_a_time = asyncio.Lock()
         self._fault, self._fault_s = "", float("-inf")
 
-    async def of(self, correlation_id: str, places: Sequence[RecordPlace]) -> FoundRecords:
+    async def of(self, correlation_id: str, positions: Sequence[TopicPosition]) -> FoundRecords:
         """Return the records of an operation that are known by now, and ask for the others."""
-        wanted = [*dict.fromkeys(places)]
-        left_out = max(0, len(wanted) - PLACES_MAX)
+        wanted = [*dict.fromkeys(positions)]
+        left_out = max(0, len(wanted) - POSITIONS_MAX)
         if left_out:
-            wanted = [*wanted[: PLACES_MAX // 2], *wanted[-PLACES_MAX // 2 :]]
+            wanted = [*wanted[: POSITIONS_MAX // 2], *wanted[-POSITIONS_MAX // 2 :]]
         fault = await self._ask(correlation_id, wanted) if self._missing(correlation_id, wanted) else ""
         is_asking = correlation_id in self._reads
-        views = [view for place in wanted if (view := self._recall(place, correlation_id)) is not None]
+        views = [view for position in wanted if (view := self._recall(position, correlation_id)) is not None]
         return FoundRecords(views, is_asking, fault, left_out)
 
-    async def _ask(self, correlation_id: str, wanted: Sequence[RecordPlace]) -> str:
+    async def _ask(self, correlation_id: str, wanted: Sequence[TopicPosition]) -> str:
         """Have what is missing read, and wait for a moment; return what is wrong."""
         task = self._reads.get(correlation_id)
         if task is None:
@@ -85,11 +87,11 @@ class RecordLookup:
         await asyncio.wait((task,), timeout=_AT_ONCE_S)
         return self._fault if correlation_id not in self._reads and self._missing(correlation_id, wanted) else ""
 
-    async def _read(self, correlation_id: str, places: Sequence[RecordPlace]) -> None:
-        def read() -> list[RecordView]:
+    async def _read(self, correlation_id: str, positions: Sequence[TopicPosition]) -> None:
+        def read() -> list[ShownRecord]:
             with RecordFinder(self._kafka) as finder:
-                found = finder.find(places, _WITHIN_S)
-            return self._views.of([(place, found.get(place)) for place in places], correlation_id)
+                found = finder.find(positions, _WITHIN_S)
+            return self._views.of([(position, found.get(position)) for position in positions], correlation_id)
 
         try:
             async with self._one_at_a_time:
@@ -109,19 +111,19 @@ class RecordLookup:
     def _note(self, fault: str) -> None:
         self._fault, self._fault_s = fault, self._clock_s() if fault else float("-inf")
 
-    def _missing(self, correlation_id: str, places: Sequence[RecordPlace]) -> list[RecordPlace]:
+    def _missing(self, correlation_id: str, positions: Sequence[TopicPosition]) -> list[TopicPosition]:
         """Return what is not known, or not whole."""
-        kept = {place: self._kept.get((place, correlation_id)) for place in places}
-        return [place for place, view in kept.items() if view is None or view.is_provisional]
+        kept = {position: self._kept.get((position, correlation_id)) for position in positions}
+        return [position for position, view in kept.items() if view is None or view.is_provisional]
 
-    def _recall(self, place: RecordPlace, correlation_id: str) -> RecordView | None:
-        key = (place, correlation_id)
+    def _recall(self, position: TopicPosition, correlation_id: str) -> ShownRecord | None:
+        key = (position, correlation_id)
         with suppress(KeyError):
             self._kept[key] = view = self._kept.pop(key)
             return view
         return None
 
-    def _keep(self, correlation_id: str, view: RecordView) -> None:
-        self._kept[view.place, correlation_id] = view
+    def _keep(self, correlation_id: str, view: ShownRecord) -> None:
+        self._kept[view.position, correlation_id] = view
         while len(self._kept) > _KEPT_MAX:
             del self._kept[next(iter(self._kept))]

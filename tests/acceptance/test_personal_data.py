@@ -72,7 +72,7 @@ class _Search:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("engine_set", ["embedded"], scope="session")
+@pytest.mark.every_engine_set
 def test_nothing_that_is_told_or_logged_names_anybody(
     platform: Platform, rest: httpx.Client, finished: Finished
 ) -> None:

@@ -10,7 +10,7 @@ import httpx
 
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
-from mesh.topic_reader import RecordPlace
+from mesh.topic_reader import TopicPosition
 from monitor.activity import Activity
 from monitor.admin import Admin, AdminProcess
 from monitor.integrity_job import IntegrityJob
@@ -18,7 +18,7 @@ from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
 from monitor.pages.app import Pages
 from monitor.pages.record_lookup import FoundRecords, RecordSource
-from monitor.pages.record_view import RecordState, RecordView
+from monitor.pages.shown_record import RecordState, ShownRecord
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
 
@@ -37,9 +37,9 @@ class Opened:
 class NoRecords:
     """A Kafka that has none of the records that a page asks for."""
 
-    async def of(self, _: str, places: Sequence[RecordPlace]) -> FoundRecords:
+    async def of(self, _: str, positions: Sequence[TopicPosition]) -> FoundRecords:
         """Return that every one has gone."""
-        return FoundRecords([RecordView(place, RecordState.GONE) for place in places])
+        return FoundRecords([ShownRecord(position, RecordState.GONE) for position in positions])
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""A Kafka record as a page shows it: its place, headers, schema, and its value with personal data masked.
+"""A Kafka record as a page shows it: its position, headers, schema, and its value with personal data masked.
 
 Anybody may write to the topics. What the contract does not know may be personal data, so of a foreign record only its
-place, its size and the headers that read as the platform's own are shown.
+position, its size and the headers that read as the platform's own are shown.
 """
 
 import json
@@ -22,12 +22,12 @@ from mesh.errors import PolystreamError, Reason
 from mesh.personal_data import MASK, redact
 from mesh.proto_json import to_dict
 from mesh.schemas import SchemaVersion, load_schema, subject
-from mesh.topic_reader import RecordPlace
-from monitor.pages.forms import form_texts
+from mesh.topic_reader import TopicPosition
+from monitor.pages.forms import filled_form
 from monitor.pages.masking import masked
 
 _FOREIGN: Final = frozenset({topics.TRACESTATE})  # what clients and vendors put there is their own
-_TEXTS: Final = frozenset({topics.PRINCIPAL, topics.JUSTIFICATION, topics.DLQ_ERROR})
+_PROSE: Final = frozenset({topics.PRINCIPAL, topics.JUSTIFICATION, topics.DLQ_ERROR})
 _HEADERS: Final = (
     *(topics.CORRELATION_ID, topics.COMMAND, topics.TRACEPARENT, topics.TRACESTATE, topics.ACCEPT_TIME),
     *(topics.SERVICE, topics.STORES, topics.STORE, topics.REQUEST_FINGERPRINT),
@@ -36,7 +36,7 @@ _HEADERS: Final = (
     *(topics.DLQ_STORE, topics.DLQ_TIME, topics.DLQ_OMITTED),
     *(topics.DLQ_ERROR, topics.PRINCIPAL, topics.JUSTIFICATION),
 )
-_WORD: Final = re.compile(r"[A-Za-z0-9_.,:=/@-]*")  # what those headers have: no space, no letter of a foreign script
+_WORD: Final = re.compile(r"[A-Za-z0-9_.,:=/@-]*")  # what those headers have: no space, nothing beyond ASCII
 _KEY: Final = re.compile(rb"[0-9]{1,19}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # an ID, as every key is
 _HEADER_MAX_CHARACTERS: Final = 500
 _TEXT_MAX_CHARACTERS: Final = 300  # of one value in a record
@@ -47,7 +47,7 @@ _VALUE_MAX_CHARACTERS: Final = 20_000
 _NO_REGISTRY: Final = "the schema registry does not answer"
 
 
-class Registry(SchemaSource, Protocol):
+class SchemaVersionSource(SchemaSource, Protocol):
     """What is asked of the schema registry."""
 
     def versions_of(self, schema_id: int) -> list[SchemaVersion]:
@@ -59,7 +59,7 @@ class RecordState(StrEnum):
 
     READ = "READ"
     GONE = "GONE"  # Kafka has it no longer, or cannot unpack it
-    REPLACED = "REPLACED"  # another one is in its place: the topic was made anew
+    REPLACED = "REPLACED"  # another one is at its position: the topic was made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ class RecordSchema:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordView:
+class ShownRecord:
     """A record as it is shown."""
 
-    place: RecordPlace
+    position: TopicPosition
     state: RecordState
     timestamp_ms: int = 0  # the broker's, since the epoch
     size_bytes: int = 0
@@ -86,7 +86,7 @@ class RecordView:
     schema: RecordSchema | None = None
     value: Mapping[str, Any] | None = field(default=None, hash=False)  # in JSON's form, masked
     withheld: str = ""  # why there is no value, in a clause
-    form: Mapping[str, str] | None = field(default=None, hash=False)  # a command's, as `form_texts` has it
+    form: Mapping[str, str] | None = field(default=None, hash=False)  # a command's, as `filled_form` has it
     is_provisional: bool = False  # more can be told once the registry answers
 
 
@@ -100,10 +100,10 @@ class _Content:
     form: Mapping[str, str] | None = None
 
 
-class RecordViews:
+class RecordRenderer:
     """Reads records for pages. One thread at a time."""
 
-    def __init__(self, catalog: Catalog, registry: Registry) -> None:
+    def __init__(self, catalog: Catalog, registry: SchemaVersionSource) -> None:
         self._registry = registry
         self._classes: dict[str, type[Message]] = {
             command.name: command.request_class for command in catalog.commands.values()
@@ -112,25 +112,25 @@ class RecordViews:
         self._decoders: dict[type[Message], Decoder] = {}
         self._versions: dict[tuple[int, str], RecordSchema] = {}  # those that the platform's own subjects have
 
-    def of(self, found: Sequence[tuple[RecordPlace, KafkaRecord | None]], correlation_id: str) -> list[RecordView]:
-        """Return how to show what was found at some places, as records of an operation's.
+    def of(self, found: Sequence[tuple[TopicPosition, KafkaRecord | None]], correlation_id: str) -> list[ShownRecord]:
+        """Return how to show what was found at some positions, as records of an operation's.
 
         Where the registry does not answer it is not asked for the others.
         """
         self._is_registry_silent = False
-        return [self._view(place, record, correlation_id) for place, record in found]
+        return [self._view(position, record, correlation_id) for position, record in found]
 
-    def _view(self, place: RecordPlace, record: KafkaRecord | None, correlation_id: str) -> RecordView:
+    def _view(self, position: TopicPosition, record: KafkaRecord | None, correlation_id: str) -> ShownRecord:
         if record is None:
-            return RecordView(place, RecordState.GONE)
+            return ShownRecord(position, RecordState.GONE)
         headers = record.read_headers()
         if headers.correlation_id != correlation_id:
-            return RecordView(place, RecordState.REPLACED)
+            return ShownRecord(position, RecordState.REPLACED)
         shown = shown_headers(headers)
         message_class = CommandReceipt if record.topic == topics.RECEIPTS else self._classes.get(headers.command)
         content = self._content(record, headers, message_class)
-        return RecordView(
-            place,
+        return ShownRecord(
+            position,
             RecordState.READ,
             timestamp_ms=record.timestamp_ms,
             size_bytes=record.size_bytes,
@@ -164,7 +164,7 @@ class RecordViews:
         return _Content(
             self._schema(schema_id, name, record.topic),
             value=_bounded(masked(message, to_dict(message))),
-            form=None if message_class is CommandReceipt else form_texts(message),
+            form=None if message_class is CommandReceipt else filled_form(message),
         )
 
     def _decoder(self, message_class: type[Message]) -> Decoder:
@@ -203,7 +203,7 @@ def value_text(value: Mapping[str, Any]) -> str:
 
 
 def _shown(name: str, text: str) -> str:
-    if name in _FOREIGN or not (name in _TEXTS or _WORD.fullmatch(text)):
+    if name in _FOREIGN or not (name in _PROSE or _WORD.fullmatch(text)):
         return MASK if text else ""
     return redact(text)
 

@@ -1,4 +1,4 @@
-"""A Kafka record as a page shows it: the platform's own whole but for personal data, a foreign one by its place."""
+"""A Kafka record as a page shows it: the platform's own whole but for personal data, a foreign one by its position."""
 
 import json
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from mesh.envelope import HeaderList, KafkaRecord
 from mesh.errors import PolystreamError, Reason
 from mesh.personal_data import MASK
 from mesh.schemas import SchemaVersion, load_schema, subject
-from mesh.topic_reader import RecordPlace
-from monitor.pages.record_view import RecordSchema, RecordState, RecordView, RecordViews, value_text
+from mesh.topic_reader import TopicPosition
+from monitor.pages.shown_record import RecordRenderer, RecordSchema, RecordState, ShownRecord, value_text
 from tests.support.foreign_records import CASES, RawRecord
 
 _ID = "0197a1b2-0000-7000-8000-000000000001"
@@ -64,10 +64,10 @@ def _viewed(
     topic: str = topics.COMMANDS,
     key: bytes | None = b"7",
     registry: Registry | None = None,
-) -> RecordView:
+) -> ShownRecord:
     headers: HeaderList = [(topics.CORRELATION_ID, _ID), (topics.COMMAND, command), *more]
     record = KafkaRecord(topic, 2, 17, 1_700_000_000_000, 0, key, value, headers)
-    (view,) = RecordViews(load_catalog(), registry or Registry()).of([(RecordPlace(topic, 2, 17), record)], _ID)
+    (view,) = RecordRenderer(load_catalog(), registry or Registry()).of([(TopicPosition(topic, 2, 17), record)], _ID)
     return view
 
 
@@ -122,7 +122,7 @@ def test_no_foreign_record_breaks_the_page(name: str) -> None:
     changed = CASES[name](good)
     headers = [(header.decode("utf-8", "replace"), value) for header, value in changed.headers]
     record = KafkaRecord(topics.COMMANDS, 2, 17, 0, 0, changed.key, changed.value, headers)
-    (view,) = RecordViews(load_catalog(), Registry()).of([(RecordPlace(topics.COMMANDS, 2, 17), record)], _ID)
+    (view,) = RecordRenderer(load_catalog(), Registry()).of([(TopicPosition(topics.COMMANDS, 2, 17), record)], _ID)
     assert view.state in {RecordState.READ, RecordState.REPLACED}
     assert (view.value is None) == bool(view.withheld) or view.state is RecordState.REPLACED
     assert len(repr(view)) < 40_000
@@ -151,24 +151,27 @@ def test_nothing_of_a_foreign_record_is_shown_that_could_be_personal() -> None:
 
 
 def test_what_is_not_there_is_said() -> None:
-    """Whether Kafka has it no longer, or has another one in its place."""
-    place = RecordPlace(topics.COMMANDS, 2, 17)
-    other = KafkaRecord(*place, 0, 0, b"7", None, [(topics.CORRELATION_ID, _ID)])
-    views = RecordViews(load_catalog(), Registry())
-    assert [view.state for view in views.of([(place, None), (place, other)], _ID[:-1] + "2")] == ["GONE", "REPLACED"]
+    """Whether Kafka has it no longer, or has another one in its position."""
+    position = TopicPosition(topics.COMMANDS, 2, 17)
+    other = KafkaRecord(*position, 0, 0, b"7", None, [(topics.CORRELATION_ID, _ID)])
+    views = RecordRenderer(load_catalog(), Registry())
+    assert [view.state for view in views.of([(position, None), (position, other)], _ID[:-1] + "2")] == [
+        "GONE",
+        "REPLACED",
+    ]
 
 
 def test_a_silent_registry_is_asked_once_for_all_records() -> None:
     """What needs no schema is shown, and the rest when it answers."""
     registry = Registry()
     registry.is_silent = True
-    views = RecordViews(load_catalog(), registry)
-    place, value = RecordPlace(topics.COMMANDS, 2, 17), _encoded(CreateUserRequest(user_id=7))
+    views = RecordRenderer(load_catalog(), registry)
+    position, value = TopicPosition(topics.COMMANDS, 2, 17), _encoded(CreateUserRequest(user_id=7))
     headers: HeaderList = [(topics.CORRELATION_ID, _ID), (topics.COMMAND, "CreateUser")]
-    record = KafkaRecord(*place, 0, 0, b"7", value, headers)
-    shown = views.of([(place, record)] * 5, _ID)
+    record = KafkaRecord(*position, 0, 0, b"7", value, headers)
+    shown = views.of([(position, record)] * 5, _ID)
     assert registry.asked == 1
     assert all(view.is_provisional and view.headers and view.value is None for view in shown)
     registry.is_silent = False
-    (view,) = views.of([(place, record)], _ID)
+    (view,) = views.of([(position, record)], _ID)
     assert (view.is_provisional, view.value) == (False, {"user_id": "7"})
