@@ -177,13 +177,14 @@ class RecordRenderer:
     def _schema(self, schema_id: int, name: str, topic: str) -> RecordSchema:
         """Return what the registry says of the schema of a record that has been read with it."""
         known = self._versions.get((schema_id, topic))
-        if known is not None:
-            return known
+        if known is not None or self._is_registry_silent:
+            return known or RecordSchema(schema_id, name)
         # A dead letter is the command's record as it was: its schema is registered for the commands' topic.
         wanted = subject(topics.COMMANDS if topic == topics.DEAD_LETTERS else topic, name)
         try:
             versions = [each.version for each in self._registry.versions_of(schema_id) if each.subject == wanted]
-        except PolystreamError:
+        except PolystreamError as error:
+            self._is_registry_silent = error.reason is Reason.REGISTRY_UNAVAILABLE
             return RecordSchema(schema_id, name)
         if not versions:
             return RecordSchema(schema_id, name)
