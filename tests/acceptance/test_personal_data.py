@@ -116,7 +116,8 @@ def _call(platform: Platform, rest: httpx.Client, finished: Finished, search: _S
     """Make every call with somebody's data at a door."""
     user_id = finished(rest.post("/v1/users", json=person()).raise_for_status().json()["correlation_id"])["user_id"]
     search.authors.append(known_person())
-    calls = PersonalCalls(platform.door(door), search.someone(), search.authors[-1], str(user_id))
+    address = platform.endpoints["grpc"] if door == "gateway" else httpx.URL(platform.door(door)).netloc.decode()
+    calls = PersonalCalls(platform.door(door), address, search.someone(), search.authors[-1], str(user_id))
     calls.make_all()
     assert calls.errors >= _REASONS, _REASONS - calls.errors
     search.correlation_ids += calls.correlation_ids

@@ -35,6 +35,7 @@ class PersonalCalls:
     """Calls with somebody's data at a door, and the correlation IDs that they were answered with."""
 
     door_url: str
+    grpc_address: str
     person: KnownPerson
     author: KnownPerson  # whose name is in texts that the contract does not call personal, such as titles
     user_id: str  # of a user that there is
@@ -45,7 +46,7 @@ class PersonalCalls:
         """Make every call, over REST, gRPC and gRPC-Web."""
         with (
             httpx.Client(base_url=self.door_url, timeout=_TIMEOUT_S) as rest,
-            grpc.insecure_channel(httpx.URL(self.door_url).netloc.decode()) as channel,
+            grpc.insecure_channel(self.grpc_address) as channel,
         ):
             for command in COMMANDS:
                 self._over_rest(rest, command)
@@ -136,6 +137,9 @@ class PersonalCalls:
 
     def _around(self, rest: httpx.Client) -> None:
         """Put the texts where a proxy, a browser or a program puts something about its user."""
+        for text in self.texts():
+            for name in ("user-agent", "referer", "from", "cookie", "x-request-id", "x-user"):
+                self._note(rest.get("/v1/users/1234", headers={name: text.encode()}))
         for text in map(quote, self.texts()):
             for name in (
                 *("user-agent", "x-request-id", "x-correlation-id", "correlation-id", "request-id", "referer"),
