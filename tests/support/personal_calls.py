@@ -139,7 +139,7 @@ class PersonalCalls:
         """Put the texts where a proxy, a browser or a program puts something about its user."""
         for text in self.texts():
             for name in ("user-agent", "referer", "from", "cookie", "x-request-id", "x-user"):
-                self._note(rest.get("/v1/users/1234", headers={name: text.encode()}))
+                self._note(rest.get("/v1/users/1234", headers={name.encode(): text.encode()}))
         for text in map(quote, self.texts()):
             for name in (
                 *("user-agent", "x-request-id", "x-correlation-id", "correlation-id", "request-id", "referer"),
