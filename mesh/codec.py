@@ -232,6 +232,14 @@ def read_record(value: bytes | None, source: SchemaSource) -> Any:
         ) from error
 
 
+def schema_id_of(value: bytes | None) -> int | None:
+    """Return the ID of the schema that a Kafka record's value was written with; None where it names none."""
+    try:
+        return _split(value)[0]
+    except PolystreamError:
+        return None
+
+
 def _split(value: bytes | None) -> tuple[int, bytes]:
     """Return the ID of the schema that a value was written with, and the Avro record in it."""
     if value is None or len(value) < _HEADER.size or value[0] != _MAGIC:

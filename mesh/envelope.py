@@ -15,6 +15,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from mesh import topics
 from mesh.fingerprints import MARK_BYTES, shorten
 from mesh.ids import CORRELATION_ID
+from mesh.personal_data import redact
 from mesh.telemetry import context
 from mesh.telemetry.context import TraceContext
 from mesh.topics import Headers
@@ -36,6 +37,7 @@ _MAX_TRACE_BYTES: Final = 512  # what the W3C's specification asks everybody to 
 _HEADER_FRAME_BYTES: Final = 10  # the two lengths of a header, as Kafka's record format writes them
 _MAX_UTF8_BYTES: Final = 4  # of a character
 _FINGERPRINT = re.compile(rf"[0-9a-f]{{{2 * MARK_BYTES}}}")
+_WORD: Final = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 _DEAD_LETTER_PREFIX: Final = "dlq."
 
 # Of a header name that is no UTF-8, confluent-kafka 2.16 sets an exception and returns a list with a null pointer in it
@@ -124,8 +126,13 @@ class RecordHeaders:
 
     @property
     def command(self) -> str:
-        """The command's name, or the beginning of what stands in its place."""
-        return self.text(topics.COMMAND)
+        """The command's name, or the beginning of what stands in its place, if that is a name."""
+        return self.word(topics.COMMAND)
+
+    @property
+    def service(self) -> str:
+        """The name of the gateway that accepted the command."""
+        return self.word(topics.SERVICE)
 
     @property
     def accept_time_ms(self) -> int | None:
@@ -166,12 +173,12 @@ class RecordHeaders:
     @property
     def principal(self) -> str:
         """Who sent the command again."""
-        return self.text(topics.PRINCIPAL)
+        return redact(self.text(topics.PRINCIPAL))
 
     @property
     def justification(self) -> str:
         """Why the command was sent again."""
-        return self.text(topics.JUSTIFICATION, _MAX_ERROR_CHARACTERS)
+        return redact(self.text(topics.JUSTIFICATION, _MAX_ERROR_CHARACTERS))
 
     @property
     def first_offset(self) -> int | None:
@@ -190,9 +197,14 @@ class RecordHeaders:
         return self.number(topics.DLQ_TIME, MAX_TIME_MS) or 0
 
     @property
+    def dead_letter_reason(self) -> str:
+        """Why a lane gave the record up, as in ErrorInfo."""
+        return self.word(topics.DLQ_REASON)
+
+    @property
     def dead_letter_error(self) -> str:
         """What happened, as the lane that gave the record up says."""
-        return self.text(topics.DLQ_ERROR, _MAX_ERROR_CHARACTERS)
+        return redact(self.text(topics.DLQ_ERROR, _MAX_ERROR_CHARACTERS))
 
     @property
     def omitted_bytes(self) -> int:
@@ -202,6 +214,14 @@ class RecordHeaders:
     def name(self, correlation_id: str, command: str) -> bool:
         """Whether they are of this command, as those of a lane's receipt are of the command in its value."""
         return self.correlation_id == correlation_id and self.command == command[:MAX_NAME_CHARACTERS]
+
+    def word(self, name: str) -> str:
+        """Return the beginning of a header's text where it is a name as the platform gives them to its own things.
+
+        Empty for anything else: it goes into logs, spans and events, and might be somebody's name or address.
+        """
+        text = self.text(name)
+        return text if _WORD.fullmatch(text) is not None else ""
 
     def text(self, name: str, max_characters: int = MAX_NAME_CHARACTERS) -> str:
         """Return the beginning of a header's text, with bytes that are not UTF-8 replaced; empty if it is absent."""

@@ -12,7 +12,7 @@ from mesh.telemetry.repeats import RepeatCounter
 _LOG = structlog.stdlib.get_logger(__name__)
 # No batch of the platform's own is compressed, so that none of them is ever passed over. Other errors of a batch, such
 # as a broken checksum, may be the network's or a disk's: those are tried again.
-_CANNOT_UNPACK: Final = KafkaError._BAD_COMPRESSION  # noqa: SLF001 # librdkafka's own name
+CANNOT_UNPACK: Final = KafkaError._BAD_COMPRESSION  # noqa: SLF001 # librdkafka's own name
 
 # An offset is committed when what came before it is done, and never before.
 CONSUMER_CONFIG: Final[Mapping[str, str | int | bool]] = {
@@ -60,7 +60,7 @@ class PassOver:
         Where it ends nobody tells: it is gone through a record at a time.
         """
         topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if error.code() != _CANNOT_UNPACK or topic is None or partition is None or offset is None or offset < 0:
+        if error.code() != CANNOT_UNPACK or topic is None or partition is None or offset is None or offset < 0:
             return False
         if (topic, partition) in self._sought:
             return True  # told twice before the seek: a second step would pass over a record that can be read

@@ -38,6 +38,14 @@ def subject(topic: str, record: str) -> str:
     return f"{topic}-{record}"
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """A version of a subject of the registry's."""
+
+    subject: str
+    version: int
+
+
 class RegistryClient:
     """The part of the Confluent API that producers and consumers use. Thread-safe."""
 
@@ -82,6 +90,20 @@ class RegistryClient:
             raise _unavailable(answer.status, _NO_ANSWER)
         return text
 
+    def versions_of(self, schema_id: int) -> list[SchemaVersion]:
+        """Return every subject that has the schema with an ID, and as which version.
+
+        Raises PolystreamError: UNDECODABLE when there is no such ID, REGISTRY_UNAVAILABLE when no registry answers.
+        """
+        answer = self._ask("GET", f"/schemas/ids/{schema_id}/versions", None)
+        found = []
+        for entry in answer.read_list():
+            subject, version = (entry.get("subject"), entry.get("version")) if isinstance(entry, dict) else (None, None)
+            if not isinstance(subject, str) or not isinstance(version, int):
+                raise _unavailable(answer.status, _NO_ANSWER)
+            found.append(SchemaVersion(subject, version))
+        return found
+
     def set_compatibility(self, level: str) -> None:
         """Set the level that every subject is held to. Raises PolystreamError as `register` does."""
         self._ask("PUT", "/config", {"compatibility": level}).read()
@@ -101,7 +123,7 @@ class RegistryClient:
                         raise _without_end(response.is_success, response.status_code, content)
         except (httpx.RequestError, httpx.StreamError) as error:
             raise PolystreamError(Reason.REGISTRY_UNAVAILABLE, metadata={"error": type(error).__name__}) from error
-        return _RegistryAnswer(f"{method} {path}", response.status_code, response.is_success, _object(bytes(content)))
+        return _RegistryAnswer(f"{method} {path}", response.status_code, response.is_success, _document(bytes(content)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +131,29 @@ class _RegistryAnswer:
     asked: str
     status: int
     is_success: bool
-    content: Mapping[str, Any] | None  # None where it is no JSON object, such as a proxy's page
+    content: Mapping[str, Any] | list[Any] | None  # None where it is no such JSON, but a proxy's page for one
 
     def read(self) -> Mapping[str, Any]:
-        """Return what the answer says, or raise what it means."""
-        if self.is_success and self.content is not None:
+        """Return the object that the answer is, or raise what it means."""
+        if self.is_success and isinstance(self.content, dict):
             return self.content
-        verdict = classify_registry(self.status, self.content)
+        raise self._error()
+
+    def read_list(self) -> list[Any]:
+        """Return the list that the answer is, or raise what it means."""
+        if self.is_success and isinstance(self.content, list):
+            return self.content
+        raise self._error()
+
+    def _error(self) -> PolystreamError:
+        said = self.content if isinstance(self.content, dict) else None
+        verdict = classify_registry(self.status, said)
         if verdict.error_class is ErrorClass.SET_APART:
-            raise PolystreamError(Reason.UNDECODABLE, verdict.cause)
+            return PolystreamError(Reason.UNDECODABLE, verdict.cause)
         if verdict.error_class is ErrorClass.REFUSE:
-            why = (self.content or {}).get("message") or verdict.cause
-            raise PolystreamError(Reason.INTERNAL, f"the schema registry refused {self.asked}: {why}")
-        raise _unavailable(self.status, verdict.cause)
+            why = (said or {}).get("message") or verdict.cause
+            return PolystreamError(Reason.INTERNAL, f"the schema registry refused {self.asked}: {why}")
+        return _unavailable(self.status, verdict.cause)
 
 
 def _without_end(is_success: bool, status: int, content: bytearray) -> PolystreamError:
@@ -130,12 +162,12 @@ def _without_end(is_success: bool, status: int, content: bytearray) -> Polystrea
     return _unavailable(status, "an answer that does not end")
 
 
-def _object(content: bytes) -> Mapping[str, Any] | None:
+def _document(content: bytes) -> Mapping[str, Any] | list[Any] | None:
     try:
         answer = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    return answer if isinstance(answer, dict) else None
+    return answer if isinstance(answer, dict | list) else None
 
 
 def _unavailable(status: int, cause: str) -> PolystreamError:

@@ -14,6 +14,7 @@ from polystream.v1.operations_pb2 import Operation
 from mesh.envelope import MAX_NAME_CHARACTERS
 from mesh.errors import FieldFault, PolystreamError, Reason, build_status
 from mesh.ids import CORRELATION_ID
+from mesh.personal_data import redact
 
 # Anybody may write a receipt. A list has a hundred operations in one message, each with an error for each store, and
 # gRPC takes messages of 4 MiB: the platform's own errors are much shorter.
@@ -57,20 +58,22 @@ def receipt_status(receipt: CommandReceipt) -> status_pb2.Status:
 
     A receipt of an earlier version names one field, with the error's message for its description, and no delay: that
     of the reason's row holds. One that does not say why it failed reads as INTERNAL. Of one that is far larger than
-    the platform's own the details are left out, and a code or a delay that means nothing is not passed on.
+    the platform's own the details are left out, a code or a delay that means nothing is not passed on, and e-mail
+    addresses and CPFs are masked.
     """
     error = receipt.error
     if not error.reason:
         return _status(Reason.INTERNAL.name, "", _store_name(receipt.store))
     code = error.code if error.code in code_pb2.Code.values() and error.code != code_pb2.OK else code_pb2.UNKNOWN
-    reason, message = error.reason[:MAX_NAME_CHARACTERS], error.message[:_MAX_TEXT_CHARACTERS]
-    faults = [FieldFault(fault.field, fault.description, fault.rule) for fault in error.faults]
-    if not faults and error.field:
-        faults = [FieldFault(error.field, message)]
+    reason, message = redact(error.reason[:MAX_NAME_CHARACTERS]), redact(error.message[:_MAX_TEXT_CHARACTERS])
     store, delay_s = {"store": _store_name(receipt.store)}, _told_delay_s(error)
-    status = build_status(
-        code, reason, message, faults=faults, metadata={**store, **error.metadata}, retry_delay_s=delay_s
-    )
+    if error.ByteSize() > _MAX_STATUS_BYTES:
+        return build_status(code, reason, message, metadata=store, retry_delay_s=delay_s)
+    faults = [FieldFault(*map(redact, (fault.field, fault.description, fault.rule))) for fault in error.faults]
+    if not faults and error.field:
+        faults = [FieldFault(redact(error.field), message)]
+    metadata = store | {redact(name): redact(value) for name, value in error.metadata.items()}
+    status = build_status(code, reason, message, faults=faults, metadata=metadata, retry_delay_s=delay_s)
     if status.ByteSize() <= _MAX_STATUS_BYTES:
         return status
     return build_status(code, reason, message, metadata=store, retry_delay_s=delay_s)
@@ -79,7 +82,11 @@ def receipt_status(receipt: CommandReceipt) -> status_pb2.Status:
 def error_text(receipt: CommandReceipt) -> str:
     """Return the error of a failed receipt as `REASON: message`, as people search for it; empty where it has none."""
     error = receipt.error
-    return f"{error.reason[:MAX_NAME_CHARACTERS]}: {error.message}"[:_MAX_TEXT_CHARACTERS] if error.reason else ""
+    if not error.reason:
+        return ""
+    return redact(f"{error.reason[:MAX_NAME_CHARACTERS]}: {error.message[:_MAX_TEXT_CHARACTERS]}")[
+        :_MAX_TEXT_CHARACTERS
+    ]
 
 
 def text_status(text: str, store: str) -> status_pb2.Status:

@@ -1,15 +1,15 @@
-"""Reads a stretch of a topic without a consumer group, and tells how far a group has come."""
+"""Reads stretches of topics and single records without a consumer group, and tells how far a group has come."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mesh.envelope import KafkaRecord, read_message
-from mesh.kafka import PassOver
+from mesh.kafka import CANNOT_UNPACK, PassOver
 from mesh.settings import KafkaSettings
 from mesh.telemetry.logs import KAFKA_LOG
 
@@ -22,6 +22,20 @@ _SILENCE_MAX_S: Final = 10.0  # without a record, while there are some to come
 _GROUP: Final = "polystream-reader"  # librdkafka wants a name; nothing joins it, and nothing is committed
 
 
+# What a broker says of a record that it does not keep any more, or of a topic that has gone.
+_GONE: Final = frozenset(
+    {
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 # librdkafka's own name for an offset that is out of range
+        KafkaError._PARTITION_EOF,  # noqa: SLF001 # likewise: there is nothing behind the offset
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 # likewise
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 # likewise
+        KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+_FIND_FETCH_BYTES: Final = 65_536  # of a partition: the record that is looked for, and little of what is behind it
+
+
 class TopicError(Exception):
     """Kafka does not answer as it should; says what to do."""
 
@@ -32,6 +46,14 @@ class Extent:
 
     begin: int  # of the oldest record that is kept
     end: int  # of the next record to come
+
+
+class TopicPosition(NamedTuple):
+    """Where a record is."""
+
+    topic: str
+    partition: int
+    offset: int
 
 
 class _Client:
@@ -161,6 +183,76 @@ class TopicReader(_Client):
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 # librdkafka's own names
             return True
         raise TopicError(f"{message.topic()} could not be read: {error.str()}; try again")
+
+
+class RecordFinder(_Client):
+    """Reads single records, each by its position."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        super().__init__(
+            kafka,
+            _GROUP,
+            {
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
+                "fetch.message.max.bytes": _FIND_FETCH_BYTES,
+                "queued.min.messages": 1,
+                "allow.auto.create.topics": False,
+            },
+        )
+
+    def find(self, positions: Collection[TopicPosition], within_s: float) -> dict[TopicPosition, KafkaRecord]:
+        """Return the records at some positions, without those that Kafka does not have, or cannot unpack.
+
+        Raises TopicError where it does not answer for all of them within so many seconds.
+        """
+        found: dict[TopicPosition, KafkaRecord] = {}
+        waiting: dict[tuple[str, int], list[int]] = {}  # offsets of each partition, the next one last
+        give_up_s = time.monotonic() + within_s
+        partitions = {
+            topic: self._partitions(topic, within_s) for topic in sorted({position.topic for position in positions})
+        }
+        for topic, partition, offset in sorted(set(positions), reverse=True):
+            if partition in partitions[topic]:  # of another one no end would be told
+                waiting.setdefault((topic, partition), []).append(offset)
+        try:
+            while waiting:
+                self._find_next(waiting, found, give_up_s)
+        finally:
+            self._consumer.unassign()
+        return found
+
+    def _partitions(self, topic: str, within_s: float) -> Collection[int]:
+        try:
+            known = self._consumer.list_topics(topic, timeout=within_s).topics.get(topic)
+        except KafkaException as error:
+            raise _unanswered(self._address, error) from error
+        return () if known is None or known.error is not None else known.partitions
+
+    def _find_next(
+        self, waiting: dict[tuple[str, int], list[int]], found: dict[TopicPosition, KafkaRecord], give_up_s: float
+    ) -> None:
+        """Look for the next offset of each partition."""
+        asked = {place: offsets.pop() for place, offsets in waiting.items()}
+        for place in [place for place, offsets in waiting.items() if not offsets]:
+            del waiting[place]
+        self._consumer.assign([_at(*place, offset) for place, offset in asked.items()])
+        trouble: object = "no answer"
+        while asked:
+            if time.monotonic() > give_up_s:
+                raise _unanswered(self._address, trouble)
+            for message in self._consumer.consume(len(asked), _GATHER_S):
+                error, place = message.error(), (message.topic() or "", message.partition() or 0)
+                if place not in asked:
+                    trouble = error or trouble
+                elif error is None or error.code() in _GONE or error.code() == CANNOT_UNPACK:
+                    offset = asked.pop(place)
+                    if error is None and message.offset() == offset:
+                        found[TopicPosition(*place, offset)] = read_message(message, time.time_ns())
+                else:
+                    trouble = error.str()
 
 
 class GroupPosition(_Client):

@@ -44,6 +44,8 @@ from monitor.otlp import TraceReceiver
 from monitor.own_health import MonitorHealth
 from monitor.own_metrics import register_metrics
 from monitor.pages.app import Pages
+from monitor.pages.record_lookup import RecordLookup
+from monitor.pages.shown_record import RecordRenderer
 from monitor.part_health import KnownParts, PartHealthServicer
 from monitor.records import EventReader
 from monitor.retention import Retention
@@ -141,6 +143,7 @@ def build() -> Monitor:
         controls=controls,
         integrity_job=IntegrityJob(admin, runs),
         admin=admin,
+        records=RecordLookup(KafkaSettings(), RecordRenderer(catalog, RegistryClient(RegistrySettings()))),
         admin_routes=AdminApi(admin, runs, controls).routes(),
     )
     http_server = uvicorn.Server(

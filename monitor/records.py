@@ -136,7 +136,7 @@ class EventReader:
 def _accepted_event(base: Event, record: KafkaRecord, headers: RecordHeaders) -> Event:
     accepted_at_ms = record.accept_time_ms(headers)
     event = _copy(base, ACCEPTED, "ACCEPTED", _timestamp(accepted_at_ms))
-    event.service = headers.text(topics.SERVICE)  # every gateway says its name
+    event.service = headers.service  # every gateway says its name
     event.duration_ms = max(0, record.timestamp_ms - accepted_at_ms)
     return event
 
@@ -153,8 +153,8 @@ def _redriven_event(base: Event, record: KafkaRecord, headers: RecordHeaders) ->
 def _dead_letter_event(base: Event, record: KafkaRecord, headers: RecordHeaders) -> Event:
     event = _copy(base, DEAD_LETTERED, "FAILED", _timestamp(record.timestamp_ms))
     event.service = "processor"
-    event.store = headers.text(topics.DLQ_STORE)
-    event.error = f"{headers.text(topics.DLQ_REASON)}: {headers.dead_letter_error}"[:_MAX_ERROR_CHARACTERS]
+    event.store = headers.word(topics.DLQ_STORE)
+    event.error = f"{headers.dead_letter_reason}: {headers.dead_letter_error}"[:_MAX_ERROR_CHARACTERS]
     return event
 
 

@@ -32,6 +32,7 @@ from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
 from monitor.pages.overview_charts import OverviewCharts
 from monitor.pages.platform_health import PlatformHealth
+from monitor.pages.record_lookup import RecordSource
 from monitor.pages.security_headers import SecurityHeaders
 from monitor.service import EventLog
 from monitor.supervisor_watch import SupervisorWatch
@@ -59,11 +60,12 @@ class Pages:
         controls: LaneControls,
         integrity_job: IntegrityJob,
         admin: Admin,
+        records: RecordSource,
         admin_routes: Sequence[Route] = (),
     ) -> None:
         """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is.
 
-        `metric_interval_s` is how often services tell their metrics.
+        `metric_interval_s` is how often services tell their metrics, `records` finds what is in Kafka.
         """
         addresses = json.loads(settings.endpoints_json)
         state = PlatformHealth(gateway, parts)
@@ -76,7 +78,7 @@ class Pages:
             overview.page(state, activity, OverviewCharts(metrics, metric_interval_s), addresses),
             operations.page(log, catalog),
             events.page(log, catalog),
-            operation.page(log, catalog, addresses, watch),
+            operation.page(log, catalog, addresses, watch, records),
             *trace_pages.pages(traces, addresses),
             lanes.page(parts, controls),
             dead_letters.page(admin),

@@ -10,11 +10,14 @@ from buf.validate import validate_pb2
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from polystream.options.v1 import options_pb2
 
 from mesh.errors import FieldFault
+from mesh.personal_data import is_personal, redact
+from mesh.proto_json import to_dict
 
-MASK: Final = "•••"
+_REQUEST_ID: Final = "request_id"
 _FIXTURE_USER: Final = "1234"
 _FIXTURE_CONTENT: Final = "5678"
 _INTEGERS: Final = frozenset(
@@ -36,6 +39,7 @@ class FormField:
     choices: Sequence[str]
     bounds: Mapping[str, str]  # attributes of HTML
     example: str
+    is_personal: bool
 
 
 def form_fields(descriptor: Descriptor) -> list[FormField]:
@@ -60,29 +64,64 @@ def read_form(request: Message, said: Mapping[str, str]) -> tuple[dict[str, Any]
     return fields, faults
 
 
-def masked(message: Message, value: dict[str, Any]) -> dict[str, Any]:
-    """Return a message's JSON with personal data left out. No page shows any."""
-    result = dict(value)
-    descriptor: Descriptor = message.DESCRIPTOR  # type: ignore[assignment] # likewise
-    for field in descriptor.fields:
-        if field.name not in result:
+def filled_form(request: Message) -> dict[str, str]:
+    """Return the texts with which a form makes a request anew, without what has to be filled in again.
+
+    That is personal data, texts that look like it, and the `request_id`: with the same one, nothing would be done.
+    """
+    filled = {}
+    descriptor: Descriptor = request.DESCRIPTOR  # type: ignore[assignment] # likewise
+    for name, value in to_dict(request).items():
+        field = descriptor.fields_by_name[name]
+        if name == _REQUEST_ID or is_personal(field):
             continue
-        content = getattr(message, field.name)
-        if _is_personal(field):
-            result[field.name] = MASK
-        elif field.message_type is not None and not _is_map(field):
-            told = result[field.name]
-            if field.is_repeated:
-                pairs = zip(content, told, strict=True)
-                result[field.name] = [masked(*pair) if isinstance(pair[1], dict) else pair[1] for pair in pairs]
-            elif isinstance(told, dict):
-                result[field.name] = masked(content, told)
-    return result
+        text = _typed(field, value)
+        if redact(text) == text:
+            filled[name] = text
+    return filled
 
 
-def _is_personal(field: FieldDescriptor) -> bool:
-    options: Any = field.GetOptions()
-    return bool(options.Extensions[options_pb2.personal])
+def without_personal(descriptor: Descriptor, said: Mapping[str, str]) -> dict[str, str]:
+    """Return what a form says without what is or may be personal data: no page shows any.
+
+    That is what the contract marks, what looks like it, and what is not of its field's type.
+    """
+    _, unreadable = read_form(GetMessageClass(descriptor)(), said)
+    hidden = {fault.field for fault in unreadable}
+    return {
+        field.name: said[field.name]
+        for field in descriptor.fields
+        if field.name in said and not is_personal(field) and field.name not in hidden
+        if redact(said[field.name]) == said[field.name]
+    }
+
+
+def with_placeholders(descriptor: Descriptor, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request's fields, as JSON has them, with a placeholder for each that a form does not show.
+
+    A field that is personal and that the contract asks for has one even where it was not said.
+    """
+    shown: dict[str, Any] = {}
+    for field in descriptor.fields:
+        value = fields.get(field.name)
+        if is_personal(field):
+            is_hidden = field.name in fields or not field.has_presence
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+            is_hidden = redact(text) != text
+        if is_hidden:
+            shown[field.name] = f"<{field.name}>"
+        elif field.name in fields:
+            shown[field.name] = value
+    return shown
+
+
+def _typed(field: FieldDescriptor, value: Any) -> str:
+    if field.is_repeated and field.message_type is None:
+        return "\n".join(map(str, value))
+    if field.message_type is not None:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _form_field(field: FieldDescriptor) -> FormField:
@@ -113,6 +152,7 @@ def _form_field(field: FieldDescriptor) -> FormField:
         choices=choices,
         bounds=bounds,
         example=_example(field, is_required=is_required),
+        is_personal=is_personal(field),
     )
 
 

@@ -55,6 +55,7 @@ class Frame:
             lstrip_blocks=True,
         )
         self._templates.filters["iso"] = _iso
+        self._templates.filters["iso_ms"] = _iso_ms
         self._templates.filters["pretty"] = _pretty
 
     def routes(self) -> list[Route]:
@@ -178,3 +179,9 @@ def _pretty(value: Any) -> str:
 def _iso(timestamp: Timestamp) -> str:
     """Write a time for machines, in UTC with milliseconds."""
     return f"{timestamp.ToDatetime():%Y-%m-%dT%H:%M:%S}.{timestamp.nanos // 1_000_000:03d}Z"
+
+
+def _iso_ms(since_epoch_ms: int) -> str:
+    timestamp = Timestamp()
+    timestamp.FromMilliseconds(since_epoch_ms)
+    return _iso(timestamp)

@@ -17,13 +17,15 @@ from mesh.catalog import Catalog
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.proto_json import to_dict
 from monitor.pages.calls import call_of, method_of
-from monitor.pages.forms import form_fields, masked, read_form
+from monitor.pages.forms import form_fields, read_form, with_placeholders, without_personal
 from monitor.pages.frame import LIVE_PREFIX
+from monitor.pages.masking import masked
 from monitor.pages.page import DashboardPage, Shown
 from monitor.pages.request_body import said_in
 
 _TIMEOUT_S: Final = 10.0
 _START: Final = "CreatePayment"
+AGAIN: Final = "again"  # in the address of a form that is filled with what was sent before
 
 
 class _Send:
@@ -58,18 +60,26 @@ class _Send:
             "answer": None,
             "operation_id": "",
             "calls": None,
+            "is_again": False,
         }
         if request.method != "POST":
-            return Shown(values)
+            return Shown(values | self._again(method, request.query_params))
         said = await said_in(request)
-        return await self._send(service, method, {**values, "said": said}, said)
+        return await self._send(service, method, {**values, "said": without_personal(method.input_type, said)}, said)
+
+    def _again(self, method: MethodDescriptor, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return the form of a command that is to be sent again: filled with what the address says."""
+        if AGAIN not in query:
+            return {}
+        return {"said": without_personal(method.input_type, query), "is_again": True}
 
     async def _send(
         self, service: ServiceDescriptor, method: MethodDescriptor, values: dict[str, Any], said: Mapping[str, str]
     ) -> Shown:
         message = GetMessageClass(method.input_type)()
         fields, unreadable = read_form(message, said)
-        values["calls"] = call_of(self._catalog, method.name, fields, self._addresses)
+        shown = with_placeholders(method.input_type, fields)
+        values["calls"] = call_of(self._catalog, method.name, shown, self._addresses)
         if unreadable:
             return _refused(values, PolystreamError(Reason.INVALID_FIELD, faults=unreadable))
         answer_class = GetMessageClass(method.output_type)

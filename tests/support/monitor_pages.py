@@ -1,6 +1,6 @@
 """The monitor's HTTP port without a monitor around it: its pages over an event store of a test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import httpx
 
 from mesh.catalog import load_catalog
 from mesh.settings import MonitorSettings
+from mesh.topic_reader import TopicPosition
 from monitor.activity import Activity
 from monitor.admin import Admin, AdminProcess
 from monitor.integrity_job import IntegrityJob
@@ -17,6 +18,8 @@ from monitor.integrity_runs import IntegrityRuns
 from monitor.lane_control import LaneControls
 from monitor.metrics.store import MetricStore
 from monitor.pages.app import Pages
+from monitor.pages.record_lookup import FoundRecords, RecordSource
+from monitor.pages.shown_record import RecordState, ShownRecord
 from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
 from monitor.traces import Traces
@@ -35,9 +38,21 @@ class Opened:
     metrics: MetricStore
 
 
+class NoRecords:
+    """A Kafka that has none of the records that a page asks for."""
+
+    async def of(self, _: str, positions: Sequence[TopicPosition]) -> FoundRecords:
+        """Return that every one has gone."""
+        return FoundRecords([ShownRecord(position, RecordState.GONE) for position in positions])
+
+
 @asynccontextmanager
 async def opened_pages(
-    folder: Path, endpoints_json: str = "{}", gateway: str = NOBODY, supervisor_socket: str = ""
+    folder: Path,
+    endpoints_json: str = "{}",
+    gateway: str = NOBODY,
+    supervisor_socket: str = "",
+    records: RecordSource | None = None,
 ) -> AsyncIterator[Opened]:
     """Serve the pages to a client, with an empty event store in a folder."""
     catalog = load_catalog()
@@ -56,6 +71,7 @@ async def opened_pages(
             controls=LaneControls(folder),
             integrity_job=IntegrityJob(Admin(AdminProcess(folder), runs), runs),
             admin=Admin(AdminProcess(folder), IntegrityRuns(folder)),
+            records=records or NoRecords(),
         )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:

@@ -180,12 +180,15 @@ def test_a_form_sends_a_command_and_follows_it(browser: Browser, platform: Platf
 
 
 def test_a_form_shows_errors_at_their_fields(browser: Browser, platform: Platform) -> None:
-    """What the contract refuses is told beside the field, which keeps what was typed."""
+    """What the contract refuses is told beside the field. Fields keep what was typed, but for personal data."""
     with _watched(browser) as page:
         page.goto(f"{platform.endpoints['dashboard']}/send/CreateUser?lang=en")
         page.get_by_label("cpf").fill("11111111111")
+        page.get_by_label("user_id").fill("4711")
         page.get_by_role("button", name="Send").click()
         expect(page.locator("#refusal")).to_contain_text("INVALID_FIELD")
         expect(page.get_by_label("cpf")).to_have_attribute("aria-invalid", "true")
-        expect(page.get_by_label("cpf")).to_have_value("11111111111")
+        expect(page.get_by_label("cpf")).to_have_value("")
+        expect(page.get_by_label("user_id")).to_have_value("4711")
+        expect(page.locator(".field", has=page.locator("#cpf"))).to_contain_text("not shown again")
         expect(page.locator(".field", has=page.locator("#cpf"))).to_contain_text("check digits")

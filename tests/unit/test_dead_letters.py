@@ -219,7 +219,7 @@ def test_no_more_is_read_than_it_takes() -> None:
 @pytest.mark.parametrize("status", list(ParkingStatus))
 def test_every_standing_is_explained_and_no_text_is_taken_for_markup(status: ParkingStatus) -> None:
     """With what to do about it, and the dead letter's name."""
-    found = dead_letter(1, command("[red]", "a"))
+    found = replace(dead_letter(1, command("red", "a")), command="[red]")
     entry = ListedDeadLetter(found, status, found.position, ["[/b]"])
     output = io.StringIO()
     console = Console(file=output, width=250)

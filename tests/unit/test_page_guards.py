@@ -26,6 +26,7 @@ from monitor.service import EventLog
 from monitor.store.local import LocalEventStore
 from monitor.traces import Traces
 from registry.host_guard import HostGuard
+from tests.support.monitor_pages import NoRecords
 
 REACHED = {"reached": True}
 
@@ -210,6 +211,7 @@ async def test_the_monitors_own_pages_are_guarded() -> None:
                 controls=LaneControls(Path(folder)),
                 integrity_job=IntegrityJob(Admin(AdminProcess(Path(folder)), runs), runs),
                 admin=Admin(AdminProcess(Path(folder)), IntegrityRuns(Path(folder))),
+                records=NoRecords(),
             ).app()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
                 for path in ("/", "/healthz", "/api/operations", "/api/endpoints", "/jaeger/api/services"):

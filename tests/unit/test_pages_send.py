@@ -8,9 +8,11 @@ import pytest
 from polystream.v1.users_pb2 import CreateUserRequest, ListUsersResponse, User
 
 from mesh.catalog import load_catalog
+from mesh.personal_data import MASK
 from mesh.proto_json import to_dict
 from monitor.pages.calls import call_of, method_of
-from monitor.pages.forms import MASK, form_fields, masked, read_form
+from monitor.pages.forms import form_fields, read_form
+from monitor.pages.masking import masked
 from tests.support.monitor_pages import opened_pages
 
 CATALOG = load_catalog()

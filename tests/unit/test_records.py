@@ -11,6 +11,7 @@ from mesh import topics
 from mesh.catalog import load_catalog
 from mesh.codec import Decoder, Encoder
 from mesh.envelope import MAX_TIME_MS, KafkaRecord
+from mesh.personal_data import MASK
 from mesh.schemas import load_schema
 from monitor.records import EventReader
 
@@ -140,3 +141,16 @@ def test_what_no_lane_has_written_is_told_of_by_nothing(reader: EventReader) -> 
     assert told(topics.RECEIPTS, value, renamed) == 0
     assert told(topics.RECEIPTS, value[:-1], own) == 0
     assert told(topics.DEAD_LETTERS, value, own) == 0
+
+
+def test_what_a_foreign_record_says_of_people_gets_into_no_event(reader: EventReader) -> None:
+    """A command, service, reason or store that is no name reads as absent; addresses and CPFs in texts are masked."""
+    headers = [(topics.CORRELATION_ID, CORRELATION_ID), (topics.COMMAND, "ana@example.com"), (topics.SERVICE, "Ana S.")]
+    (traced,) = reader.read(KafkaRecord(topics.COMMANDS, 2, 17, SENT_AGAIN_MS, 0, b"7", None, headers))
+    assert (traced.event.command, traced.event.service) == ("", "")
+    redriven = {topics.REDRIVES: "1", topics.PRINCIPAL: "ana@example.com", topics.JUSTIFICATION: "for 529.982.247-25"}
+    event = read(reader, topics.COMMANDS, **redriven)
+    assert (event.principal, event.justification) == (MASK, f"for {MASK}")
+    dead = {topics.DLQ_PARTITION: "0", topics.DLQ_OFFSET: "1", topics.DLQ_REASON: "Ana Souza"}
+    event = read(reader, topics.DEAD_LETTERS, **dead, **{topics.DLQ_ERROR: "there is ana@example.com"})
+    assert event.error == f": there is {MASK}"

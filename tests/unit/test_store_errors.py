@@ -8,7 +8,8 @@ from polystream.v1.operations_pb2 import Operation
 
 from gateway.operations.assembly import assemble
 from mesh.catalog import load_catalog
-from mesh.errors import read_details
+from mesh.errors import FieldFault, read_details
+from mesh.personal_data import MASK
 from mesh.store_errors import error_text, receipt_status
 
 _LIST_MAX_OPERATIONS = 100
@@ -65,6 +66,22 @@ def test_an_ordinary_error_is_passed_on_whole() -> None:
     assert (status.code, status.message, details.reason, details.retry_delay_s) == (code_pb2.ABORTED, "m" * 500, "X", 5)
     assert len(details.faults) == len(faults)
     assert details.metadata == {"store": "POSTGRESQL", "a": "b"}
+
+
+def test_what_looks_like_personal_data_is_masked() -> None:
+    """Wherever it stands in a receipt that no lane would write: it goes to clients, and into events."""
+    email, cpf = "ana@example.com", "529.982.247-25"
+    receipt = failure(
+        reason=email,
+        message=f"there is {cpf}",
+        faults=[CommandReceipt.FieldFault(field=email, description=cpf, rule=email)],
+        metadata={email: cpf},
+    )
+    details = read_details(receipt_status(receipt))
+    assert error_text(receipt) == f"{MASK}: there is {MASK}"
+    assert (receipt_status(receipt).message, details.reason) == (f"there is {MASK}", MASK)
+    assert details.faults == (FieldFault(MASK, MASK, MASK),)
+    assert details.metadata == {"store": "POSTGRESQL", MASK: MASK}
 
 
 @pytest.mark.parametrize("code", [0, -1, 17, 99, 2**31 - 1])
