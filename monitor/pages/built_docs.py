@@ -1,11 +1,9 @@
-"""The documentation, under `/docs`: what MkDocs has built in the checkout, or a page that says how to.
-
-MkDocs comes with the tests' tools, and not with the platform.
-"""
+"""The documentation, under `/docs`: the site that MkDocs builds of the checkout, or a page that tells how it is with it."""
 
 import base64
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,38 +13,42 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from monitor.pages.docs_site import DocsSite
 from monitor.pages.page import DashboardPage, Shown
 
-BUILT: Final = Path(__file__).parents[2] / "build" / "site"  # as mkdocs.yml has it
+START: Final = "/docs/index.html"
+_INTERVAL_S: Final = 1.0  # while it is being built
 _INLINE_SCRIPT: Final = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _MAX_PAGES: Final = 1000  # whose policies are remembered
 
 
-def page() -> DashboardPage:
-    """Return the page that stands in its place where it has not been built."""
-    return DashboardPage("docs", "/docs", _view)
+def page(site: DocsSite) -> DashboardPage:
+    """Return the page that stands in its place while there is none."""
+
+    async def view(_: Request) -> Shown:
+        values = {"is_there": site.is_there, "is_being_built": site.is_being_built, "fault": site.fault, "start": START}
+        return Shown(values, has_ended=site.is_there or bool(site.fault))
+
+    return DashboardPage("docs", "/docs", view, _INTERVAL_S)
 
 
-def routes(built: Path = BUILT) -> list[Route | Mount]:
-    """Return the routes of the documentation; none where it has not been built."""
-    if not (built / "index.html").is_file():
-        return []
-    return [Route("/docs", _to_start), Mount("/docs", _BuiltDocs(built))]
+def routes(site: DocsSite, show: Callable[[Request], Awaitable[Response]]) -> list[Route | Mount]:
+    """Return the routes of the documentation. `show` answers with the page of `page`."""
 
+    async def to_start(request: Request) -> Response:
+        site.want()
+        if site.is_there and not site.is_being_built:
+            return RedirectResponse(START)
+        return await show(request)
 
-async def _view(_: Request) -> Shown:
-    return Shown()
-
-
-async def _to_start(_: Request) -> Response:
-    return RedirectResponse("/docs/index.html")
+    return [Route("/docs", to_start), Mount("/docs", _BuiltDocs(site.folder))]
 
 
 class _BuiltDocs(StaticFiles):
     """The files. Its theme has small scripts within its pages: each is allowed by its hash, and no other."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(directory=folder, html=True)
+        super().__init__(directory=folder, html=True, check_dir=False)  # it may be built later
         self._folder = folder
         self._policies: dict[tuple[str, float], str] = {}
 

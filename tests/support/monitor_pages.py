@@ -33,7 +33,7 @@ class Opened:
 
 @asynccontextmanager
 async def opened_pages(
-    folder: Path, endpoints_json: str = "{}", gateway: str = NOBODY, supervisor_socket: str = ""
+    folder: Path, endpoints_json: str = "{}", gateway: str = NOBODY, supervisor_socket: str = "", docs_checkout: Path | None = None
 ) -> AsyncIterator[Opened]:
     """Serve the pages to a client, with an empty event store in a folder."""
     catalog = load_catalog()
@@ -50,6 +50,7 @@ async def opened_pages(
             controls=LaneControls(folder),
             integrity_job=IntegrityJob(Admin(AdminProcess(folder), runs), runs),
             admin=Admin(AdminProcess(folder), IntegrityRuns(folder)),
+            docs_checkout=docs_checkout or folder,  # in which no site can be built
         )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:

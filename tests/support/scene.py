@@ -1,0 +1,111 @@
+"""A platform with something on every page: commands of all kinds, a refusal, dead letters, a paused lane with a lag."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import psycopg
+
+from tests.support.people import person
+from tests.support.platform import Platform
+from tests.support.waiting import eventually
+
+_TIMEOUT_S: Final = 30.0
+_BROKEN: Final = {"currency_code": "BRL", "units": 66, "nanos": 600_000_000}
+_COMMANDS: Final = (
+    "/usuarios/1234/pagamento",
+    "/historico-visualizacao?user_id=1234&conteudo_id=5678",
+    "/cache/conteudo/1001",
+    "/usuarios/1234/assinatura",
+    "/usuarios/1234/config",
+    "/recomendacoes/gerar",
+)
+_REFUSED: Final = "/historico-visualizacao?user_id=999999&conteudo_id=5678"
+_ONE_IN_REFUSED: Final = 25  # commands
+_SWING_S: Final = 40.0  # from one busy moment to the next
+_LAG_RECORDS: Final = 12
+PAUSED_LANE: Final = "lane-redis"
+
+
+@contextmanager
+def refusing_payments(platform: Platform) -> Iterator[None]:
+    """Have PostgreSQL refuse payments of 66.60, which no handler expects: they become dead letters."""
+    with psycopg.connect(platform.endpoints["postgresql"], autocommit=True) as db:
+        db.execute("ALTER TABLE pagamentos ADD CONSTRAINT broken CHECK (valor <> 66.60) NOT VALID")
+        try:
+            yield
+        finally:
+            db.execute("ALTER TABLE pagamentos DROP CONSTRAINT broken")
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A payment that was given up, and those of the same user that wait behind it, by their correlation IDs."""
+
+    user_id: str
+    broken: str
+    waiting: tuple[str, ...]
+
+
+def park_payments(platform: Platform, waiting_count: int = 1) -> Parked:
+    """Have a payment of a new user given up, and send others behind it. Its cause is mended when this returns."""
+    created = _post(platform, "/v1/users", person())
+    eventually(lambda: _operation(platform, created["correlation_id"])["state"] == "SUCCEEDED", _TIMEOUT_S)
+    path, payment = f"/v1/users/{created['user_id']}/payments", {"amount": _BROKEN, "method": "PIX"}
+    with refusing_payments(platform):
+        broken = _post(platform, path, payment)["correlation_id"]
+        eventually(lambda: _operation(platform, broken)["state"] == "FAILED", _TIMEOUT_S)
+        waiting = tuple(_post(platform, path, payment)["correlation_id"] for _ in range(waiting_count))
+        for each in waiting:
+            eventually(lambda each=each: broken in _behind(platform, each), _TIMEOUT_S)
+    return Parked(created["user_id"], broken, waiting)
+
+
+def send_commands(platform: Platform, duration_s: float, rate_max: float) -> None:
+    """Send commands of all kinds, now more and now fewer of them a second, and a few that are refused."""
+    began, count = time.monotonic(), 0
+    with httpx.Client(base_url=platform.endpoints["rest"], timeout=_TIMEOUT_S) as rest:
+        while (past_s := time.monotonic() - began) < duration_s:
+            path = _REFUSED if count % _ONE_IN_REFUSED == 0 else _COMMANDS[count % len(_COMMANDS)]
+            rest.post(path).raise_for_status()
+            count += 1
+            rate = rate_max * (0.55 + 0.45 * math.sin(2 * math.pi * past_s / _SWING_S))
+            time.sleep(1 / rate)  # the pace of the load, not a wait
+
+
+@contextmanager
+def paused_lane(platform: Platform, lane: str = PAUSED_LANE) -> Iterator[None]:
+    """Have a lane paused, with commands that wait for it."""
+    _control_lane(platform, lane, "pause", "Redis gets a new disk")
+    try:
+        for _ in range(_LAG_RECORDS):
+            _post(platform, "/cache/conteudo/1001")
+        yield
+    finally:
+        _control_lane(platform, lane, "resume", "the disk is there")
+
+
+def _control_lane(platform: Platform, lane: str, action: str, why: str) -> None:
+    said = {"lane": lane, "action": action, "principal": "ana", "justification": why}
+    httpx.post(f"{platform.endpoints['dashboard']}/lanes", data=said, timeout=_TIMEOUT_S).raise_for_status()
+
+
+def _post(platform: Platform, path: str, body: Any = None) -> dict[str, Any]:
+    answer = httpx.post(f"{platform.endpoints['rest']}{path}", json=body, timeout=_TIMEOUT_S)
+    sent: dict[str, Any] = answer.raise_for_status().json()
+    return sent
+
+
+def _operation(platform: Platform, correlation_id: str) -> dict[str, Any]:
+    answer = httpx.get(f"{platform.endpoints['rest']}/v1/operations/{correlation_id}", timeout=_TIMEOUT_S)
+    found: dict[str, Any] = answer.raise_for_status().json()
+    return found
+
+
+def _behind(platform: Platform, correlation_id: str) -> list[str]:
+    receipts = _operation(platform, correlation_id).get("receipts", [])
+    return [receipt.get("waits_behind", "") for receipt in receipts]
