@@ -19,7 +19,7 @@ def configure(_: argparse.ArgumentParser) -> None:
 def run(_: argparse.Namespace) -> int:
     """Build it, put it in its place, and return the exit code."""
     if not (CHECKOUT / "mkdocs.yml").exists():
-        sys.stderr.write("the documentation's sources are in a checkout of the repository; this is an installed package\n")
+        sys.stderr.write("the documentation is built in a checkout of the repository; this is an installed package\n")
         return 2
     if importlib.util.find_spec("mkdocs") is None:
         sys.stderr.write("what builds the documentation is not installed: run `python3 start.py docs`\n")

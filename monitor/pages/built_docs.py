@@ -1,4 +1,4 @@
-"""The documentation, under `/docs`: the site that MkDocs builds of the checkout, or a page that tells how it is with it."""
+"""The documentation, under `/docs`: the site that MkDocs builds of the checkout, or a page that says how it stands."""
 
 import base64
 import hashlib

@@ -47,7 +47,7 @@ class DocsSite:
     """The site, and the one building of it that may be under way."""
 
     def __init__(self, checkout: Path = CHECKOUT) -> None:
-        """`checkout` has the sources; an installed package or a container has none, and may have a site all the same."""
+        """`checkout` has the sources; an installed package has none, and may have a site."""
         self._checkout = checkout
         self.folder = site_of(checkout)
         self.fault = ""  # why it could not be built

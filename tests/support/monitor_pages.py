@@ -33,7 +33,11 @@ class Opened:
 
 @asynccontextmanager
 async def opened_pages(
-    folder: Path, endpoints_json: str = "{}", gateway: str = NOBODY, supervisor_socket: str = "", docs_checkout: Path | None = None
+    folder: Path,
+    endpoints_json: str = "{}",
+    gateway: str = NOBODY,
+    supervisor_socket: str = "",
+    docs_checkout: Path | None = None,
 ) -> AsyncIterator[Opened]:
     """Serve the pages to a client, with an empty event store in a folder."""
     catalog = load_catalog()

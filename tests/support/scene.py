@@ -53,13 +53,13 @@ class Parked:
 
 def park_payments(platform: Platform, waiting_count: int = 1) -> Parked:
     """Have a payment of a new user given up, and send others behind it. Its cause is mended when this returns."""
-    created = _post(platform, "/v1/users", person())
-    eventually(lambda: _operation(platform, created["correlation_id"])["state"] == "SUCCEEDED", _TIMEOUT_S)
+    created = send(platform, "/v1/users", person())
+    eventually(lambda: operation(platform, created["correlation_id"])["state"] == "SUCCEEDED", _TIMEOUT_S)
     path, payment = f"/v1/users/{created['user_id']}/payments", {"amount": _BROKEN, "method": "PIX"}
     with refusing_payments(platform):
-        broken = _post(platform, path, payment)["correlation_id"]
-        eventually(lambda: _operation(platform, broken)["state"] == "FAILED", _TIMEOUT_S)
-        waiting = tuple(_post(platform, path, payment)["correlation_id"] for _ in range(waiting_count))
+        broken = send(platform, path, payment)["correlation_id"]
+        eventually(lambda: operation(platform, broken)["state"] == "FAILED", _TIMEOUT_S)
+        waiting = tuple(send(platform, path, payment)["correlation_id"] for _ in range(waiting_count))
         for each in waiting:
             eventually(lambda each=each: broken in _behind(platform, each), _TIMEOUT_S)
     return Parked(created["user_id"], broken, waiting)
@@ -80,32 +80,47 @@ def send_commands(platform: Platform, duration_s: float, rate_max: float) -> Non
 @contextmanager
 def paused_lane(platform: Platform, lane: str = PAUSED_LANE) -> Iterator[None]:
     """Have a lane paused, with commands that wait for it."""
-    _control_lane(platform, lane, "pause", "Redis gets a new disk")
+    control_lane(platform, lane, "pause", "Redis gets a new disk")
+    eventually(lambda: "paused by ana" in _lanes_page(platform), _TIMEOUT_S)
     try:
         for _ in range(_LAG_RECORDS):
-            _post(platform, "/cache/conteudo/1001")
+            send(platform, "/cache/conteudo/1001")
         yield
     finally:
-        _control_lane(platform, lane, "resume", "the disk is there")
+        control_lane(platform, lane, "resume", "the disk is there")
 
 
-def _control_lane(platform: Platform, lane: str, action: str, why: str) -> None:
+def control_lane(platform: Platform, lane: str, action: str, why: str) -> None:
+    """Pause or resume a lane, as somebody does by the page."""
     said = {"lane": lane, "action": action, "principal": "ana", "justification": why}
     httpx.post(f"{platform.endpoints['dashboard']}/lanes", data=said, timeout=_TIMEOUT_S).raise_for_status()
 
 
-def _post(platform: Platform, path: str, body: Any = None) -> dict[str, Any]:
+def send(platform: Platform, path: str, body: Any = None) -> dict[str, Any]:
+    """Send a command over REST, and return its operation."""
     answer = httpx.post(f"{platform.endpoints['rest']}{path}", json=body, timeout=_TIMEOUT_S)
     sent: dict[str, Any] = answer.raise_for_status().json()
     return sent
 
 
-def _operation(platform: Platform, correlation_id: str) -> dict[str, Any]:
+def operation(platform: Platform, correlation_id: str) -> dict[str, Any]:
+    """Return an operation as REST has it."""
     answer = httpx.get(f"{platform.endpoints['rest']}/v1/operations/{correlation_id}", timeout=_TIMEOUT_S)
     found: dict[str, Any] = answer.raise_for_status().json()
     return found
 
 
+def story(platform: Platform, correlation_id: str) -> dict[str, Any]:
+    """Return an operation's story as REST has it."""
+    answer = httpx.get(f"{platform.endpoints['rest']}/v1/operations/{correlation_id}:explain", timeout=_TIMEOUT_S)
+    told: dict[str, Any] = answer.raise_for_status().json()
+    return told
+
+
+def _lanes_page(platform: Platform) -> str:
+    return httpx.get(f"{platform.endpoints['dashboard']}/lanes?lang=en", timeout=_TIMEOUT_S).raise_for_status().text
+
+
 def _behind(platform: Platform, correlation_id: str) -> list[str]:
-    receipts = _operation(platform, correlation_id).get("receipts", [])
+    receipts = operation(platform, correlation_id).get("receipts", [])
     return [receipt.get("waits_behind", "") for receipt in receipts]

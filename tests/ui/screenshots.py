@@ -8,9 +8,8 @@ The pages are those of the dashboard's navigation: a new one has its picture wit
 
 import argparse
 import base64
-import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,10 @@ _QUALITY: Final = 72  # of WebP, in percent
 _TRAFFIC_S: Final = 20.0
 _RATE_MAX: Final = 25.0  # commands a second
 _FAR_MS: Final = 60_000
+_LOOKS: Final = (
+    *((DESK, "light", "en"), (DESK, "dark", "pt-BR")),
+    *((PHONE, "light", "pt-BR"), (PHONE, "dark", "en")),
+)
 _LINKS: Final = "links => links.map(link => link.getAttribute('href'))"
 
 
@@ -89,7 +92,7 @@ def _others(found: list[Shot]) -> Iterator[Shot]:
 
 def _every(found: list[Shot]) -> Iterator[Shot]:
     for shot in found:
-        for size, theme, language in ((DESK, "light", "en"), (DESK, "dark", "pt-BR"), (PHONE, "light", "pt-BR"), (PHONE, "dark", "en")):
+        for size, theme, language in _LOOKS:
             yield Shot(f"{shot.name}-{size[0]}-{theme}", shot.url, size, theme, language)
 
 
