@@ -27,7 +27,7 @@ def page(site: DocsSite) -> DashboardPage:
 
     async def view(_: Request) -> Shown:
         values = {"is_there": site.is_there, "is_being_built": site.is_being_built, "fault": site.fault, "start": START}
-        return Shown(values, has_ended=site.is_there or bool(site.fault))
+        return Shown(values, has_ended=not site.is_being_built and (site.is_there or bool(site.fault)))
 
     return DashboardPage("docs", "/docs", view, _INTERVAL_S)
 

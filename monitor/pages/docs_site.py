@@ -18,7 +18,7 @@ import structlog
 CHECKOUT: Final = Path(__file__).parents[2]
 _SOURCES: Final = ("mkdocs.yml", "docs", "proto")
 _BUILD_TIMEOUT_S: Final = 300.0
-_NICENESS: Final = 19  # commands come first
+_NICENESS: Final = 5  # commands come first, though somebody waits for it
 _TOLD_MAX: Final = 2000  # characters of what went wrong
 
 log = structlog.stdlib.get_logger(__name__)

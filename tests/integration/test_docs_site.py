@@ -55,6 +55,9 @@ async def test_what_is_older_than_its_sources_is_built_anew(tmp_path: Path, chec
     (site / "index.html").write_text("old words")
     os.utime(site / "index.html", (0, 0))
     async with opened_pages(tmp_path, docs_checkout=checkout) as opened:
+        waiting = (await opened.client.get("/docs?lang=en")).text
+        assert _BUILDING["en"] in waiting
+        assert "data-live=" in waiting, "the page shows by itself when it is there"
         assert "The first words" in await eventually_async(lambda: _read(opened.client), _TIMEOUT_S)
     assert [each.name for each in site.parent.iterdir()] == ["site"]
 

@@ -12,7 +12,7 @@ from tests.support.unavailable import UnavailableError, once
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _PAGE_TIMEOUT_MS: Final = 20_000
-_BUILDING_MS: Final = 120_000
+_BUILDING_MS: Final = 240_000
 # What a browser does by itself needs a network, which tests do not have.
 _FLAGS: Final = (
     "--no-sandbox",

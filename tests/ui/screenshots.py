@@ -17,7 +17,7 @@ from typing import Final
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import new_page, running_browser
+from tests.support.browser import new_page, open_documentation, running_browser
 from tests.support.platform import Platform
 from tests.support.scene import Parked, park_payments, paused_lane, send_commands
 
@@ -25,7 +25,7 @@ FOLDER: Final = Path(__file__).parents[2] / "docs" / "images" / "dashboard"
 DESK: Final = (1440, 900)  # pixels
 PHONE: Final = (390, 844)
 _QUALITY: Final = 72  # of WebP, in percent
-_TRAFFIC_S: Final = 20.0
+_TRAFFIC_S: Final = 120.0
 _RATE_MAX: Final = 25.0  # commands a second
 _FAR_MS: Final = 60_000
 _LOOKS: Final = (
@@ -55,6 +55,7 @@ def main() -> None:
     with _platform(said.data_dir) as platform, running_browser() as browser:
         parked = park_payments(platform, waiting_count=3)
         send_commands(platform, _TRAFFIC_S, _RATE_MAX)
+        _build_documentation(browser, platform)
         with paused_lane(platform):
             _check_integrity(browser, platform)
             found = [*shots(browser, platform, parked)]
@@ -119,6 +120,11 @@ def _settle(page: Page) -> None:
     if page.locator("#swagger-ui").count():
         expect(page.locator(".opblock").first).to_be_visible()
     page.evaluate("document.fonts.ready")
+
+
+def _build_documentation(browser: Browser, platform: Platform) -> None:
+    with new_page(browser) as page:
+        open_documentation(page, platform.endpoints["dashboard"])
 
 
 def _check_integrity(browser: Browser, platform: Platform) -> None:

@@ -38,7 +38,7 @@ def test_nothing_keeps_anybody_from_trying_the_api(
         assert serious_faults(page) == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 @looks
 def test_nothing_keeps_anybody_from_reading(
     browser: Browser, platform: Platform, width: int, scheme: Literal["light", "dark"]

@@ -12,7 +12,7 @@ from tests.ui.conftest import Screen
 _FAR_MS: Final = 20_000
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_documentation_is_read(browser: Browser, platform: Platform, screen: Screen) -> None:
     """The navigation leads to it, its search finds a page, and its header leads back."""
     with watched_page(browser, screen.width) as page:
