@@ -58,13 +58,8 @@ def _links(section: str) -> list[str]:
 
 def _shape(section: str) -> list[str]:
     """Return how each heading, item and row begins, a row with how many columns it has."""
-    lines = _FENCED.sub("", section).splitlines()
-    marks = [re.match(r"#+ |- ", line) for line in lines]
-    return [
-        f"row of {line.count('|')}" if line.startswith("|") else mark[0]
-        for line, mark in zip(lines, marks, strict=True)
-        if line.startswith("|") or mark
-    ]
+    marks = re.findall(r"^(#+ |- |\|.*)", _prose(section), re.MULTILINE)
+    return [f"row of {mark.count('|')}" if mark.startswith("|") else mark for mark in marks]
 
 
 def _figures(section: str) -> list[str]:

@@ -80,7 +80,7 @@ def watched_page(browser: Browser, width: int) -> Iterator[Page]:
         page.on("requestfailed", lambda asked: wrong.append(f"{asked.url} {asked.failure}") if _failed(asked) else None)
         yield page
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "it is wider than the screen"
-    assert wrong == []
+    assert wrong == [], wrong  # said here: this is no test module, in which pytest would say it
 
 
 def open_documentation(page: Page, dashboard: str) -> None:

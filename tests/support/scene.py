@@ -1,10 +1,14 @@
 """A platform with something on every page: commands of all kinds, a refusal, dead letters, a paused lane with a lag."""
 
+import itertools
 import math
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -61,20 +65,33 @@ def park_payments(platform: Platform, waiting_count: int = 1) -> Parked:
         eventually(lambda: operation(platform, broken)["state"] == "FAILED", _TIMEOUT_S)
         waiting = tuple(send(platform, path, payment)["correlation_id"] for _ in range(waiting_count))
         for each in waiting:
-            eventually(lambda each=each: broken in _behind(platform, each), _TIMEOUT_S)
+            eventually(partial(_waits_behind, platform, each, broken), _TIMEOUT_S)
     return Parked(created["user_id"], broken, waiting)
 
 
-def send_commands(platform: Platform, duration_s: float, rate_max: float) -> None:
-    """Send commands of all kinds, now more and now fewer of them a second, and a few that are refused."""
-    began, count = time.monotonic(), 0
+@contextmanager
+def commands_flowing(platform: Platform, rate_max: float) -> Iterator[None]:
+    """Have commands of all kinds sent, now more and now fewer of them a second, and a few that are refused."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        flow = executor.submit(_send_until, stop, platform, rate_max)
+        try:
+            yield
+        finally:
+            stop.set()
+        flow.result()  # raises what went wrong
+
+
+def _send_until(stop: threading.Event, platform: Platform, rate_max: float) -> None:
+    began, pause_s = time.monotonic(), 1 / rate_max
     with httpx.Client(base_url=platform.endpoints["rest"], timeout=_TIMEOUT_S) as rest:
-        while (past_s := time.monotonic() - began) < duration_s:
+        for count in itertools.count(1):
+            if stop.wait(pause_s):
+                return
             path = _REFUSED if count % _ONE_IN_REFUSED == 0 else _COMMANDS[count % len(_COMMANDS)]
             rest.post(path).raise_for_status()
-            count += 1
-            rate = rate_max * (0.55 + 0.45 * math.sin(2 * math.pi * past_s / _SWING_S))
-            time.sleep(1 / rate)  # the pace of the load, not a wait
+            swing = math.sin(2 * math.pi * (time.monotonic() - began) / _SWING_S)
+            pause_s = 1 / (rate_max * (0.55 + 0.45 * swing))
 
 
 @contextmanager
@@ -121,6 +138,6 @@ def _lanes_page(platform: Platform) -> str:
     return httpx.get(f"{platform.endpoints['dashboard']}/lanes?lang=en", timeout=_TIMEOUT_S).raise_for_status().text
 
 
-def _behind(platform: Platform, correlation_id: str) -> list[str]:
+def _waits_behind(platform: Platform, correlation_id: str, broken: str) -> bool:
     receipts = operation(platform, correlation_id).get("receipts", [])
-    return [receipt.get("waits_behind", "") for receipt in receipts]
+    return broken in {receipt.get("waits_behind", "") for receipt in receipts}

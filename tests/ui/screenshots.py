@@ -9,6 +9,7 @@ The pages are those of the dashboard's navigation: a new one has its picture wit
 import argparse
 import base64
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +20,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import new_page, open_documentation, running_browser
 from tests.support.platform import Platform
-from tests.support.scene import Parked, park_payments, paused_lane, send_commands
+from tests.support.scene import Parked, commands_flowing, park_payments, paused_lane
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "images" / "dashboard"
 DESK: Final = (1440, 900)  # pixels
 PHONE: Final = (390, 844)
 _QUALITY: Final = 72  # of WebP, in percent
-_TRAFFIC_S: Final = 120.0
-_RATE_MAX: Final = 25.0  # commands a second
+_TRAFFIC_S: Final = 90.0
+_RATE_MAX: Final = 12.0  # commands a second
 _FAR_MS: Final = 60_000
 _LOOKS: Final = (
     *((DESK, "light", "en"), (DESK, "dark", "pt-BR")),
@@ -53,11 +54,12 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="take those of the platform that runs there")
     said = parser.parse_args()
     with _platform(said.data_dir) as platform, running_browser() as browser:
-        parked = park_payments(platform, waiting_count=3)
-        send_commands(platform, _TRAFFIC_S, _RATE_MAX)
         _build_documentation(browser, platform)
-        with paused_lane(platform):
+        parked = park_payments(platform, waiting_count=3)
+        with commands_flowing(platform, _RATE_MAX):
             _check_integrity(browser, platform)
+            time.sleep(_TRAFFIC_S)  # so that the charts have a history
+        with paused_lane(platform), commands_flowing(platform, _RATE_MAX):
             found = [*shots(browser, platform, parked)]
             folder = said.look or FOLDER
             for shot in _every(found) if said.look else (*found, *_others(found)):
@@ -80,7 +82,6 @@ def shots(browser: Browser, platform: Platform, parked: Parked) -> Iterator[Shot
         yield Shot(page_name(path), f"{dashboard}{path}")
     yield Shot("operation", f"{dashboard}/operations/{parked.broken}")
     yield Shot("part-log", f"{dashboard}/parts/gateway-0")
-    yield Shot("send-CreatePayment", f"{dashboard}/send/CreatePayment")
     yield Shot("swagger-ui", platform.endpoints["docs"])
 
 

@@ -1,6 +1,6 @@
 """What the tour and the README say of the dashboard and no other test uses: each sentence is tried in a browser."""
 
-from typing import Final
+from typing import Final, Literal
 
 from playwright.sync_api import Browser, expect
 
@@ -13,8 +13,7 @@ from tests.ui.conftest import Screen
 _FAR_MS: Final = 30_000
 _TIMEOUT_S: Final = 30.0
 _TERMS: Final = {"en": ("Rate", "p50", "p99", "Lag"), "pt-BR": ("Taxa", "p50", "p99", "Atraso")}
-_DARK: Final = "rgb(16, 20, 28)"
-_LIGHT: Final = "rgb(244, 246, 250)"
+_BACKGROUNDS: Final[dict[Literal["dark", "light"], str]] = {"dark": "rgb(16, 20, 28)", "light": "rgb(244, 246, 250)"}
 _BACKGROUND: Final = "getComputedStyle(document.body).backgroundColor"
 
 
@@ -52,14 +51,14 @@ def test_it_is_dark_and_light(browser: Browser, platform: Platform, screen: Scre
     """As the system has it, or as somebody chooses, on every page from then on; Swagger UI follows the system too."""
     dashboard = platform.endpoints["dashboard"]
     with watched_page(browser, screen.width) as page:
-        for scheme, background in (("dark", _DARK), ("light", _LIGHT)):
+        for scheme, background in _BACKGROUNDS.items():
             page.emulate_media(color_scheme=scheme)
             for url in (f"{dashboard}/lanes?lang={screen.language}", platform.endpoints["docs"]):
                 page.goto(url)
                 assert page.evaluate(_BACKGROUND) == background
         page.goto(f"{dashboard}/lanes?theme=dark")
         page.goto(f"{dashboard}/send")
-        assert page.evaluate(_BACKGROUND) == _DARK
+        assert page.evaluate(_BACKGROUND) == _BACKGROUNDS["dark"]
 
 
 def test_the_dashboard_tells_the_story_that_explain_tells(browser: Browser, platform: Platform, screen: Screen) -> None:

@@ -34,8 +34,7 @@ def test_a_paused_lane_falls_behind_and_catches_up(browser: Browser, platform: P
             _control(page, "resume")
             expect(lag).to_have_text("0", timeout=_FAR_MS)
             expect(lane.locator(".paused")).to_have_count(0)
-            for each in sent:
-                eventually(lambda each=each: operation(platform, each)["state"] == "SUCCEEDED", _TIMEOUT_S)
+            eventually(lambda: {operation(platform, each)["state"] for each in sent} == {"SUCCEEDED"}, _TIMEOUT_S)
         finally:
             control_lane(platform, _LANE, "resume", "the test is over")
 
