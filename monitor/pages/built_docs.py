@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -49,15 +49,14 @@ class _BuiltDocs(StaticFiles):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder, html=True, check_dir=False)  # it may be built later
-        self._folder = folder
         self._policies: dict[tuple[str, float], str] = {}
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, and the policy that its scripts need."""
         response = await super().get_response(path, scope)
-        file = self._folder / path
-        if response.headers.get("content-type", "").startswith("text/html") and file.is_file():
-            response.headers["content-security-policy"] = self._policy(file)
+        # The file that is sent: for a folder its start, for what there is not the site's own page of that.
+        if isinstance(response, FileResponse) and response.headers["content-type"].startswith("text/html"):
+            response.headers["content-security-policy"] = self._policy(Path(response.path))
         return response
 
     def _policy(self, file: Path) -> str:

@@ -41,7 +41,10 @@ async def test_it_is_built_for_the_first_who_asks(tmp_path: Path, checkout: Path
         for language, words in _BUILDING.items():
             assert words in (await opened.client.get("/docs", params={"lang": language})).text
         assert "The first words" in await eventually_async(lambda: _read(opened.client), _TIMEOUT_S)
-        assert (await opened.client.get("/docs/nowhere.html")).status_code == 404
+        for path, status in (("/docs/index.html", 200), ("/docs/", 200), ("/docs/nowhere.html", 404)):
+            answer = await opened.client.get(path)
+            assert answer.status_code == status
+            assert "sha256-" in answer.headers["content-security-policy"], f"the scripts in {path} may run"
     built = (checkout / "build" / "site" / "index.html").stat()
     async with opened_pages(tmp_path, docs_checkout=checkout) as opened:
         assert "The first words" in (await _read(opened.client) or "")

@@ -13,7 +13,7 @@ from tests.support.platform import Platform
 # One of each kind: prose, commands with their output, wide tables, generated reference, a decision.
 _PAGES: Final = (
     *("index", "tour", "glossary", "errors", "running/settings", "running/dashboard", "reference/users"),
-    *("adr/README", "adr/0016-bounds"),
+    *("adr/index", "adr/0016-bounds"),
 )
 _OPENED: Final = ("CacheContent", "CreateUser", "ListViews")  # a body, a body with an answer, parameters alone
 
