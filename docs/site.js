@@ -13,7 +13,7 @@ function reachTables() {
 reachTables();
 new MutationObserver(reachTables).observe(document.querySelector(".md-content"), { childList: true, subtree: true });
 
-// Where the dashboard serves this site, it is a click away.
+// Where the dashboard serves this website, it is a click away.
 if (location.pathname.startsWith("/docs/")) {
   const link = document.createElement("a");
   link.href = "/";

@@ -1,4 +1,4 @@
-"""`polystream docs`: build the documentation's site, which the dashboard then serves under /docs."""
+"""`polystream docs`: build the documentation as a website, which the dashboard then serves under /docs."""
 
 import argparse
 import importlib.util
@@ -9,7 +9,7 @@ import sys
 
 from cli.console import make_console
 from cli.folders import CHECKOUT
-from monitor.pages.docs_site import build_command, put_in_place, site_of
+from monitor.pages.docs_build import build_command, built_folder, put_in_place
 
 
 def configure(_: argparse.ArgumentParser) -> None:
@@ -24,18 +24,18 @@ def run(_: argparse.Namespace) -> int:
     if importlib.util.find_spec("mkdocs") is None:
         sys.stderr.write("what builds the documentation is not installed: run `python3 start.py docs`\n")
         return 2
-    site = site_of(CHECKOUT)
-    fresh = site.with_name(f"{site.name}.new.{os.getpid()}")
+    built = built_folder(CHECKOUT)
+    fresh = built.with_name(f"{built.name}.new.{os.getpid()}")
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # the theme's own announcement
     try:
-        built = subprocess.run(  # noqa: S603 - MkDocs, with a folder of ours
+        done = subprocess.run(  # noqa: S603 - MkDocs, with a folder of ours
             build_command(fresh), cwd=CHECKOUT, env=environment, check=False
         )
-        if built.returncode == 0:
-            put_in_place(fresh, site)
+        if done.returncode == 0:
+            put_in_place(fresh, built)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    if built.returncode == 0:
-        told = f"the documentation is in {site / 'index.html'}; a dashboard that runs serves it under /docs"
+    if done.returncode == 0:
+        told = f"the documentation is in {built / 'index.html'}; a dashboard that runs serves it under /docs"
         make_console().print(told, markup=False, soft_wrap=True)
-    return built.returncode
+    return done.returncode

@@ -1,4 +1,4 @@
-"""What all pages of the platform look like: one set of colours and letters, and one logo."""
+"""What all pages of the platform look like: one set of colours and fonts, and one logo."""
 
 from pathlib import Path
 from typing import Final

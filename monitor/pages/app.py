@@ -25,7 +25,7 @@ from monitor.lane_control import LaneControls
 from monitor.page_guard import PageGuard
 from monitor.pages import built_docs, dead_letters, integrity, lanes, operation, operations, overview, send
 from monitor.pages import parts as part_pages
-from monitor.pages.docs_site import CHECKOUT, DocsSite
+from monitor.pages.docs_build import CHECKOUT, DocsBuild
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
@@ -63,7 +63,7 @@ class Pages:
         self._admin_routes = admin_routes
         self._live = LivePages()
         self._json = JsonApi(log, catalog, state, addresses, is_following)
-        self._docs = DocsSite(docs_checkout)
+        self._docs = DocsBuild(docs_checkout)
         self._docs_page = built_docs.page(self._docs)
         pages = [
             overview.page(state, activity, addresses),

@@ -1,4 +1,4 @@
-"""The documentation, under `/docs`: the site that MkDocs builds of the checkout, or a page that says how it stands."""
+"""The documentation, under `/docs`: the website that MkDocs builds, or a page that says how it stands with it."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from monitor.pages.docs_site import DocsSite
+from monitor.pages.docs_build import DocsBuild
 from monitor.pages.page import DashboardPage, Shown
 
 START: Final = "/docs/index.html"
@@ -22,26 +22,31 @@ _INLINE_SCRIPT: Final = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>"
 _MAX_PAGES: Final = 1000  # whose policies are remembered
 
 
-def page(site: DocsSite) -> DashboardPage:
+def page(build: DocsBuild) -> DashboardPage:
     """Return the page that stands in its place while there is none."""
 
     async def view(_: Request) -> Shown:
-        values = {"is_there": site.is_there, "is_being_built": site.is_being_built, "fault": site.fault, "start": START}
-        return Shown(values, has_ended=not site.is_being_built and (site.is_there or bool(site.fault)))
+        values = {
+            "is_there": build.is_there,
+            "is_being_built": build.is_being_built,
+            "fault": build.fault,
+            "start": START,
+        }
+        return Shown(values, has_ended=not build.is_being_built and (build.is_there or bool(build.fault)))
 
     return DashboardPage("docs", "/docs", view, _INTERVAL_S)
 
 
-def routes(site: DocsSite, show: Callable[[Request], Awaitable[Response]]) -> list[Route | Mount]:
+def routes(build: DocsBuild, show: Callable[[Request], Awaitable[Response]]) -> list[Route | Mount]:
     """Return the routes of the documentation. `show` answers with the page of `page`."""
 
     async def to_start(request: Request) -> Response:
-        site.want()
-        if site.is_there and not site.is_being_built:
+        build.want()
+        if build.is_there and not build.is_being_built:
             return RedirectResponse(START)
         return await show(request)
 
-    return [Route("/docs", to_start), Mount("/docs", _BuiltDocs(site.folder))]
+    return [Route("/docs", to_start), Mount("/docs", _BuiltDocs(build.folder))]
 
 
 class _BuiltDocs(StaticFiles):
@@ -54,7 +59,7 @@ class _BuiltDocs(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, and the policy that its scripts need."""
         response = await super().get_response(path, scope)
-        # The file that is sent: for a folder its start, for what there is not the site's own page of that.
+        # The file that is sent: for a folder its start, for what there is not the website's own page of that.
         if isinstance(response, FileResponse) and response.headers["content-type"].startswith("text/html"):
             response.headers["content-security-policy"] = self._policy(Path(response.path))
         return response

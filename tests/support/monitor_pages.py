@@ -54,7 +54,7 @@ async def opened_pages(
             controls=LaneControls(folder),
             integrity_job=IntegrityJob(Admin(AdminProcess(folder), runs), runs),
             admin=Admin(AdminProcess(folder), IntegrityRuns(folder)),
-            docs_checkout=docs_checkout or folder,  # in which no site can be built
+            docs_checkout=docs_checkout or folder,  # in which nothing can be built
         )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:

@@ -1,4 +1,4 @@
-"""The documentation in the dashboard: the built site, and the ways into it, through it and back."""
+"""The documentation in the dashboard: the built website, and the ways into it, through it and back."""
 
 from typing import Final
 

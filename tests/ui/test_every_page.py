@@ -17,7 +17,7 @@ def test_every_page_fits_the_screen(browser: Browser, platform: Platform, width:
         links = page.locator("nav.side ul:not(.elsewhere) a")
         paths = links.evaluate_all("links => links.map(link => link.getAttribute('href'))")
         assert len(paths) >= 8
-        for path in paths[:-1]:  # the last is the documentation's, a site of its own
+        for path in paths[:-1]:  # the last is the documentation's, a website of its own
             page.goto(f"{dashboard}{path}")
             expect(page.locator("h1")).to_be_visible()
             assert page.locator("html").get_attribute("lang") == language

@@ -1,7 +1,7 @@
-"""The documentation's site in a checkout: whether it is there, and building it while nobody waits for anything else.
+"""The documentation's website in a checkout: whether it is there, and building it while nobody waits for anything else.
 
 MkDocs is among the tools of the tests, not of the platform: with its theme it is 12,000 files more to install for
-whoever only starts the platform. Where it is there, the site is built when somebody first asks for it.
+whoever only starts the platform. Where it is there, the website is built when somebody first asks for it.
 """
 
 import asyncio
@@ -24,32 +24,32 @@ _TOLD_MAX: Final = 2000  # characters of what went wrong
 log = structlog.stdlib.get_logger(__name__)
 
 
-def site_of(checkout: Path) -> Path:
-    """Return where a checkout's site is, as mkdocs.yml has it."""
+def built_folder(checkout: Path) -> Path:
+    """Return where a checkout's website is, as mkdocs.yml has it."""
     return checkout / "build" / "site"
 
 
 def build_command(into: Path) -> list[str]:
-    """Return the command that builds the site of the checkout that it runs in."""
+    """Return the command that builds the website of the checkout that it runs in."""
     return [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(into)]
 
 
-def put_in_place(fresh: Path, site: Path) -> None:
-    """Put a site that has just been built in the place of the one before. Raises OSError."""
-    old = site.with_name(f"{site.name}.old.{os.getpid()}")
+def put_in_place(fresh: Path, built: Path) -> None:
+    """Put a website that has just been built in the place of the one before. Raises OSError."""
+    old = built.with_name(f"{built.name}.old.{os.getpid()}")
     with suppress(FileNotFoundError):
-        site.rename(old)
-    fresh.rename(site)
+        built.rename(old)
+    fresh.rename(built)
     shutil.rmtree(old, ignore_errors=True)
 
 
-class DocsSite:
-    """The site, and the one building of it that may be under way."""
+class DocsBuild:
+    """The website, and the one building of it that may be under way."""
 
     def __init__(self, checkout: Path = CHECKOUT) -> None:
-        """`checkout` has the sources; an installed package has none, and may have a site."""
+        """`checkout` has the sources; an installed package has none, and may have a website."""
         self._checkout = checkout
-        self.folder = site_of(checkout)
+        self.folder = built_folder(checkout)
         self.fault = ""  # why it could not be built
         self._task: asyncio.Task[None] | None = None
 
@@ -64,7 +64,7 @@ class DocsSite:
         return self._task is not None and not self._task.done()
 
     def want(self) -> None:
-        """Begin to build the site where it is missing or older than its sources, and can be built. Tried once."""
+        """Begin to build the website where it is missing or older than its sources, and can be built. Tried once."""
         if self._task is None and self._can_be_built() and not (self.is_there and self._is_current()):
             self._task = asyncio.get_running_loop().create_task(self._build())
 

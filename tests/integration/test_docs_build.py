@@ -53,16 +53,16 @@ async def test_it_is_built_for_the_first_who_asks(tmp_path: Path, checkout: Path
 
 async def test_what_is_older_than_its_sources_is_built_anew(tmp_path: Path, checkout: Path) -> None:
     """As after an update of the checkout; what was there goes."""
-    site = checkout / "build" / "site"
-    site.mkdir(parents=True)
-    (site / "index.html").write_text("old words")
-    os.utime(site / "index.html", (0, 0))
+    before = checkout / "build" / "site"
+    before.mkdir(parents=True)
+    (before / "index.html").write_text("old words")
+    os.utime(before / "index.html", (0, 0))
     async with opened_pages(tmp_path, docs_checkout=checkout) as opened:
         waiting = (await opened.client.get("/docs?lang=en")).text
         assert _BUILDING["en"] in waiting
         assert "data-live=" in waiting, "the page shows by itself when it is there"
         assert "The first words" in await eventually_async(lambda: _read(opened.client), _TIMEOUT_S)
-    assert [each.name for each in site.parent.iterdir()] == ["site"]
+    assert [each.name for each in before.parent.iterdir()] == ["site"]
 
 
 async def test_what_cannot_be_built_is_told(tmp_path: Path, checkout: Path) -> None:
