@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--look", type=Path, metavar="FOLDER", help="take every page, wide and narrow, light and dark")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="take those of the platform that runs there")
     said = parser.parse_args()
+    taken: dict[str, bytes] = {}
     with _platform(said.data_dir) as platform, running_browser() as browser:
         _build_documentation(browser, platform)
         parked = park_payments(platform, waiting_count=3)
@@ -61,10 +62,14 @@ def main() -> None:
             time.sleep(_TRAFFIC_S)  # so that the charts have a history
         with paused_lane(platform), commands_flowing(platform, _RATE_MAX):
             found = [*shots(browser, platform, parked)]
-            folder = said.look or FOLDER
             for shot in _every(found) if said.look else (*found, *_others(found)):
-                take(browser, shot, folder)
-                print(folder / f"{shot.name}.webp")  # noqa: T201 - a program for people
+                taken[shot.name] = take(browser, shot)
+    # Only now: pictures are among the documentation's sources, which would be built anew for them.
+    folder = said.look or FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in taken.items():
+        (folder / f"{name}.webp").write_bytes(picture)
+        print(folder / f"{name}.webp")  # noqa: T201 - a program for people
 
 
 def page_name(path: str) -> str:
@@ -98,9 +103,8 @@ def _every(found: list[Shot]) -> Iterator[Shot]:
             yield Shot(f"{shot.name}-{size[0]}-{theme}", shot.url, size, theme, language)
 
 
-def take(browser: Browser, shot: Shot, folder: Path) -> None:
-    """Take one picture: what is on the screen when the page is there."""
-    folder.mkdir(parents=True, exist_ok=True)
+def take(browser: Browser, shot: Shot) -> bytes:
+    """Return one picture, as WebP: what is on the screen when the page is there."""
     with new_page(browser) as page:
         page.set_viewport_size({"width": shot.size[0], "height": shot.size[1]})
         page.emulate_media(color_scheme="dark" if shot.theme == "dark" else "light", reduced_motion="reduce")
@@ -108,16 +112,14 @@ def take(browser: Browser, shot: Shot, folder: Path) -> None:
         _settle(page)
         session = page.context.new_cdp_session(page)
         told = session.send("Page.captureScreenshot", {"format": "webp", "quality": _QUALITY})
-    (folder / f"{shot.name}.webp").write_bytes(base64.b64decode(told["data"]))
+    return base64.b64decode(told["data"])
 
 
 def _settle(page: Page) -> None:
     """Wait until the page shows what it has: what it asks others for, and that it is live."""
     expect(page.locator("#asking, [aria-busy=true]")).to_have_count(0, timeout=_FAR_MS)
-    page.wait_for_function(
-        "!document.querySelector('[data-live]') || document.querySelector('[data-live]').dataset.state === 'liveNow'"
-        " || document.querySelector('[data-live]').dataset.state === 'ended'"
-    )
+    not_live = page.locator("[data-live]:not([data-state=liveNow], [data-state=ended])")
+    expect(not_live).to_have_count(0, timeout=_FAR_MS)
     if page.locator("#swagger-ui").count():
         expect(page.locator(".opblock").first).to_be_visible()
     page.evaluate("document.fonts.ready")

@@ -69,7 +69,6 @@ def test_the_dashboard_tells_the_story_that_explain_tells(browser: Browser, plat
     told = story(platform, sent)
     with watched_page(browser, screen.width) as page:
         page.goto(f"{platform.endpoints['dashboard']}/operations/{sent}?lang={screen.language}")
-        page.wait_for_function("document.querySelector('[data-live]')?.dataset.state !== 'connecting'")
         hops = page.locator(".hops").inner_text()
         places = [hops.index(hop["event_type"]) for hop in told["hops"]]
         assert places == sorted(places)
