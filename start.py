@@ -32,7 +32,7 @@ INSTALL_LOG = VENV / "install.log"
 UNFINISHED = VENV / "unfinished"  # there while packages are installed, and after one that was cut short
 LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
 SOURCES = ("mesh", "gateway", "processor", "monitor", "registry", "broker", "stack", "contracts", "cli", "gen/python")
-NEEDS_DEV = ("bench", "test")  # what the benchmark compares with, and what its load is built with, are in that lock
+NEEDS_DEV = ("bench", "docs", "test")  # what the benchmark compares with, and what builds the website, are in that lock
 TICK_S = 0.2
 SHOWN_MAX = 200  # characters of an installer's line
 # Of Python's own variables. The others lead to modules, or an interpreter, that are none of the platform's.

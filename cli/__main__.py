@@ -48,6 +48,7 @@ COMMANDS: Final = (
     _Command("bench", "measure the platform beside the design that it replaces"),
     _Command("verify", "run a platform of its own under load and faults, and check that it keeps its promises"),
     _Command("contracts", "generate from the protos, or check what they break", passes_arguments_on=True),
+    _Command("docs", "build the documentation as a website, which the dashboard serves"),
     _Command("test", "run the tests; arguments are pytest's", passes_arguments_on=True),
 )
 

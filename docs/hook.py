@@ -19,6 +19,7 @@ from contracts.reference import tables
 from contracts.reference.api import INDEX, api_pages
 from contracts.reference.error_classes import TABLES, error_class_table
 from contracts.reference.protos import read_protos
+from mesh.look import LOGO, TOKENS
 from monitor.store.templates import index_templates
 
 _SECTION: Final = "API reference"
@@ -38,9 +39,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages."""
+    """Add the generated pages, and what the dashboard looks like."""
     for path, content in config.extra["generated_pages"].items():
         files.append(File.generated(config, path, content=content))
+    for source in (LOGO, TOKENS):  # the dashboard's too: one look
+        files.append(File.generated(config, f"look/{source.name}", abs_src_path=str(source)))
     return files
 
 

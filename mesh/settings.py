@@ -242,6 +242,7 @@ class GatewaySettings(Settings):
     # Bound to more than loopback, a gateway also takes addresses, and names that only a local network has.
     allowed_hosts: str = ""
     access_log: bool = False  # whether each request over HTTP leaves a JSON line in the gateway's log
+    dashboard_url: OptionalWebUrl = ""  # where the dashboard is, which the page at /docs links to; empty for no link
     ready_file: str = ""  # a JSON file in which the gateway tells its health every second, while it runs
     http_max_connections: Count = 10_000  # how many HTTP connections may be open at once
     max_streams: Count = 5000  # how many streams may be open at once, over every door

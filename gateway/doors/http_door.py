@@ -45,7 +45,7 @@ class HttpDoor:
         )
         self._rest = RestDoor(calls, routes, max_request_bytes=settings.max_request_bytes)
         self._grpc_web = GrpcWebDoor(calls, max_request_bytes=settings.max_request_bytes)
-        self._pages = Documentation()
+        self._pages = Documentation(settings.dashboard_url)
         self._calls = calls
         self._log = AccessLog(settings.name) if settings.access_log else None
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from gateway.doors.tasks import CallTasks
 from gateway.http.exchange import Exchange
 from mesh.errors import PolystreamError, Reason
 from mesh.ids import new_correlation_id
+from mesh.look import LOGO, TOKENS
 
 HOME: Final = "/docs"  # where `/` leads
 
@@ -44,6 +46,7 @@ _GUARDS: Final[tuple[Header, ...]] = (
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
 )
+_LINKS_PLACE: Final = b"<!-- links -->"
 _TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 log = structlog.stdlib.get_logger(__name__)
@@ -56,6 +59,7 @@ class PageFile:
     paths: tuple[Path, ...]
     content_type: str
     cache_control: str = _REVALIDATED
+    links: str = ""  # HTML, for the place that the file has for links
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +80,19 @@ class StoredPage:
 class Documentation:
     """Serves the documentation. A file is read and compressed when it is first asked for, in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, dashboard_url: str = "") -> None:
+        """`dashboard_url` is where the dashboard is, to link to it; empty for no link."""
         swagger = _swagger_ui()
+        home = PageFile((_OWN / "index.html",), _HTML, links=_links(dashboard_url))
         self._files: Mapping[str, PageFile] = {
-            HOME: PageFile((_OWN / "index.html",), _HTML),
-            f"{HOME}/": PageFile((_OWN / "index.html",), _HTML),
+            HOME: home,
+            f"{HOME}/": home,
             f"{HOME}/assets/docs.css": PageFile((_OWN / "docs.css",), _CSS),
             f"{HOME}/assets/docs.js": PageFile((_OWN / "docs.js",), _JAVASCRIPT),
             f"{HOME}/assets/swagger-ui.css": PageFile((swagger / "swagger-ui.css",), _CSS, _KEPT),
             f"{HOME}/assets/swagger-ui-bundle.js": PageFile((swagger / "swagger-ui-bundle.js",), _JAVASCRIPT, _KEPT),
-            f"{HOME}/assets/favicon-32x32.png": PageFile((swagger / "favicon-32x32.png",), "image/png", _KEPT),
+            f"{HOME}/assets/tokens.css": PageFile((TOKENS,), _CSS),
+            f"{HOME}/assets/logo.svg": PageFile((LOGO,), "image/svg+xml"),
             "/openapi.json": PageFile(_OPENAPI, "application/json"),
             "/openapi.yaml": PageFile(_OPENAPI, "application/yaml"),  # JSON is YAML too (YAML 1.2, section 1.3)
         }
@@ -166,9 +173,19 @@ def _load(file: PageFile) -> StoredPage:
     """Read and compress a file. Raises OSError."""
     path = next((path for path in file.paths if path.exists()), file.paths[0])
     plain = path.read_bytes()
+    if file.links:
+        plain = plain.replace(_LINKS_PLACE, file.links.encode())
     tag = hashlib.sha256(plain).hexdigest()[:32]
     packed = gzip.compress(plain, _GZIP_LEVEL, mtime=0)
     return StoredPage(file.content_type, file.cache_control, plain, packed, tag)
+
+
+def _links(dashboard_url: str) -> str:
+    """Return links to the dashboard, and to the documentation that it serves."""
+    if not dashboard_url:
+        return ""
+    base = html.escape(dashboard_url.rstrip("/"))
+    return f'<a href="{base}/">Dashboard</a> <a href="{base}/docs">Documentation</a>'
 
 
 def _swagger_ui() -> Path:

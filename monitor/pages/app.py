@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from mesh.catalog import Catalog
 from mesh.health.components import HeardPart
+from mesh.look import LOOK
 from mesh.settings import MonitorSettings
 from monitor.activity import Activity
 from monitor.admin import Admin
@@ -27,6 +28,7 @@ from monitor.page_guard import PageGuard
 from monitor.pages import built_docs, dead_letters, events, integrity, lanes, operation, operations, overview, send
 from monitor.pages import parts as part_pages
 from monitor.pages import traces as trace_pages
+from monitor.pages.docs_build import CHECKOUT, DocsBuild
 from monitor.pages.frame import Frame
 from monitor.pages.json_api import JsonApi
 from monitor.pages.live import LivePages
@@ -62,6 +64,7 @@ class Pages:
         admin: Admin,
         records: RecordSource,
         admin_routes: Sequence[Route] = (),
+        docs_checkout: Path = CHECKOUT,
     ) -> None:
         """`is_following` tells whether what is accepted from now on gets into the log, `parts` how each part is.
 
@@ -74,6 +77,8 @@ class Pages:
         self._live = LivePages()
         self._jaeger = JaegerApi(traces)
         self._json = JsonApi(log, catalog, state, addresses, is_following)
+        self._docs = DocsBuild(docs_checkout)
+        self._docs_page = built_docs.page(self._docs)
         pages = [
             overview.page(state, activity, OverviewCharts(metrics, metric_interval_s), addresses),
             operations.page(log, catalog),
@@ -85,7 +90,7 @@ class Pages:
             integrity.page(parts, integrity_job),
             *part_pages.pages(parts, watch),
             *send.pages(catalog, gateway, addresses),
-            built_docs.page(),
+            self._docs_page,
         ]
         self._frame = Frame(pages, addresses, self._live)
         self._host, self._allowed_hosts = settings.host, settings.allowed_hosts
@@ -98,9 +103,10 @@ class Pages:
                 *self._jaeger.routes(),
                 *self._admin_routes,
                 Route("/find", find),
-                *built_docs.routes(),
+                *built_docs.routes(self._docs, self._show_docs),
                 *self._frame.routes(),
                 Mount("/assets", StaticFiles(directory=_ASSETS)),
+                Mount("/look", StaticFiles(directory=LOOK)),
             ],
             exception_handlers={404: self._frame.not_found},
         )
@@ -109,6 +115,10 @@ class Pages:
     def close(self) -> None:
         """End the streams of open pages, so that the server can stop."""
         self._live.close()
+        self._docs.close()
+
+    async def _show_docs(self, request: Request) -> Response:
+        return await self._frame.show(self._docs_page, request)
 
 
 async def find(request: Request) -> Response:

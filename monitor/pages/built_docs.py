@@ -1,61 +1,67 @@
-"""The documentation, under `/docs`: what MkDocs has built in the checkout, or a page that says how to.
-
-MkDocs comes with the tests' tools, and not with the platform.
-"""
+"""The documentation, under `/docs`: the website that MkDocs builds, or a page that says how it stands with it."""
 
 import base64
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from monitor.pages.docs_build import DocsBuild
 from monitor.pages.page import DashboardPage, Shown
 
-BUILT: Final = Path(__file__).parents[2] / "build" / "site"  # as mkdocs.yml has it
+START: Final = "/docs/index.html"
+_INTERVAL_S: Final = 1.0  # while it is being built
 _INLINE_SCRIPT: Final = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _MAX_PAGES: Final = 1000  # whose policies are remembered
 
 
-def page() -> DashboardPage:
-    """Return the page that stands in its place where it has not been built."""
-    return DashboardPage("docs", "/docs", _view)
+def page(build: DocsBuild) -> DashboardPage:
+    """Return the page that stands in its place while there is none."""
+
+    async def view(_: Request) -> Shown:
+        values = {
+            "is_there": build.is_there,
+            "is_being_built": build.is_being_built,
+            "fault": build.fault,
+            "start": START,
+        }
+        return Shown(values, has_ended=not build.is_being_built and (build.is_there or bool(build.fault)))
+
+    return DashboardPage("docs", "/docs", view, _INTERVAL_S)
 
 
-def routes(built: Path = BUILT) -> list[Route | Mount]:
-    """Return the routes of the documentation; none where it has not been built."""
-    if not (built / "index.html").is_file():
-        return []
-    return [Route("/docs", _to_start), Mount("/docs", _BuiltDocs(built))]
+def routes(build: DocsBuild, show: Callable[[Request], Awaitable[Response]]) -> list[Route | Mount]:
+    """Return the routes of the documentation. `show` answers with the page of `page`."""
 
+    async def to_start(request: Request) -> Response:
+        build.want()
+        if build.is_there and not build.is_being_built:
+            return RedirectResponse(START)
+        return await show(request)
 
-async def _view(_: Request) -> Shown:
-    return Shown()
-
-
-async def _to_start(_: Request) -> Response:
-    return RedirectResponse("/docs/index.html")
+    return [Route("/docs", to_start), Mount("/docs", _BuiltDocs(build.folder))]
 
 
 class _BuiltDocs(StaticFiles):
     """The files. Its theme has small scripts within its pages: each is allowed by its hash, and no other."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(directory=folder, html=True)
-        self._folder = folder
+        super().__init__(directory=folder, html=True, check_dir=False)  # it may be built later
         self._policies: dict[tuple[str, float], str] = {}
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, and the policy that its scripts need."""
         response = await super().get_response(path, scope)
-        file = self._folder / path
-        if response.headers.get("content-type", "").startswith("text/html") and file.is_file():
-            response.headers["content-security-policy"] = self._policy(file)
+        # The file that is sent: for a folder its start, for what there is not the website's own page of that.
+        if isinstance(response, FileResponse) and response.headers["content-type"].startswith("text/html"):
+            response.headers["content-security-policy"] = self._policy(Path(response.path))
         return response
 
     def _policy(self, file: Path) -> str:

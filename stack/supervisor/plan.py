@@ -91,6 +91,7 @@ def make_plan(
         endpoints = _endpoints(ports, edge=edge)
     except ValueError as error:
         raise StackError(str(error)) from error
+    settings["GATEWAY_DASHBOARD_URL"] = endpoints["dashboard"] or ""
     settings["MONITOR_ENDPOINTS_JSON"] = json.dumps({name: for_display(url) for name, url in endpoints.items()})
     return Plan(
         context=StackContext(

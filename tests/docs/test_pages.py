@@ -17,7 +17,10 @@ ROOT: Final = Path(__file__).parents[2]
 # Beside docs/: what a visitor of the repository reads first. Their sections stand for themselves.
 _ELSEWHERE: Final = ("README.md", "README.pt-BR.md", "CONTRIBUTING.md", "sdk/README.md", "deploy/compose/README.md")
 # Sections that a test of their own runs, on every engine set.
-_RUN_BY: Final = {"README.md: A five-minute tour": "tests/acceptance/test_tour.py"}
+_RUN_BY: Final = {
+    "README.md: A five-minute tour": "tests/acceptance/test_tour.py",
+    "README.pt-BR.md: Um passeio de cinco minutos": "tests/docs/test_readmes.py",  # has the same commands
+}
 _ADDING: Final = "docs/adding-a-command.md"
 _STARTS: Final = re.compile(r"^python3 start\.py( up\b| verify\b|\s*(#|$))", re.MULTILINE)
 # Programs are run by the checkout's Python, but for the SDK's, which needs nothing of the platform.

@@ -82,7 +82,7 @@ def build(folder: Path) -> Image:
             if inner != "/opt/venv":  # that one is made below, in its place
                 shutil.copytree(build_stage / inner.lstrip("/"), root / target.lstrip("/"))
             continue
-        for source in sources:
+        for source in filter(_is_needed, sources):
             to = root / PurePosixPath(work_dir, target).as_posix().lstrip("/")
             _copy(context, source, to, is_folder=target.endswith(("/", ".")))
     uv("venv", "--quiet", "--python", sys.executable, venv)
@@ -91,6 +91,11 @@ def build(folder: Path) -> Image:
     image = Image(final_stage / "app", python, _environment(final_stage))
     image.run("-m", "compileall", "-q", ".")
     return image
+
+
+def _is_needed(source: str) -> bool:
+    """Tell whether a source has to be there. A pattern may fit nothing: no service needs the pages."""
+    return "[" not in source
 
 
 def context_files() -> list[PurePosixPath]:

@@ -53,6 +53,7 @@ async def opened_pages(
     gateway: str = NOBODY,
     supervisor_socket: str = "",
     records: RecordSource | None = None,
+    docs_checkout: Path | None = None,
 ) -> AsyncIterator[Opened]:
     """Serve the pages to a client, with an empty event store in a folder."""
     catalog = load_catalog()
@@ -72,6 +73,7 @@ async def opened_pages(
             integrity_job=IntegrityJob(Admin(AdminProcess(folder), runs), runs),
             admin=Admin(AdminProcess(folder), IntegrityRuns(folder)),
             records=records or NoRecords(),
+            docs_checkout=docs_checkout or folder,  # in which nothing can be built
         )
         transport = httpx.ASGITransport(pages.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8089") as client:

@@ -5,18 +5,24 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
+from tests.support.accessibility import serious_faults
 from tests.support.browser import new_page
-from tests.support.npm_tools import axe
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
-_SERIOUS: Final = {"serious", "critical"}
 _WIDTHS: Final = (1440, 390)
 _TRACED_S: Final = 15.0
 _PATHS: Final = (
-    *("/", "/operations", "/operations?user_id=999999&order_by=duration_ms", "/operations?filter=(", "/events", "/traces"),
+    *(
+        "/",
+        "/operations",
+        "/operations?user_id=999999&order_by=duration_ms",
+        "/operations?filter=(",
+        "/events",
+        "/traces",
+    ),
     *(
         "/lanes",
         "/dead-letters",
@@ -51,7 +57,7 @@ def test_nothing_keeps_anybody_from_using_a_page(
             assert answer.status == _STATUSES.get(path, 200), path
             expect(page.locator("h1")).to_be_visible()
             assert page.locator("html").get_attribute("lang") == language
-            found[path] = _serious(page)
+            found[path] = serious_faults(page)
     assert {path: serious for path, serious in found.items() if serious} == {}
 
 
@@ -65,14 +71,3 @@ def _trace_of(platform: Platform, correlation_id: str) -> str:
         return str(traces[0]["traceID"]) if traces else None
 
     return eventually(found, _TRACED_S) or ""
-
-
-def _serious(page: Page) -> Sequence[Any]:
-    """Return what axe-core finds, by its rules, with the elements concerned."""
-    page.evaluate(axe().read_text(encoding="utf-8"))
-    violations = page.evaluate("axe.run().then(({ violations }) => violations)")
-    return [
-        (each["id"], [node["html"][:200] for node in each["nodes"]])
-        for each in violations
-        if each["impact"] in _SERIOUS
-    ]

@@ -65,6 +65,13 @@ async def test_a_page_that_the_client_has_is_not_sent_again(form: str, same: boo
     assert (asked.body == b"") is same
 
 
+async def test_the_page_links_to_the_dashboard_where_it_knows_it() -> None:
+    """By its address, which is escaped; without one, there is no link."""
+    told = (await sent(Documentation('http://localhost:8089/"><b>'), "/docs")).body.decode()
+    assert 'href="http://localhost:8089/&quot;&gt;&lt;b&gt;/docs"' in told
+    assert "Dashboard" not in (await sent(Documentation(), "/docs")).body.decode()
+
+
 async def test_the_document_is_the_generated_one() -> None:
     """By both of its names; each with its type."""
     pages = Documentation()
