@@ -15,25 +15,9 @@ from tests.support.waiting import eventually
 _WIDTHS: Final = (1440, 390)
 _TRACED_S: Final = 15.0
 _PATHS: Final = (
-    *(
-        "/",
-        "/operations",
-        "/operations?user_id=999999&order_by=duration_ms",
-        "/operations?filter=(",
-        "/events",
-        "/traces",
-    ),
-    *(
-        "/lanes",
-        "/dead-letters",
-        "/integrity",
-        "/parts",
-        "/parts/gateway-0",
-        "/send",
-        "/send/CreateUser",
-        "/send/ListViews",
-    ),
-    *("/docs", "/nowhere"),
+    *("/", "/operations", "/operations?user_id=999999&order_by=duration_ms", "/operations?filter=(", "/events"),
+    *("/traces", "/lanes", "/dead-letters", "/integrity", "/parts", "/parts/gateway-0"),
+    *("/send", "/send/CreateUser", "/send/ListViews", "/docs", "/nowhere"),
 )
 _STATUSES: Final = {"/nowhere": 404, "/operations?filter=(": 400}
 
