@@ -83,7 +83,7 @@ class SearchTable:
         self.version = version
         self._key = key
         self._kind = kind
-        self._index = f"{name}_by_values"
+        self.index = f"{name}_by_values"
         kept = ["store_states" if field == "store" and kind is OPERATIONS else field for field in kind.fields]
         self._plain = tuple(dict.fromkeys([kind.time, *kind.ties, *(name for name in kept if name != "attributes")]))
         self.columns = (*self._plain, *(bloom.COLUMNS if "attributes" in kept else ()))
@@ -96,7 +96,7 @@ class SearchTable:
     def query(self, listing: Listing) -> tuple[str, list[SqlValue]]:
         """Return the statement that reads the documents of a listing, and its parameters."""
         clauses, values = listing_clauses(listing, self._kind)
-        hint = "" if _names_command(listing.where) else f"INDEXED BY {self._index}"
+        hint = "" if _names_command(listing.where) else f"INDEXED BY {self.index}"
         # All names are those of the kind's fields; every value is a parameter.
         statement = (
             f"SELECT (SELECT document FROM {self.name} AS whole WHERE whole.{self._key} = found.{self._key}) "  # noqa: S608
@@ -112,7 +112,7 @@ class SearchTable:
                 db.execute(f"ALTER TABLE {self.name} ADD COLUMN {column} {_TYPES.get(column, 'TEXT')}")
 
     def drop_index(self, db: sqlite3.Connection) -> None:
-        """Drop the index of an earlier version, which has not got all of the columns."""
+        """Drop the index of an earlier version, which had the newest first, and not all of the columns."""
         db.execute(f"DROP INDEX IF EXISTS {self.name}_by_fields")
 
     def fill(self, db: sqlite3.Connection, read: ReadColumns) -> None:
@@ -133,9 +133,8 @@ class SearchTable:
             last = rows[-1][0]
 
     def add_index(self, db: sqlite3.Connection) -> None:
-        """Make the index of everything that is searched, in place of the one of an earlier version."""
-        db.execute(f"DROP INDEX IF EXISTS {self.name}_by_fields")
-        db.execute(f"CREATE INDEX IF NOT EXISTS {self._index} ON {self.name} ({', '.join(self.columns)})")
+        """Make the index of everything that is searched."""
+        db.execute(f"CREATE INDEX IF NOT EXISTS {self.index} ON {self.name} ({', '.join(self.columns)})")
 
 
 OPERATION_TABLE: Final = SearchTable("operations", "correlation_id", OPERATIONS, version=1)
@@ -165,8 +164,8 @@ def prepare_schema(db: sqlite3.Connection) -> None:
     try:
         for table, read in readers.items():
             table.add_columns(db)
+            table.drop_index(db)
             if version < table.version:
-                table.drop_index(db)
                 table.fill(db, read)
             table.add_index(db)
         db.execute(f"PRAGMA user_version = {_VERSION}")

@@ -12,17 +12,18 @@ from monitor.listing.conditions import Condition
 from monitor.listing.fields import SPANS
 from monitor.listing.listing import Listing
 from monitor.listing.sqlite import listing_clauses
+from monitor.store.local_schema import SPAN_TABLE
 from monitor.store.port import SPAN_NAMES_MAX, FoundSpans, SpanName, TraceSpans
 from monitor.store.selection import SPANS_MAX
 
 Read = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]  # runs a statement
 
 _NAMED_SPANS_MAX: Final = 100_000  # the newest, in which names are looked for: 40 ms
-_NAMES: Final = """
+_NAMES: Final = f"""
 SELECT DISTINCT service, name, kind FROM (
-    SELECT service, name, kind FROM command_spans INDEXED BY command_spans_by_fields ORDER BY start_time DESC LIMIT ?
+    SELECT service, name, kind FROM {SPAN_TABLE.name} INDEXED BY {SPAN_TABLE.index} ORDER BY start_time DESC LIMIT ?
 ) LIMIT ?
-"""
+"""  # noqa: S608 # names alone
 _OF_TRACE: Final = "SELECT document FROM command_spans WHERE trace_id = ? ORDER BY start_us, span_id LIMIT ?"
 _COUNT: Final = "SELECT count(*) FROM command_spans WHERE trace_id = ?"
 
@@ -41,7 +42,7 @@ class LocalTraces:
         """Return the IDs of traces with a span that fulfils a condition."""
         clauses, values = listing_clauses(Listing(limit, where), SPANS)
         # Rows come in the order of the index, so that the first of a trace is its newest.
-        statement = f"SELECT DISTINCT trace_id FROM command_spans INDEXED BY command_spans_by_fields {clauses}"  # noqa: S608 # names of columns and marks
+        statement = f"SELECT DISTINCT trace_id FROM {SPAN_TABLE.name} INDEXED BY {SPAN_TABLE.index} {clauses}"  # noqa: S608 # names of columns and marks
         return [row[0] for row in self._read(statement, values)]
 
     def traces(self, trace_ids: Sequence[str]) -> TraceSpans:

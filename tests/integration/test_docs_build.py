@@ -1,5 +1,6 @@
 """The documentation under /docs: built when somebody asks for it, from a checkout that has what it takes."""
 
+import argparse
 import os
 from pathlib import Path
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 import httpx
 import pytest
 
+from cli.commands import docs
 from tests.support.monitor_pages import opened_pages
 from tests.support.waiting import eventually_async
 
@@ -85,3 +87,23 @@ async def test_without_its_sources_the_page_says_how(tmp_path: Path) -> None:
         answer = await opened.client.get("/docs")
         assert answer.status_code == 200
         assert _COMMAND in answer.text
+
+
+def test_the_command_builds_it(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`docs` puts the website where the dashboard reads it, and says where that is."""
+    monkeypatch.setattr(docs, "CHECKOUT", checkout)
+    assert docs.run(argparse.Namespace()) == 0
+    index = checkout / "build" / "site" / "index.html"
+    assert "The first words" in index.read_text()
+    assert str(index) in capfd.readouterr().out
+
+
+def test_the_command_says_where_it_can_be_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An installed package has no sources to build from."""
+    monkeypatch.setattr(docs, "CHECKOUT", tmp_path)
+    assert docs.run(argparse.Namespace()) == 2
+    assert "in a checkout of the repository" in capsys.readouterr().err

@@ -73,6 +73,7 @@ _RUN_BY: Final = {
     "dlq redrive --why": _ONCE,
     "dlq show": f"{_DEAD_LETTERS}test_a_dead_letter_is_shown_and_its_fields_only_if_they_are_asked_for",
     "dlq show --payload": f"{_DEAD_LETTERS}test_a_dead_letter_is_shown_and_its_fields_only_if_they_are_asked_for",
+    "docs": "tests/integration/test_docs_build.py::test_the_command_builds_it",
     "down": f"{_CHOOSING}test_down_stops_what_is_named_and_nothing_else",
     "down --data-dir": "docs/running/start.md",
     "explain": "tests/acceptance/test_explain.py::test_the_command_line_tells_the_story",
