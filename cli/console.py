@@ -20,6 +20,11 @@ class PrintableConsole(Console):
         return super().render_str(printable(text), **options)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return how many of a thing there are: `1 command`, `2 commands`. `noun` takes an s where they are several."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def make_console(*, stderr: bool = False, tolerant: bool = False) -> Console:
     """Return a console as wide as the terminal, or wide enough where there is none.
 

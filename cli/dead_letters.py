@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import make_console
+from cli.console import counted, make_console
 from cli.printable import json_text
 from mesh import topics
 from mesh.dead_letters.redrive import RedriveOutcome, RedriveResult
@@ -143,7 +143,8 @@ def show_end(done: int, unsent: int, waited: int, console: Console | None = None
     elif not done:
         console.print("nothing was sent")
     elif waited:
-        console.print(f"{waited} commands had waited behind them: their operations tell how they ended")
+        told = "its operation tells how it" if waited == 1 else "their operations tell how they"
+        console.print(f"{counted(waited, 'command')} had waited behind them: {told} ended")
 
 
 def _table(entries: Sequence[ListedDeadLetter]) -> Table:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import make_console
+from cli.console import counted, make_console
 from cli.dead_letters import describe_redriven
 from mesh import topics
 from mesh.dead_letters.reader import DeadLetterEntry
@@ -61,7 +61,7 @@ def show_drift(drift: Drift, console: Console | None = None) -> None:
     """Print what was found, and what to do about it."""
     console, findings = console or make_console(), drift.findings
     if drift.has_compared:
-        console.print(f"compared {findings.commands} parts of commands with the stores")
+        console.print(f"compared {counted(findings.commands, 'part')} of commands with the stores")
     else:
         console.print(f"[red]{_NOTHING_TO_COMPARE}[/red]")
     if findings.lost:
@@ -86,11 +86,11 @@ def show_repair(repair: Repair, console: Console | None = None) -> None:
     for one in repair.redriven:
         outcomes[one.outcome.value] = outcomes.get(one.outcome.value, 0) + 1
     said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    console.print(f"sent {len(repair.redriven)} commands again{': ' if said else ''}{said}")
+    console.print(f"sent {counted(len(repair.redriven), 'command')} again{': ' if said else ''}{said}")
     if repair.marked:
-        console.print(f"put the mark of having been applied back for {repair.marked} commands")
+        console.print(f"put the mark of having been applied back for {counted(repair.marked, 'command')}")
     if repair.erased:
-        console.print(f"erased what was left of {repair.erased} users")
+        console.print(f"erased what was left of {counted(repair.erased, 'user')}")
     _show_mended(repair.mended, console)
     if repair.left:
         console.print(f"[red]{len(repair.left)} are still lost[/red]: {_why(repair.left)}")
@@ -188,8 +188,9 @@ def _show_orphans(orphans: Sequence[Orphans], console: Console) -> None:
     for found in orphans:
         some = ", ".join(map(str, found.user_ids[:_SHOWN_MAX]))
         more = f" and {len(found.user_ids) - _SHOWN_MAX} more" if len(found.user_ids) > _SHOWN_MAX else ""
+        users = counted(len(found.user_ids), "user")
         console.print(
-            f"[red]{found.store} has what is left of {len(found.user_ids)} users[/red] who are not in PostgreSQL: "
+            f"[red]{found.store} has what is left of {users}[/red] not in PostgreSQL: "
             f"{some}{more}; restore them, or `integrity repair --erase-orphans` deletes it"
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import grpc
@@ -30,6 +31,7 @@ _MAX_ATTRIBUTE_CHARACTERS = 500
 _MAX_ATTRIBUTES_CHARACTERS = 8000  # of all of a span's, with their names
 _MAX_NAME_CHARACTERS = 200  # of a span, a service, an attribute
 _MAX_VALUES = 100  # of an attribute that is a list
+_MAX_LINKS = 16  # of a span
 _SERVICE_NAME = "service.name"
 _OWN_ATTRIBUTES = frozenset({CONVERSATION_ID, _SERVICE_NAME})
 _TRACE_ID_BYTES = 16
@@ -131,7 +133,19 @@ def _span(span: trace_pb2.Span, service: str) -> Span:
             for pair in span.attributes
             if pair.key in attributes and (attribute_type := _TYPES.get(pair.value.WhichOneof("value") or ""))
         },
+        links=islice(_links(span), _MAX_LINKS),
     )
+
+
+def _links(span: trace_pb2.Span) -> Iterator[Span.Link]:
+    """Yield the links that lead to a span: an ID of another length, or of zeros alone, is none."""
+    for link in span.links:
+        if (
+            (len(link.trace_id), len(link.span_id)) == (_TRACE_ID_BYTES, _SPAN_ID_BYTES)
+            and any(link.trace_id)
+            and any(link.span_id)
+        ):
+            yield Span.Link(trace_id=link.trace_id.hex(), span_id=link.span_id.hex())
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> dict[str, str]:

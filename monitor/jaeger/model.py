@@ -49,13 +49,11 @@ def short_trace_id(trace_id: str) -> str:
 
 def _span(span: Span, process: str) -> Json:
     trace_id = short_trace_id(span.trace_id)
-    parent = span.parent_span_id
-    references = [{"refType": "CHILD_OF", "traceID": trace_id, "spanID": parent}] if parent else []
     return {
         "traceID": trace_id,
         "spanID": span.span_id,
         "operationName": span.name,
-        "references": references,
+        "references": _references(span),
         "startTime": span.start_time.ToMicroseconds(),
         "duration": int(span.duration_ms * 1000),
         "tags": _tags(span),
@@ -63,6 +61,16 @@ def _span(span: Span, process: str) -> Json:
         "processID": process,
         "warnings": None,
     }
+
+
+def _references(span: Span) -> list[Json]:
+    """Return the span's parent, which comes first, and its links."""
+    references = [("CHILD_OF", span.trace_id, span.parent_span_id)] if span.parent_span_id else []
+    references += [("FOLLOWS_FROM", link.trace_id, link.span_id) for link in span.links]
+    return [
+        {"refType": kind, "traceID": short_trace_id(trace_id), "spanID": span_id}
+        for kind, trace_id, span_id in references
+    ]
 
 
 def _tags(span: Span) -> list[Json]:

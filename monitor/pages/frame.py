@@ -148,6 +148,7 @@ class Frame:
             "language": language,
             "languages": languages.NAMES,
             "t": language.text,
+            "counted": language.counted,
             "word": language.word,
             "theme": _choice(request, "theme", THEMES) or THEMES[0],
             "themes": THEMES,

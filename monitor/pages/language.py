@@ -1,7 +1,8 @@
 """The languages of the pages: their texts, and how they write numbers.
 
 A text is `<file>.<key>`: `overview.title` is `title` in `texts/<language>/overview.toml`. Words in braces are filled
-in. A table there is a family of words, by the names that the platform has for them.
+in. `<key>_one` takes the place of `<key>` where there is one of what is counted. A table there is a family of words, by
+the names that the platform has for them.
 """
 
 import tomllib
@@ -32,6 +33,10 @@ class Language:
     def text(self, key: str, **values: object) -> str:
         """Return a text, filled in. Raises KeyError for one that there is not."""
         return self.wording[key].format(**values) if values else self.wording[key]
+
+    def counted(self, key: str, count: int, **values: object) -> str:
+        """Return a text that says how many, filled in with `count`: that of the key, or of `<key>_one` for one."""
+        return self.text(f"{key}_one" if count == 1 else key, count=self.number(count), **values)
 
     def word(self, family: str, name: str) -> str:
         """Return the word for a name of the platform's, such as a state; the name itself where there is none."""

@@ -65,6 +65,8 @@ def span_document(span: Span) -> Document:
         document["attribute_types"] = {
             name: Span.AttributeType.Name(number) for name, number in span.attribute_types.items()
         }
+    if span.links:
+        document["links"] = [{"trace_id": link.trace_id, "span_id": link.span_id} for link in span.links]
     if correlation_id := span.attributes.get(CONVERSATION_ID):
         document["correlation_id"] = correlation_id
     return document
@@ -78,6 +80,7 @@ def read_span(document: Mapping[str, Any]) -> Span:
         error=document["error"],
         attributes=document["attributes"],
         attribute_types={name: _ATTRIBUTE_TYPES[said] for name, said in document.get("attribute_types", {}).items()},
+        links=[Span.Link(trace_id=link["trace_id"], span_id=link["span_id"]) for link in document.get("links", ())],
         **{name: document[name] for name in _SPAN_TEXTS if name in document},
     )
 

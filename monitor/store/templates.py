@@ -77,6 +77,7 @@ _SPAN_FIELDS: Final[dict[str, Any]] = {
     # Their names are anybody's: as fields, `a.b` and `a.b.c` could not stand in one index.
     "attributes": {"type": "object", "enabled": False},
     "attribute_types": {"type": "object", "enabled": False},
+    "links": {"type": "object", "enabled": False},
     # So they are found by these, `name` and `name=value`, which are not kept beside them.
     ATTRIBUTE_PAIRS: {"type": "keyword", "ignore_above": 1024, "doc_values": False},
 }

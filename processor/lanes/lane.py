@@ -232,7 +232,9 @@ class Lane:
         self._parks = keys > 0
         self._health.gauge("parked_keys", keys)
         self._health.gauge("parked_records", records)
-        said = f"{keys} keys are parked, with {records} commands given up or waiting: see `polystream dlq list`"
+        parked = "1 key is parked" if keys == 1 else f"{keys} keys are parked"
+        commands = "1 command" if records == 1 else f"{records} commands"
+        said = f"{parked}, with {commands} given up or waiting: see `polystream dlq list`"
         self._health.note(said if keys else "")
 
     def _ping(self) -> None:

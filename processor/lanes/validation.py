@@ -74,8 +74,8 @@ class Validator:
             _LOG.warning("a content is not as it was written: see `polystream integrity check`", place=place, key=key)
         self._told = set(sorted(found)[:_TOLD_MAX])
         self._health.gauge("contents_changed", len(found))
-        said = f"{len(found)} contents are not as they were written: see `polystream integrity check`"
-        self._health.note(said if found else "", _TOPIC)
+        changed = "1 content is not as it was" if len(found) == 1 else f"{len(found)} contents are not as they were"
+        self._health.note(f"{changed} written: see `polystream integrity check`" if found else "", _TOPIC)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -101,6 +101,14 @@ def test_a_trace_is_told_whole(store: EventStore) -> None:
     assert [each.left_out for each in found.values()] == [0, 0]
 
 
+def test_links_are_kept(store: EventStore) -> None:
+    """In their order, wherever they lead: to a span that is kept, or to one that nobody has sent."""
+    links = [Span.Link(trace_id=f"{trace:032x}", span_id=f"{trace:016x}") for trace in (7, 1, 9)]
+    spans = [_span(1, 0, 0), _span(1, 1, 1, links=links), _span(1, 2, 2, links=links[:1])]
+    store.add_spans(spans)
+    assert list(store.traces(_ids(1)).by_trace[_ids(1)[0]].spans) == spans
+
+
 def test_what_is_left_out_of_a_trace_is_counted(store: EventStore) -> None:
     """However many other traces are read with it."""
     store.add_spans([_span(1, number, number) for number in range(SPANS_MAX + 7)])

@@ -28,7 +28,7 @@ from tests.support.waiting import eventually
 _TIMEOUT_S: Final = 30.0
 _CALLER, _CALLED = f"door-{secrets.token_hex(4)}", f"lane-{secrets.token_hex(4)}"
 _TRACE_ID, _SHORT_TRACE_ID = secrets.token_bytes(16), bytes(8) + secrets.token_bytes(8)
-_ROOT_ID, _CHILD_ID = secrets.token_bytes(8), secrets.token_bytes(8)
+_ROOT_ID, _CHILD_ID, _OTHER_ID = (secrets.token_bytes(8) for _ in range(3))
 _HOUR_AGO_US: Final = time.time_ns() // 1000 - 3_600_000_000
 _UNKNOWN: Final = "00000000000000ab00000000000000cd"
 
@@ -62,7 +62,8 @@ def _request() -> ExportTraceServiceRequest:
                 ),
                 Span(
                     trace_id=_SHORT_TRACE_ID,
-                    span_id=secrets.token_bytes(8),
+                    span_id=_OTHER_ID,
+                    links=[Span.Link(trace_id=_TRACE_ID, span_id=_CHILD_ID)],
                     name="GET /v1/users",
                     kind=Span.SPAN_KIND_INTERNAL,
                     start_time_unix_nano=now_ns,
@@ -85,6 +86,10 @@ def _request() -> ExportTraceServiceRequest:
                     attributes=_attributes(
                         rpc__method=AnyValue(string_value="CreateUser"), store=AnyValue(string_value="POSTGRESQL")
                     ),
+                    links=[
+                        Span.Link(trace_id=_SHORT_TRACE_ID, span_id=_OTHER_ID),
+                        Span.Link(trace_id=_TRACE_ID, span_id=_OTHER_ID),
+                    ],
                 )
             ],
         ),

@@ -28,6 +28,7 @@ def span(
     duration_ms: float = 1.0,
     error: bool = False,
     attributes: Mapping[str, str] | None = None,
+    links: Sequence[Span.Link] = (),
 ) -> Span:
     """Return a span of a trace, so long after `START_MS`; `parent` is the number of another one."""
     start = Timestamp()
@@ -43,6 +44,7 @@ def span(
         duration_ms=duration_ms,
         error=error,
         attributes=attributes or {},
+        links=links,
     )
 
 

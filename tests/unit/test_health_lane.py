@@ -175,7 +175,7 @@ def test_what_is_set_apart_is_counted(rig: Rig) -> None:
     report = rig.health.report()
     assert report.counts == {"set_apart": 2, "parked_keys": 1, "parked_records": 1, "batch_records": 2}
     assert report.state is HealthState.HEALTHY
-    assert report.note.startswith("1 keys are parked, with 1 commands")
+    assert report.note.startswith("1 key is parked, with 1 command given up or waiting")
 
 
 def test_the_loop_beats_also_while_it_waits(rig: Rig) -> None:

@@ -281,7 +281,7 @@ def test_what_was_found_and_done_is_told(redrive_status: RedriveStatus) -> None:
         "and 10 more",
         "what is left of 30 users",
         "--erase-orphans",
-        "sent 1 commands again: 1 refused",
+        "sent 1 command again: 1 refused",
         "erased what was left of 4 users",
         "dlq list" if redrive_status is RedriveStatus.WAITING else "--force",
     ):

@@ -45,7 +45,7 @@ def test_later_commands_of_the_key_wait_and_others_go_on(rig: Rig) -> None:
     rig.lane.run_once()
     report = rig.health.report()
     assert (report.counts["parked_keys"], report.counts["parked_records"]) == (1, 2)
-    assert report.note.startswith("1 keys are parked, with 2 commands")
+    assert report.note.startswith("1 key is parked, with 2 commands")
 
 
 def test_a_redrive_applies_the_one_that_was_given_up_and_then_what_waits(rig: Rig) -> None:

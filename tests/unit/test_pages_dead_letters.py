@@ -213,6 +213,7 @@ async def test_a_dry_run_is_confirmed_once(client: httpx.AsyncClient, service: S
     """With who and why; the result is shown batch by batch, and a form sent twice does nothing twice."""
     planned = (await client.post("/dead-letters", data=CHANGE | {"action": action})).raise_for_status().text
     assert [(done, asked.validate_only) for done, asked in service.settled] == [(action, True)]
+    assert "1 dead letter is chosen. 1 command waits behind what is chosen." in planned
     service.may_end.clear()
     confirm = CONFIRM | {"plan": _plan_id(planned)}
     under_way = (await client.post("/dead-letters", data=confirm)).raise_for_status().text

@@ -13,6 +13,7 @@ LANGUAGES = load_languages()
 # A family of words is used by its name; a text by its key, whole or as a beginning that is completed.
 FAMILY = re.compile(r'word\("(\w+)"')
 KEY = re.compile(r"""["']([a-z_]+\.[a-z_0-9]+)["']""")
+COUNTED = re.compile(r'counted\("([a-z_]+\.[a-z_0-9]+)"')
 BEGINNING = re.compile(r'"([a-z_]+\.[a-z_]+_)" ~')
 
 
@@ -44,7 +45,9 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
     plain = {key for key in texts if key.partition(".")[0] not in families}
     titles = {f"{file.stem}.title" for file in (PAGES / "templates").glob("*.html")} & plain
     beginnings = tuple(BEGINNING.findall(sources))
-    used = set(KEY.findall(sources)) | titles
+    for_one = {f"{key}_one" for key in COUNTED.findall(sources)}
+    assert for_one - plain == set()
+    used = set(KEY.findall(sources)) | titles | for_one
     assert {key for key in plain - used if not (beginnings and key.startswith(beginnings))} == set()
     in_texts = {
         key for key in KEY.findall(sources) if key.partition(".")[0] in {text.partition(".")[0] for text in plain}
@@ -82,6 +85,19 @@ def test_numbers_are_written_as_the_language_does(tag: str, number: str, duratio
     assert language.milliseconds(12_345) == duration
     assert language.rate(0.23) == rate
     assert language.age(90) == age
+
+
+@pytest.mark.parametrize(
+    ("tag", "texts"),
+    [
+        ("en", ["0 dead letters", "1 dead letter in", "2 dead letters", "1,000 dead letters"]),
+        ("pt-BR", ["0 dead letters", "1 dead letter nos", "2 dead letters", "1.000 dead letters"]),
+    ],
+)
+def test_one_is_not_many(tag: str, texts: list[str]) -> None:
+    """What counts has a text of its own for one; numbers are as the language writes them."""
+    for count, text in zip((0, 1, 2, 1000), texts, strict=True):
+        assert LANGUAGES[tag].counted("overview.dead_lately", count, minutes=5).startswith(text)
 
 
 def _places(text: str) -> set[str]:

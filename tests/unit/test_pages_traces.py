@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from polystream.v1.operations_pb2 import Span
 
 from tests.support.monitor_pages import Opened, opened_pages
 from tests.support.traces import START_MS, command_trace, span, trace_id
@@ -91,6 +92,19 @@ async def test_a_trace_is_shown_with_its_operation(tmp_path: Path) -> None:
         assert page.count('<li data-key="') == 3
         assert (await opened.client.get(f"/traces/{trace_id(77)}")).status_code == 404
         assert (await opened.client.get("/traces/none")).status_code == 400
+
+
+@pytest.mark.parametrize(("tag", "summary"), [("en", "trace and span"), ("pt-BR", "rastro e span")])
+async def test_a_span_leads_to_what_it_is_linked_with(tmp_path: Path, tag: str, summary: str) -> None:
+    """Each link to its trace, whatever somebody has written into it; a span without links has no list of them."""
+    links = [Span.Link(trace_id=trace_id(2), span_id="ab" * 8), Span.Link(trace_id="<a/b>", span_id="<i>")]
+    async with opened_pages(tmp_path) as opened:
+        opened.store.add_spans([span(1, 0, links=links), span(1, 1, parent=0)])
+        page = (await opened.client.get(f"/traces/{trace_id(1)}", params={"lang": tag})).text
+    assert f'<a href="/traces/{trace_id(2)}">{trace_id(2)}</a> {"ab" * 8}</dd>' in page
+    assert '<a href="/traces/%3Ca/b%3E">&lt;a/b&gt;</a> &lt;i&gt;</dd>' in page
+    assert page.count(f"<dt>{summary}</dt>") == 2
+    assert page.count("<summary>Links (2)</summary>") == page.count('data-key="links-') == 1
 
 
 async def test_a_trace_of_any_depth_is_shown(tmp_path: Path) -> None:

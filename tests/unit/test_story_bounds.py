@@ -57,6 +57,8 @@ def large_span(number: int, attributes: int = 100) -> Span:
     span.attributes.add(key="k" * 100_000).value.string_value = "x"
     for position in range(attributes):
         span.attributes.add(key=f"a{position}").value.string_value = "é" * 10_000
+    for position in range(1, 1000):
+        span.links.add(trace_id=b"t" * 16, span_id=position.to_bytes(8, "big"))
     span.attributes.add(key=CONVERSATION_ID).value.string_value = "c"
     (read,) = read_spans(request)
     return read

@@ -52,16 +52,19 @@ def never() -> Any:
 def test_a_round_tells_what_is_changed_and_takes_it_back() -> None:
     """Once it is right again, nothing is said any more; what another part says of itself stays."""
     told, walk = health(), FakeWalk(250, {"7", "120"})
-    told.note("1 keys are parked")
+    told.note("1 key is parked")
     validator = Validator(never, told, 1e9)
     assert validator.look_once([walk]) == 2
     assert walk.pages == [100, 100, 50]
     assert told.report().counts == {"contents_checked": 250, "contents_changed": 2}
-    assert told.report().note.startswith("1 keys are parked; 2 contents are not as they were written")
+    assert told.report().note.startswith("1 key is parked; 2 contents are not as they were written")
+    walk.looks_changed = {"7"}
+    assert validator.look_once([walk]) == 1
+    assert told.report().note.startswith("1 key is parked; 1 content is not as it was written")
     walk.looks_changed = set()
     assert validator.look_once([walk]) == 0
     assert told.report().counts["contents_changed"] == 0
-    assert told.report().note == "1 keys are parked"
+    assert told.report().note == "1 key is parked"
 
 
 def test_what_is_right_at_a_second_look_is_not_told() -> None:

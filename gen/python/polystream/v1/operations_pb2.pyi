@@ -216,7 +216,7 @@ class Event(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., transaction_id: _Optional[str] = ..., event_type: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., store: _Optional[str] = ..., command: _Optional[str] = ..., user_id: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., duration_ms: _Optional[float] = ..., trace_id: _Optional[str] = ..., error: _Optional[str] = ..., duplicate: _Optional[bool] = ..., error_status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., dead_lettered: _Optional[bool] = ..., command_partition: _Optional[int] = ..., command_offset: _Optional[int] = ..., waits_behind: _Optional[str] = ..., principal: _Optional[str] = ..., justification: _Optional[str] = ...) -> None: ...
 
 class Span(_message.Message):
-    __slots__ = ("trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes", "attribute_types")
+    __slots__ = ("trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes", "attribute_types", "links")
     class AttributeType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ATTRIBUTE_TYPE_UNSPECIFIED: _ClassVar[Span.AttributeType]
@@ -241,6 +241,13 @@ class Span(_message.Message):
         key: str
         value: Span.AttributeType
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Span.AttributeType, str]] = ...) -> None: ...
+    class Link(_message.Message):
+        __slots__ = ("trace_id", "span_id")
+        TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+        SPAN_ID_FIELD_NUMBER: _ClassVar[int]
+        trace_id: str
+        span_id: str
+        def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ...) -> None: ...
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     SPAN_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_SPAN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -252,6 +259,7 @@ class Span(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTE_TYPES_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
     trace_id: str
     span_id: str
     parent_span_id: str
@@ -263,7 +271,8 @@ class Span(_message.Message):
     error: bool
     attributes: _containers.ScalarMap[str, str]
     attribute_types: _containers.ScalarMap[str, Span.AttributeType]
-    def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., parent_span_id: _Optional[str] = ..., name: _Optional[str] = ..., service: _Optional[str] = ..., kind: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_ms: _Optional[float] = ..., error: _Optional[bool] = ..., attributes: _Optional[_Mapping[str, str]] = ..., attribute_types: _Optional[_Mapping[str, Span.AttributeType]] = ...) -> None: ...
+    links: _containers.RepeatedCompositeFieldContainer[Span.Link]
+    def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., parent_span_id: _Optional[str] = ..., name: _Optional[str] = ..., service: _Optional[str] = ..., kind: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_ms: _Optional[float] = ..., error: _Optional[bool] = ..., attributes: _Optional[_Mapping[str, str]] = ..., attribute_types: _Optional[_Mapping[str, Span.AttributeType]] = ..., links: _Optional[_Iterable[_Union[Span.Link, _Mapping]]] = ...) -> None: ...
 
 class OperationStory(_message.Message):
     __slots__ = ("operation", "hops", "spans", "missing")

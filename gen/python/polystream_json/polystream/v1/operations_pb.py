@@ -966,7 +966,7 @@ class Event(Message[_EventFields]):
         principal: str
         justification: str
 
-_SpanFields: TypeAlias = Literal["trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes", "attribute_types"]
+_SpanFields: TypeAlias = Literal["trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes", "attribute_types", "links"]
 
 class Span(Message[_SpanFields]):
     """
@@ -1043,9 +1043,15 @@ class Span(Message[_SpanFields]):
             ```proto
             map<string, polystream.v1.Span.AttributeType> attribute_types = 11;
             ```
+        links:
+            Spans that it has to do with and is no child of: the first 16.
+
+            ```proto
+            repeated polystream.v1.Span.Link links = 12;
+            ```
     """
 
-    __slots__ = ("trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes", "attribute_types")
+    __slots__ = ("trace_id", "span_id", "parent_span_id", "name", "service", "kind", "start_time", "duration_ms", "error", "attributes", "attribute_types", "links")
 
     if TYPE_CHECKING:
 
@@ -1063,6 +1069,7 @@ class Span(Message[_SpanFields]):
             error: bool = False,
             attributes: dict[str, str] | None = None,
             attribute_types: dict[str, Span.AttributeType] | None = None,
+            links: list[Span.Link] | None = None,
         ) -> None:
             pass
 
@@ -1077,6 +1084,47 @@ class Span(Message[_SpanFields]):
         error: bool
         attributes: dict[str, str]
         attribute_types: dict[str, Span.AttributeType]
+        links: list[Span.Link]
+
+    _LinkFields: TypeAlias = Literal["trace_id", "span_id"]
+
+    class Link(Message[_LinkFields]):
+        """
+        A span that another one points to: in the same trace, or in any other.
+
+        ```proto
+        message polystream.v1.Span.Link
+        ```
+
+        Attributes:
+            trace_id:
+                32 hexadecimal digits.
+
+                ```proto
+                string trace_id = 1;
+                ```
+            span_id:
+                16 hexadecimal digits.
+
+                ```proto
+                string span_id = 2;
+                ```
+        """
+
+        __slots__ = ("trace_id", "span_id")
+
+        if TYPE_CHECKING:
+
+            def __init__(
+                self,
+                *,
+                trace_id: str = "",
+                span_id: str = "",
+            ) -> None:
+                pass
+
+            trace_id: str
+            span_id: str
 
     class AttributeType(Enum):
         """
@@ -1177,7 +1225,7 @@ class OperationStory(Message[_OperationStoryFields]):
 
 
 _DESC = file_desc(
-    b'\n\x1epolystream/v1/operations.proto\x12\rpolystream.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#polystream/options/v1/options.proto"\xbf\x06\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n\x07command\x18\x03 \x01(\tR\x07command\x124\n\x05state\x18\x04 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0baccept_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nacceptTime\x12?\n\rcomplete_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\x07user_id\x18\x07 \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x08receipts\x18\x08 \x03(\x0b2 .polystream.v1.Operation.ReceiptR\x08receipts\x12,\n\x06result\x18\t \x01(\x0b2\x14.google.protobuf.AnyR\x06result\x12(\n\x05error\x18\n \x01(\x0b2\x12.google.rpc.StatusR\x05error\x1a\x9f\x02\n\x07Receipt\x122\n\x05store\x18\x01 \x01(\x0e2\x1c.polystream.options.v1.StoreR\x05store\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12?\n\rcomplete_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\tduplicate\x18\x04 \x01(\x08R\tduplicate\x12(\n\x05error\x18\x05 \x01(\x0b2\x12.google.rpc.StatusR\x05error\x12!\n\x0cwaits_behind\x18\x06 \x01(\tR\x0bwaitsBehind"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ACCEPTED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06FAILED\x10\x03B\n\n\x08_user_id"<\n\x13GetOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"r\n\x14WaitOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x123\n\x07timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout">\n\x15WatchOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xef\x01\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x124\n\x05state\x18\x03 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12\x18\n\x07command\x18\x04 \x01(\tR\x07command\x12\x17\n\x07user_id\x18\x05 \x01(\x03R\x06userId\x12\x16\n\x06filter\x18\x06 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x07 \x01(\tR\x07orderBy"\xaa\x01\n\x16ListOperationsResponse\x128\n\noperations\x18\x01 \x03(\x0b2\x18.polystream.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"\x82\x01\n\x11ListEventsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n\x06filter\x18\x03 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x04 \x01(\tR\x07orderBy"\x9a\x01\n\x12ListEventsResponse\x12,\n\x06events\x18\x01 \x03(\x0b2\x14.polystream.v1.EventR\x06events\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"\x81\x01\n\x10ListSpansRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n\x06filter\x18\x03 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x04 \x01(\tR\x07orderBy"\x96\x01\n\x11ListSpansResponse\x12)\n\x05spans\x18\x01 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"@\n\x17ExplainOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xdb\x06\n\x05Event\x12\x19\n\x08event_id\x18\x01 \x01(\tR\x07eventId\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\x12\x14\n\x05store\x18\x08 \x01(\tR\x05store\x12\x18\n\x07command\x18\t \x01(\tR\x07command\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12\x14\n\x05topic\x18\x0b \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x0c \x01(\x05R\tpartition\x12\x16\n\x06offset\x18\r \x01(\x03R\x06offset\x12\x1f\n\x0bduration_ms\x18\x0e \x01(\x01R\ndurationMs\x12\x19\n\x08trace_id\x18\x0f \x01(\tR\x07traceId\x12\x14\n\x05error\x18\x10 \x01(\tR\x05error\x12\x1c\n\tduplicate\x18\x11 \x01(\x08R\tduplicate\x125\n\x0cerror_status\x18\x12 \x01(\x0b2\x12.google.rpc.StatusR\x0berrorStatus\x12#\n\rdead_lettered\x18\x13 \x01(\x08R\x0cdeadLettered\x120\n\x11command_partition\x18\x14 \x01(\x05H\x01R\x10commandPartition\x88\x01\x01\x12*\n\x0ecommand_offset\x18\x15 \x01(\x03H\x02R\rcommandOffset\x88\x01\x01\x12!\n\x0cwaits_behind\x18\x16 \x01(\tR\x0bwaitsBehind\x12\x1c\n\tprincipal\x18\x17 \x01(\tR\tprincipal\x12$\n\rjustification\x18\x18 \x01(\tR\rjustificationB\n\n\x08_user_idB\x14\n\x12_command_partitionB\x11\n\x0f_command_offset"\xa3\x05\n\x04Span\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId\x12$\n\x0eparent_span_id\x18\x03 \x01(\tR\x0cparentSpanId\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x129\n\nstart_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x08 \x01(\x01R\ndurationMs\x12\x14\n\x05error\x18\t \x01(\x08R\x05error\x12C\n\nattributes\x18\n \x03(\x0b2#.polystream.v1.Span.AttributesEntryR\nattributes\x12P\n\x0fattribute_types\x18\x0b \x03(\x0b2\'.polystream.v1.Span.AttributeTypesEntryR\x0eattributeTypes\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1ad\n\x13AttributeTypesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x127\n\x05value\x18\x02 \x01(\x0e2!.polystream.v1.Span.AttributeTypeR\x05value:\x028\x01"Q\n\rAttributeType\x12\x1e\n\x1aATTRIBUTE_TYPE_UNSPECIFIED\x10\x00\x12\x08\n\x04BOOL\x10\x01\x12\t\n\x05INT64\x10\x02\x12\x0b\n\x07FLOAT64\x10\x03"\xb7\x01\n\x0eOperationStory\x126\n\toperation\x18\x01 \x01(\x0b2\x18.polystream.v1.OperationR\toperation\x12(\n\x04hops\x18\x02 \x03(\x0b2\x14.polystream.v1.EventR\x04hops\x12)\n\x05spans\x18\x03 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12\x18\n\x07missing\x18\x04 \x03(\tR\x07missing2\xe1\x04\n\x10OperationService\x12L\n\x0cGetOperation\x12".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12N\n\rWaitOperation\x12#.polystream.v1.WaitOperationRequest\x1a\x18.polystream.v1.Operation\x12R\n\x0eWatchOperation\x12$.polystream.v1.WatchOperationRequest\x1a\x18.polystream.v1.Operation0\x01\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Q\n\nListEvents\x12 .polystream.v1.ListEventsRequest\x1a!.polystream.v1.ListEventsResponse\x12N\n\tListSpans\x12\x1f.polystream.v1.ListSpansRequest\x1a .polystream.v1.ListSpansResponse\x12Y\n\x10ExplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3',
+    b'\n\x1epolystream/v1/operations.proto\x12\rpolystream.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#polystream/options/v1/options.proto"\xbf\x06\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n\x07command\x18\x03 \x01(\tR\x07command\x124\n\x05state\x18\x04 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12;\n\x0baccept_time\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nacceptTime\x12?\n\rcomplete_time\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\x07user_id\x18\x07 \x01(\x03H\x00R\x06userId\x88\x01\x01\x12<\n\x08receipts\x18\x08 \x03(\x0b2 .polystream.v1.Operation.ReceiptR\x08receipts\x12,\n\x06result\x18\t \x01(\x0b2\x14.google.protobuf.AnyR\x06result\x12(\n\x05error\x18\n \x01(\x0b2\x12.google.rpc.StatusR\x05error\x1a\x9f\x02\n\x07Receipt\x122\n\x05store\x18\x01 \x01(\x0e2\x1c.polystream.options.v1.StoreR\x05store\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12?\n\rcomplete_time\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccompleteTime\x12\x1c\n\tduplicate\x18\x04 \x01(\x08R\tduplicate\x12(\n\x05error\x18\x05 \x01(\x0b2\x12.google.rpc.StatusR\x05error\x12!\n\x0cwaits_behind\x18\x06 \x01(\tR\x0bwaitsBehind"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ACCEPTED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06FAILED\x10\x03B\n\n\x08_user_id"<\n\x13GetOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"r\n\x14WaitOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x123\n\x07timeout\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout">\n\x15WatchOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xef\x01\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x124\n\x05state\x18\x03 \x01(\x0e2\x1e.polystream.v1.Operation.StateR\x05state\x12\x18\n\x07command\x18\x04 \x01(\tR\x07command\x12\x17\n\x07user_id\x18\x05 \x01(\x03R\x06userId\x12\x16\n\x06filter\x18\x06 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x07 \x01(\tR\x07orderBy"\xaa\x01\n\x16ListOperationsResponse\x128\n\noperations\x18\x01 \x03(\x0b2\x18.polystream.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"\x82\x01\n\x11ListEventsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n\x06filter\x18\x03 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x04 \x01(\tR\x07orderBy"\x9a\x01\n\x12ListEventsResponse\x12,\n\x06events\x18\x01 \x03(\x0b2\x14.polystream.v1.EventR\x06events\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"\x81\x01\n\x10ListSpansRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n\x06filter\x18\x03 \x01(\tR\x06filter\x12\x19\n\x08order_by\x18\x04 \x01(\tR\x07orderBy"\x96\x01\n\x11ListSpansResponse\x12)\n\x05spans\x18\x01 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken"@\n\x17ExplainOperationRequest\x12%\n\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId"\xdb\x06\n\x05Event\x12\x19\n\x08event_id\x18\x01 \x01(\tR\x07eventId\x12%\n\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12%\n\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12\x16\n\x06status\x18\x05 \x01(\tR\x06status\x128\n\ttimestamp\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\x12\x14\n\x05store\x18\x08 \x01(\tR\x05store\x12\x18\n\x07command\x18\t \x01(\tR\x07command\x12\x1c\n\x07user_id\x18\n \x01(\x03H\x00R\x06userId\x88\x01\x01\x12\x14\n\x05topic\x18\x0b \x01(\tR\x05topic\x12\x1c\n\tpartition\x18\x0c \x01(\x05R\tpartition\x12\x16\n\x06offset\x18\r \x01(\x03R\x06offset\x12\x1f\n\x0bduration_ms\x18\x0e \x01(\x01R\ndurationMs\x12\x19\n\x08trace_id\x18\x0f \x01(\tR\x07traceId\x12\x14\n\x05error\x18\x10 \x01(\tR\x05error\x12\x1c\n\tduplicate\x18\x11 \x01(\x08R\tduplicate\x125\n\x0cerror_status\x18\x12 \x01(\x0b2\x12.google.rpc.StatusR\x0berrorStatus\x12#\n\rdead_lettered\x18\x13 \x01(\x08R\x0cdeadLettered\x120\n\x11command_partition\x18\x14 \x01(\x05H\x01R\x10commandPartition\x88\x01\x01\x12*\n\x0ecommand_offset\x18\x15 \x01(\x03H\x02R\rcommandOffset\x88\x01\x01\x12!\n\x0cwaits_behind\x18\x16 \x01(\tR\x0bwaitsBehind\x12\x1c\n\tprincipal\x18\x17 \x01(\tR\tprincipal\x12$\n\rjustification\x18\x18 \x01(\tR\rjustificationB\n\n\x08_user_idB\x14\n\x12_command_partitionB\x11\n\x0f_command_offset"\x8f\x06\n\x04Span\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId\x12$\n\x0eparent_span_id\x18\x03 \x01(\tR\x0cparentSpanId\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07service\x18\x05 \x01(\tR\x07service\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x129\n\nstart_time\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1f\n\x0bduration_ms\x18\x08 \x01(\x01R\ndurationMs\x12\x14\n\x05error\x18\t \x01(\x08R\x05error\x12C\n\nattributes\x18\n \x03(\x0b2#.polystream.v1.Span.AttributesEntryR\nattributes\x12P\n\x0fattribute_types\x18\x0b \x03(\x0b2\'.polystream.v1.Span.AttributeTypesEntryR\x0eattributeTypes\x12.\n\x05links\x18\x0c \x03(\x0b2\x18.polystream.v1.Span.LinkR\x05links\x1a=\n\x0fAttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1ad\n\x13AttributeTypesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x127\n\x05value\x18\x02 \x01(\x0e2!.polystream.v1.Span.AttributeTypeR\x05value:\x028\x01\x1a:\n\x04Link\x12\x19\n\x08trace_id\x18\x01 \x01(\tR\x07traceId\x12\x17\n\x07span_id\x18\x02 \x01(\tR\x06spanId"Q\n\rAttributeType\x12\x1e\n\x1aATTRIBUTE_TYPE_UNSPECIFIED\x10\x00\x12\x08\n\x04BOOL\x10\x01\x12\t\n\x05INT64\x10\x02\x12\x0b\n\x07FLOAT64\x10\x03"\xb7\x01\n\x0eOperationStory\x126\n\toperation\x18\x01 \x01(\x0b2\x18.polystream.v1.OperationR\toperation\x12(\n\x04hops\x18\x02 \x03(\x0b2\x14.polystream.v1.EventR\x04hops\x12)\n\x05spans\x18\x03 \x03(\x0b2\x13.polystream.v1.SpanR\x05spans\x12\x18\n\x07missing\x18\x04 \x03(\tR\x07missing2\xe1\x04\n\x10OperationService\x12L\n\x0cGetOperation\x12".polystream.v1.GetOperationRequest\x1a\x18.polystream.v1.Operation\x12N\n\rWaitOperation\x12#.polystream.v1.WaitOperationRequest\x1a\x18.polystream.v1.Operation\x12R\n\x0eWatchOperation\x12$.polystream.v1.WatchOperationRequest\x1a\x18.polystream.v1.Operation0\x01\x12]\n\x0eListOperations\x12$.polystream.v1.ListOperationsRequest\x1a%.polystream.v1.ListOperationsResponse\x12Q\n\nListEvents\x12 .polystream.v1.ListEventsRequest\x1a!.polystream.v1.ListEventsResponse\x12N\n\tListSpans\x12\x1f.polystream.v1.ListSpansRequest\x1a .polystream.v1.ListSpansResponse\x12Y\n\x10ExplainOperation\x12&.polystream.v1.ExplainOperationRequest\x1a\x1d.polystream.v1.OperationStoryb\x06proto3',
     [
         any_pb.desc(),
         duration_pb.desc(),
@@ -1201,6 +1249,7 @@ _DESC = file_desc(
         "ExplainOperationRequest": ExplainOperationRequest,
         "Event": Event,
         "Span": Span,
+        "Span.Link": Span.Link,
         "Span.AttributeType": Span.AttributeType,
         "OperationStory": OperationStory,
     },

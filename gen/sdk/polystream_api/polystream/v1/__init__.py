@@ -78,6 +78,7 @@ __all__ = (
     "SessionServiceStub",
     "Span",
     "SpanAttributeType",
+    "SpanLink",
     "Subscription",
     "SubscriptionPlan",
     "SubscriptionServiceStub",
@@ -2299,8 +2300,33 @@ class Span(betterproto2.Message):
     The types of those attributes that are no texts.
     """
 
+    links: "list[SpanLink]" = betterproto2.field(12, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Spans that it has to do with and is no child of: the first 16.
+    """
+
 
 default_message_pool.register_message("polystream.v1", "Span", Span)
+
+
+@dataclass(eq=False, repr=False)
+class SpanLink(betterproto2.Message):
+    """
+    A span that another one points to: in the same trace, or in any other.
+    """
+
+    trace_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    32 hexadecimal digits.
+    """
+
+    span_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    16 hexadecimal digits.
+    """
+
+
+default_message_pool.register_message("polystream.v1", "Span.Link", SpanLink)
 
 
 @dataclass(eq=False, repr=False)
