@@ -39,6 +39,7 @@ class PersonalCalls:
     person: KnownPerson
     author: KnownPerson  # whose name is in texts that the contract does not call personal, such as titles
     user_id: str  # of a user that there is
+    erased_user_id: str  # of another one, who is gone afterwards
     correlation_ids: list[str] = field(default_factory=list)
     errors: set[str] = field(default_factory=set)  # the reasons that they were refused with
 
@@ -62,7 +63,9 @@ class PersonalCalls:
         example: dict[str, Any] = json.loads((_GOLDEN / f"{command.name}.json").read_text(encoding="utf-8"))["good"][-1]
         known = {"name": self.person.name, "email": self.person.email, "cpf": self.person.cpf}
         names = command.request_class.DESCRIPTOR.fields_by_name
-        if "user_id" in names and not command.erases_user and not command.creates:
+        if command.erases_user:
+            known["user_id"] = self.erased_user_id
+        elif "user_id" in names and not command.creates:
             known["user_id"] = self.user_id
         return example | {name: value for name, value in known.items() if name in names and name in example}
 
