@@ -109,13 +109,13 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
 
 def _call(platform: Platform, rest: httpx.Client, finished: Finished, search: _Search, door: str) -> None:
     """Make every call with somebody's data at a door."""
-    users = [
+    user_id, erased_user_id = (
         str(finished(rest.post("/v1/users", json=person()).raise_for_status().json()["correlation_id"])["user_id"])
         for _ in range(2)
-    ]
+    )
     search.authors.append(known_person())
     address = platform.endpoints["grpc"] if door == "gateway" else httpx.URL(platform.door(door)).netloc.decode()
-    calls = PersonalCalls(platform.door(door), address, search.someone(), search.authors[-1], *users)
+    calls = PersonalCalls(platform.door(door), address, search.someone(), search.authors[-1], user_id, erased_user_id)
     calls.make_all()
     assert calls.errors >= _REASONS, _REASONS - calls.errors
     search.correlation_ids += calls.correlation_ids
