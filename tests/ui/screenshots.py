@@ -14,21 +14,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import new_page, open_documentation, running_browser
 from tests.support.platform import Platform
-from tests.support.scene import Parked, commands_flowing, park_payments, paused_lane
+from tests.support.scene import Parked, commands_flowing, operation, park_payments, paused_lane, send, story
+from tests.support.waiting import eventually
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "images" / "dashboard"
 DESK: Final = (1440, 900)  # pixels
 PHONE: Final = (390, 844)
 _QUALITY: Final = 72  # of WebP, in percent
-_TRAFFIC_S: Final = 90.0
+_TRAFFIC_S: Final = 120.0
 _RATE_MAX: Final = 12.0  # commands a second
 _FAR_MS: Final = 60_000
+_FAR_S: Final = 60.0
+_WHOLE_MAX_PX: Final = 4_000  # of a page's height
+_ABOVE_PX: Final = 16  # between the edge of the screen and what a picture begins with
 _LOOKS: Final = (
     *((DESK, "light", "en"), (DESK, "dark", "pt-BR")),
     *((PHONE, "light", "pt-BR"), (PHONE, "dark", "en")),
@@ -45,6 +50,8 @@ class Shot:
     size: tuple[int, int] = DESK
     theme: str = "light"
     language: str = "en"
+    begins_with: str = ""  # the selector of what it begins with; the page's own beginning by default
+    is_whole: bool = False  # down to the page's end, not to that of the screen
 
 
 def main() -> None:
@@ -84,15 +91,36 @@ def shots(browser: Browser, platform: Platform, parked: Parked) -> Iterator[Shot
         page.goto(dashboard)
         paths = page.locator("nav.side ul:not(.elsewhere) a").evaluate_all(_LINKS)
     for path in paths:
-        yield Shot(page_name(path), f"{dashboard}{path}")
+        yield Shot(page_name(path), f"{dashboard}{path}{'?span=5m' if path == '/' else ''}")  # it has no more to show
     yield Shot("operation", f"{dashboard}/operations/{parked.broken}")
+    broken, good = (_trace_id(platform, each) for each in (parked.broken, _good_payment(platform)))
+    yield Shot("trace", f"{dashboard}/traces/{broken}")
+    yield Shot("trace-comparison", f"{dashboard}/traces/compare?{urlencode({'left': good, 'right': broken})}")
     yield Shot("part-log", f"{dashboard}/parts/gateway-0")
     yield Shot("swagger-ui", platform.endpoints["docs"])
 
 
+def _good_payment(platform: Platform) -> str:
+    sent: str = send(platform, "/usuarios/1234/pagamento")["correlation_id"]
+    eventually(lambda: operation(platform, sent)["state"] == "SUCCEEDED", _FAR_S)
+    return sent
+
+
+def _trace_id(platform: Platform, correlation_id: str) -> str:
+    """Return the trace of an operation that has been completed, once its last spans are there."""
+    eventually(lambda: _is_traced(story(platform, correlation_id)), _FAR_S)
+    found: str = story(platform, correlation_id)["spans"][0]["trace_id"]
+    return found
+
+
+def _is_traced(told: dict[str, Any]) -> bool:
+    return {"gateway", "processor"} <= {span["service"] for span in told.get("spans", [])}
+
+
 def _others(found: list[Shot]) -> Iterator[Shot]:
     """Yield what the guide shows beside the plain pictures."""
-    overview = found[0]
+    overview, story_page = found[0], next(shot for shot in found if shot.name == "operation")
+    yield Shot("operation-records", story_page.url, begins_with="#records")
     yield Shot("overview-dark", overview.url, theme="dark")
     yield Shot("overview-phone", overview.url, PHONE, "dark", "pt-BR")
 
@@ -100,7 +128,7 @@ def _others(found: list[Shot]) -> Iterator[Shot]:
 def _every(found: list[Shot]) -> Iterator[Shot]:
     for shot in found:
         for size, theme, language in _LOOKS:
-            yield Shot(f"{shot.name}-{size[0]}-{theme}", shot.url, size, theme, language)
+            yield Shot(f"{shot.name}-{size[0]}-{theme}", shot.url, size, theme, language, is_whole=True)
 
 
 def take(browser: Browser, shot: Shot) -> bytes:
@@ -108,10 +136,18 @@ def take(browser: Browser, shot: Shot) -> bytes:
     with new_page(browser) as page:
         page.set_viewport_size({"width": shot.size[0], "height": shot.size[1]})
         page.emulate_media(color_scheme="dark" if shot.theme == "dark" else "light", reduced_motion="reduce")
-        page.goto(f"{shot.url}?theme={shot.theme}&lang={shot.language}")
+        said = urlencode({"theme": shot.theme, "lang": shot.language})
+        page.goto(f"{shot.url}{'&' if '?' in shot.url else '?'}{said}")
         _settle(page)
+        if shot.begins_with:
+            page.locator(shot.begins_with).evaluate(f"it => scrollTo(0, it.offsetTop - {_ABOVE_PX})")
         session = page.context.new_cdp_session(page)
-        told = session.send("Page.captureScreenshot", {"format": "webp", "quality": _QUALITY})
+        how: dict[str, Any] = {"format": "webp", "quality": _QUALITY}
+        if shot.is_whole:
+            height = page.evaluate("document.documentElement.scrollHeight")
+            clip = {"x": 0, "y": 0, "width": shot.size[0], "height": min(height, _WHOLE_MAX_PX), "scale": 1}
+            how |= {"clip": clip, "captureBeyondViewport": True}
+        told = session.send("Page.captureScreenshot", how)
     return base64.b64decode(told["data"])
 
 
