@@ -85,15 +85,14 @@ def _receipts(operation: Operation) -> Table:
 
 
 def _span_trees(story: OperationStory) -> list[Tree]:
-    """Return the spans as trees; one whose parent is not among them is a root of its own."""
-    nodes = {span.span_id: Tree(_span(span)) for span in story.spans}
-    roots = []
+    """Return the spans, which come parents first, as trees; one whose parent has not come is a root of its own."""
+    nodes: dict[tuple[str, str], Tree] = {}  # by trace and span; of those before, so that there is no circle
+    roots: list[Tree] = []
     for span in story.spans:
-        parent = nodes.get(span.parent_span_id)
-        if parent is None:
-            roots.append(nodes[span.span_id])
-        else:
-            parent.children.append(nodes[span.span_id])
+        node = Tree(_span(span))
+        parent = nodes.get((span.trace_id, span.parent_span_id)) if span.parent_span_id else None
+        (parent.children if parent else roots).append(node)
+        nodes[span.trace_id, span.span_id] = node
     return roots
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -45,8 +46,20 @@ _KINDS = {
 }
 # By the name that OTLP has for a value's kind.
 _TYPES = {"bool_value": Span.BOOL, "int_value": Span.INT64, "double_value": Span.FLOAT64}
+_INVALID_IDS = f"trace IDs have {_TRACE_ID_BYTES} bytes and span IDs {_SPAN_ID_BYTES}, not all of them zero"
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attribute:
+    """What is kept of an attribute's value."""
+
+    text: str
+    type: "Span.AttributeType | None" = None  # None for a text, and what is kept as one
+
+
+_NO_ATTRIBUTE = _Attribute("")
 
 
 class TraceReceiver:
@@ -73,14 +86,18 @@ class TraceReceiver:
         success the contrary.
         """
         try:
-            spans = list(read_spans(ExportTraceServiceRequest.FromString(content)))
+            request = ExportTraceServiceRequest.FromString(content)
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not an ExportTraceServiceRequest")
-        self.received_spans += len(spans)
+        spans = list(read_spans(request))
+        sent = sum(
+            len(of_scope.spans) for of_resource in request.resource_spans for of_scope in of_resource.scope_spans
+        )
+        self.received_spans += sent
         if self._forwarder is not None and not _was_forwarded(context):
-            self._forwarder.offer(content, len(spans))
+            self._forwarder.offer(content, sent)
         if self._waiting_spans + len(spans) > _MAX_WAITING_SPANS:
-            return self._rejected(len(spans), "too many spans wait to be written")
+            return self._rejected(sent, "too many spans wait to be written")
         self._waiting_spans += len(spans)
         try:
             await asyncio.to_thread(self._store.add_spans, spans)
@@ -88,9 +105,11 @@ class TraceReceiver:
             log.warning("spans not kept", reason=error.reason.name)
             if error.reason.value.error_class is ErrorClass.WAIT:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, error.message)
-            return self._rejected(len(spans), error.message)
+            return self._rejected(sent, error.message)
         finally:
             self._waiting_spans -= len(spans)
+        if len(spans) < sent:
+            return self._rejected(sent - len(spans), _INVALID_IDS)
         return ExportTraceServiceResponse()
 
     def _rejected(self, count: int, why: str) -> ExportTraceServiceResponse:
@@ -105,59 +124,61 @@ def _was_forwarded(context: grpc.aio.ServicerContext[Any, Any]) -> bool:
 
 
 def read_spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
-    """Yield the request's spans in the platform's own form."""
+    """Yield the request's spans in the platform's own form, those that have valid IDs."""
     for of_resource in request.resource_spans:
-        service = _attributes(of_resource.resource.attributes).get(_SERVICE_NAME, "")
+        service = _attributes(of_resource.resource.attributes).get(_SERVICE_NAME, _NO_ATTRIBUTE).text
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
-                yield _span(span, service)
+                if _is_valid(span.trace_id, _TRACE_ID_BYTES) and _is_valid(span.span_id, _SPAN_ID_BYTES):
+                    yield _span(span, service)
 
 
 def _span(span: trace_pb2.Span, service: str) -> Span:
     start = Timestamp()
     start.FromNanoseconds(span.start_time_unix_nano)
+    has_parent = _is_valid(span.parent_span_id, _SPAN_ID_BYTES)
     attributes = _attributes(span.attributes)
     return Span(
-        trace_id=span.trace_id[:_TRACE_ID_BYTES].hex(),
-        span_id=span.span_id[:_SPAN_ID_BYTES].hex(),
-        parent_span_id=span.parent_span_id[:_SPAN_ID_BYTES].hex(),
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_span_id=span.parent_span_id.hex() if has_parent else "",
         name=span.name[:_MAX_NAME_CHARACTERS],
         service=service[:_MAX_NAME_CHARACTERS],
         kind=_KINDS.get(span.kind, "INTERNAL"),
         start_time=start,
         duration_ms=max(0, span.end_time_unix_nano - span.start_time_unix_nano) / 1e6,
         error=span.status.code == trace_pb2.Status.STATUS_CODE_ERROR,
-        attributes=attributes,
-        attribute_types={
-            pair.key: attribute_type
-            for pair in span.attributes
-            if pair.key in attributes and (attribute_type := _TYPES.get(pair.value.WhichOneof("value") or ""))
-        },
+        attributes={name: each.text for name, each in attributes.items()},
+        attribute_types={name: each.type for name, each in attributes.items() if each.type is not None},
         links=islice(_links(span), _MAX_LINKS),
     )
 
 
 def _links(span: trace_pb2.Span) -> Iterator[Span.Link]:
-    """Yield the links that lead to a span: an ID of another length, or of zeros alone, is none."""
+    """Yield the links that lead to a span."""
     for link in span.links:
-        if (
-            (len(link.trace_id), len(link.span_id)) == (_TRACE_ID_BYTES, _SPAN_ID_BYTES)
-            and any(link.trace_id)
-            and any(link.span_id)
-        ):
+        if _is_valid(link.trace_id, _TRACE_ID_BYTES) and _is_valid(link.span_id, _SPAN_ID_BYTES):
             yield Span.Link(trace_id=link.trace_id.hex(), span_id=link.span_id.hex())
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, str]:
-    """Return the attributes that are kept: those that the monitor reads itself, then the first ones."""
-    kept: dict[str, str] = {}
+def _is_valid(id_: bytes, length_bytes: int) -> bool:
+    """Whether OTLP has an ID as valid: one of another length, or of zeros alone, is none."""
+    return len(id_) == length_bytes and any(id_)
+
+
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, _Attribute]:
+    """Return the attributes that are kept: those that the monitor reads itself, then the first ones.
+
+    Of several with one name, which OTLP forbids, or with names that are cut to one, it is the last one.
+    """
+    kept: dict[str, _Attribute] = {}
     room = _MAX_ATTRIBUTES_CHARACTERS
     for pair in sorted(pairs, key=lambda pair: pair.key not in _OWN_ATTRIBUTES)[:_MAX_ATTRIBUTES]:
         name, text = pair.key[:_MAX_NAME_CHARACTERS], _text(pair.value)[:_MAX_ATTRIBUTE_CHARACTERS]
         room -= len(name) + len(text)
         if room < 0:
             break
-        kept[name] = text
+        kept[name] = _Attribute(text, _TYPES.get(pair.value.WhichOneof("value") or ""))
     return kept
 
 

@@ -17,6 +17,7 @@ from mesh.operation import Acceptance, StoreAnswer, answered_position, fold_answ
 from mesh.store_errors import text_status
 from mesh.telemetry import names
 from monitor.records import ACCEPTED, DEAD_LETTERED, DISCARDED, FAILED, PARKED, RECEIVED, REDRIVEN, REPEATED, SUCCEEDED
+from monitor.span_tree import parent_of, parents_first, place_of
 
 # At the same instant, what causes comes before what follows.
 _ORDER = {
@@ -89,22 +90,6 @@ def tell(
     if more := events_left_out + len(events) - len(hops):
         missing.append(f"{more} more hops are left out: a story has its first and its last ones")
     return OperationStory(operation=operation, hops=hops, spans=shown, missing=missing)
-
-
-def parents_first(spans: Sequence[Span]) -> list[Span]:
-    """Return the spans depth first, each parent before its children, siblings by start time."""
-    known = {span.span_id for span in spans}
-    children: dict[str, list[Span]] = {}
-    for span in sorted(spans, key=lambda s: s.start_time.ToNanoseconds()):
-        parent = span.parent_span_id if span.parent_span_id in known else ""
-        children.setdefault(parent, []).append(span)
-    result: list[Span] = []
-    waiting = list(reversed(children.get("", [])))
-    while waiting:
-        span = waiting.pop()
-        result.append(span)
-        waiting.extend(reversed(children.get(span.span_id, [])))
-    return result
 
 
 def _first_within(max_bytes: int, spans: Sequence[Span]) -> Sequence[Span]:
@@ -232,8 +217,8 @@ def _missing_hops(events: Sequence[Event], operation: Operation, command: Comman
 def _missing_spans(spans: Sequence[Span], operation: Operation, command: Command | None) -> list[str]:
     if not spans:
         return ["no span of the command's trace has arrived"]
-    ids = {span.span_id for span in spans}
-    roots = [span for span in spans if span.parent_span_id not in ids]
+    places = set(map(place_of, spans))
+    roots = [span for span in spans if parent_of(span) not in places]
     # A request that is sent again under its request ID is another call, with a trace of its own.
     adrift = ", ".join(f"{span.service}: {span.name}" for span in roots[1:] if span.kind != _CALL)
     missing = []

@@ -10,7 +10,7 @@ from enum import Enum
 
 from polystream.v1.operations_pb2 import Span
 
-from monitor.traces import parents_first
+from monitor.span_tree import SpanPlace, parent_of, parents_first, place_of
 
 StepName = tuple[str, str]  # a service, and the name of a span of it
 
@@ -66,14 +66,15 @@ def compare(left: Sequence[Span], right: Sequence[Span]) -> list[ComparedStep]:
     """Return every step of two traces, parents before what is below them."""
     roots: dict[StepName, ComparedStep] = {}
     for spans, is_left in ((left, True), (right, False)):
-        steps: dict[str, ComparedStep] = {}
+        steps: dict[SpanPlace, ComparedStep] = {}
         for span in parents_first(spans):
-            parent = steps.get(span.parent_span_id)
+            place = parent_of(span)
+            parent = steps.get(place) if place else None
             siblings, depth = (parent.below, parent.depth + 1) if parent else (roots, 0)
             name = span.service, span.name
             step = siblings.setdefault(name, ComparedStep(*name, depth))
             (step.left if is_left else step.right).add(span)
-            steps[span.span_id] = step
+            steps[place_of(span)] = step
     ordered: list[ComparedStep] = []
     waiting = list(reversed(roots.values()))
     while waiting:

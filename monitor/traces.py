@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from polystream.v1.operations_pb2 import Span
-
 from monitor.listing.conditions import All, Compares, Condition, Equals, Not
 from monitor.listing.fields import ATTRIBUTE_PAIRS, attribute_pair
+from monitor.span_tree import parent_of, place_of
 from monitor.store.port import EventStore, FoundSpans, SpanName
 
 TRACES_MAX: Final = 1500  # found by one search: as many as Jaeger's page asks for at the most
@@ -87,29 +86,13 @@ class Traces:
         query = TraceQuery(since_ms=since_ms, until_ms=until_ms, limit=_CALLING_TRACES_MAX)
         counts: Counter[tuple[str, str]] = Counter()
         for found in self.find(query).traces.values():
-            services = {span.span_id: span.service for span in found.spans}
+            services = {place_of(span): span.service for span in found.spans}
             for span in found.spans:
-                parent = services.get(span.parent_span_id, span.service)
+                place = parent_of(span)
+                parent = services.get(place, span.service) if place else span.service
                 if parent != span.service:
                     counts[parent, span.service] += 1
         return [ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items())]
-
-
-def parents_first(spans: Sequence[Span]) -> list[Span]:
-    """Return the spans of a trace, each one behind its parent, and those of one parent by their start."""
-    known = {span.span_id for span in spans}
-    children: dict[str, list[Span]] = {}
-    for span in sorted(spans, key=lambda span: (span.start_time.ToNanoseconds(), span.span_id)):
-        is_root = span.parent_span_id not in known or span.parent_span_id == span.span_id
-        children.setdefault("" if is_root else span.parent_span_id, []).append(span)
-    ordered: list[Span] = []
-    waiting = list(reversed(children.pop("", [])))
-    while waiting:
-        span = waiting.pop()
-        ordered.append(span)
-        waiting += reversed(children.pop(span.span_id, []))
-    # What is left stands in a circle, which no tracer makes; it is told all the same.
-    return [*ordered, *(span for some in children.values() for span in some)]
 
 
 def _attribute(name: str, value: str) -> Condition:

@@ -4,12 +4,14 @@ The names are those of `internal/uimodel` in Jaeger. The event store has neither
 beyond the service, so `logs` and the tags of processes are empty.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from polystream.v1.operations_pb2 import Span
 
+from monitor.span_tree import parent_of
 from monitor.store.port import FoundSpans
 
 Json = dict[str, Any]
@@ -65,7 +67,8 @@ def _span(span: Span, process: str) -> Json:
 
 def _references(span: Span) -> list[Json]:
     """Return the span's parent, which comes first, and its links."""
-    references = [("CHILD_OF", span.trace_id, span.parent_span_id)] if span.parent_span_id else []
+    parent = parent_of(span)
+    references = [("CHILD_OF", *parent)] if parent else []
     references += [("FOLLOWS_FROM", link.trace_id, link.span_id) for link in span.links]
     return [
         {"refType": kind, "traceID": short_trace_id(trace_id), "spanID": span_id}
@@ -84,13 +87,14 @@ def _tags(span: Span) -> list[Json]:
 
 
 def _tag(name: str, value: str, types: Mapping[str, int]) -> Json:
-    match types.get(name, Span.ATTRIBUTE_TYPE_UNSPECIFIED):
-        case Span.BOOL:
-            return {"key": name, "type": "bool", "value": value == "true"}
-        case Span.INT64:
-            whole = int(value)
-            return {"key": name, "type": "int64", "value": whole if abs(whole) <= _SAFE_INTEGER_MAX else value}
-        case Span.FLOAT64 if math.isfinite(number := float(value)):  # JSON has no other ones
-            return {"key": name, "type": "float64", "value": number}
-        case _:
-            return {"key": name, "type": "string", "value": value}
+    """Return an attribute as a tag: a text where its value is not of its type, as it may be in a store."""
+    with contextlib.suppress(ValueError):
+        match types.get(name, Span.ATTRIBUTE_TYPE_UNSPECIFIED):
+            case Span.BOOL if value in ("true", "false"):
+                return {"key": name, "type": "bool", "value": value == "true"}
+            case Span.INT64:
+                whole = int(value)
+                return {"key": name, "type": "int64", "value": whole if abs(whole) <= _SAFE_INTEGER_MAX else value}
+            case Span.FLOAT64 if math.isfinite(number := float(value)):  # JSON has no other ones
+                return {"key": name, "type": "float64", "value": number}
+    return {"key": name, "type": "string", "value": value}

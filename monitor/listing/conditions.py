@@ -5,9 +5,9 @@ store. Texts are compared as they are, but for the search within errors and name
 characters. Times are compared by the millisecond, since OpenSearch keeps no more of them.
 """
 
-import re
+import string
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Literal
 
 from monitor.listing.fields import FieldValue, FieldValues
@@ -72,7 +72,7 @@ class Either:
 Condition = Equals | Compares | Matches | Present | Not | All | Either
 
 EVERYTHING: Final = All(())
-_PATTERNS_MAX: Final = 100  # kept compiled
+_ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def fulfils(values: FieldValues, condition: Condition) -> bool:  # noqa: PLR0911 # one for each condition
@@ -85,7 +85,11 @@ def fulfils(values: FieldValues, condition: Condition) -> bool:  # noqa: PLR0911
             return _compares(values[field], comparator, value)
         case Matches(field, parts, ignores_case):
             found = values[field]
-            return isinstance(found, str) and found != "" and _pattern(parts, ignores_case).match(found) is not None
+            if not isinstance(found, str) or not found:
+                return False
+            if ignores_case:
+                return _has_parts(_ascii_lower(found), [*map(_ascii_lower, parts)])
+            return _has_parts(found, parts)
         case Present(field):
             return values[field] not in (None, "", ())
         case Not(inner):
@@ -112,7 +116,25 @@ def _compares(found: FieldValue, comparator: Comparator, value: float) -> bool:
             return found == value
 
 
-@lru_cache(_PATTERNS_MAX)
-def _pattern(parts: tuple[str, ...], ignores_case: bool) -> re.Pattern[str]:  # for the cache
-    flags = re.DOTALL | (re.ASCII | re.IGNORECASE if ignores_case else re.DOTALL)
-    return re.compile(".*?".join(map(re.escape, parts)) + r"\Z", flags)
+def _has_parts(text: str, parts: Sequence[str]) -> bool:
+    """Whether a text is these parts in their order, with anything between them.
+
+    The first and the last one are at the ends. Each of the others is taken where it is first found, which leaves the
+    most room for those behind it: no other place of it has to be tried.
+    """
+    if len(parts) == 1:
+        return text == parts[0]
+    first, *middle, last = parts
+    position, end = len(first), len(text) - len(last)
+    if position > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    for part in middle:
+        found = text.find(part, position, end)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True
+
+
+def _ascii_lower(text: str) -> str:
+    return text.translate(_ASCII_LOWER)

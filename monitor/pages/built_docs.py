@@ -4,9 +4,11 @@ import base64
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -16,6 +18,7 @@ from starlette.types import Scope
 from monitor.pages.docs_build import DocsBuild
 from monitor.pages.page import DashboardPage, Shown
 
+_PAGE: Final = "/docs"
 START: Final = "/docs/index.html"
 _INTERVAL_S: Final = 1.0  # while it is being built
 _INLINE_SCRIPT: Final = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
@@ -34,7 +37,7 @@ def page(build: DocsBuild) -> DashboardPage:
         }
         return Shown(values, has_ended=not build.is_being_built and (build.is_there or bool(build.fault)))
 
-    return DashboardPage("docs", "/docs", view, _INTERVAL_S)
+    return DashboardPage("docs", _PAGE, view, _INTERVAL_S)
 
 
 def routes(build: DocsBuild, show: Callable[[Request], Awaitable[Response]]) -> list[Route | Mount]:
@@ -46,19 +49,28 @@ def routes(build: DocsBuild, show: Callable[[Request], Awaitable[Response]]) -> 
             return RedirectResponse(START)
         return await show(request)
 
-    return [Route("/docs", to_start), Mount("/docs", _BuiltDocs(build.folder))]
+    return [Route(_PAGE, to_start), Mount(_PAGE, _BuiltDocs(build))]
 
 
 class _BuiltDocs(StaticFiles):
     """The files. Its theme has small scripts within its pages: each is allowed by its hash, and no other."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(directory=folder, html=True, check_dir=False)  # it may be built later
+    def __init__(self, build: DocsBuild) -> None:
+        super().__init__(directory=build.folder, html=True, check_dir=False)  # it may be built later
+        self._build = build
         self._policies: dict[tuple[str, float], str] = {}
 
+    async def check_config(self) -> None:
+        """Find no fault with a folder that is not there."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file, and the policy that its scripts need."""
-        response = await super().get_response(path, scope)
+        """Answer with a file, and the policy that its scripts need. While there are none, lead to the page."""
+        try:
+            response = await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != HTTPStatus.NOT_FOUND or self._build.is_there:
+                raise
+            return RedirectResponse(_PAGE)
         # The file that is sent: for a folder its start, for what there is not the website's own page of that.
         if isinstance(response, FileResponse) and response.headers["content-type"].startswith("text/html"):
             response.headers["content-security-policy"] = self._policy(Path(response.path))

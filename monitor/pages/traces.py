@@ -20,9 +20,10 @@ from monitor.jaeger.api import PREFIX
 from monitor.pages.page import DashboardPage, Shown
 from monitor.pages.trace_form import LIMITS, LOOKBACKS_MS, SORTS, read_form
 from monitor.pages.waterfall import service_look, waterfall_of
+from monitor.span_tree import parents_first
 from monitor.store.port import FoundSpans
 from monitor.trace_comparison import compare
-from monitor.traces import Traces, parents_first
+from monitor.traces import Traces
 
 INTERVAL_S: Final = 5.0
 _SETTLES_MS: Final = 30_000  # after its last span, nothing more of a trace is awaited

@@ -7,6 +7,8 @@ from typing import Final
 
 from polystream.v1.operations_pb2 import Span
 
+from monitor.span_tree import SpanPlace, parent_of, place_of
+
 _RULER_PARTS: Final = 4
 _MAX_DEPTH: Final = 12  # of what is indented
 _LEVELS_MAX: Final = 40  # of lists in one another: what is deeper stands beside its parent
@@ -43,12 +45,13 @@ def waterfall_of(spans: Sequence[Span]) -> Waterfall | None:
         return None
     start_ms = min(map(_start_ms, spans))
     length_ms = max(max(_start_ms(span) + span.duration_ms for span in spans) - start_ms, 0.001)
-    bars: dict[str, Bar] = {}
-    homes: dict[str, tuple[int, list[Bar]]] = {}  # by span: where its children go, and how deep that is
+    bars: dict[SpanPlace, Bar] = {}
+    homes: dict[SpanPlace, tuple[int, list[Bar]]] = {}  # by span: where its children go, and how deep that is
     roots: list[Bar] = []
     for span in spans:
-        parent = bars.get(span.parent_span_id)
-        level, siblings = homes.get(span.parent_span_id, (0, roots))
+        place = parent_of(span)
+        parent = bars.get(place) if place else None
+        level, siblings = homes[place] if place and parent else (0, roots)
         left = min(100 * (_start_ms(span) - start_ms) / length_ms, 99.5)
         bar = Bar(
             span=span,
@@ -58,9 +61,9 @@ def waterfall_of(spans: Sequence[Span]) -> Waterfall | None:
             look=service_look(span.service),
             attributes=sorted(span.attributes.items()),
         )
-        bars[span.span_id] = bar
+        bars[place_of(span)] = bar
         siblings.append(bar)
-        homes[span.span_id] = (level + 1, bar.children) if level < _LEVELS_MAX else (level, siblings)
+        homes[place_of(span)] = (level + 1, bar.children) if level < _LEVELS_MAX else (level, siblings)
     ruler = [length_ms * part / _RULER_PARTS for part in range(_RULER_PARTS + 1)]
     return Waterfall(spans[0].trace_id, roots, ruler, len(spans))
 

@@ -17,6 +17,7 @@ from monitor.listing.conditions import Condition
 from monitor.listing.fields import event_values, operation_values
 from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
+from monitor.span_tree import SpanPlace
 from monitor.store.disk_reserve import DiskReserve
 from monitor.store.local_schema import (
     EVENT_TABLE,
@@ -34,7 +35,6 @@ from monitor.store.selection import (
     FIRST_EVENTS_MAX,
     LAST_EVENTS_MAX,
     SPANS_MAX,
-    SpanPlace,
     with_ancestors,
 )
 from monitor.store.set_apart import SetApartFile

@@ -24,11 +24,12 @@ from monitor.listing.conditions import Condition
 from monitor.listing.listing import Listing
 from monitor.listing.opensearch import listing_query
 from monitor.records import TracedEvent
+from monitor.span_tree import SpanPlace
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
 from monitor.store.opensearch_traces import OpenSearchTraces
 from monitor.store.port import Bounds, FoundSpans, SpanName, TraceSpans
 from monitor.store.search_api import Action, Answer, SearchApi
-from monitor.store.selection import EVENTS_MAX, SPANS_MAX, SpanPlace, ends_of, with_ancestors
+from monitor.store.selection import EVENTS_MAX, SPANS_MAX, ends_of, with_ancestors
 from monitor.store.templates import EVENTS, OPERATIONS, SEARCH_VERSION, SPANS, index_templates
 from monitor.story import fold
 

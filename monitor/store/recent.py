@@ -10,7 +10,7 @@ from polystream.v1.operations_pb2 import Event, Span
 
 from mesh.telemetry.names import CONVERSATION_ID
 from monitor.records import TracedEvent
-from monitor.store.selection import SpanPlace
+from monitor.span_tree import SpanPlace
 
 T = TypeVar("T")
 

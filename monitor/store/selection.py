@@ -6,6 +6,7 @@ from typing import Final
 from polystream.v1.operations_pb2 import Span
 
 from monitor.records import TracedEvent
+from monitor.span_tree import SpanPlace, parent_of, place_of
 
 EVENTS_MAX: Final = 500  # of one command
 _LAST_EVENTS: Final = 100  # of them, from the end: how a command ended matters as much as how it began
@@ -13,8 +14,6 @@ FIRST_EVENTS_MAX: Final = EVENTS_MAX - _LAST_EVENTS
 LAST_EVENTS_MAX: Final = _LAST_EVENTS
 SPANS_MAX: Final = 1000  # of one command, its ancestors among them
 _GENERATIONS_MAX: Final = 32  # of ancestors: a trace has a few services above the gateway
-
-SpanPlace = tuple[str, str]  # a trace ID and a span ID
 
 
 def ends_of(events: Iterable[TracedEvent]) -> list[TracedEvent]:
@@ -33,13 +32,13 @@ def with_ancestors(
 
     `find` returns those of some spans that there are.
     """
-    known = {(span.trace_id, span.span_id): span for span in own[:max_spans]}
+    known = {place_of(span): span for span in own[:max_spans]}
     generation: Sequence[Span] = list(known.values())
     for _ in range(_GENERATIONS_MAX):
-        parents = dict.fromkeys((s.trace_id, s.parent_span_id) for s in generation if s.parent_span_id)
-        wanted = [place for place in parents if place not in known][: max_spans - len(known)]
+        parents = dict.fromkeys(map(parent_of, generation))
+        wanted = [place for place in parents if place and place not in known][: max_spans - len(known)]
         generation = list(find(wanted)) if wanted else []
         if not generation:
             break
-        known |= {(span.trace_id, span.span_id): span for span in generation}
+        known |= {place_of(span): span for span in generation}
     return list(known.values())

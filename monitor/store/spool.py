@@ -28,10 +28,11 @@ from monitor.listing.conditions import Condition
 from monitor.listing.fields import event_values, operation_values, span_values
 from monitor.listing.listing import Listing, pick, sort_key
 from monitor.records import ACCEPTED, TracedEvent
+from monitor.span_tree import SpanPlace
 from monitor.store.documents import Document, event_document, read_event, read_span, span_document
 from monitor.store.port import SPAN_NAMES_MAX, Bounds, EventStore, FoundSpans, SpanName, TraceSpans
 from monitor.store.recent import RecentEvents, RecentSpans
-from monitor.store.selection import SPANS_MAX, SpanPlace, ends_of, with_ancestors
+from monitor.store.selection import SPANS_MAX, ends_of, with_ancestors
 from monitor.store.set_apart import SetApartFile
 from monitor.store.spool_file import SpoolFile
 from monitor.story import fold

@@ -87,6 +87,10 @@ async def test_without_its_sources_the_page_says_how(tmp_path: Path) -> None:
         answer = await opened.client.get("/docs")
         assert answer.status_code == 200
         assert _COMMAND in answer.text
+        for path in ("/docs/", "/docs/index.html", "/docs/nowhere/else.html", "/docs/%00", f"/docs/{'x' * 300}"):
+            answer = await opened.client.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (307, "/docs"), path
+        assert (await opened.client.post("/docs/index.html")).status_code == 405
 
 
 def test_the_command_builds_it(

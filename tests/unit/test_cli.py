@@ -103,6 +103,22 @@ def test_a_story_is_told_whole() -> None:
     assert "nothing is missing" not in told
 
 
+def test_a_story_of_forged_spans_is_told() -> None:
+    """Two of two traces with one ID, the second its own parent: each once, and none beneath itself."""
+    story = OperationStory(
+        spans=[
+            Span(trace_id="a", span_id="1", name="own"),
+            Span(trace_id="b", span_id="1", parent_span_id="1", name="forged"),
+            Span(trace_id="b", span_id="2", parent_span_id="1", name="beneath"),
+            Span(trace_id="b", name="nameless"),
+            Span(trace_id="b", span_id="3", name="apart"),
+        ]
+    )
+    names = ("own", "forged", "beneath", "nameless", "apart")
+    told = [line.split("  ")[0] for line in _told(story).splitlines() if any(name in line for name in names)]
+    assert told == ["own", "forged", "└── beneath", "nameless", "apart"]
+
+
 def test_a_failed_operation_is_told_with_its_reason() -> None:
     """The error's message is under the operation, and in the receipt of the store that refused."""
     operation = Operation(command="CreateUser", state=Operation.FAILED)

@@ -9,7 +9,7 @@ from polystream.v1.operations_pb2 import Event, Operation, Span
 
 from mesh.catalog import Catalog, load_catalog
 from mesh.telemetry import names
-from monitor.story import fold, parents_first, tell
+from monitor.story import fold, tell
 
 CORRELATION_ID = "0197a1b2-0000-7000-8000-000000000001"
 
@@ -164,9 +164,13 @@ def test_an_unsampled_command_misses_no_spans(catalog: Catalog) -> None:
     assert list(tell(HAPPY, [], catalog, sampled=True).missing) == ["no span of the command's trace has arrived"]
 
 
-def test_spans_that_name_each_other_as_parents_do_not_hang() -> None:
-    """A foreign cycle is left out rather than followed for ever."""
-    assert parents_first([span("a", "b", "x", 1), span("b", "a", "y", 2)]) == []
+def test_forged_spans_are_told_beside_the_commands_own(catalog: Catalog) -> None:
+    """Those that name each other as parents, and those of another trace with the same IDs."""
+    forged = [span("x", "y", "x", 1), span("y", "x", "y", 2), span("a", "a", "edge", 3)]
+    forged[-1].trace_id = "foreign"
+    told = [(s.trace_id, s.span_id) for s in tell(HAPPY, [*whole_trace(), *forged], catalog, sampled=True).spans]
+    assert len(told) == len(set(told)) == 8
+    assert [span_id for trace_id, span_id in told if trace_id == "t"] == ["a", "b", "c", "d", "e", "x", "y"]
 
 
 def placed(kind: str, when_ms: int, offset: int, store: str = "", **fields: Any) -> Event:

@@ -1,7 +1,6 @@
-"""Two traces side by side, and the order of a trace's spans."""
+"""Two traces side by side."""
 
 from monitor.trace_comparison import Presence, compare
-from monitor.traces import parents_first
 from tests.support.traces import command_trace, span
 
 
@@ -39,11 +38,3 @@ def test_repetitions_are_counted_together() -> None:
     (step,) = [each for each in compare(command_trace(1), [*command_trace(2), *tried]) if each.right.count == 2]
     assert (step.name, step.right.duration_ms, step.right.errors) == ("send user_events", 5, 1)
     assert step.difference_ms == 3
-
-
-def test_parents_come_first_whatever_the_clocks_say() -> None:
-    """Also where a parent is not there, and where spans name each other as parents."""
-    child_before = [span(1, 2, 0, parent=1), span(1, 1, 5, parent=0), span(1, 0, 9), span(1, 5, 1, parent=77)]
-    assert [int(each.span_id[8:], 16) for each in parents_first(child_before)] == [5, 0, 1, 2]
-    circle = [span(1, 1, 0, parent=2), span(1, 2, 1, parent=1), span(1, 3, 2, parent=3)]
-    assert sorted(int(each.span_id[8:], 16) for each in parents_first(circle)) == [1, 2, 3]
