@@ -179,14 +179,16 @@ class _RetryingExporter(SpanExporter):
         losses.handed += len(spans)
         deadline_s = time.monotonic() + _TRIES_MAX_S
         result = SpanExportResult.FAILURE
-        while not self._has_given_up:
-            result = self._inner.export(spans)
-            if result is SpanExportResult.SUCCESS or time.monotonic() > deadline_s:
-                break
-            self._has_given_up = self._stopping.wait(_TRY_PAUSE_S)
-        if result is not SpanExportResult.SUCCESS:
-            losses.not_taken += len(spans)
-        losses.settled += len(spans)
+        try:
+            while not self._has_given_up:
+                result = self._inner.export(spans)
+                if result is SpanExportResult.SUCCESS or time.monotonic() > deadline_s:
+                    break
+                self._has_given_up = self._stopping.wait(_TRY_PAUSE_S)
+        finally:
+            if result is not SpanExportResult.SUCCESS:
+                losses.not_taken += len(spans)
+            losses.settled += len(spans)
         return result
 
     def stop_waiting(self) -> None:

@@ -49,10 +49,10 @@ class Commits:
             self._commit(self._held)
         self._held, self._ended, self._since_s = dict(offsets), spans.ended, now_s
 
-    def flush(self, offsets: Mapping[int, int]) -> None:
-        """Commit these offsets at once: the process ends, and sends its spans before it does."""
+    def flush(self, offsets: Mapping[int, int] | None = None) -> None:
+        """Commit these offsets at once, or else what is held: the process ends, and sends its spans before it does."""
+        self._commit(self._held if offsets is None else offsets)
         self._held = {}
-        self._commit(offsets)
 
     def drop(self, partitions: Collection[int]) -> None:
         """Forget partitions that were taken away."""

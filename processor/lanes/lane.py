@@ -114,6 +114,7 @@ class Lane:
                 self.run_once()
             self._commits.flush(self._committable())
         except Stopped:
+            self._commits.flush()
             _LOG.info("stopped in the middle of a batch: it will be delivered again")
 
     def next_offsets(self) -> Mapping[int, int]:

@@ -88,6 +88,14 @@ def test_a_stop_commits_everything(rig: Rig) -> None:
     assert rig.committed == [{0: 6}]
 
 
+def test_a_stop_in_the_middle_of_a_batch_commits_what_is_held(rig: Rig) -> None:
+    """That is answered; what the lane was about to apply is not."""
+    rig.spans.ended = 1
+    rig.commits.offer({0: 5})
+    rig.commits.flush()
+    assert rig.committed == [{0: 5}]
+
+
 def test_a_partition_that_was_taken_away_is_not_committed(rig: Rig) -> None:
     """It is another lane's by then."""
     rig.spans.ended = 1

@@ -75,3 +75,16 @@ def test_spans_that_nobody_ever_takes_give_way(receiver: Receiver, monkeypatch: 
     receiver.takes.set()
     assert exporter.export(SPANS) is SpanExportResult.SUCCESS
     assert (losses.not_taken, losses.settled) == (2, 4)
+
+
+def test_an_exporter_that_fails_settles_its_spans(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for them any more; the SDK logs why."""
+
+    def fail(_: Sequence[ReadableSpan]) -> SpanExportResult:
+        raise ValueError("this is no span")
+
+    monkeypatch.setattr(receiver, "export", fail)
+    losses = SpanLosses()
+    with pytest.raises(ValueError, match="no span"):
+        _RetryingExporter(receiver, losses).export(SPANS)
+    assert (losses.handed, losses.settled, losses.not_taken) == (2, 2, 2)
