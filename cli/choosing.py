@@ -1,7 +1,7 @@
 """Which platform a command is for: the one on a data folder, at a port offset, or the only one that runs."""
 
 import argparse
-import sys
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,12 @@ from typing import Final
 from cli import compose
 from cli.arguments import folder, whole_number
 from cli.folders import default_data_dir
+from cli.printable import write_error
 from stack.engines.spec import StackError
 from stack.ports import OFFSET_MAX
-from stack.supervisor.register import Register, RegisteredPlatform, user_register
-from stack.supervisor.state import RunFolder, read_state
+from stack.supervisor.lock import Holder
+from stack.supervisor.register import user_register
+from stack.supervisor.state import PlatformState, RunFolder, read_state
 from stack.supervisor.state_socket import StateClient
 
 _TOLD_MAX: Final = 3  # in one sentence
@@ -30,8 +32,8 @@ class RunningPlatform:
     """A platform of this user that runs on this machine."""
 
     data_dir: Path
-    port_offset: int
-    engines: str  # the set, or `compose`
+    port_offset: int | None  # None where it is not known: its supervisor does not say
+    engines: str  # the set, or `compose`; empty where it is not known
     status: str  # as its supervisor says; `unknown` where it does not answer, or Compose runs it
     supervisor_pid: int | None  # None where Compose runs it
 
@@ -69,7 +71,7 @@ def choose_data_dir(arguments: argparse.Namespace, *, only_one_will_do: bool = F
         return here
     running = running_platforms()
     if len(running) == 1:
-        sys.stderr.write(f"(the platform on {running[0].data_dir}, the only one that runs)\n")
+        write_error(f"(the platform on {running[0].data_dir}, the only one that runs)")
         return running[0].data_dir
     if running:
         raise NothingRunsError(f"nothing runs on {here}. {told(running)}")
@@ -78,23 +80,25 @@ def choose_data_dir(arguments: argparse.Namespace, *, only_one_will_do: bool = F
 
 def running_platforms() -> tuple[RunningPlatform, ...]:
     """Return the platforms of this user that run, as their locks say. Entries of others leave the register."""
-    register, here = user_register(), default_data_dir()
-    entries = register.entries() if register else ()
-    found = [running for entry in entries if (running := _judged(entry, register)) is not None]
-    if here.resolve() not in {each.data_dir for each in found}:
-        # One that could not be entered, or that an earlier version has started.
-        state = RunFolder(here.resolve()).read()
-        offset = compose.port_offset_of(here) if compose.started_with(here) else state.port_offset if state else 0
-        entry = RegisteredPlatform(here.resolve(), offset, state.engines if state else "")
-        if (running := _judged(entry, None)) is not None:
+    register, here = user_register(), default_data_dir().resolve()
+    entered = register.data_dirs() if register else ()
+    found: list[RunningPlatform] = []
+    for data_dir in dict.fromkeys((*entered, here)):  # here may be one that could not be entered
+        try:
+            running = _judged(data_dir)
+        except StackError:  # another user's
+            continue
+        if running is not None:
             found.append(running)
-    return tuple(sorted(found, key=lambda each: (each.port_offset, str(each.data_dir))))
+        elif register is not None:
+            register.forget(data_dir)
+    return tuple(sorted(found, key=lambda each: (each.port_offset is None, each.port_offset or 0, str(each.data_dir))))
 
 
 def told(running: Sequence[RunningPlatform]) -> str:
     """Return a sentence that names what runs, each with the option that leads to it; empty where nothing does."""
     named = [
-        f"{option_for(each, running)} ({each.engines}, {each.status}, on {each.data_dir})"
+        f"{option_for(each, running)} ({each.engines or 'engines unknown'}, {each.status}, on {each.data_dir})"
         for each in running[:_TOLD_MAX]
     ]
     if len(running) > _TOLD_MAX:
@@ -104,9 +108,23 @@ def told(running: Sequence[RunningPlatform]) -> str:
 
 def option_for(platform: RunningPlatform, running: Sequence[RunningPlatform]) -> str:
     """Return the option by which a command reaches one of the platforms that run."""
-    if [each.port_offset for each in running].count(platform.port_offset) == 1:
-        return f"--port-offset {platform.port_offset}"
-    return f"--data-dir {platform.data_dir}"
+    offset = platform.port_offset
+    if offset is not None and [each.port_offset for each in running].count(offset) == 1:
+        return f"--port-offset {offset}"
+    return _data_dir_option(platform.data_dir)
+
+
+def option_of_started(data_dir: Path, port_offset: int) -> str:
+    """Return the option by which other commands reach what `up` has just started; empty where they do without."""
+    register = user_register()
+    if port_offset and register is not None and register.has(data_dir):
+        return f"--port-offset {port_offset}"
+    return "" if data_dir == default_data_dir().resolve() else _data_dir_option(data_dir)
+
+
+def _data_dir_option(data_dir: Path) -> str:
+    """Return the option for a data folder, as a shell takes it."""
+    return f"--data-dir {shlex.quote(str(data_dir))}"
 
 
 def nothing_on(data_dir: Path) -> NothingRunsError:
@@ -125,7 +143,7 @@ def _at_offset(offset: int) -> Path:
         others = told(running)
         raise NothingRunsError(f"no platform of yours runs with --port-offset {offset}. {others or 'Nothing runs'}")
     if len(found) > 1:
-        folders = " or ".join(f"--data-dir {each.data_dir}" for each in found)
+        folders = " or ".join(_data_dir_option(each.data_dir) for each in found)
         raise NothingRunsError(f"{len(found)} platforms run with --port-offset {offset}: say {folders}")
     return found[0].data_dir
 
@@ -137,20 +155,25 @@ def _runs(data_dir: Path) -> bool:
         return True
 
 
-def _judged(entry: RegisteredPlatform, register: Register | None) -> RunningPlatform | None:
-    """Return what an entry is about as it is now; None where that is not running, and forget it."""
-    if compose.started_with(entry.data_dir):
-        return RunningPlatform(entry.data_dir, entry.port_offset, "compose", "unknown", None)
-    try:
-        holder = RunFolder(entry.data_dir).holder()
-    except StackError:
-        return None
+def _judged(data_dir: Path) -> RunningPlatform | None:
+    """Return the platform that runs on a data folder, as it says itself; None where none does. Raises StackError."""
+    if compose.started_with(data_dir):
+        return RunningPlatform(data_dir, compose.port_offset_of(data_dir), "compose", "unknown", None)
+    folder = RunFolder(data_dir)
+    holder = folder.holder()
     if holder is None:
-        if register is not None:
-            register.forget(entry.data_dir)
         return None
-    pid = holder.pid
-    answer = StateClient(RunFolder(entry.data_dir).path, pid).now(_ANSWER_TIMEOUT_S) if pid else None
-    state = read_state(answer or "")
-    status = state.status if state else "unknown"
-    return RunningPlatform(entry.data_dir, entry.port_offset, entry.engines, status, pid)
+    state = _told_by(holder, folder)
+    if state is None:
+        return RunningPlatform(data_dir, None, "", "unknown", holder.pid)
+    return RunningPlatform(data_dir, state.port_offset, state.engines, state.status, holder.pid)
+
+
+def _told_by(holder: Holder, folder: RunFolder) -> PlatformState | None:
+    """Return the state that the holder of the lock tells, or else has written; None where there is none of it."""
+    if holder.pid is None:
+        return None
+    state = read_state(StateClient(folder.path, holder.pid).now(_ANSWER_TIMEOUT_S) or "")
+    if state is None and (state := folder.read()) is not None:
+        state.status = "unknown"
+    return state if state is not None and state.pid == holder.pid else None

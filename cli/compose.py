@@ -13,7 +13,9 @@ from cli.compose_engine import ComposeError, find_engine, require_memory
 from cli.compose_ports import USUAL_PORTS, endpoints_on, host_ports, require_free_ports, settings_on, variable_of
 from cli.folders import CHECKOUT
 from mesh.env_file import SettingsError, read_env_file
-from stack.supervisor.register import RegisteredPlatform, user_register
+from stack.ports import OFFSET_MAX
+from stack.supervisor.data_folder import read_regular_file
+from stack.supervisor.register import user_register
 from stack.supervisor.state import RunFolder
 
 FOLDER: Final = CHECKOUT / "deploy" / "compose"
@@ -24,6 +26,7 @@ _PROFILES: Final = ("--profile", "opensearch", "--profile", "elasticsearch")
 _ASK_TIMEOUT_S: Final = 30.0
 _WAIT_TIMEOUT_S: Final = 900  # for all of it to be well, once the images are there
 _MARKER: Final = "compose.json"
+_MARKER_MAX_BYTES: Final = 1024 * 1024
 _SHOWN_PARTS: Final = 6
 _COMPOSED_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -51,7 +54,7 @@ def up(data_dir: Path, port_offset: int) -> dict[str, str | None]:
     _mark(data_dir, {"engine": engine, "settings": given, "ports": ports, "port_offset": port_offset})
     if (register := user_register()) is not None:
         with suppress(OSError):  # who says --data-dir does without
-            register.keep(RegisteredPlatform.in_containers(data_dir, port_offset))
+            register.keep(data_dir)
     options = ("--detach", "--wait", "--wait-timeout", str(_WAIT_TIMEOUT_S))
     environment = os.environ | {variable_of(name): str(port) for name, port in ports.items()}
     code = subprocess.run(  # noqa: S603 - fixed arguments
@@ -76,13 +79,15 @@ def down(engine: Sequence[str], data_dir: Path) -> None:
 def started_with(data_dir: Path) -> tuple[str, ...] | None:
     """Return the command that started a platform in containers from this data folder, or None."""
     engine = _read_marker(data_dir).get("engine")
-    return tuple(engine) if engine else None
+    if not (engine and isinstance(engine, list) and all(isinstance(word, str) for word in engine)):
+        return None
+    return tuple(engine)
 
 
 def port_offset_of(data_dir: Path) -> int:
     """Return by how much the ports of the platform that was started from a data folder are moved."""
     offset = _read_marker(data_dir).get("port_offset")
-    return offset if isinstance(offset, int) else 0
+    return offset if type(offset) is int and 0 <= offset <= OFFSET_MAX else 0
 
 
 def describe(engine: Sequence[str], data_dir: Path) -> dict[str, Any]:
@@ -183,8 +188,9 @@ def _settings(said: Mapping[str, str]) -> dict[str, str]:
 
 def _read_marker(data_dir: Path) -> dict[str, Any]:
     try:
-        read = json.loads(_marker(data_dir.resolve()).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        # Of this user alone: it names a command.
+        read = json.loads(read_regular_file(_marker(data_dir.resolve()), _MARKER_MAX_BYTES, of_user=os.geteuid()))
+    except (OSError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
 

@@ -6,8 +6,6 @@ import re
 import sys
 from typing import Any, Final
 
-import structlog
-
 # Controls (ESC begins a terminal's orders, and U+009B stands for "ESC ["), line and paragraph separators, invisible
 # format characters (U+202E turns what follows around), noncharacters, and halves of surrogate pairs, which no stream
 # takes. Line feeds and tabs stay, and so do the joiners U+200C and U+200D, which belong to words and to emojis.
@@ -39,6 +37,8 @@ def printable_json(text: str) -> str:
 
 def log_to_stderr() -> None:
     """Have warnings go to stderr: stdout has the command's own answer, which may be JSON. The rest is for services."""
+    import structlog  # noqa: PLC0415 - it brings rich, which takes its time, to commands that log nothing
+
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),  # whichever that is by then

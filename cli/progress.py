@@ -64,8 +64,8 @@ class Progress:
             if event.get("message"):
                 self._console.print(escape(event["message"]), soft_wrap=True)
 
-    def ready(self, seconds: float, endpoints: dict[str, str | None]) -> None:
-        """Show that all is ready, and the addresses."""
+    def ready(self, seconds: float, endpoints: dict[str, str | None], option: str = "") -> None:
+        """Show that all is ready, the addresses, and the option by which other commands reach it, if they need one."""
         self.close()
         self._is_up = True
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -73,7 +73,8 @@ class Progress:
             if endpoints.get(name):
                 table.add_row(name, escape(str(for_display(endpoints[name]))))
         self._console.print(table)
-        self._console.print(f"[bold green]ready[/bold green] in {seconds:.1f} s")
+        reached = f"; reach it with {escape(option)}" if option else ""
+        self._console.print(f"[bold green]ready[/bold green] in {seconds:.1f} s{reached}")
 
     def stopping(self) -> None:
         """Show that it stops, once."""

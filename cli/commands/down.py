@@ -11,6 +11,7 @@ from pathlib import Path
 from cli import compose
 from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir, running_platforms, told
 from cli.compose_engine import ComposeError
+from cli.printable import printable, write_error
 from stack.engines.spec import StackError
 from stack.supervisor.finding import find_holder, find_state
 from stack.supervisor.lock import Holder
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         data_dir = choose_data_dir(arguments).resolve()
     except NothingRunsError as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
         return 1
     if engine := compose.started_with(data_dir):
         return _stop_containers(engine, data_dir)
@@ -46,13 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
         holder = find_holder(folder)
         trouble, goes_on = _end_what_is_left(folder, data_dir) if holder is None else _stop(folder, holder)
     except (StackError, PermissionError) as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
         return 1
     if trouble:
-        sys.stderr.write(f"stopped in {time.monotonic() - began:.1f} s, but {trouble}\n")
+        write_error(f"stopped in {time.monotonic() - began:.1f} s, but {trouble}")
         return 1
     if holder is not None:
-        sys.stdout.write(f"stopped in {time.monotonic() - began:.1f} s\n" + (f"{goes_on}\n" if goes_on else ""))
+        _say(f"stopped in {time.monotonic() - began:.1f} s" + (f"\n{goes_on}" if goes_on else ""))
     return 0
 
 
@@ -60,10 +61,14 @@ def _stop_containers(engine: Sequence[str], data_dir: Path) -> int:
     try:
         compose.down(engine, data_dir)
     except (ComposeError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
         return 1
-    sys.stdout.write(f"stopped; the data is kept in volumes, and `{compose.down_command(engine)}` removes it\n")
+    _say(f"stopped; the data is kept in volumes, and `{compose.down_command(engine)}` removes it")
     return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{printable(text)}\n")
 
 
 def _end_what_is_left(folder: RunFolder, data_dir: Path) -> tuple[str, str]:
@@ -71,10 +76,10 @@ def _end_what_is_left(folder: RunFolder, data_dir: Path) -> tuple[str, str]:
     state = folder.read()
     ended = end_stale_processes(state) if state else []
     if ended:
-        sys.stdout.write(f"ended what an earlier run had left: {', '.join(ended)}\n")
+        _say(f"ended what an earlier run had left: {', '.join(ended)}")
         return "", ""
     others = told(running_platforms())
-    sys.stdout.write(f"nothing is running on {data_dir}{f'. {others}' if others else ''}\n")
+    _say(f"nothing is running on {data_dir}{f'. {others}' if others else ''}")
     return "", ""
 
 
@@ -92,7 +97,7 @@ def _stop(folder: RunFolder, holder: Holder) -> tuple[str, str]:
     waits = client.await_end(_ANSWER_TIMEOUT_S)
     if state is not None and state.status == "unknown":
         asked = f"it is asked to stop, and killed after {_STOP_TIMEOUT_S:.0f} s"
-        sys.stderr.write(f"the supervisor (pid {holder.pid}) does not answer: {asked}\n")
+        write_error(f"the supervisor (pid {holder.pid}) does not answer: {asked}")
         sys.stderr.flush()
     _signal(holder, signal.SIGTERM)
     _signal(holder, signal.SIGCONT)  # one that somebody has stopped hears of it

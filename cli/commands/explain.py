@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         address = str(endpoints_for(choose_data_dir(arguments, only_one_will_do=True))["grpc"])
     except NothingRunsError as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
         return 2
     request = operations_pb2.ExplainOperationRequest(correlation_id=arguments.correlation_id)
     try:

@@ -8,7 +8,7 @@ from typing import Final
 from cli.arguments import one_of
 from cli.choosing import NothingRunsError, add_platform_choice, choose_data_dir
 from cli.display import has_display
-from cli.printable import write_error
+from cli.printable import printable, write_error
 from cli.running import endpoints_for
 
 # Each page, and the endpoint that has it.
@@ -51,5 +51,5 @@ def run(arguments: argparse.Namespace) -> int:
         write_error(f"this platform has no {arguments.page}; it has {there}")
         return 2
     if arguments.print or not has_display() or not webbrowser.open(address):
-        sys.stdout.write(f"{address}\n")
+        sys.stdout.write(f"{printable(address)}\n")
     return 0

@@ -18,10 +18,12 @@ from cli.choosing import (
     running_platforms,
 )
 from cli.compose_engine import ComposeError
+from cli.printable import write_error
 from cli.process_usage import memory_bytes
 from cli.running import find_platform
 from stack.supervisor.state import PlatformState, for_display
 
+_REACHED_MAX: Final = 3  # platforms elsewhere that the first sentence names
 ENDPOINT_NAMES: Final = (
     "rest",
     "grpc",
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         engine = compose.started_with(data_dir)
         report = compose.describe(engine, data_dir) if engine else describe(find_platform(data_dir))
     except (ComposeError, NothingRunsError) as error:
-        sys.stderr.write(f"{error}\n")
+        write_error(error)
         return 1
     elsewhere = [] if is_named else [each for each in running_platforms() if each.data_dir != data_dir.resolve()]
     if arguments.json:
@@ -104,17 +106,22 @@ def _show(report: dict[str, Any], data_dir: Path, elsewhere: Sequence[RunningPla
 
     console = make_console()
     if report["status"] == "stopped":
-        console.print(f"[bold]stopped[/bold]: nothing runs on {escape(str(data_dir))}; `up` starts it")
+        others = f", but {_reached_by(elsewhere)}; `up` starts one here" if elsewhere else "; `up` starts it"
+        console.print(f"[bold]stopped[/bold]: nothing runs on {escape(str(data_dir))}{escape(others)}")
         _show_elsewhere(elsewhere)
         return
-    console.print(f"[bold]{report['status']}[/bold]")
+    console.print(f"[bold]{escape(str(report['status']))}[/bold]")
     if report.get("detail"):
         console.print(escape(str(report["detail"])))
     table = Table("part", "status", "pid", "restarts", "memory", box=None)
     for process in report["processes"]:
         memory = f"{process['memory_bytes'] / 2**20:.0f} MiB" if process["memory_bytes"] else ""
         table.add_row(
-            process["name"], process["status"], str(process["pid"] or ""), str(process["restarts"] or ""), memory
+            escape(process["name"]),
+            escape(process["status"]),
+            str(process["pid"] or ""),
+            str(process["restarts"] or ""),
+            memory,
         )
     console.print(table)
     for process in report["processes"]:
@@ -126,9 +133,17 @@ def _show(report: dict[str, Any], data_dir: Path, elsewhere: Sequence[RunningPla
     addresses = Table("address", "", box=None, show_header=False)
     for name, address in report["endpoints"].items():
         if address:
-            addresses.add_row(name, escape(str(for_display(address))))
+            addresses.add_row(escape(name), escape(str(for_display(address))))
     console.print(addresses)
     _show_elsewhere(elsewhere)
+
+
+def _reached_by(platforms: Sequence[RunningPlatform]) -> str:
+    """Return that platforms run elsewhere, and the options that reach the first few."""
+    options = ", ".join(option_for(each, platforms) for each in platforms[:_REACHED_MAX])
+    more = " and so on" if len(platforms) > _REACHED_MAX else ""
+    count = "one runs" if len(platforms) == 1 else f"{len(platforms)} run"
+    return f"{count} elsewhere, reached with {options}{more}"
 
 
 def _show_elsewhere(platforms: Sequence[RunningPlatform]) -> None:
@@ -141,5 +156,6 @@ def _show_elsewhere(platforms: Sequence[RunningPlatform]) -> None:
         return
     table = Table("elsewhere", "engines", "status", "data folder", box=None)
     for each in platforms:
-        table.add_row(escape(option_for(each, platforms)), each.engines, each.status, escape(str(each.data_dir)))
+        cells = (option_for(each, platforms), each.engines, each.status, str(each.data_dir))
+        table.add_row(*map(escape, cells))
     make_console().print(table)

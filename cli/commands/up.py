@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from cli import compose
 from cli.arguments import one_of, whole_number
-from cli.choosing import add_data_dir
+from cli.choosing import add_data_dir, option_of_started
 from cli.compose_engine import ComposeError
 from cli.display import has_display
 from cli.folders import name_env_file, work_dir
@@ -92,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
             progress.stopping()
         progress.show(event)
         if event["event"] == "ready":
-            progress.ready(time.monotonic() - began, event["endpoints"])
+            option = option_of_started(data_dir, arguments.port_offset)
+            progress.ready(time.monotonic() - began, event["endpoints"], option)
             if arguments.detach:
                 return 0
             if not arguments.no_browser and has_display():
@@ -129,7 +130,7 @@ def _run_compose(arguments: argparse.Namespace, progress: Progress, began: float
     except (ComposeError, StackError, OSError) as error:
         progress.failed(str(error))
         return 1
-    progress.ready(time.monotonic() - began, endpoints)
+    progress.ready(time.monotonic() - began, endpoints, option_of_started(data_dir, arguments.port_offset))
     if not arguments.no_browser and has_display():
         webbrowser.open(str(endpoints["dashboard"]))
     return 0

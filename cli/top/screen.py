@@ -18,8 +18,8 @@ _MIB = 2**20
 def screen(figures: TopFigures, hint: str = "") -> RenderableType:
     """Return what is shown. `hint` is how to leave, where somebody may."""
     title = Text(no_wrap=True, overflow="ellipsis")
-    title.append(figures.status, style=f"bold {_COLORS.get(figures.status, 'red')}")
-    title.append(f"  {figures.engines}, over the last {figures.interval_s:.1f} s  {hint}")
+    title.append(printable(figures.status), style=f"bold {_COLORS.get(figures.status, 'red')}")
+    title.append(f"  {printable(figures.engines)}, over the last {figures.interval_s:.1f} s  {hint}")
     lines: list[RenderableType] = [title]
     lines += [Text(printable(text), style="yellow") for text in (figures.detail, figures.note) if text]
     lines += [_parts(figures), Text(), _commands(figures), Text(), Text(_EXPLAINED, style="dim")]

@@ -23,7 +23,7 @@ from stack.supervisor.free_ports import is_free, require_free
 from stack.supervisor.plan import Plan, make_plan
 from stack.supervisor.publisher import Publisher
 from stack.supervisor.reach import wait_for_engines
-from stack.supervisor.register import Register, RegisteredPlatform
+from stack.supervisor.register import Register
 from stack.supervisor.room import NEEDS, require_room
 from stack.supervisor.stale_processes import end_stale_processes
 from stack.supervisor.state import PlatformState, RunFolder, start_id_of
@@ -61,13 +61,14 @@ def main() -> int:
         require_room(data_dir, NEEDS[made.engine_set])
         return made
 
-    platform = RegisteredPlatform(data_dir, arguments.port_offset, arguments.engines)
     return supervise(
         plan_with_room,
         data_dir,
+        engines=arguments.engines,
+        port_offset=arguments.port_offset,
         detached=arguments.detached,
         lock_descriptor=arguments.lock_descriptor,
-        entry=(Register(arguments.register_dir), platform) if arguments.register_dir else None,
+        register=Register(arguments.register_dir) if arguments.register_dir else None,
     )
 
 
@@ -75,14 +76,16 @@ def supervise(
     plan: Callable[[], Plan],
     data_dir: Path,
     *,
+    engines: str,
+    port_offset: int,
     detached: bool,
     lock_descriptor: int | None = None,
-    entry: tuple[Register, RegisteredPlatform] | None = None,
+    register: Register | None = None,
 ) -> int:
     """Run a platform until it is asked to stop. Whatever keeps it from starting is told as an event.
 
-    `lock_descriptor` is the data folder's lock, where whoever started this process has taken it. `entry` is
-    kept in its user's register while it runs.
+    `engines` and `port_offset` are those of the plan, and told before it is made. `lock_descriptor` is the data
+    folder's lock, where whoever started this process has taken it. The platform is in `register` while it runs.
     """
     pipe = EventPipe(_STDOUT)
 
@@ -97,9 +100,8 @@ def supervise(
             with folder.lock(lock_descriptor) as lock:
                 lock.sign()
                 publisher = Publisher(folder, lock, lambda message: report({"event": "note", "message": message}))
-                if entry is not None:
-                    publisher.keep_registered(*entry)
-                return _supervise(plan, folder, publisher, report, detached=detached)
+                state = PlatformState(os.getpid(), start_id_of(os.getpid()) or "", engines, port_offset)
+                return _supervise(plan, folder, publisher, report, state=state, register=register, detached=detached)
     except StackError as error:  # the folder is another platform's, or can't be made
         report({"event": "failed", "message": str(error)})
         return 1
@@ -109,10 +111,17 @@ def supervise(
 
 
 def _supervise(
-    plan: Callable[[], Plan], folder: RunFolder, publisher: Publisher, report: Report, *, detached: bool
+    plan: Callable[[], Plan],
+    folder: RunFolder,
+    publisher: Publisher,
+    report: Report,
+    *,
+    state: PlatformState,
+    register: Register | None,
+    detached: bool,
 ) -> int:
     before = folder.read()
-    state = PlatformState(os.getpid(), start_id_of(os.getpid()) or "", "", 0, detail="makes ready for its start")
+    state.detail = "makes ready for its start"
 
     def report_beginning(event: dict[str, Any]) -> None:
         state.detail = event.get("message", state.detail)
@@ -124,6 +133,8 @@ def _supervise(
 
     try:
         publisher.tell(state)
+        if register is not None:  # whoever finds the entry finds who answers
+            publisher.keep_registered(register)
         made = plan()
         for message in made.notes:
             note(message)

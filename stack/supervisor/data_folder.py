@@ -1,8 +1,9 @@
-"""Whether a data folder can be worked with, told before anything is made in it."""
+"""Whether a data folder can be worked with, told before anything is made in it, and reading what is in it."""
 
 import errno
 import os
 import pwd
+import stat
 from pathlib import Path
 
 from stack.engines.spec import StackError
@@ -42,6 +43,26 @@ def owner_of(path: Path) -> str:
         return _name(path.stat().st_uid)
     except OSError:
         return "another user"
+
+
+def read_regular_file(path: Path, max_bytes: int, *, of_user: int | None = None) -> bytes:
+    """Return what is in a regular file. It waits for nobody, whatever is at that path: a pipe would have it wait.
+
+    Raises ValueError where that is longer than `max_bytes`; OSError where it can't be read, is something else than a
+    regular file, or is not `of_user`, by the user's ID.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or of_user not in {None, status.st_uid}:
+            raise OSError(errno.EINVAL, "this is no regular file of this user", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(max_bytes + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > max_bytes:
+        raise ValueError(f"{path} is longer than {max_bytes} bytes")
+    return content
 
 
 def _name(uid: int) -> str:

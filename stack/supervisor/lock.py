@@ -4,6 +4,7 @@ It is two locks on one file. `flock` keeps others out, and goes on from the proc
 starts. A record lock tells others which process has it: the system names its holder, whatever a file says.
 """
 
+import errno
 import fcntl
 import os
 import struct
@@ -16,6 +17,7 @@ from typing import Final, Self
 
 _TAKE_MAX_S: Final = 0.5  # whoever asks for the holder may have the lock for a moment
 _TAKE_INTERVAL_S: Final = 0.01
+_NOT_THERE: Final = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 # struct flock: type, whence, start, length, pid; macOS has them in another order.
 _LAYOUT: Final = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
 
@@ -93,9 +95,11 @@ def holder_of(path: Path) -> Holder | None:
     Not for the holder itself. Raises OSError where the file may not be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would have it wait
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise
     try:
         signed, pid = _record_lock(descriptor)
         if signed:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from stack.engines.spec import StackError
 from stack.supervisor.lock import PlatformLock
-from stack.supervisor.register import Register, RegisteredPlatform
+from stack.supervisor.register import Register
 from stack.supervisor.state import PlatformState, RunFolder
 from stack.supervisor.state_socket import StateServer
 
@@ -26,14 +26,14 @@ class Publisher:
         self._note = note
         self._server = StateServer(folder.path)
         self._state: PlatformState | None = None
-        self._entry: tuple[Register, RegisteredPlatform] | None = None
+        self._register: Register | None = None
         self._trouble = ""
 
-    def keep_registered(self, register: Register, platform: RegisteredPlatform) -> None:
+    def keep_registered(self, register: Register) -> None:
         """Have the platform in its user's register from now on, as far as that can be written, until `finish`."""
-        self._entry = register, platform
+        self._register = register
         with suppress(OSError):  # who says --data-dir does without
-            register.keep(platform)
+            register.keep(self._folder.data_dir)
 
     def tell(self, state: PlatformState) -> None:
         """Tell `state` from now on."""
@@ -47,16 +47,15 @@ class Publisher:
 
     def mend(self) -> None:
         """Make again what is missing: the folder, its lock, the socket, the file, the entry. For every few seconds."""
-        if self._entry is not None and not self._entry[0].has(self._entry[1].data_dir):
-            self.keep_registered(*self._entry)
+        if self._register is not None and not self._register.has(self._folder.data_dir):
+            self.keep_registered(self._register)
         if self._trouble or not (self._lock.is_in_place() and self._folder.has_state()):
             self._publish()
 
     def finish(self) -> None:
         """Tell the last state to whoever waits for it, and no more."""
-        if self._entry is not None:  # while the lock is held: the next platform's entry stays
-            register, platform = self._entry
-            register.forget(platform.data_dir)
+        if self._register is not None:  # while the lock is held: the next platform's entry stays
+            self._register.forget(self._folder.data_dir)
         self._server.finish()
 
     def _publish(self) -> None:

@@ -1,7 +1,7 @@
 """The register of a user's platforms on this machine: where each has its data, for commands that look for one.
 
-An entry says where to look, and no more. Whether a platform runs there, its lock says, and how it is, its supervisor:
-the entry of one that was killed misleads nobody, and goes when somebody looks.
+An entry says where to look, and no more. Whether a platform runs there, its lock says; how it is, on which ports and
+with which engines, its supervisor. So an entry that is old or invented misleads nobody, and goes when somebody looks.
 """
 
 import hashlib
@@ -9,33 +9,17 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from stack.supervisor.data_folder import read_regular_file
+
 _BELOW_STATE_HOME: Final = Path("polystream") / "platforms"
-_ENTRIES_MAX: Final = 64  # that are read
+_SUFFIX: Final = ".json"
+# Those that are looked at. What is no entry, or stale, goes as somebody looks, and hides nothing the next time.
+_ENTRIES_MAX: Final = 10_000
 _ENTRY_MAX_BYTES: Final = 16 * 1024
-_COMPOSE: Final = "compose"  # the engines of a platform in containers
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredPlatform:
-    """One entry."""
-
-    data_dir: Path
-    port_offset: int
-    engines: str  # the set, or `compose`
-
-    @classmethod
-    def in_containers(cls, data_dir: Path, port_offset: int) -> "RegisteredPlatform":
-        """Return the entry of a platform that Compose runs."""
-        return cls(data_dir, port_offset, _COMPOSE)
-
-    @property
-    def is_in_containers(self) -> bool:
-        """Whether Compose runs it, and no supervisor."""
-        return self.engines == _COMPOSE
 
 
 class Register:
@@ -44,19 +28,14 @@ class Register:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, platform: RegisteredPlatform) -> None:
-        """Write an entry, in one step, in place of an earlier one of the same data folder. Raises OSError."""
+    def keep(self, data_dir: Path) -> None:
+        """Write the entry of a data folder, in one step, in place of an earlier one. Raises OSError."""
         self._make()
-        document = {
-            "data_dir": str(platform.data_dir),
-            "port_offset": platform.port_offset,
-            "engines": platform.engines,
-        }
-        path = self._path(platform.data_dir)
+        path = self._path(data_dir)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(document, file)
+                json.dump({"data_dir": str(data_dir.resolve())}, file)
             temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)
@@ -71,19 +50,39 @@ class Register:
         with suppress(OSError):
             self._path(data_dir).unlink()
 
-    def entries(self) -> tuple[RegisteredPlatform, ...]:
-        """Return the entries, 64 at most, in the order of their ports. What can't be read is passed over."""
+    def data_dirs(self) -> tuple[Path, ...]:
+        """Return the data folders that have an entry, in the order of their names.
+
+        A file of this user that is no entry is removed. What is no file, or another user's, is passed over.
+        """
         if not self._is_own():
             return ()
+        found: list[Path] = []
+        for path in self._files():
+            try:
+                content = read_regular_file(path, _ENTRY_MAX_BYTES, of_user=os.geteuid())
+            except ValueError:  # longer than any entry
+                content = b""
+            except OSError:
+                continue
+            data_dir = _data_dir(content)
+            if data_dir is not None and self._path(data_dir) == path:
+                found.append(data_dir)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+        return tuple(sorted(found))
+
+    def _files(self) -> tuple[Path, ...]:
         try:
-            paths = sorted(self.folder.glob("*.json"))[:_ENTRIES_MAX]
+            with os.scandir(self.folder) as there:
+                files = (each for each in there if each.name.endswith(_SUFFIX) and each.is_file(follow_symlinks=False))
+                return tuple(Path(each.path) for each in islice(files, _ENTRIES_MAX))
         except OSError:
             return ()
-        found = filter(None, map(_read, paths))
-        return tuple(sorted(found, key=lambda each: (each.port_offset, str(each.data_dir))))
 
     def _path(self, data_dir: Path) -> Path:
-        return self.folder / f"{hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:32]}.json"
+        return self.folder / f"{hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:32]}{_SUFFIX}"
 
     def _make(self) -> None:
         """Make the folder, unless that would leave root's files with another user. Raises OSError."""
@@ -111,13 +110,12 @@ def user_register(environment: Mapping[str, str] = os.environ) -> Register | Non
         return None
 
 
-def _read(path: Path) -> RegisteredPlatform | None:
+def _data_dir(content: bytes) -> Path | None:
+    """Return the data folder that an entry names, None where it names none that `keep` would write."""
     try:
-        with path.open("rb") as file:
-            document = json.loads(file.read(_ENTRY_MAX_BYTES))
-        data_dir, port_offset, engines = (document[name] for name in ("data_dir", "port_offset", "engines"))
+        named = json.loads(content)["data_dir"]
+        os.fsencode(named)  # no name that the system can't have
+        # By its one name: a platform must not be found twice.
+        return Path(named) if "\0" not in named and os.path.realpath(named) == named else None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not (isinstance(data_dir, str) and isinstance(engines, str) and type(port_offset) is int):
-        return None
-    return RegisteredPlatform(Path(data_dir), port_offset, engines)

@@ -4,16 +4,18 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from types import GenericAlias
+from typing import Any, Self, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
 from stack.engines.spec import StackError
-from stack.supervisor.data_folder import owner_of, unwritable
+from stack.supervisor.data_folder import owner_of, read_regular_file, unwritable
 from stack.supervisor.lock import Holder, PlatformLock, holder_of
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_STATE_MAX_BYTES = 4 * 1024 * 1024
 _START_FIELD = 19  # of /proc/PID/stat, behind the name: ticks since the system began
 
 
@@ -61,8 +63,9 @@ class PlatformState:
         """
         processes = [ProcessState(**_known(ProcessState, process)) for process in document["processes"]]
         state = cls(**_known(cls, document) | {"processes": processes})
-        if not isinstance(state.pid, int):
-            raise TypeError("a state has the supervisor's process ID")
+        _require_types(state)
+        for process in processes:
+            _require_types(process)
         return state
 
     def to_json(self) -> str:
@@ -82,6 +85,7 @@ class RunFolder:
     """DATA_DIR/run: readable by its owner only, since the state has credentials."""
 
     def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
         self.path = data_dir / "run"
         self._state = self.path / "state.json"
         self._lock = self.path / "lock"
@@ -125,7 +129,7 @@ class RunFolder:
     def read(self) -> PlatformState | None:
         """Return the state that was written last, or None where there is none that can be read."""
         try:
-            return read_state(self._state.read_text(encoding="utf-8"))
+            return read_state(read_regular_file(self._state, _STATE_MAX_BYTES).decode())
         except (OSError, ValueError):
             return None
 
@@ -152,6 +156,20 @@ def read_state(text: str) -> PlatformState | None:
 def _known(kind: type[ProcessState] | type[PlatformState], document: dict[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in document.items() if name in names}
+
+
+def _require_types(state: ProcessState | PlatformState) -> None:
+    """Raise TypeError where a text, a number or an object is something else than it is declared to be."""
+    for each in fields(state):
+        value, kind = getattr(state, each.name), each.type
+        if isinstance(kind, GenericAlias):
+            kind = kind.__origin__
+        elif kind is float:
+            kind = int | float
+        if not isinstance(value, cast(type, kind)) or isinstance(value, bool):
+            raise TypeError(f"{each.name} of a state is {each.type}")
+        if isinstance(value, dict) and not all(isinstance(one, str | None) for one in value.values()):
+            raise TypeError(f"{each.name} of a state has texts")
 
 
 def is_same_process(pid: int, start_id: str | None) -> bool:

@@ -67,7 +67,8 @@ def test_status_tells_what_runs_elsewhere(start: Start, say: Callable[..., Said]
     dummy = start("a", 300)
     code, out, _ = say("status")
     assert code == 3
-    assert "`up` starts it" in out
+    assert "stopped: nothing runs on" in out.splitlines()[0]
+    assert "one runs elsewhere, reached with --port-offset 300; `up` starts one here" in out.splitlines()[0]
     rows = [line.split() for line in out.splitlines()]
     assert ["--port-offset", "300", "dummy", "ready", str(dummy.data_dir)] in rows
     code, out, _ = say("status", "--json")
@@ -168,9 +169,71 @@ def test_one_that_was_killed_misleads_nobody(start: Start, say: Callable[..., Sa
     code, _, err = say("status", "--port-offset", "300")
     assert code == 1
     assert "no platform of yours runs with --port-offset 300" in err
-    assert [entry.data_dir for entry in register.entries()] == [living.data_dir.resolve()]
+    assert register.data_dirs() == (living.data_dir.resolve(),)
     living.stop()
-    assert register.entries() == ()
+    assert register.data_dirs() == ()
+
+
+def test_an_entry_decides_no_offset(start: Start, say: Callable[..., Said]) -> None:
+    """On which ports it runs, a platform says itself; where it is silent, its state does. No other is stopped."""
+    dummy = start("a", 300)
+    register = user_register()
+    assert register is not None
+    (entry,) = register.folder.glob("*.json")
+    forged = {"data_dir": str(dummy.data_dir), "port_offset": 7, "engines": "\x1b]0;pwn\x07"}
+    entry.write_text(json.dumps(forged))
+    for command in ("status", "down"):
+        code, out, err = say(command, "--port-offset", "7")
+        assert (code, out) == (1, "")
+        assert f"What runs: --port-offset 300 (dummy, ready, on {dummy.data_dir})" in err
+    assert dummy.process.poll() is None
+    dummy.process.send_signal(signal.SIGSTOP)
+    try:
+        assert "no platform of yours runs with --port-offset 7. " in say("down", "--port-offset", "7")[2]
+        assert "--port-offset 300 (dummy, unknown, on " in say("down")[1]
+        (dummy.data_dir / "run" / "state.json").write_text(json.dumps(forged))
+        assert f"--data-dir {dummy.data_dir} (engines unknown, unknown, on" in say("down", "--port-offset", "300")[2]
+    finally:
+        dummy.process.send_signal(signal.SIGCONT)
+    assert dummy.process.poll() is None
+
+
+def test_what_is_no_entry_hides_no_platform_and_breaks_no_command(start: Start, say: Callable[..., Said]) -> None:
+    """Stale ones, invented ones and malformed ones go, however many they are; pipes and folders are passed over."""
+    dummy = start("a", 300)
+    register = user_register()
+    assert register is not None
+    (living,) = register.folder.glob("*.json")
+    for number in range(200):
+        register.keep(Path(f"/nowhere/{number}"))
+        (register.folder / f"invented-{number}.json").write_text(json.dumps({"data_dir": "/nowhere/\0\ud800"}))
+    os.mkfifo(register.folder / "00.json")
+    (register.folder / "000.json").mkdir()
+    code, out, err = say("status", "--port-offset", "300", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["status"] == "ready"
+    left = {path.name for path in register.folder.glob("*.json")}
+    assert left == {living.name, "00.json", "000.json"}
+    assert dummy.process.poll() is None
+
+
+def test_no_terminal_gets_an_order_from_the_name_of_a_folder(start: Start, say: Callable[..., Said]) -> None:
+    """Wherever a sentence names the data folder of what runs; the option that leads there is as a shell takes it."""
+    start("a b\x1b]0;pwn\x07", 300)
+    commands = (
+        ("status",),
+        ("down",),
+        ("restart", "web"),
+        ("open", "--print"),
+        ("status", "--port-offset", "7"),
+        ("down", "--port-offset", "7"),
+    )
+    for command in commands:
+        _, out, err = say(*command)
+        assert "a b\\x1b]0;pwn\\x07" in out + err, command
+        assert not {"\x1b", "\x07"} & set(out + err), command
+    start("c d", 300)
+    assert "c d' (dummy, ready, on " in say("down")[1]
 
 
 def test_top_leaves_the_terminal_as_it_was(start: Start) -> None:

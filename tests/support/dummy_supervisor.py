@@ -22,7 +22,7 @@ from stack.engines.spec import HOST, CommandLine, ProcessSpec, StackContext, Uns
 from stack.ports import Ports
 from stack.supervisor.__main__ import supervise
 from stack.supervisor.plan import Plan
-from stack.supervisor.register import Register, RegisteredPlatform, user_register
+from stack.supervisor.register import user_register
 
 _WEB = """
 import http.server, sys
@@ -126,7 +126,7 @@ def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
         engines=(engine,),
         stages=((web,), (worker,)),
         provision=(("-c", _PROVISION, str(data_dir / "provisioned")),),
-        port_offset=0,
+        port_offset=_offset(flags) or 0,
         settings={},
         is_healthy=lambda _: True,
         endpoints={"rest": f"http://{HOST}:{ports.rest}", "redis": engine.endpoint(context)},
@@ -142,16 +142,20 @@ def main() -> int:
         _build(folder, flags)
         return plan(folder, int(first_port), flags)
 
-    return supervise(make_plan, folder, detached="detached" in flags, entry=_entry(folder, flags))
+    offset = _offset(flags)
+    return supervise(
+        make_plan,
+        folder,
+        engines="dummy",
+        port_offset=offset or 0,
+        detached="detached" in flags,
+        register=None if offset is None else user_register(),
+    )
 
 
-def _entry(folder: Path, flags: list[str]) -> tuple[Register, RegisteredPlatform] | None:
-    """Return what is kept in the user's register, where a flag `offset=N` asks for it."""
-    offsets = [int(flag.removeprefix("offset=")) for flag in flags if flag.startswith("offset=")]
-    register = user_register()
-    if not offsets or register is None:
-        return None
-    return register, RegisteredPlatform(folder.resolve(), offsets[0], "dummy")
+def _offset(flags: list[str]) -> int | None:
+    """Return the port offset that a flag `offset=N` names; with one, the platform is in the user's register."""
+    return next((int(flag.removeprefix("offset=")) for flag in flags if flag.startswith("offset=")), None)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,16 @@ from polystream.v1.operations_pb2 import Event, Operation, OperationStory, Span
 from polystream.v1.users_pb2 import User
 from rich.console import Console
 
+from cli import choosing
 from cli.__main__ import COMMANDS, main
 from cli.arguments import parts_meant
 from cli.commands import restart
+from cli.folders import default_data_dir
 from cli.progress import Progress
 from cli.story import show
 from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.supervisor_client import SupervisorClient, SupervisorError
+from stack.supervisor.register import user_register
 from stack.supervisor.state import PlatformState, ProcessState
 
 
@@ -50,6 +53,7 @@ def test_progress_without_a_terminal_is_one_line_an_event(capsys: pytest.Capture
     progress.show({"event": "process", "name": "redis", "status": "starting", "pid": 1})
     progress.show({"event": "process", "name": "redis", "status": "ready", "pid": 1})
     progress.ready(2.345, {"rest": "http://127.0.0.1:8000", "postgresql": "postgresql://user:secret@127.0.0.1/db"})
+    progress.ready(3.0, {}, "--data-dir '/a b[c]'")
     progress.show({"event": "process", "name": "redis", "status": "restarting", "detail": "ended by SIGKILL"})
     progress.failed("no [room] left")
     said = capsys.readouterr()
@@ -59,9 +63,23 @@ def test_progress_without_a_terminal_is_one_line_an_event(capsys: pytest.Capture
         ["redis", "restarting:", "ended", "by", "SIGKILL"],
     ]
     assert "ready in 2.3 s" in lines
+    assert "ready in 3.0 s; reach it with --data-dir '/a b[c]'" in lines
     assert "http://127.0.0.1:8000" in said.out
     assert "secret" not in said.out
     assert said.err == "not started: no [room] left\n"
+
+
+def test_up_names_the_option_that_leads_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offset, where the register has the platform; else its folder, unless that is the one of the checkout."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    here, there = default_data_dir().resolve(), tmp_path / "a b"
+    assert choosing.option_of_started(here, 0) == ""
+    assert choosing.option_of_started(there, 0) == choosing.option_of_started(there, 100) == f"--data-dir '{there}'"
+    register = user_register()
+    assert register is not None
+    register.keep(there)
+    assert choosing.option_of_started(there, 100) == "--port-offset 100"
+    assert choosing.option_of_started(there, 0) == f"--data-dir '{there}'"
 
 
 def _told(story: OperationStory) -> str:

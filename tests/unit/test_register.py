@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.supervisor.register import Register, RegisteredPlatform, user_register
+from stack.supervisor.register import Register, user_register
 
-_FIRST = RegisteredPlatform(Path("/data/first"), 0, "embedded")
-_SECOND = RegisteredPlatform(Path("/data/second"), 1000, "native")
+_FIRST, _SECOND = Path("/data/first"), Path("/data/second")
 
 
 @pytest.fixture
@@ -19,17 +18,17 @@ def register(tmp_path: Path) -> Register:
 
 
 def test_entries_come_and_go(register: Register) -> None:
-    """One for each data folder, the last one that was written, in the order of their ports."""
-    assert register.entries() == ()
+    """One for each data folder, in the order of their names."""
+    assert register.data_dirs() == ()
     register.keep(_SECOND)
-    register.keep(RegisteredPlatform(_FIRST.data_dir, 300, "native"))
     register.keep(_FIRST)
-    assert register.entries() == (_FIRST, _SECOND)
-    assert register.has(_FIRST.data_dir)
-    register.forget(_FIRST.data_dir)
-    register.forget(_FIRST.data_dir)
-    assert register.entries() == (_SECOND,)
-    assert not register.has(_FIRST.data_dir)
+    register.keep(_FIRST)
+    assert register.data_dirs() == (_FIRST, _SECOND)
+    assert register.has(_FIRST)
+    register.forget(_FIRST)
+    register.forget(_FIRST)
+    assert register.data_dirs() == (_SECOND,)
+    assert not register.has(_FIRST)
 
 
 def test_it_is_its_users_alone(register: Register) -> None:
@@ -40,6 +39,10 @@ def test_it_is_its_users_alone(register: Register) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def _named(data_dir: object) -> bytes:
+    return json.dumps({"data_dir": data_dir}).encode()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -48,18 +51,58 @@ def test_it_is_its_users_alone(register: Register) -> None:
         b"[" * 20_000,
         b"[]",
         b"null",
-        b'{"data_dir": "/x"}',
-        json.dumps({"data_dir": 1, "port_offset": 0, "engines": "native"}).encode(),
-        json.dumps({"data_dir": "/x", "port_offset": True, "engines": "native"}).encode(),
-        b'{"data_dir": "/x", "port_offset": 0, "engines": "' + b"n" * 20_000 + b'"}',
+        b'{"data": "/x"}',
+        _named(1),
+        _named(None),
+        _named("/x\0"),
+        _named("/x\ud800"),
+        _named("x"),
+        _named(""),
+        _named("/data/../data/first"),
+        _named("/data/first"),
+        _named("/" + "n" * 20_000),
     ],
-    ids=["empty", "no UTF-8", "deep", "a list", "null", "too little", "a number", "a truth", "too long"],
+    ids=[
+        *("empty", "no UTF-8", "deep", "a list", "null", "too little", "a number", "nothing", "a zero", "a surrogate"),
+        *("relative", "no name", "another name of a folder", "under another name", "too long"),
+    ],
 )
-def test_what_can_not_be_read_is_passed_over(register: Register, content: bytes) -> None:
+def test_what_is_no_entry_goes(register: Register, content: bytes) -> None:
     """The others are still told."""
     register.keep(_FIRST)
-    (register.folder / "0.json").write_bytes(content)
-    assert register.entries() == (_FIRST,)
+    invented = register.folder / "0.json"
+    invented.write_bytes(content)
+    assert register.data_dirs() == (_FIRST,)
+    assert not invented.exists()
+
+
+def test_what_is_no_file_is_passed_over(register: Register, tmp_path: Path) -> None:
+    """A pipe that nobody writes to, a folder and a link: none is waited for, and none goes."""
+    register.keep(_FIRST)
+    os.mkfifo(register.folder / "0.json")
+    (register.folder / "1.json").mkdir()
+    target = tmp_path / "target"
+    target.write_bytes(_named("/data/first"))
+    (register.folder / "2.json").symlink_to(target)
+    assert register.data_dirs() == (_FIRST,)
+    assert {path.name for path in register.folder.iterdir()} > {"0.json", "1.json", "2.json"}
+
+
+def test_very_many_entries_hide_none(register: Register) -> None:
+    """As many as whoever floods the register may leave there: each is looked at."""
+    for number in range(300):
+        register.keep(Path(f"/stale/{number}"))
+    register.keep(_FIRST)
+    assert len(register.data_dirs()) == 301
+    assert register.data_dirs()[0] == _FIRST
+
+
+def test_an_entry_of_an_earlier_version_is_read(register: Register) -> None:
+    """It says more than where to look, which nobody believes."""
+    register.keep(_FIRST)
+    (file,) = register.folder.iterdir()
+    file.write_text(json.dumps({"data_dir": str(_FIRST), "port_offset": 7, "engines": "native"}))
+    assert register.data_dirs() == (_FIRST,)
 
 
 def test_what_is_anothers_is_neither_believed_nor_written(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +110,7 @@ def test_what_is_anothers_is_neither_believed_nor_written(register: Register, mo
     register.keep(_FIRST)
     stranger = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: stranger)
-    assert register.entries() == ()
+    assert register.data_dirs() == ()
     with pytest.raises(PermissionError):
         register.keep(_SECOND)
     with pytest.raises(PermissionError):

@@ -45,7 +45,14 @@ def test_the_state_comes_back_as_it_was_written(tmp_path: Path) -> None:
     state = PlatformState(1, "2", "embedded", 3, processes=[ProcessState("redis", "engine", "ready", 4, "5")])
     folder.write(state)
     assert folder.read() == state
-    (tmp_path / "run" / "state.json").write_text('{"of": "another version"}')
+    file = tmp_path / "run" / "state.json"
+    for wrong in ({"port_offset": "3"}, {"port_offset": True}, {"engines": None}, {"endpoints": {"rest": 8000}}):
+        file.write_text(json.dumps(json.loads(state.to_json()) | wrong))
+        assert folder.read() is None, wrong
+    file.write_text('{"of": "another version"}')
+    assert folder.read() is None
+    file.unlink()
+    os.mkfifo(file)  # whoever reads it would wait for somebody who writes
     assert folder.read() is None
 
 
