@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
 from monitor.pages.docs_build import DocsBuild
@@ -64,17 +65,28 @@ class _BuiltDocs(StaticFiles):
         """Find no fault with a folder that is not there."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file, and the policy that its scripts need. While there are none, lead to the page."""
+        """Answer with a file. While there are none, lead to the page."""
         try:
             response = await super().get_response(path, scope)
         except HTTPException as error:
             if error.status_code != HTTPStatus.NOT_FOUND or self._build.is_there:
                 raise
             return RedirectResponse(_PAGE)
-        # The file that is sent: for a folder its start, for what there is not the website's own page of that.
-        if isinstance(response, FileResponse) and response.headers["content-type"].startswith("text/html"):
-            response.headers["content-security-policy"] = self._policy(Path(response.path))
+        if isinstance(response, FileResponse):  # among them the website's own page of what there is not
+            self._allow_scripts(response, Path(response.path))
         return response
+
+    def file_response(
+        self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = HTTPStatus.OK
+    ) -> Response:
+        """Answer with a file, or say that the browser has it: the headers of that take the place of what it has."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        self._allow_scripts(response, Path(os.fspath(full_path)))
+        return response
+
+    def _allow_scripts(self, response: Response, file: Path) -> None:
+        if file.suffix == ".html":
+            response.headers["content-security-policy"] = self._policy(file)
 
     def _policy(self, file: Path) -> str:
         key = str(file), file.stat().st_mtime

@@ -47,6 +47,10 @@ async def test_it_is_built_for_the_first_who_asks(tmp_path: Path, checkout: Path
             answer = await opened.client.get(path)
             assert answer.status_code == status
             assert "sha256-" in answer.headers["content-security-policy"], f"the scripts in {path} may run"
+        first = await opened.client.get("/docs/index.html")
+        again = await opened.client.get("/docs/index.html", headers={"if-none-match": first.headers["etag"]})
+        assert again.status_code == 304
+        assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
     built = (checkout / "build" / "site" / "index.html").stat()
     async with opened_pages(tmp_path, docs_checkout=checkout) as opened:
         assert "The first words" in (await _read(opened.client) or "")
