@@ -63,6 +63,20 @@ class _Search:
         ]
 
 
+@pytest.fixture(scope="module")
+def platform(engine_set: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Run a platform of its own: all that is told and logged is read, and other tests leave very much of that."""
+    with Platform(tmp_path_factory.mktemp("personal"), engine_set=engine_set, edge=True) as running:
+        yield running
+
+
+@pytest.fixture
+def rest(door_url: str) -> Iterator[httpx.Client]:
+    """Return a REST client that waits for long lists."""
+    with httpx.Client(base_url=door_url, timeout=_TIMEOUT_S) as client:
+        yield client
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.every_engine_set
 def test_nothing_that_is_told_or_logged_names_anybody(

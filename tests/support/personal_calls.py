@@ -23,7 +23,7 @@ from mesh.personal_data import is_personal
 from tests.support.personal_markers import KnownPerson
 
 _GOLDEN: Final = Path(__file__).parents[1] / "contract" / "golden"
-_TIMEOUT_S: Final = 10.0
+_TIMEOUT_S: Final = 60.0
 _UNKNOWN_FIELD: Final = 1999
 _JSON: Final = {"content-type": "application/json"}
 _WEB: Final = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
