@@ -13,8 +13,7 @@ Clause = tuple[str, list[SqlValue]]
 
 def column_values(values: Mapping[str, FieldValue], columns: Sequence[str]) -> tuple[SqlValue, ...]:
     """Return what stands in the columns of an entry: several values in one text, each between bars."""
-    row = map(values.__getitem__, columns)
-    return tuple([_joined_values(value) if isinstance(value, tuple) else value for value in row])
+    return tuple(_column_value(values[name]) for name in columns)
 
 
 def listing_clauses(listing: Listing, kind: ListKind) -> Clause:
@@ -108,5 +107,7 @@ def _key_column(name: str) -> str:
     return f"ifnull({name}, {MISSING_NUMBER})" if name in ("complete_time", "duration_ms") else name
 
 
-def _joined_values(value: Sequence[str]) -> str:
-    return f"|{'|'.join(value)}|" if value else ""
+def _column_value(value: FieldValue) -> SqlValue:
+    if isinstance(value, tuple):
+        return f"|{'|'.join(value)}|" if value else ""
+    return value

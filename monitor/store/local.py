@@ -19,15 +19,7 @@ from monitor.listing.listing import Listing
 from monitor.records import TracedEvent
 from monitor.span_tree import SpanPlace
 from monitor.store.disk_reserve import DiskReserve
-from monitor.store.local_schema import (
-    EVENT_TABLE,
-    OPERATION_TABLE,
-    SPAN_TABLE,
-    SearchTable,
-    add_functions,
-    prepare_schema,
-    span_row,
-)
+from monitor.store.local_schema import EVENT_TABLE, OPERATION_TABLE, SPAN_TABLE, SearchTable, prepare_schema, span_row
 from monitor.store.local_traces import LocalTraces
 from monitor.store.port import Bounds, FoundSpans, SpanName, TraceSpans
 from monitor.store.selection import (
@@ -96,13 +88,6 @@ class LocalEventStore:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         prepare_schema(self._db)
-        # What is read is read beside what is written: a search of everything keeps no event waiting.
-        self._read_lock = threading.Lock()
-        self._reader = sqlite3.connect(
-            self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        self._reader.execute("PRAGMA query_only = ON")
-        add_functions(self._reader)
         self._traces = LocalTraces(self._read)
 
     def append(self, events: Sequence[TracedEvent]) -> None:
@@ -222,8 +207,6 @@ class LocalEventStore:
 
     def close(self) -> None:
         """Close the file."""
-        with self._read_lock:
-            self._reader.close()
         with self._lock:
             self._db.close()
 
@@ -320,8 +303,8 @@ class LocalEventStore:
                 raise
 
     def _read(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        with self._read_lock, _unavailable():
-            return self._reader.execute(statement, values).fetchall()
+        with self._lock, _unavailable():
+            return self._db.execute(statement, values).fetchall()
 
 
 @contextmanager

@@ -142,16 +142,12 @@ EVENT_TABLE: Final = SearchTable("events", "event_id", EVENTS, version=1)
 SPAN_TABLE: Final = SearchTable("command_spans", "id", SPANS, version=2)
 
 
-def add_functions(db: sqlite3.Connection) -> None:
-    """Give a connection the functions that the queries of listings call."""
-    db.create_function("has_attribute", 3, _has_attribute, deterministic=True)
-
-
 def prepare_schema(db: sqlite3.Connection) -> None:
     """Make the tables and indexes that there are not, and bring the rows of an earlier version up to date.
 
     A second for every 50,000 rows, once. Interrupted, it begins anew at the next start.
     """
+    db.create_function("has_attribute", 3, _has_attribute, deterministic=True)
     db.executescript(_SCHEMA)
     version = db.execute("PRAGMA user_version").fetchone()[0]
 

@@ -5,7 +5,6 @@ SQLite counts its own steps: they are the same on every machine. How long they t
 
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from monitor.store.local_schema import EVENT_TABLE, OPERATION_TABLE, SearchTable
 from tests.bench.dashboard import END_MS, FILTERS, ORDERS
 from tests.support.operation_load import load_operations
 
-_TIMEOUT_S = 10.0
 FEW, MANY = 500, 2000
 PAGE = 51
 STEPS_A_ROW = 60  # of SQLite's virtual machine, with the longest of the filters
@@ -134,16 +132,3 @@ def test_a_file_of_an_earlier_version_gets_the_indexes(tmp_path: Path) -> None:
         indexes = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}
     assert {"operations_by_values", "events_by_values"} <= indexes
     assert not indexes & {"operations_by_fields", "operations_by_user"}
-
-
-def test_a_search_waits_for_no_write(tmp_path: Path) -> None:
-    """And a write for no search: what has been committed is read while more is being written."""
-    store = LocalEventStore(tmp_path, load_catalog())
-    load_operations(store, FEW, END_MS)
-    pool = ThreadPoolExecutor(1)
-    with pool, closing(sqlite3.connect(store.path, isolation_level=None)) as writing, store._lock:
-        writing.execute("BEGIN IMMEDIATE")
-        found = pool.submit(store.operations, listing_of(OPERATIONS, "", "")).result(_TIMEOUT_S)
-        writing.execute("ROLLBACK")
-    assert len(found) == PAGE
-    store.close()
