@@ -77,7 +77,7 @@ def rest(door_url: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.every_engine_set
 def test_nothing_that_is_told_or_logged_names_anybody(
     platform: Platform, rest: httpx.Client, finished: Finished

@@ -32,7 +32,7 @@ def test_a_small_run_measures_every_subject(monkeypatch: pytest.MonkeyPatch) -> 
     assert any("round 2 of 2" in step for step in steps)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(480)
 def test_what_observation_costs_is_measured_on_whole_platforms() -> None:
     """Every command is answered on both, and the event log of the one that has it is whole before the next load."""
     provide_load_generator()
