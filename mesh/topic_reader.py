@@ -77,21 +77,22 @@ class _Client:
         self._consumer.close()
 
 
+def _reading(kafka: KafkaSettings) -> dict[str, str | int | bool]:
+    """Return librdkafka's settings for reading by offset."""
+    return {
+        "enable.auto.commit": False,
+        # An offset that retention has taken meanwhile: whoever asked for it has to hear of it.
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,  # said when a fetch brings nothing: there is no more for the moment
+        "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
+    }
+
+
 class TopicReader(_Client):
     """Reads any stretch of any topic."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        super().__init__(
-            kafka,
-            _GROUP,
-            {
-                "enable.auto.commit": False,
-                # An offset that retention has taken meanwhile: whoever asked for it has to hear of it.
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,  # said when a fetch brings nothing: there is no more for the moment
-                "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
-            },
-        )
+        super().__init__(kafka, _GROUP, _reading(kafka))
 
     def extents(self, topic: str) -> dict[int, Extent]:
         """Return what each partition of a topic has now; nothing where there is no such topic. Raises TopicError."""
@@ -193,10 +194,7 @@ class RecordFinder(_Client):
             kafka,
             _GROUP,
             {
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
+                **_reading(kafka),
                 "fetch.message.max.bytes": _FIND_FETCH_BYTES,
                 "queued.min.messages": 1,
                 "allow.auto.create.topics": False,

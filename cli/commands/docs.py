@@ -2,14 +2,13 @@
 
 import argparse
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
 
 from cli.console import make_console
 from cli.folders import CHECKOUT
-from monitor.pages.docs_build import build_command, built_folder, put_in_place
+from monitor.pages.docs_build import build_command, build_environment, built_folder, fresh_folder, put_in_place
 
 
 def configure(_: argparse.ArgumentParser) -> None:
@@ -25,11 +24,10 @@ def run(_: argparse.Namespace) -> int:
         sys.stderr.write("what builds the documentation is not installed: run `python3 start.py docs`\n")
         return 2
     built = built_folder(CHECKOUT)
-    fresh = built.with_name(f"{built.name}.new.{os.getpid()}")
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # the theme's own announcement
+    fresh = fresh_folder(built)
     try:
         done = subprocess.run(  # noqa: S603 - MkDocs, with a folder of ours
-            build_command(fresh), cwd=CHECKOUT, env=environment, check=False
+            build_command(fresh), cwd=CHECKOUT, env=build_environment(), check=False
         )
         if done.returncode == 0:
             put_in_place(fresh, built)

@@ -18,7 +18,6 @@ import structlog
 CHECKOUT: Final = Path(__file__).parents[2]
 _SOURCES: Final = ("mkdocs.yml", "docs", "proto")
 _BUILD_TIMEOUT_S: Final = 300.0
-_NICENESS: Final = 5  # commands come first, though somebody waits for it
 _TOLD_MAX: Final = 2000  # characters of what went wrong
 
 log = structlog.stdlib.get_logger(__name__)
@@ -32,6 +31,16 @@ def built_folder(checkout: Path) -> Path:
 def build_command(into: Path) -> list[str]:
     """Return the command that builds the website of the checkout that it runs in."""
     return [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(into)]
+
+
+def build_environment() -> dict[str, str]:
+    """Return the environment of the command: without the announcement of the theme's makers."""
+    return {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+
+
+def fresh_folder(built: Path) -> Path:
+    """Return where this process builds a website, beside the one that there is."""
+    return built.with_name(f"{built.name}.new.{os.getpid()}")
 
 
 def put_in_place(fresh: Path, built: Path) -> None:
@@ -83,7 +92,7 @@ class DocsBuild:
         return all(path.stat().st_mtime <= built for path in files)
 
     async def _build(self) -> None:
-        fresh = self.folder.with_name(f"{self.folder.name}.new.{os.getpid()}")
+        fresh = fresh_folder(self.folder)
         try:
             async with asyncio.timeout(_BUILD_TIMEOUT_S):
                 returncode, told = await self._run(build_command(fresh))
@@ -100,17 +109,14 @@ class DocsBuild:
         log.info("documentation built" if not self.fault else "the documentation cannot be built", error=self.fault)
 
     async def _run(self, command: list[str]) -> tuple[int, str]:
-        environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # the theme's own announcement
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self._checkout,
-            env=environment,
+            env=build_environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
-        with suppress(ProcessLookupError, PermissionError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
         try:
             _, said = await process.communicate()
         except asyncio.CancelledError:

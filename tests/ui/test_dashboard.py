@@ -1,34 +1,19 @@
 """The monitor's pages in a browser: each used for what it is for, wide and narrow, in both languages, with no error."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import new_page
+from tests.support.browser import watched_page
 from tests.support.platform import Platform
 
 _FAR_MS: Final = 15_000  # pages are rendered again every two seconds
 _TIME: Final = re.compile(r"^\d\d:\d\d:\d\d[.,]\d{3}$")
 _LANGUAGES: Final = {"en": ("Live", "Pause"), "pt-BR": ("Ao vivo", "Pausar")}
 _WIDTHS: Final = (1440, 390)
-
-
-@contextmanager
-def _watched(browser: Browser, width: int = 1440) -> Iterator[Page]:
-    """Open a page of a width; whatever goes wrong in it fails the test."""
-    wrong: list[str] = []
-    with new_page(browser) as page:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 400 else None)
-        yield page
-        assert wrong == []
 
 
 @pytest.fixture(params=_WIDTHS)
@@ -53,7 +38,7 @@ def _view_of_nobody(platform: Platform) -> str:
 def test_the_overview_shows_every_part(browser: Browser, platform: Platform, width: int, tag: str) -> None:
     """Every part is there, charts have axes, nothing is wider than the screen, and it says that it is live."""
     live, pause = _LANGUAGES[tag]
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         page.goto(f"{platform.endpoints['dashboard']}/?lang={tag}")
         expect(page.locator("#overall .pill")).to_have_class(re.compile("HEALTHY"), timeout=_FAR_MS)
         expect(page.locator("#health .box.HEALTHY")).to_have_count(10, timeout=_FAR_MS)
@@ -70,7 +55,7 @@ def test_the_overview_shows_every_part(browser: Browser, platform: Platform, wid
 
 def test_the_overview_counts_what_happens(browser: Browser, platform: Platform) -> None:
     """A refusal while the page is open comes to the top by itself, and leads to the refused ones."""
-    with _watched(browser) as page:
+    with watched_page(browser, 1440) as page:
         page.goto(f"{platform.endpoints['dashboard']}/?lang=en")
         correlation_id = _view_of_nobody(platform)
         link = page.locator("[data-key=wrong]").get_by_role("link", name=re.compile("refused in the last"))
@@ -81,7 +66,7 @@ def test_the_overview_counts_what_happens(browser: Browser, platform: Platform) 
 
 def test_the_charts_show_what_the_services_measured(browser: Browser, platform: Platform, width: int) -> None:
     """Commands that were accepted, and how long they took, in steps of the last minutes."""
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         page.goto(f"{platform.endpoints['dashboard']}/?lang=en&span=5m")
         _pay(platform)
         throughput, latency = (page.locator(f"[data-key=chart-{name}]") for name in ("throughput", "latency"))
@@ -98,7 +83,7 @@ def test_the_charts_show_what_the_services_measured(browser: Browser, platform: 
 
 def test_operations_appear_by_themselves(browser: Browser, platform: Platform, width: int) -> None:
     """A command that is sent while the list is open is shown with its state, stores and time of day."""
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         page.goto(f"{platform.endpoints['dashboard']}/operations?lang=en")
         row = page.locator(f"#operations [data-key='{_pay(platform)}']")
         expect(row).to_contain_text("CreatePayment", timeout=_FAR_MS)
@@ -111,7 +96,7 @@ def test_operations_appear_by_themselves(browser: Browser, platform: Platform, w
 def test_updates_take_nothing_from_the_reader(browser: Browser, platform: Platform) -> None:
     """New rows come in, and the focus stays where it was; while it is paused, none come."""
     _pay(platform)
-    with _watched(browser) as page:
+    with watched_page(browser, 1440) as page:
         page.goto(f"{platform.endpoints['dashboard']}/operations?lang=en")
         link = page.locator("#operations tr td:last-child a").first
         link.focus()
@@ -130,7 +115,7 @@ def test_updates_take_nothing_from_the_reader(browser: Browser, platform: Platfo
 def test_a_story_is_told_until_it_ends(browser: Browser, platform: Platform, width: int, tag: str) -> None:
     """Hops, the trace over a ruler, receipts, and how to ask for it elsewhere; nothing is missing in the end."""
     correlation_id = _pay(platform)
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         page.goto(f"{platform.endpoints['dashboard']}/operations/{correlation_id}?lang={tag}")
         expect(page.locator("#story .headline")).to_contain_text("CreatePayment", timeout=_FAR_MS)
         expect(page.locator("#story .pill")).to_have_class(re.compile("SUCCEEDED"), timeout=_FAR_MS)
@@ -145,7 +130,7 @@ def test_a_story_is_told_until_it_ends(browser: Browser, platform: Platform, wid
 def test_an_address_of_before_leads_to_the_story(browser: Browser, platform: Platform) -> None:
     """Stories were once at the dashboard's own address."""
     correlation_id = _pay(platform)
-    with _watched(browser) as page:
+    with watched_page(browser, 1440) as page:
         page.goto(f"{platform.endpoints['dashboard']}/#{correlation_id}")
         page.wait_for_url(f"**/operations/{correlation_id}")
 
@@ -160,7 +145,7 @@ def test_what_is_not_known_is_said(page: Page, platform: Platform) -> None:
 
 def test_keys_alone_lead_everywhere(browser: Browser, platform: Platform) -> None:
     """The first one leads past the navigation."""
-    with _watched(browser) as page:
+    with watched_page(browser, 1440) as page:
         page.goto(f"{platform.endpoints['dashboard']}/?lang=en")
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
@@ -171,7 +156,7 @@ def test_keys_alone_lead_everywhere(browser: Browser, platform: Platform) -> Non
 @pytest.mark.parametrize("tag", _LANGUAGES)
 def test_a_form_sends_a_command_and_follows_it(browser: Browser, platform: Platform, width: int, tag: str) -> None:
     """The form works as it stands; the receipt comes to the same page, with the call to copy."""
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         page.goto(f"{platform.endpoints['dashboard']}/send/RecordView?lang={tag}")
         page.locator("form.fields button").click()
         expect(page.locator("#story .pill.SUCCEEDED")).to_be_visible(timeout=_FAR_MS)
@@ -181,7 +166,7 @@ def test_a_form_sends_a_command_and_follows_it(browser: Browser, platform: Platf
 
 def test_a_form_shows_errors_at_their_fields(browser: Browser, platform: Platform) -> None:
     """What the contract refuses is told beside the field. Fields keep what was typed, but for personal data."""
-    with _watched(browser) as page:
+    with watched_page(browser, 1440) as page:
         page.goto(f"{platform.endpoints['dashboard']}/send/CreateUser?lang=en")
         page.get_by_label("cpf").fill("11111111111")
         page.get_by_label("user_id").fill("4711")

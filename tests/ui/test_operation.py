@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import httpx
@@ -12,7 +10,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import new_page
+from tests.support.browser import watched_page
 from tests.support.npm_tools import axe
 from tests.support.people import person
 from tests.support.platform import Platform
@@ -25,20 +23,6 @@ _WORDS: Final = {
     "en": ("Headers", "Waited in", "new operation"),
     "pt-BR": ("Cabeçalhos", "Esperou no", "nova operação"),
 }
-
-
-@contextmanager
-def _watched(browser: Browser, width: int = 1440) -> Iterator[Page]:
-    """Open a page of a width; whatever goes wrong in it fails the test."""
-    wrong: list[str] = []
-    with new_page(browser) as page:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 400 else None)
-        page.on("requestfailed", lambda request: wrong.append(request.url) if "/live/" not in request.url else None)
-        yield page
-        assert wrong == []
 
 
 @pytest.fixture(params=_WIDTHS)
@@ -61,7 +45,7 @@ def test_records_are_shown_without_personal_data(browser: Browser, platform: Pla
     """The command's and its receipt's: place, headers, schema and decoded value, all within the screen."""
     someone = person()
     correlation_id = _sent(platform, "POST", "/v1/users", someone)
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         _open(page, platform, correlation_id, tag)
         expect(page.locator("#records .record")).to_have_count(2, timeout=_FAR_MS)
         command = page.locator("[data-key^='record-user_events-']")
@@ -86,7 +70,7 @@ def test_records_are_shown_without_personal_data(browser: Browser, platform: Pla
 def test_a_record_and_a_span_are_folded_by_keys(browser: Browser, platform: Platform) -> None:
     """And stay so while the page is kept up to date."""
     correlation_id = _sent(platform, "POST", "/usuarios/1234/pagamento", None)
-    with _watched(browser) as page:
+    with watched_page(browser, 1440) as page:
         _open(page, platform, correlation_id)
         record = page.locator("[data-key^='record-user_events-']")
         for folded in (record, page.locator(".waterfall details[data-key^='tree-']").first):
@@ -104,7 +88,7 @@ def test_the_call_is_copied_in_three_ways(browser: Browser, platform: Platform) 
     payment = _sent(platform, "POST", "/v1/users/1234/payments", body)
     someone = person()
     user = _sent(platform, "POST", "/v1/users", someone)
-    with _watched(browser) as page:
+    with watched_page(browser, 1440) as page:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         _open(page, platform, payment)
         code = page.locator("[data-key=code-command-curl]")
@@ -132,7 +116,7 @@ def test_it_is_sent_again(browser: Browser, platform: Platform, width: int, tag:
     """By the form, filled with what is not personal; and it is an operation of its own."""
     body = {"amount": {"currency_code": "BRL", "units": "17"}, "method": "CREDIT_CARD", "request_id": person()["cpf"]}
     before = _sent(platform, "POST", "/v1/users/1234/payments", body)
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         _open(page, platform, before, tag)
         expect(page.locator("[data-key=call]")).to_be_visible(timeout=_FAR_MS)
         page.locator("#story a[href*='/send/CreatePayment']").click()
@@ -164,7 +148,7 @@ def test_what_it_waited_behind_is_told_until_it_ends(
             # The lane has met the row by then: what is given up stays so.
             _finish(platform, broken)
             db.execute("ALTER TABLE usuarios DROP CONSTRAINT waiting")
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         _open(page, platform, waiting, tag)
         link = page.locator(f"#retries a[href='/operations/{broken}']")
         expect(link).to_be_visible(timeout=_FAR_MS)

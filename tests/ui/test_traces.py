@@ -1,16 +1,14 @@
 """The pages of traces in a browser: a trace is found, read and compared, wide and narrow, in both languages."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.support.browser import new_page
+from tests.support.browser import watched_page
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
 
@@ -35,19 +33,6 @@ _LANGUAGES: Final = {
 }
 
 
-@contextmanager
-def _watched(browser: Browser, width: int) -> Iterator[Page]:
-    """Open a page of a width; whatever goes wrong in it fails the test."""
-    wrong: list[str] = []
-    with new_page(browser) as page:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 400 else None)
-        yield page
-        assert wrong == []
-
-
 def _pay(platform: Platform) -> str:
     """Send a command, and return its correlation ID."""
     sent = httpx.post(f"{platform.endpoints['rest']}/usuarios/1234/pagamento").raise_for_status().json()
@@ -67,7 +52,7 @@ def test_a_trace_is_found_read_and_come_back_from(browser: Browser, platform: Pl
     words, correlation_id = _LANGUAGES[tag], _pay(platform)
     tags = f'{_TAG}="{correlation_id}" span.kind=server'
     eventually(lambda: {"gateway", "processor"} <= _services(platform), _FAR_MS / 1000)
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         page.goto(f"{platform.endpoints['dashboard']}/traces?lang={tag}")
         form = page.locator("#search")
         form.locator("[name=service]").select_option("gateway")
@@ -99,7 +84,7 @@ def test_two_traces_are_put_side_by_side(browser: Browser, platform: Platform, w
     words = _LANGUAGES[tag]
     for _ in range(2):
         _pay(platform)
-    with _watched(browser, width) as page:
+    with watched_page(browser, width) as page:
         page.goto(
             f"{platform.endpoints['dashboard']}/traces?lang={tag}&service=processor&operation=CreatePayment+postgresql"
         )
