@@ -66,12 +66,14 @@ def show_drift(drift: Drift, console: Console | None = None) -> None:
         console.print(f"[red]{_NOTHING_TO_COMPARE}[/red]")
     if findings.lost:
         more = "" if findings.is_whole else ", and there are more"
-        console.print(f"[red]{len(findings.lost)} were lost[/red]{more}; `integrity repair` sends them again:")
+        console.print(
+            f"[red]lost: {counted(len(findings.lost), 'command')}[/red]{more}; `integrity repair` sends them again:"
+        )
         console.print(_lost_table(findings.lost))
     if findings.unmarked:
         console.print(
-            f"[red]{len(findings.unmarked)} lack the mark of having been applied[/red], and their effect is there; "
-            "`integrity repair` puts it back"
+            "[red]without the mark of having been applied, though their effect is there: "
+            f"{counted(len(findings.unmarked), 'command')}[/red]; `integrity repair` puts it back"
         )
     _show_orphans(drift.orphans, console)
     _show_others(drift, console)
@@ -93,7 +95,7 @@ def show_repair(repair: Repair, console: Console | None = None) -> None:
         console.print(f"erased what was left of {counted(repair.erased, 'user')}")
     _show_mended(repair.mended, console)
     if repair.left:
-        console.print(f"[red]{len(repair.left)} are still lost[/red]: {_why(repair.left)}")
+        console.print(f"[red]still lost: {counted(len(repair.left), 'command')}[/red]; {_why(repair.left)}")
         console.print(_lost_table(repair.left))
     _show_orphans(repair.orphans, console)
     if repair.is_done:
@@ -129,12 +131,13 @@ def _examples(drift: Drift, kind: DriftKind) -> list[dict[str, str]]:
 def _show_others(drift: Drift, console: Console) -> None:
     if drift.unknown:
         console.print(
-            f"{drift.unknown} contents have no hash: an earlier version wrote them, and they are not compared"
+            f"not compared, since an earlier version wrote them without a hash: {counted(drift.unknown, 'content')}"
         )
     if not drift.others:
         return
     console.print(
-        f"[red]{len(drift.others)} are not as they should be[/red]; `integrity repair --dry-run` says what can be done:"
+        f"[red]not as it should be: {counted(len(drift.others), 'thing')}[/red]; "
+        "`integrity repair --dry-run` says what can be done:"
     )
     table = Table("kind", "store", "place", "key")
     for finding in drift.others[:_SHOWN_MAX]:
@@ -147,7 +150,7 @@ def _show_others(drift: Drift, console: Console) -> None:
 def _show_mended(mended: Sequence[Mended], console: Console) -> None:
     done = sum(one.is_done for one in mended)
     if done:
-        console.print(f"set {done} right that were not as they should be")
+        console.print(f"set right what was not as it should be: {counted(done, 'thing')}")
     for one in [one for one in mended if not one.is_done][:_SHOWN_MAX]:
         finding = one.finding
         place = escape(f"{finding.place}/{finding.key}")

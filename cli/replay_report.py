@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import make_console
+from cli.console import counted, make_console
 from processor.replay.outcome import LeftOut, Missing, Replayed
 from processor.replay.target_check import TargetCheck
 
@@ -49,7 +49,9 @@ def show_replayed(done: Replayed, console: Console | None = None) -> None:
     console = console or make_console()
     commands = ", ".join(f"{count} {name}" for name, count in sorted(done.applied.items()))
     verb = "would apply" if done.is_dry else "applied"
-    console.print(f"{verb} {done.applied.total()} commands in {done.store}{': ' if commands else ''}{commands}")
+    console.print(
+        f"{verb} {counted(done.applied.total(), 'command')} in {done.store}{': ' if commands else ''}{commands}"
+    )
     if done.expired:
         console.print(f"what {done.expired} of them made has expired meanwhile")
     for reason, count in done.left_out.items():
@@ -57,7 +59,7 @@ def show_replayed(done: Replayed, console: Console | None = None) -> None:
     for sentence in done.cannot:
         console.print(f"not as in the live store: {sentence}")
     for lack, count in done.missing.items():
-        console.print(f"[red]{count} are missing[/red]: {_MISSING[lack]}")
+        console.print(f"[red]missing: {counted(count, 'command')}[/red]; {_MISSING[lack]}")
     for partition, offset in sorted(done.begins.items()):
         console.print(f"[red]Kafka has partition {partition} from offset {offset} on only[/red]: the rest is missing")
     if done.check is not None:
@@ -79,8 +81,8 @@ def _show_check(check: TargetCheck, console: Console) -> None:
         console.print("[green]the validator agrees: nothing is wrong in the target[/green]")
         return
     if check.unknown:
-        console.print(f"[red]{check.unknown} contents have no hash[/red]")
-    console.print(f"[red]the validator has found {len(check.findings)} differences[/red]")
+        console.print(f"[red]without a hash: {counted(check.unknown, 'content')}[/red]")
+    console.print(f"[red]the validator has found {counted(len(check.findings), 'difference')}[/red]")
     table = Table("kind", "place", "key")
     for finding in check.findings[:_SHOWN_MAX]:
         table.add_row(finding.kind.value, escape(finding.place), escape(finding.key))

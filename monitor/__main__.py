@@ -32,7 +32,6 @@ log = structlog.stdlib.get_logger("monitor")
 
 async def run() -> int:
     """Serve until SIGTERM or SIGINT, or until a thread dies; 0 after a clean stop."""
-    yield_to_services()  # before it has threads: on Linux each has a niceness of its own, its parent's
     monitor = build()
     startup.end()
     monitor.health_file.start()
@@ -80,6 +79,7 @@ async def run() -> int:
 
 def main() -> int:
     """Run the monitor, and return its exit code. Raises SettingsError."""
+    yield_to_services()  # before it has threads: on Linux each has a niceness of its own, its parent's
     own = (MonitorSettings, TelemetrySettings, EventStoreSettings, JaegerSettings)
     check_settings((*own, KafkaSettings, RegistrySettings))
     configure_logging("monitor", TelemetrySettings())

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-# A third of the share that a service has where both want to run, by Linux's weights; all of it where no one else does.
-NICENESS: Final = 5
+# A ninth of the share that a service has where both want to run, by Linux's weights; all of it where no one else does.
+NICENESS: Final = 10
 _AUTOGROUP: Final = Path("/proc/self/autogroup")
 
 

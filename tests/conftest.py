@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import structlog
 
 from tests.support import not_run
 from tests.support.cpu_seconds import CpuSeconds
@@ -72,6 +73,12 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("state")
     os.environ["XDG_STATE_HOME"] = str(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logs_as_at_first() -> None:
+    """Undo what an earlier test's commands have set: the command line leaves out what is no warning."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

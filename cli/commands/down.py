@@ -21,6 +21,7 @@ from stack.supervisor.state_socket import StateClient
 
 _STOP_TIMEOUT_S = 90.0  # above the sum of the supervisor's own bounds
 _KILL_TIMEOUT_S = 5.0
+_TELL_AFTER_S = 5.0
 _ANSWER_TIMEOUT_S = 1.0
 _INTERVAL_S = 0.05
 
@@ -102,7 +103,12 @@ def _stop(folder: RunFolder, holder: Holder) -> tuple[str, str]:
     _signal(holder, signal.SIGTERM)
     _signal(holder, signal.SIGCONT)  # one that somebody has stopped hears of it
     trouble = ""
-    if not _is_gone(folder, holder, _STOP_TIMEOUT_S):
+    is_gone = _is_gone(folder, holder, _TELL_AFTER_S)
+    if not is_gone:
+        write_error(f"waiting for {_still_stopping(folder)}, {_STOP_TIMEOUT_S:.0f} s in all at most")
+        sys.stderr.flush()
+        is_gone = _is_gone(folder, holder, _STOP_TIMEOUT_S - _TELL_AFTER_S)
+    if not is_gone:
         _signal(holder, signal.SIGKILL)  # its children die with it
         trouble = f"it did not end by itself within {_STOP_TIMEOUT_S:.0f} s, and was killed: it may have work left"
         if not _is_gone(folder, holder, _KILL_TIMEOUT_S):
@@ -132,6 +138,13 @@ def _is_gone(folder: RunFolder, holder: Holder, timeout_s: float) -> bool:
             return False
         time.sleep(_INTERVAL_S)
     return True
+
+
+def _still_stopping(folder: RunFolder) -> str:
+    """Return whom the supervisor waits for."""
+    state = find_state(folder)
+    names = [process.name for process in state.processes if process.status == "stopping"] if state else []
+    return f"{', '.join(names)} to stop" if names else "the supervisor to stop"
 
 
 def _last_written(folder: RunFolder, holder: Holder) -> PlatformState | None:

@@ -320,7 +320,7 @@ class TestStretches:
         for number in range(100):
             producer.produce(topic, str(number), partition=0, timestamp=1_000_000 + 10 * number)
         assert producer.flush(_TIMEOUT_S) == 0
-        with broker.consumer(group, [topic]) as consumer:
+        with broker.consumer(group, []) as consumer:
 
             def at(timestamp_ms: int) -> int:
                 (found,) = consumer.offsets_for_times([TopicPartition(topic, 0, timestamp_ms)], _TIMEOUT_S)

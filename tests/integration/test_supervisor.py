@@ -100,6 +100,16 @@ def test_a_part_that_does_not_stop_is_killed(start: Callable[..., Dummy]) -> Non
     assert dummy.part("worker").last_exit == -signal.SIGKILL
 
 
+def test_down_tells_whom_it_waits_for(start: Callable[..., Dummy]) -> None:
+    """Somebody who waits for several seconds hears what for."""
+    dummy = start("detached", "stubborn", "patient")
+    dummy.until("ready")
+    told = polystream("down", "--data-dir", str(dummy.data_dir))
+    assert told.returncode == 0
+    assert "waiting for worker to stop" in told.stderr
+    assert dummy.exit_code() == 0
+
+
 def test_it_stops_when_its_starter_is_gone(start: Callable[..., Dummy]) -> None:
     """A supervisor that is not detached stops by itself when its standard input is closed."""
     dummy = start()

@@ -7,6 +7,7 @@ tests that kill it. Their topics stay there.
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any, Final
 from uuid import uuid4
 
@@ -106,7 +107,10 @@ class Broker:
 
     @contextmanager
     def consumer(self, group: str, topics: Collection[str], **config: Any) -> Iterator[Consumer]:
-        """Run a consumer as a lane's: offsets committed by hand, from the beginning where there are none."""
+        """Run a consumer as a lane's: offsets committed by hand, from the beginning where there are none.
+
+        Without topics it joins no group.
+        """
         made = Consumer(
             self.config
             | self._kafka.group_config(group)
@@ -119,11 +123,20 @@ class Broker:
             | config
         )
         # With a callback, as a lane has one, partitions are taken away in a poll: not between a record and its commit.
-        made.subscribe(list(topics), on_revoke=lambda *_: None)
+        if topics:
+            made.subscribe(list(topics), on_revoke=lambda *_: None)
         try:
             yield made
         finally:
-            made.close()
+            _close(made)
+
+
+def _close(consumer: Consumer) -> None:
+    """Close it, within a bound: librdkafka has waited for ever where a group's join was under way."""
+    closing = Thread(target=consumer.close, daemon=True)
+    closing.start()
+    closing.join(_TIMEOUT_S)
+    assert not closing.is_alive(), f"the consumer was not closed within {_TIMEOUT_S} s"
 
 
 def read(consumer: Consumer, count: int, timeout_s: float = _TIMEOUT_S) -> list[Message]:

@@ -2,10 +2,11 @@
 
 One engine, `redis`; two services, `web` (serves HTTP) and `worker` (writes a file when it is ready, and one when it has
 drained). Flags: `detached`; `broken` and `silent` make the worker end at its start or never become ready, `breakable`
-makes it end at its start while there is a file `broken`; `stubborn` makes it ignore SIGTERM; `telling` gives it a
-health file as the platform's services have, in which it waits for `redis` while there is a file `held`, and goes no
-more rounds once there is one named `stuck`; `unsettled` makes its last words those of one that leaves something for the
-next start. With `building`, the supervisor has the lock and plans until there is a file `built`.
+makes it end at its start while there is a file `broken`; `stubborn` makes it ignore SIGTERM, `patient` gives it 6 s for
+its end; `telling` gives it a health file as the platform's services have, in which it waits for `redis` while there is
+a file `held`, and goes no more rounds once there is one named `stuck`; `unsettled` makes its last words those of one
+that leaves something for the next start. With `building`, the supervisor has the lock and plans until there is a file
+`built`.
 """
 
 import os
@@ -82,6 +83,12 @@ def _python(*argv: str, stop_timeout_s: float = 5.0) -> Callable[[StackContext],
     )
 
 
+def _stop_timeout_s(flags: list[str]) -> float:
+    if "patient" in flags:
+        return 6.0
+    return 0.5 if "stubborn" in flags else 5.0
+
+
 def _leave_something(_: StackContext) -> None:
     raise UnsettledError("2 commands go on at the next start: one, two")
 
@@ -107,7 +114,7 @@ def plan(data_dir: Path, first_port: int, flags: list[str]) -> Plan:
         name="worker",
         ports=(),
         prepare=lambda context: (context.data_dir / "working").unlink(missing_ok=True),
-        command=_python(_WORKER, str(data_dir), *flags, stop_timeout_s=0.5 if "stubborn" in flags else 5.0),
+        command=_python(_WORKER, str(data_dir), *flags, stop_timeout_s=_stop_timeout_s(flags)),
         is_ready=lambda context: (context.data_dir / "working").exists(),
         ready_timeout_s=1.0 if "silent" in flags else 30.0,
         before_stop=_leave_something if "unsettled" in flags else nothing,

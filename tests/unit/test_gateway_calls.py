@@ -174,7 +174,6 @@ async def test_an_unexpected_error_tells_nothing(caplog: pytest.LogCaptureFixtur
     )
     with caplog.at_level(logging.ERROR):
         failure = await refusal(ask(make(fail)))
-    structlog.reset_defaults()
     assert failure.status.code == code_pb2.INTERNAL
     assert reason_of(failure.status) == "INTERNAL"
     assert b"maria@" not in failure.status.SerializeToString()

@@ -275,8 +275,8 @@ def test_what_was_found_and_done_is_told(redrive_status: RedriveStatus) -> None:
     told = output.getvalue()
     for expected in (
         "compared 77",
-        "30 were lost, and there are more",
-        "1 lack the mark of having been applied",
+        "lost: 30 commands, and there are more",
+        "without the mark of having been applied, though their effect is there: 1 command",
         "put the mark of having been applied back for 3 commands",
         "and 10 more",
         "what is left of 30 users",
