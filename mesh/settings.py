@@ -198,7 +198,7 @@ class TelemetrySettings(Settings):
         "parentbased_traceidratio",
     ] = Field("parentbased_ratelimited", validation_alias="OTEL_TRACES_SAMPLER")
     # The number that the sampler takes: for `parentbased_ratelimited`, how many commands a second.
-    sampler_arg: NotNegative = Field(100.0, validation_alias="OTEL_TRACES_SAMPLER_ARG")
+    sampler_arg: NotNegative = Field(50.0, validation_alias="OTEL_TRACES_SAMPLER_ARG")
 
     # How metrics leave the process: `otlp`, `prometheus` for `/metrics`, both with a comma between them, or `none`.
     # `up` and Compose set both.

@@ -1,7 +1,7 @@
 """Receives spans by OTLP over gRPC, keeps them, and has them passed on."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -163,31 +163,44 @@ def _links(span: trace_pb2.Span) -> Iterator[Span.Link]:
 
 def _is_valid(id_: bytes, length_bytes: int) -> bool:
     """Whether OTLP has an ID as valid: one of another length, or of zeros alone, is none."""
-    return len(id_) == length_bytes and any(id_)
+    return len(id_) == length_bytes and id_ != bytes(length_bytes)
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, _Attribute]:
+def _attributes(pairs: Sequence[KeyValue]) -> dict[str, _Attribute]:
     """Return the attributes that are kept: those that the monitor reads itself, then the first ones.
 
     Of several with one name, which OTLP forbids, or with names that are cut to one, it is the last one.
     """
+    if len(pairs) <= _MAX_ATTRIBUTES:
+        kept, are_all = _first_within(pairs)
+        if are_all:
+            return kept
+    own_first = sorted(pairs, key=lambda pair: pair.key not in _OWN_ATTRIBUTES)
+    return _first_within(own_first[:_MAX_ATTRIBUTES])[0]
+
+
+def _first_within(pairs: Iterable[KeyValue]) -> tuple[dict[str, _Attribute], bool]:
+    """Return the first attributes, for which there is room, and whether they are all."""
     kept: dict[str, _Attribute] = {}
     room = _MAX_ATTRIBUTES_CHARACTERS
-    for pair in sorted(pairs, key=lambda pair: pair.key not in _OWN_ATTRIBUTES)[:_MAX_ATTRIBUTES]:
-        name, text = pair.key[:_MAX_NAME_CHARACTERS], _text(pair.value)[:_MAX_ATTRIBUTE_CHARACTERS]
+    for pair in pairs:
+        value = pair.value
+        kind = value.WhichOneof("value")
+        name, text = pair.key[:_MAX_NAME_CHARACTERS], _text(value, kind)[:_MAX_ATTRIBUTE_CHARACTERS]
         room -= len(name) + len(text)
         if room < 0:
-            break
-        kept[name] = _Attribute(text, _TYPES.get(pair.value.WhichOneof("value") or ""))
-    return kept
+            return kept, False
+        kept[name] = _Attribute(text, _TYPES.get(kind or ""))
+    return kept, True
 
 
-def _text(value: AnyValue) -> str:
-    kind = value.WhichOneof("value")
+def _text(value: AnyValue, kind: str | None) -> str:
     if kind is None:
         return ""
+    if kind == "string_value":
+        return value.string_value
     if kind == "bool_value":
         return "true" if value.bool_value else "false"
     if kind == "array_value":
-        return ",".join(_text(item) for item in value.array_value.values[:_MAX_VALUES])
+        return ",".join(_text(item, item.WhichOneof("value")) for item in value.array_value.values[:_MAX_VALUES])
     return str(getattr(value, kind))

@@ -18,6 +18,7 @@ from mesh.telemetry.names import CONVERSATION_ID
 FieldValue = str | int | float | bool | tuple[str, ...] | None
 FieldValues = Mapping[str, FieldValue]
 
+_STORES: Final = frozenset(Store.values())  # a later version's answers may name others
 _REASON_MAX_CHARACTERS: Final = 63  # of a reason, as AIP-193 bounds it; what is longer is no reason, but a sentence
 _ERROR_MAX_CHARACTERS: Final = 1000  # of what is searched; OpenSearch passes over a word of more than 1024
 ATTRIBUTE_PAIRS: Final = "attribute_pairs"  # the value of a span that its attributes are found in
@@ -132,7 +133,7 @@ def operation_values(operation: Operation, events: Iterable[Event] = ()) -> Fiel
         "store_states": tuple(
             f"{Store.Name(receipt.store)}={Operation.State.Name(receipt.state)}"
             for receipt in operation.receipts
-            if receipt.store in Store.values()
+            if receipt.store in _STORES
         ),
         "reason": reason,
         "error": f"{reason}: {error.message}"[:_ERROR_MAX_CHARACTERS] if operation.HasField("error") else "",
