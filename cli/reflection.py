@@ -1,5 +1,6 @@
 """The services of a gRPC server, as its reflection tells them: any method can be called without its stubs."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from cli.arguments import meant
 
+# As protobuf's own JSON reader says it.
+_UNKNOWN_FIELD: Final = re.compile(r'Message type "(?P<message>[\w.]+)" has no field named "(?P<field>[^"]*)"')
 _OWN: Final = "polystream.v1."  # comes first where a short name means several
 
 
@@ -65,7 +68,7 @@ class ReflectedServer:
                 dict(request), GetMessageClass(method.input_type)(), descriptor_pool=self._pool
             )
         except json_format.ParseError as error:
-            raise UncallableError(f"the request is no {method.input_type.full_name}: {error}") from error
+            raise UncallableError(f"the request is no {method.input_type.full_name}: {self._misfit(error)}") from error
         path = f"/{method.containing_service.full_name}/{method.name}"
         kind: Any = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
         send = kind(
@@ -75,6 +78,15 @@ class ReflectedServer:
         )
         answer = send(message, metadata=tuple(headers), timeout=timeout_s)
         yield from answer if method.server_streaming else (answer,)
+
+    def _misfit(self, error: json_format.ParseError) -> str:
+        """Return why JSON is no such message; of a name that is no field's, with the names that are."""
+        found = _UNKNOWN_FIELD.search(str(error))
+        if found is None:
+            return str(error)
+        fields = self._pool.FindMessageTypeByName(found["message"]).fields
+        names = ", ".join(field.name for field in fields) or "none"
+        return f"{found['message']} has no field {found['field']!r}; its fields: {names}"
 
     def to_json(self, message: Message) -> str:
         """Return an answer as JSON, with the proto's names of fields."""

@@ -52,8 +52,12 @@ class QueryPage:
 def page_of(request: Any, *key_types: type[int] | type[float] | type[str]) -> QueryPage:
     """Return the page that a List request asks for. `key_types` are those of the list's sort key.
 
-    Raises PolystreamError INVALID_PAGE_TOKEN for a token of another list, or none at all.
+    Raises PolystreamError INVALID_PAGE_TOKEN for a token of another list, or none at all, and INVALID_FIELD for a
+    negative size.
     """
+    if request.page_size < 0:
+        fault = FieldFault("page_size", "must be 0, for the usual size, or greater", "page_size.negative")
+        raise PolystreamError(Reason.INVALID_FIELD, faults=[fault])
     page = QueryPage(min(request.page_size or DEFAULT_SIZE, MAX_SIZE), None, _list_id(request))
     if not request.page_token:
         return page

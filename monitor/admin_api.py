@@ -131,9 +131,11 @@ async def _json(result: Awaitable[Message]) -> Response:
 
 async def _body(request: Request, kind: type[M]) -> M:
     """Return the message that the body is. Raises PolystreamError: REQUEST_TOO_LARGE, MALFORMED_REQUEST."""
-    body = await body_of(request)
+    body = (await body_of(request)).strip() or b"{}"
+    if not body.startswith(b"{"):  # protobuf takes an empty list for an empty message
+        raise PolystreamError(Reason.MALFORMED_REQUEST)
     try:
-        return json_format.Parse(body or b"{}", kind())
+        return json_format.Parse(body, kind())
     except (json_format.ParseError, UnicodeDecodeError) as error:
         raise PolystreamError(Reason.MALFORMED_REQUEST) from error
 

@@ -7,12 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
+import structlog
 from grpc_status import rpc_status
 
 from mesh.errors import PolystreamError, Reason
+from mesh.telemetry.logs import describe
 from mesh.topic_reader import TopicError
 
 Context = grpc.ServicerContext
+
+_LOG = structlog.stdlib.get_logger(__name__)
 
 
 class AdminCalls:
@@ -42,6 +46,11 @@ class AdminCalls:
         except TopicError as error:
             told = PolystreamError(Reason.KAFKA_UNAVAILABLE, str(error))
             context.abort_with_status(rpc_status.to_status(told.to_status()))
+        except Exception as error:
+            if context.code() is not None:  # it was ended on purpose, inside
+                raise
+            _LOG.exception("a call has failed unexpectedly", error=describe(error))
+            context.abort_with_status(rpc_status.to_status(PolystreamError(Reason.INTERNAL).to_status()))
         finally:
             with self._lock:
                 self._open -= 1

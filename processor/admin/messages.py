@@ -7,6 +7,7 @@ from polystream.admin.v1 import dead_letters_pb2 as pb
 from polystream.options.v1.options_pb2 import Store
 
 from mesh.dead_letters.redrive import RedriveResult
+from mesh.errors import FieldFault, PolystreamError, Reason
 from mesh.health.messages import timestamp
 from processor.dead_letters.listed import ListedDeadLetter, ParkingStatus
 from processor.dead_letters.settlement import DeadLetterChoice
@@ -51,7 +52,19 @@ def result_message(result: RedriveResult) -> pb.SettleDeadLettersResponse.Result
 
 
 def choice_of(message: pb.DeadLetterFilter) -> DeadLetterChoice:
-    """Return what a filter leaves."""
+    """Return what a filter leaves. Raises PolystreamError INVALID_FIELD for a number that stands for nothing."""
+    faults = [
+        FieldFault(
+            f"filter.{name}", f"{number} stands for nothing; there are {', '.join(kind.keys()[1:])}", "enum.known"
+        )
+        for name, number, kind in (
+            ("store", message.store, Store),
+            ("status", message.status, pb.DeadLetter.ParkingStatus),
+        )
+        if number not in kind.values()
+    ]
+    if faults:
+        raise PolystreamError(Reason.INVALID_FIELD, faults=faults)
     status = pb.DeadLetter.ParkingStatus.Name(message.status) if message.status else ""
     return DeadLetterChoice(
         reason=message.reason or None,

@@ -69,6 +69,11 @@ def test_every_method_is_listed(platform: Platform) -> None:
         (("UserService/CreateUser", '{"name": "Ana", "email": "ana", "cpf": "11111111111"}'), 1, "email: "),
         (("UserService/CreateUser", '{"nmae": "Ana"}'), 2, "nmae"),
         (("UserService/CreateUser", "{"), 2, "the request is no JSON"),
+        (
+            ("UserService/CreateUser", '{"bogus": 1}'),
+            2,
+            "CreateUserRequest has no field 'bogus'; its fields: user_id, name",
+        ),
         (("UserService/CreateUser", "[]"), 2, "the request is a JSON object"),
         (("UserService/CreateUsr", "{}"), 2, "did you mean CreateUser?"),
         (("UsrService/CreateUser", "{}"), 2, "did you mean UserService?"),

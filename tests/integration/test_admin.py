@@ -231,6 +231,21 @@ async def test_what_there_is_not_is_told(admin: Admin) -> None:
     assert both.value.reason is Reason.INVALID_FIELD
 
 
+async def test_what_stands_for_nothing_is_told(admin: Admin) -> None:
+    """A size below nothing, a number that is no store and no status: by the field, and not to be tried again."""
+    strange = DeadLetterFilter(store=99, status=77)  # type: ignore[arg-type] # as a later version may send it
+    with pytest.raises(PolystreamError) as size:
+        await admin.list_dead_letters(ListDeadLettersRequest(page_size=-1))
+    with pytest.raises(PolystreamError) as listed:
+        await admin.list_dead_letters(ListDeadLettersRequest(filter=strange))
+    with pytest.raises(PolystreamError) as settled:
+        await _settled(admin, SettleDeadLettersRequest(filter=strange, validate_only=True))
+    assert {one.value.reason for one in (size, listed, settled)} == {Reason.INVALID_FIELD}
+    assert [fault.field for fault in size.value.faults] == ["page_size"]
+    for told in (listed, settled):
+        assert [fault.field for fault in told.value.faults] == ["filter.store", "filter.status"]
+
+
 async def test_drift_is_found_planned_and_repaired(
     engines: EngineSet, wire: Wire, admin: Admin, runs: IntegrityRuns, tmp_path: Path
 ) -> None:

@@ -58,6 +58,11 @@ async def test_what_is_no_request_is_refused(client: httpx.AsyncClient) -> None:
         Reason.MALFORMED_REQUEST.name
     )
     assert (await client.post("/api/lanes:pause", content=b" " * 70_000)).status_code == 413
+    for path, body in (
+        (path, body) for path in ("lanes:pause", "integrity:check") for body in ("[]", "null", "1", '""')
+    ):
+        refused = await client.post(f"/api/{path}", content=body)
+        assert (refused.status_code, refused.json()["details"][0]["reason"]) == (400, "MALFORMED_REQUEST"), (path, body)
 
 
 async def test_a_service_that_cannot_be_started_is_told(client: httpx.AsyncClient) -> None:
