@@ -26,8 +26,9 @@ def _start(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(400)
-def test_it_installs_everything_once(copy: Path) -> None:
+def test_it_installs_everything_once(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first call installs and shows it, then does what it was told; the second only does it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # `status` names the platforms that others started
     first = _start(copy, "status")
     assert (first.returncode, first.stderr) == (3, "")
     steps = [line.split(" … ")[0] for line in first.stdout.splitlines()]
