@@ -42,15 +42,12 @@ class AdminCalls:
         try:
             yield
         except PolystreamError as error:
-            context.abort_with_status(rpc_status.to_status(error.to_status()))
+            _abort(context, error)
         except TopicError as error:
-            told = PolystreamError(Reason.KAFKA_UNAVAILABLE, str(error))
-            context.abort_with_status(rpc_status.to_status(told.to_status()))
-        except Exception as error:
-            if context.code() is not None:  # it was ended on purpose, inside
-                raise
+            _abort(context, PolystreamError(Reason.KAFKA_UNAVAILABLE, str(error)))
+        except Exception as error:  # noqa: BLE001 - every call has an answer
             _LOG.exception("a call has failed unexpectedly", error=describe(error))
-            context.abort_with_status(rpc_status.to_status(PolystreamError(Reason.INTERNAL).to_status()))
+            _abort(context, PolystreamError(Reason.INTERNAL))
         finally:
             with self._lock:
                 self._open -= 1
@@ -65,3 +62,7 @@ class AdminCalls:
             yield
         finally:
             self._changing.release()
+
+
+def _abort(context: Any, error: PolystreamError) -> None:
+    context.abort_with_status(rpc_status.to_status(error.to_status()))

@@ -78,7 +78,7 @@ def drive(platform: Platform) -> dict[str, Any]:
 
 
 def test_the_monitor_leaves_the_processors_to_the_services(platform: Platform) -> None:
-    """All of its threads have a third of a service's share, and so has its session where Linux weighs sessions."""
+    """All of its threads have a ninth of a service's share, and so has its session where Linux weighs sessions."""
     monitor = platform.pid("monitor")
     threads = [int(task.name) for task in Path(f"/proc/{monitor}/task").iterdir()]
     ours = os.getpriority(os.PRIO_PROCESS, platform.pid("gateway-0"))
